@@ -1,0 +1,1 @@
+"""Performance studies as one YAML file and one command."""

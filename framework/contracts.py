@@ -1,0 +1,327 @@
+"""The types that plugins meet: workload, backend, collector, advisor, result.
+
+Everything that crosses from a plugin into the core, or back, is one of these dataclasses or an Arrow
+table. A class of a plugin is named in a configuration group by Hydra's `_target_`, is built from that
+group's keys, and satisfies one of the protocols below; nothing needs to be subclassed.
+
+Units: seconds (`_s`), milliseconds (`_ms`), watts (`_w`), joules (`_j`), bytes unless named otherwise.
+Times in tables count from the first arrival of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Json = Any  # a JSON value: None, bool, int, float, str, or a list or dict of these
+
+Better = Literal["higher", "lower", "none"]
+Verdict = Literal["pass", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One scalar outcome of a run. A quantity that could not be measured has `value=None` and a reason.
+
+    Attributes:
+        name: the field's standard name, with its unit as a suffix (`itl_mean_ms`).
+        value: the number, or None when it is unavailable. Never 0 for "unavailable".
+        unit: unit of the value; "" for a pure number.
+        source: where the number came from (`requests`, `engine`, `nvml-counter`, `model` …).
+        reason: why the value is None; None otherwise.
+        low, high: interval around the value, where one is known.
+        window_s: length of the window in which it was sampled; None for what is counted, not sampled.
+        updates: number of sensor updates behind a sampled value.
+    """
+
+    name: str
+    value: float | None
+    unit: str = ""
+    source: str = ""
+    reason: str | None = None
+    low: float | None = None
+    high: float | None = None
+    window_s: float | None = None
+    updates: int | None = None
+
+    @classmethod
+    def absent(cls, name: str, reason: str, unit: str = "", source: str = "") -> Metric:
+        """Return a metric that says why it could not be measured."""
+        return cls(name, None, unit, source, reason)
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """What a metric name means: shown in docs and reports, used to orient Pareto fronts and comparisons."""
+
+    name: str
+    unit: str
+    description: str
+    better: Better = "none"
+
+
+@dataclass(frozen=True)
+class SanityCheck:
+    """One finding about whether a run did what it claims; kept apart from its performance."""
+
+    name: str
+    verdict: Verdict
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class WorkloadTables:
+    """What a workload built: Arrow tables, and a hash that names their content.
+
+    Attributes:
+        tables: by name; serving has `requests` and `adapters`, a data engine `jobs`.
+        content_hash: hex digest of the tables' content (`framework.fingerprint.tables_hash`).
+        facts: what a reader should know of it (realised means, source file, rows left out).
+    """
+
+    tables: Mapping[str, pa.Table]
+    content_hash: str
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass
+class Result:
+    """What a backend or a collector returns.
+
+    Attributes:
+        metrics: scalar outcomes.
+        tables: named Arrow tables *without* a `run_id` column (the core adds it).
+        facts: engine version, resolved engine configuration, number of KV blocks … (JSON values).
+        checks: what the backend itself knows about its sanity.
+    """
+
+    metrics: list[Metric] = field(default_factory=list)
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    facts: dict[str, Json] = field(default_factory=dict)
+    checks: list[SanityCheck] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how one run happens; given to backends and collectors.
+
+    Attributes:
+        run_id: identity of this attempt.
+        config: the resolved configuration (plain dicts and lists), read-only by agreement.
+        seed: the seed of this run (workload and backend derive theirs from it).
+        scratch: a folder for logs and temporary files; `*.log` in it is kept with a failed run.
+        progress: call with (fraction 0–1, short text) to move the progress bar.
+    """
+
+    run_id: str
+    config: Mapping[str, Any]
+    seed: int
+    scratch: Path
+    progress: Callable[[float, str], None] = lambda fraction, text: None
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """Builds the run's input, deterministically from its configuration and a seed."""
+
+    def build(self, seed: int) -> WorkloadTables:
+        """Return the tables. Raises `InputError` for a trace that can't be read, naming file and row."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Executes a workload: a real engine or a model of one."""
+
+    def check(self, workload: WorkloadTables) -> None:
+        """Raise `ConfigError` for a combination that can't run, before anything starts."""
+        ...
+
+    def run(self, workload: WorkloadTables, context: RunContext) -> Result:
+        """Run it and return metrics, tables and facts. Cleans up every process it started."""
+        ...
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One configuration of a batch call: overrides of the backend's own keys, and its workload."""
+
+    overrides: Mapping[str, Any]
+    workload: WorkloadTables
+    seed: int = 0
+
+
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """A backend that can also run many configurations at once (the twin)."""
+
+    def run_batch(self, jobs: Sequence[BatchJob]) -> Iterator[tuple[int, Result]]:
+        """Yield (index of the job, its result) as they finish."""
+        ...
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """A metrics plugin: starts before the backend, stops after it, whatever happened between."""
+
+    def start(self, context: RunContext) -> None:
+        """Begin to sample. Raising here makes its metrics absent with the reason; the run goes on."""
+        ...
+
+    def stop(self) -> Result:
+        """End sampling; return `samples` and scalar metrics, absent ones with their reason."""
+        ...
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A recommendation that can be pasted back into the command line.
+
+    Attributes:
+        advisor: name of the advisor.
+        subject: what it is about, e.g. the model (`opt-1.3b`).
+        recommendation: overrides, e.g. `{"backend.max_num_seqs": 128}`.
+        metric, predicted, low, high: predicted outcome with its interval.
+        reason: one sentence.
+        run_ids: the runs it leans on.
+        facts: named numbers worth a column of their own (`freed_gib` …).
+    """
+
+    advisor: str
+    subject: str
+    recommendation: Mapping[str, Json]
+    metric: str
+    predicted: float | None
+    low: float | None
+    high: float | None
+    reason: str
+    run_ids: Sequence[str]
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def overrides(self) -> str:
+        """The recommendation as command-line overrides, sorted by key."""
+        return " ".join(f"{key}={value}" for key, value in sorted(self.recommendation.items()))
+
+
+class StoreReader(Protocol):
+    """Read access to the store, as advisors and report sections get it."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Return the result of a read-only SQL query (`?` placeholders)."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdvisorScope:
+    """What an advisor may lean on: the sweep just finished, and how to compose a batch backend.
+
+    Attributes:
+        store: read access to all runs.
+        experiment: name of the experiment.
+        sweep_id: the sweep that just ended; None when advice is asked over all runs.
+        run_ids: the runs of this sweep, those skipped as already done included.
+        batch_backend: composes a backend by its configuration name, e.g. `batch_backend("twin", [])`;
+            the second argument holds further overrides. Raises `ConfigError` if it offers no batch call.
+    """
+
+    store: StoreReader
+    experiment: str
+    sweep_id: str | None
+    run_ids: Sequence[str]
+    batch_backend: Callable[[str, Sequence[str]], BatchBackend]
+
+
+@runtime_checkable
+class Advisor(Protocol):
+    """Reads the store after a sweep and returns advice."""
+
+    def advise(self, scope: AdvisorScope) -> Iterable[Advice]:
+        """Return advice; an empty iterable when the runs at hand can't support any."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """A run that happened elsewhere, as an importer yields it; becomes a bundle like any other.
+
+    Attributes:
+        origin_id: the run's id in its source; with the importer's kind it makes the import idempotent.
+        experiment, backend: how it will be listed; e.g. experiment `import:serving`, backend `recorded`.
+        config: its configuration in our names, nested (`{"model": {"name": …}, "backend": {…}}`).
+        result: metrics, tables, facts and checks.
+    """
+
+    origin_id: str
+    experiment: str
+    backend: str
+    config: Mapping[str, Any]
+    result: Result
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Brings recorded runs of one kind into the store: `import KIND FILE`.
+
+    Attributes:
+        kind: the word on the command line.
+        description: one line for `--help`.
+        read: generator over the runs of a file; raises `InputError` naming file and row.
+    """
+
+    kind: str
+    description: str
+    read: Callable[[Path], Iterator[ImportedRun]]
+
+
+@dataclass(frozen=True)
+class DoctorCheck:
+    """One line of `doctor`: what this machine can run and, where it can't, the line that fixes it."""
+
+    name: str
+    ok: bool | None  # None: does not apply here
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A Plotly figure in a report, given as its JSON specification so that nothing heavy is imported."""
+
+    title: str
+    spec: Mapping[str, Any]  # {"data": [...], "layout": {...}}
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table in a report or on the terminal: column names and rows of plain values."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class ReportSection:
+    """A section of the HTML report; blocks are shown in order."""
+
+    title: str
+    blocks: Sequence[Figure | TableBlock | str]
+    order: int = 50
+
+
+@dataclass(frozen=True)
+class ReportScope:
+    """What a report is about: read access, the experiment, and the runs in it."""
+
+    store: StoreReader
+    experiment: str
+    run_ids: Sequence[str]
+    claims_file: Path | None = None

@@ -1,0 +1,48 @@
+"""The errors a user can cause, each shown as one clear line."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can fix: a key, a file, a row. Its text is one line that names the culprit.
+
+    Attributes:
+        exit_status: process exit status the command line ends with.
+    """
+
+    exit_status = 1
+
+
+class ConfigError(UserError):
+    """A configuration that can't be run: unknown key, bad type or value, impossible combination."""
+
+    exit_status = 2
+
+
+class InputError(UserError):
+    """A file or table that can't be read or breaks its schema; names the file and, where known, the row."""
+
+
+class StoreError(UserError):
+    """The store can't do what was asked: locked, read-only, torn bundle, bad SQL."""
+
+
+class RunFailedError(UserError):
+    """A run, or some runs of a sweep, failed; each has a row in the store."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `" (did you mean 'x'?)"` for the closest known name, or a list of the names if they are few."""
+    names = sorted(set(known))
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    if 0 < len(names) <= 30:
+        return f" (known: {', '.join(names)})"
+    return ""

@@ -1,0 +1,98 @@
+"""Every extension point of the framework.
+
+A plugin is a module or package that implements some of these functions with the `hookimpl` marker and is
+named in the entry-point group `framework.plugins`. Discovery imports every plugin on every command: keep
+that module light and import heavy packages inside the functions and classes that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import typer
+
+    from framework.contracts import (
+        DoctorCheck,
+        Importer,
+        Metric,
+        MetricDefinition,
+        ReportScope,
+        ReportSection,
+        Result,
+        SanityCheck,
+        TableBlock,
+        WorkloadTables,
+    )
+
+NAMESPACE = "framework"
+hookspec = pluggy.HookspecMarker(NAMESPACE)
+hookimpl = pluggy.HookimplMarker(NAMESPACE)
+
+
+@hookspec
+def config_search_path() -> str | None:
+    """Return a folder or `pkg://package.module` with Hydra configuration groups to add."""
+
+
+@hookspec
+def config_schemas() -> Iterable[tuple[str, str, type]]:
+    """Return typed configuration schemas as (group, name, dataclass) to register with Hydra."""
+
+
+@hookspec
+def table_schemas() -> Mapping[str, pa.Schema]:
+    """Return Arrow schemas of the tables that this plugin's runs hold, without `run_id`."""
+
+
+@hookspec
+def metric_definitions() -> Iterable[MetricDefinition]:
+    """Return what this plugin's metrics mean: unit, description, and which direction is better."""
+
+
+@hookspec
+def derived_metrics(
+    config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
+) -> Iterable[Metric]:
+    """Return metrics derived from a finished run's tables; must ignore runs that are not of its domain."""
+
+
+@hookspec
+def sanity_checks(
+    config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
+) -> Iterable[SanityCheck]:
+    """Return findings on whether the run did what it claims; must ignore runs not of its domain."""
+
+
+@hookspec
+def sql_views() -> Sequence[str]:
+    """Return `CREATE OR REPLACE VIEW|MACRO` statements over the store's tables."""
+
+
+@hookspec
+def importers() -> Iterable[Importer]:
+    """Return importers of recorded runs, each for one KIND of `import KIND FILE`."""
+
+
+@hookspec
+def verbs(app: typer.Typer) -> None:
+    """Add verbs to the command line (`app.command(...)`); import what they need inside them."""
+
+
+@hookspec
+def doctor_checks() -> Iterable[DoctorCheck]:
+    """Return what this machine can run of the plugin and, for what it can't, the line that fixes it."""
+
+
+@hookspec
+def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
+    """Return tables to print on the terminal when a sweep ends."""
+
+
+@hookspec
+def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Return sections for the HTML report of an experiment."""

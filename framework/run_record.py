@@ -1,0 +1,72 @@
+"""What the store keeps of one run: identity, state, configuration, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from framework.contracts import Json, Metric, SanityCheck, Verdict
+
+Status = Literal["running", "done", "failed", "stale"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed.
+
+    Attributes:
+        stage: `validate`, `workload`, `collectors`, `backend`, `derive`, `bundle`, `launcher` …
+        kind: the exception's class, or `timeout`, `cancelled`, `node_failure`.
+        message: one line.
+        log_tail: the last lines of logs or of the traceback.
+    """
+
+    stage: str
+    kind: str
+    message: str
+    log_tail: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One attempt at one configuration, as it stands in `run.json` of its bundle.
+
+    Attributes:
+        run_id: unique, sortable by time.
+        run_key: hash of the resolved configuration without volatile keys, of the workload's content and of
+            the code version: the same key is the same experiment.
+        job_key: hash of the sweep's base configuration and of this job's overrides; known before the
+            configuration is composed, so that a finished job can be skipped in microseconds.
+        experiment, sweep_id, sweep_index: where the run belongs; index counts the points of the full grid.
+        repeat: 0-based repetition of the same configuration with another seed.
+        started_at, finished_at: ISO 8601 in UTC with microseconds.
+        sanity: worst verdict of the checks.
+        config: resolved configuration, nested; `params` of the store are its leaves.
+        varied: names of the parameters that the sweep varied.
+        facts: what the backend reported.
+        provenance: git, packages, host, GPU, driver, clocks, SLURM job, command line.
+    """
+
+    run_id: str
+    run_key: str
+    experiment: str
+    backend: str
+    status: Status
+    started_at: str
+    finished_at: str | None = None
+    job_key: str | None = None
+    sweep_id: str | None = None
+    sweep_index: int | None = None
+    repeat: int = 0
+    seed: int = 0
+    workload_hash: str | None = None
+    code_version: str = ""
+    sanity: Verdict | None = None
+    checks: Sequence[SanityCheck] = ()
+    metrics: Sequence[Metric] = ()
+    config: Mapping[str, Json] = field(default_factory=dict)
+    varied: Sequence[str] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    provenance: Mapping[str, Json] = field(default_factory=dict)
+    failure: Failure | None = None

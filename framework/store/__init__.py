@@ -1,0 +1,1 @@
+"""Run bundles, DuckDB and the views over them."""
