@@ -1,0 +1,1 @@
+"""Science over runs, free of any domain: Pareto fronts, errors of predictions, comparisons."""
