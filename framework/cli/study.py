@@ -1,0 +1,108 @@
+"""The Hydra app: compose a study and carry it out."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from omegaconf import DictConfig
+
+from framework.config import StudyConfig
+from framework.errors import RunFailedError
+from framework.plugins import plugin_manager
+from framework.resources import conf_dir
+from framework.runner import RunOutcome, execute
+
+
+def run_study(arguments: list[str]) -> int:
+    """Run Hydra on a study's overrides; return the exit status.
+
+    Raises:
+        UserError: one line on what the user can mend.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from framework.cli.hydra_errors import as_user_error
+
+    # Hydra must hand its exceptions over instead of printing tracebacks
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_with_hydra()
+    sys.argv = [sys.argv[0], *arguments]
+    app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise as_user_error(error) from error
+    except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
+        return int(error.code or 0) if not isinstance(error.code, str) else 2
+    return _sweep_status()
+
+
+def register_with_hydra() -> None:
+    """Give Hydra the typed schemas and the configuration folders of all plugins."""
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    hook = plugin_manager().hook
+    store = ConfigStore.instance()
+    store.store(name="study_schema", node=StudyConfig, provider="framework")
+    for schemas in hook.config_schemas():
+        for group, name, node in schemas:
+            store.store(group=group, name=name, node=node, provider=node.__module__)
+    folders = [str(path) for path in hook.config_search_path() if path]
+
+    class PluginSearchPath(SearchPathPlugin):
+        """Adds the plugins' configuration groups behind the framework's own."""
+
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in folders:
+                location = folder if "://" in folder else f"file://{folder}"
+                search_path.append(provider="framework plugin", path=location)
+
+    Plugins.instance().register(PluginSearchPath)
+
+
+def task(config: DictConfig) -> RunOutcome:
+    """Carry out one job: in a sweep every failure becomes a row, a single run raises it."""
+    from framework.sweep.job import execute_job
+
+    if config.sweep.id is not None:
+        return execute_job(config)
+    return _single_run(config)
+
+
+def _single_run(config: DictConfig) -> RunOutcome:
+    from framework.report.terminal import print_outcome
+    from framework.store.ingest import ingest
+
+    outcome = execute(config)
+    ingest(str(config.outputs_dir))
+    if outcome.failure is not None:
+        raise RunFailedError(
+            f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.message}"
+        )
+    if config.progress:
+        print_outcome(outcome)
+    return outcome
+
+
+def _sweep_status() -> int:
+    """Return 0 if every point of the sweep is done, 1 if one failed, 130 if it was interrupted."""
+    from framework.sweep import session as sessions
+
+    session = sessions.current()
+    if session is None:
+        return 0
+    if session.interrupted:
+        print("interrupted: what is done is kept, the same command resumes", file=sys.stderr)
+        return 130
+    if session.failed:
+        raise RunFailedError(
+            f"{len(session.failed)} of {len(session.points)} runs failed; "
+            "python -m framework sql 'SELECT * FROM failures' tells why, failed_only=true runs them again"
+        )
+    return 0

@@ -1,0 +1,178 @@
+"""Verbs: what can be asked of the store, the plugins and the machine. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from framework.errors import ConfigError, did_you_mean
+
+_HELP = """Performance studies as one YAML file and one command.
+
+A study is a Hydra experiment; arguments that hold '=' or start with '+', '~' or '-' compose one:
+
+  python -m framework +experiment=memory_gap
+
+  python -m framework +experiment=memory_gap model=opt-1.3b backend.max_num_seqs=1,8,64
+
+  python -m framework backend=twin model=llama-2-7b workload=fixed --cfg job     (show, don't run)
+
+A bare word is a verb:"""
+
+Outputs = Annotated[Path, typer.Option(help="Outputs folder or fsspec URL with the run bundles.")]
+DEFAULT_OUTPUTS = Path("outputs")
+
+
+def build_app() -> typer.Typer:
+    """Return the Typer application with the core's verbs and those of the plugins."""
+    from framework.plugins import plugin_manager
+
+    app = typer.Typer(
+        name="framework",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_version_option)
+    for verb in (sql, report, compare, ingest, compact, plugins, doctor):
+        app.command()(verb)
+    app.command("import")(import_runs)
+    plugin_manager().hook.verbs(app=app)
+    return app
+
+
+def run_verb(arguments: list[str]) -> int:
+    """Run one verb; return its exit status.
+
+    Raises:
+        ConfigError: no such verb.
+    """
+    app = build_app()
+    command = typer.main.get_command(app)
+    names = list(getattr(command, "commands", {}))
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        raise ConfigError(f"unknown verb '{arguments[0]}'{did_you_mean(arguments[0], names)}")
+    try:
+        status = command.main(args=arguments, prog_name="python -m framework", standalone_mode=False)
+    except typer.Exit as done:
+        return int(done.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # Click's own usage errors
+            print(f"error: {error.format_message()}", file=sys.stderr)
+            return int(error.exit_code)
+        raise
+    return int(status or 0)
+
+
+def _version_option(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"framework-lab {installed('framework-lab')}")
+        raise typer.Exit
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT over the store's tables, views and macros.")],
+    format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Query the store, read-only.
+
+    Example: python -m framework sql "SELECT * FROM results ORDER BY total_tok_s DESC LIMIT 5"
+    """
+    from framework.store.store_cli import run_sql
+
+    return run_sql(query, format, str(outputs))
+
+
+def report(
+    experiment: Annotated[str | None, typer.Option(help="Experiment; the latest one by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Write a self-contained HTML report with plots, advice and provenance.
+
+    Example: python -m framework report --experiment memory_gap
+    """
+    from framework.report.report_cli import run_report
+
+    return run_report(experiment, out, outputs)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="Run id, sweep id or experiment.")],
+    b: Annotated[str, typer.Argument(help="Run id, sweep id or experiment.")],
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Show two runs, sweeps or experiments side by side: what was set, what came out, beyond noise or not.
+
+    Example: python -m framework compare memory_gap memory_gap_vllm
+    """
+    from framework.store.store_cli import run_compare
+
+    return run_compare(a, b, str(outputs))
+
+
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Outputs folder with bundles.")] = DEFAULT_OUTPUTS,
+    rebuild: Annotated[bool, typer.Option(help="Build the database anew from all bundles.")] = False,
+) -> int:
+    """Pull finished run bundles into DuckDB; may be repeated at any time.
+
+    Example: python -m framework ingest outputs --rebuild
+    """
+    from framework.store.store_cli import run_ingest
+
+    return run_ingest(str(folder), rebuild)
+
+
+def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
+    """Pack many run bundles into few large Parquet files; nothing is lost.
+
+    Example: python -m framework compact --outputs outputs
+    """
+    from framework.store.store_cli import run_compact
+
+    return run_compact(str(outputs))
+
+
+def import_runs(
+    kind: Annotated[str, typer.Argument(help="What the file holds: see `plugins` for the kinds.")],
+    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Bring recorded runs into the store; importing a file twice adds nothing.
+
+    Example: python -m framework import serving runs.csv.gz
+    """
+    from framework.importing import import_file
+
+    return import_file(kind, file, str(outputs))
+
+
+def plugins() -> int:
+    """List installed plugins, the hooks they implement, and what failed to load.
+
+    Example: python -m framework plugins
+    """
+    from framework.cli.inventory import show_plugins
+
+    return show_plugins()
+
+
+def doctor() -> int:
+    """Tell what this machine can run and, for what it can't, the one line that fixes it.
+
+    Example: python -m framework doctor
+    """
+    from framework.cli.inventory import show_doctor
+
+    return show_doctor()

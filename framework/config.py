@@ -1,0 +1,136 @@
+"""The typed top of a study's configuration, and its plain, resolved form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from framework.contracts import Json
+from framework.errors import ConfigError
+
+VOLATILE_KEYS = (
+    "sweep",
+    "resume",
+    "failed_only",
+    "repeats",
+    "repeat_until",
+    "outputs_dir",
+    "progress",
+    "debug",
+)
+"""Top-level keys that say how a study is carried out, not what it measures: no part of a run key."""
+
+
+@dataclass
+class SweepPosition:
+    """Where a job stands in its sweep; filled by the sweeper, null for a single run."""
+
+    id: str | None = None
+    index: int | None = None
+    job_key: str | None = None
+    repeat: int = 0
+
+
+@dataclass
+class RepeatUntil:
+    """Stop rule for repeats: relative half-width of the mean's 95 % confidence interval.
+
+    Attributes:
+        metric: metric whose mean must be known; null switches the rule off.
+        half_width: relative half-width to reach (0.02 = ±2 %).
+        max_repeats: give up, and say so, after this many.
+    """
+
+    metric: str | None = None
+    half_width: float = 0.02
+    max_repeats: int = 10
+
+
+@dataclass
+class StudyConfig:
+    """Top level of `conf/config.yaml`. The groups are typed by the plugins that own them.
+
+    Attributes:
+        experiment: name under which runs are listed.
+        resume: skip what is already done.
+        failed_only: run only what failed, was lost or timed out before.
+        repeats: runs of each point, with consecutive seeds.
+        outputs_dir: where bundles, the database and reports go.
+        progress: show progress and tables on the terminal.
+    """
+
+    experiment: str = "adhoc"
+    resume: bool = True
+    failed_only: bool = False
+    repeats: int = 1
+    repeat_until: RepeatUntil = field(default_factory=RepeatUntil)
+    outputs_dir: str = "outputs"
+    progress: bool = True
+    debug: bool = False
+    scale: dict[str, Any] = field(default_factory=dict)
+    backend: Any = MISSING
+    model: Any = MISSING
+    gpu: Any = MISSING
+    workload: Any = MISSING
+    metrics: dict[str, Any] = field(default_factory=dict)
+    advisor: dict[str, Any] = field(default_factory=dict)
+    sweep: SweepPosition = field(default_factory=SweepPosition)
+
+
+def resolved(config: DictConfig) -> dict[str, Json]:
+    """Return the configuration as plain dicts and lists with every interpolation resolved.
+
+    A key that merely points at another group as a whole (`backend.model: ${model}`) is kept in the result,
+    but `describing_config` leaves it out.
+
+    Raises:
+        ConfigError: a mandatory value is missing or an interpolation leads nowhere; names the key.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "?"
+        text = str(error).splitlines()[0]
+        raise ConfigError(f"configuration key '{key}': {text}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def describing_config(config: DictConfig) -> dict[str, Json]:
+    """Return the resolved configuration without pointers to whole groups: each value stands once.
+
+    This is what run keys are made of and what the store keeps as `params`.
+    """
+    plain = resolved(config)
+    for path in list(_group_pointers(config)):
+        node: Any = plain
+        for part in path[:-1]:
+            node = node[part]
+        node.pop(path[-1], None)
+    return plain
+
+
+def _group_pointers(config: DictConfig, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key in config:
+        path = (*above, str(key))
+        if OmegaConf.is_interpolation(config, key):
+            if isinstance(config[key], DictConfig):
+                yield path
+        elif not OmegaConf.is_missing(config, key) and isinstance(config._get_node(key), DictConfig):
+            child = config._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                yield from _group_pointers(child, path)
+
+
+def flatten(config: Mapping[str, Json], above: str = "") -> Iterator[tuple[str, Json]]:
+    """Yield (dotted path, value) of every leaf; a list is a leaf, an empty mapping is none."""
+    for key, value in config.items():
+        path = f"{above}.{key}" if above else str(key)
+        if isinstance(value, Mapping):
+            yield from flatten(value, path)
+        else:
+            yield path, value

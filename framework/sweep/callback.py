@@ -1,0 +1,33 @@
+"""Hydra's view of a study: what happens when a job ends and when the sweep ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from framework.runner import RunOutcome
+from framework.sweep import session as sessions
+from framework.sweep.ending import end_sweep
+
+
+class StudyCallback(Callback):
+    """Named in `conf/config.yaml` under `hydra.callbacks`."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Show an outcome as soon as its job ends, where the job ran in this process."""
+        session = sessions.current()
+        index = config.sweep.index
+        if session is None or index is None or job_return.status != JobStatus.COMPLETED:
+            return
+        outcome = job_return.return_value
+        if isinstance(outcome, RunOutcome):
+            session.add(session.points[index], outcome)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Bring the runs into the store, ask the advisors, print the tables."""
+        session = sessions.current()
+        if session is not None:
+            end_sweep(config, session)

@@ -1,0 +1,84 @@
+"""The end of a sweep: ingest, advice, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from framework.components import build_component
+from framework.contracts import Advice, AdvisorScope, BatchBackend, ReportScope, StoreReader
+from framework.errors import ConfigError, UserError
+from framework.plugins import plugin_manager
+from framework.report.terminal import console, print_failures, print_note, print_table
+from framework.resources import experiments_dir
+from framework.store.advice import write_advice
+from framework.store.database import Store
+from framework.store.ingest import ingest
+from framework.sweep.session import SweepSession
+
+
+def end_sweep(config: DictConfig, session: SweepSession) -> None:
+    """Ingest the sweep's bundles, run its advisors, and print tables of results, advice and failures."""
+    ingest(session.outputs_dir)
+    store = Store(session.outputs_dir)
+    if session.run_ids:
+        _advise(config, session, store)
+    if config.progress:
+        _print_tables(session, store)
+
+
+def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> None:
+    scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, batch_backend)
+    advice: list[Advice] = []
+    for name in config.advisor:
+        try:
+            advice.extend(build_component(config, f"advisor.{name}").advise(scope))
+        except UserError as error:
+            print_note(f"advisor {name}: {error}")
+    if advice:
+        write_advice(session.outputs_dir, advice, session.experiment, session.sweep_id)
+        ingest(session.outputs_dir)
+
+
+def batch_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
+    """Compose a backend by its configuration name and return it.
+
+    Raises:
+        ConfigError: no such backend, or it offers no batch call.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    hydra: Any = GlobalHydra.instance().hydra
+    config = hydra.compose_config("config", [f"backend={name}", *overrides], run_mode=RunMode.RUN)
+    backend = build_component(config, "backend")
+    if not isinstance(backend, BatchBackend):
+        raise ConfigError(f"backend '{name}' offers no batch call")
+    return backend
+
+
+def claims_file(experiment: str) -> Path | None:
+    """Return the file of a study's published claims, if it has one."""
+    file = experiments_dir() / experiment / "claims.yaml"
+    return file if file.is_file() else None
+
+
+def _print_tables(session: SweepSession, store: StoreReader) -> None:
+    scope = ReportScope(store, session.experiment, session.run_ids, claims_file(session.experiment))
+    for tables in plugin_manager().hook.sweep_tables(scope=scope):
+        for table in tables:
+            print_table(table)
+    if session.failed:
+        failed = [
+            (" ".join(session.points[index].overrides), outcome.failure)
+            for index, outcome in sorted(session.failed.items())
+        ]
+        print_failures(failed)
+    console().print(
+        f"[bold]{session.experiment}[/]: {len(session.outcomes) - len(session.failed)} run, "
+        f"{len(session.skipped)} skipped as done, {len(session.failed)} failed · "
+        f"python -m framework report --experiment {session.experiment}"
+    )

@@ -1,0 +1,103 @@
+"""The identity of a sweep: what was asked, in which configuration, and whether that has changed since.
+
+`outputs/sweeps/<sweep_id>.json` holds the base configuration, all points and their job keys. The sweep id is
+a hash of these, so that the same command on the same code *is* the same sweep and resumes it; a changed
+configuration is another sweep, and the user is told which keys changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from framework.config import flatten
+from framework.contracts import Json
+from framework.errors import StoreError
+from framework.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile
+from framework.sweep.grid import Point
+
+_SHOWN_CHANGES = 6
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A sweep as it was planned.
+
+    Attributes:
+        base: leaves of the base configuration (before any point's overrides), without volatile keys.
+        points: all points of the study; `job_keys` runs parallel to it.
+    """
+
+    sweep_id: str
+    experiment: str
+    planned_at: str
+    code_version: str
+    base: Mapping[str, Json]
+    points: Sequence[Point]
+    job_keys: Sequence[str]
+
+
+def plan(experiment: str, config: Mapping[str, Json], code: str, points: Sequence[Point]) -> Manifest:
+    """Return the manifest of a sweep over `points` of a base configuration."""
+    described = without_volatile(config)
+    base_hash = canonical_hash([described, code, input_file_stamps(described)])
+    keys = [job_key(base_hash, point.overrides, point.repeat) for point in points]
+    unrepeated = sorted({" ".join(sorted(point.overrides)) for point in points})
+    sweep_id = f"{experiment}-{canonical_hash([base_hash, unrepeated])[:10]}"
+    return Manifest(sweep_id, experiment, utc_now(), code, dict(flatten(described)), points, keys)
+
+
+def save(outputs: Path, manifest: Manifest) -> Path:
+    """Write the manifest, atomically.
+
+    Raises:
+        StoreError: the folder can't be written.
+    """
+    file = outputs / "sweeps" / f"{manifest.sweep_id}.json"
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(asdict(manifest), default=str))
+        temporary.replace(file)
+    except OSError as error:
+        raise StoreError(f"outputs folder '{outputs}' can't be written: {error.strerror}") from error
+    return file
+
+
+def changes_since_last(outputs: Path, manifest: Manifest) -> list[str]:
+    """Return what differs from the experiment's most recent other sweep, as readable lines; empty if none.
+
+    A sweep whose configuration changed shares no job with its predecessor: say so before work is repeated.
+    """
+    earlier = _latest_other(outputs, manifest)
+    if earlier is None:
+        return []
+    before, now = dict(earlier["base"]), dict(manifest.base)
+    lines = [
+        f"{key}: {before.get(key, '(absent)')} → {now.get(key, '(absent)')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != json.loads(json.dumps(now.get(key), default=str))
+    ]
+    if earlier["code_version"] != manifest.code_version:
+        lines.append(f"code: {earlier['code_version']} → {manifest.code_version}")
+    if len(lines) > _SHOWN_CHANGES:
+        lines = [*lines[:_SHOWN_CHANGES], f"and {len(lines) - _SHOWN_CHANGES} more"]
+    return lines
+
+
+def _latest_other(outputs: Path, manifest: Manifest) -> dict[str, Json] | None:
+    folder = outputs / "sweeps"
+    if not folder.is_dir():
+        return None
+    files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        try:
+            found = json.loads(file.read_text())
+            if found["experiment"] == manifest.experiment and found["sweep_id"] != manifest.sweep_id:
+                return dict(found)
+        except (OSError, ValueError, KeyError):
+            continue  # a torn or foreign file can't be compared with
+    return None

@@ -1,0 +1,59 @@
+"""Live progress when jobs run in other processes: outcomes are read from the bundles as they land."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from framework.errors import UserError
+from framework.runner import RunOutcome
+from framework.sweep.session import SweepSession
+
+_POLL_S = 1.0
+
+
+@contextmanager
+def watching_bundles(session: SweepSession) -> Iterator[None]:
+    """Add the outcomes of this sweep's bundles to the session while the body runs.
+
+    A job that ran in this process is added by Hydra's callback at once; here are those of other processes.
+    """
+    runs = Path(session.outputs_dir) / "runs"
+    seen = set(_listing(runs))
+    stop = threading.Event()
+
+    def body() -> None:
+        while not stop.wait(_POLL_S):
+            _add_new(session, runs, seen)
+
+    thread = threading.Thread(target=body, name="sweep watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _listing(runs: Path) -> list[str]:
+    return [entry.name for entry in runs.iterdir()] if runs.is_dir() else []
+
+
+def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
+    from framework.store.bundle import read_record
+
+    for name in _listing(runs):
+        if name in seen or name.startswith("."):
+            continue
+        seen.add(name)
+        try:
+            record = read_record(runs / name)
+        except UserError:
+            continue  # ingest will quarantine it and say why
+        index = record.sweep_index
+        if record.sweep_id == session.sweep_id and index is not None and index not in session.outcomes:
+            metrics = {metric.name: metric.value for metric in record.metrics}
+            outcome = RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
+            session.add(session.points[index], outcome)

@@ -1,0 +1,88 @@
+"""Sweeper of a study: several grids, resume before composition, stable job numbers, repeats.
+
+Hydra imports this module on every study command: heavy imports stay inside the methods. It executes the
+module before it registers it, which dataclasses with postponed annotations don't survive.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class StudySweeperConf:
+    """`hydra.sweeper` of a study.
+
+    Attributes:
+        params: axes common to all grids: key → Hydra's sweep syntax (`1,2,4`, `range(1,5)`, `choice(a,b)`).
+        grids: named grids; the study is the union of their products. Empty: one grid of `params` alone.
+    """
+
+    _target_: str = "hydra_plugins.framework_hydra.study_sweeper.StudySweeper"
+    params: dict[str, Any] | None = None
+    grids: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudySweeperConf, provider="framework")
+
+
+class StudySweeper(Sweeper):
+    """Plans the study, skips what is done, and hands the rest to the launcher."""
+
+    def __init__(self, params: Mapping[str, Any] | None, grids: Mapping[str, Any]) -> None:
+        self.params = params
+        self.grids = grids
+        self.hydra_context: HydraContext | None = None
+        self.task_function: TaskFunction | None = None
+        self.config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra hands over; the launcher is made when there is something to launch."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Carry out the study; `arguments` are the task overrides of the command line."""
+        from framework.sweep.study import carry_out
+
+        assert self.config is not None
+        axes = [self._axes(grid) for grid in (self.grids.values() or [{}])]
+        return carry_out(self.config, axes, self._axes(self.params), self._given(arguments), self._launch)
+
+    def _launch(self, jobs: Sequence[Sequence[str]], first_index: int) -> Sequence[Any]:
+        from hydra.core.plugins import Plugins
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
+        return launcher.launch(jobs, initial_job_idx=first_index)
+
+    def _axes(self, params: Mapping[str, Any] | None) -> list[tuple[str, tuple[str, ...]]]:
+        return self._given([f"{key}={value}" for key, value in (params or {}).items()])
+
+    def _given(self, arguments: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        axes = []
+        for override in parser.parse_overrides(list(arguments)):
+            key = override.get_key_element()
+            if override.is_discrete_sweep():
+                axes.append((key, tuple(override.sweep_string_iterator())))
+            elif override.is_sweep_override():
+                from framework.errors import ConfigError
+
+                raise ConfigError(f"override '{key}': a continuous interval can't be swept over; list values")
+            else:
+                axes.append((key, (override.get_value_element_as_str(),)))
+        return axes
