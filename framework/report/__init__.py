@@ -1,0 +1,1 @@
+"""What people read: terminal tables, sweep progress, self-contained HTML reports."""
