@@ -61,6 +61,7 @@ class StudyConfig:
         repeats: runs of each point, with consecutive seeds.
         outputs_dir: where bundles, the database and reports go.
         progress: show progress and tables on the terminal.
+        data: files that a study over recorded runs reads (`data.train`, `data.test`).
     """
 
     experiment: str = "adhoc"
@@ -72,6 +73,7 @@ class StudyConfig:
     progress: bool = True
     debug: bool = False
     scale: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     backend: Any = MISSING
     model: Any = MISSING
     gpu: Any = MISSING
