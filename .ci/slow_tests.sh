@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Slow tests and those that need a real component; SLURM is started for them and stopped afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [ -x .ci/slurm.sh ]; then
+  export SLURM_ROOT=${SLURM_ROOT:-$(mktemp -d)}
+  .ci/slurm.sh up
+  trap '.ci/slurm.sh down' EXIT
+  # shellcheck disable=SC1091
+  source "$SLURM_ROOT/env.sh"
+fi
+.venv/bin/python -m pytest -m "slow or integration or slurm"
