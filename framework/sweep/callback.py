@@ -19,12 +19,12 @@ class StudyCallback(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Show an outcome as soon as its job ends, where the job ran in this process."""
         session = sessions.current()
-        index = config.sweep.index
-        if session is None or index is None or job_return.status != JobStatus.COMPLETED:
+        position = config.sweep
+        if session is None or position.index is None or job_return.status != JobStatus.COMPLETED:
             return
         outcome = job_return.return_value
         if isinstance(outcome, RunOutcome):
-            session.add(session.points[index], outcome)
+            session.add((position.index, position.repeat), outcome)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Bring the runs into the store, ask the advisors, print the tables."""

@@ -73,8 +73,8 @@ def _print_tables(session: SweepSession, store: StoreReader) -> None:
             print_table(table)
     if session.failed:
         failed = [
-            (" ".join(session.points[index].overrides), outcome.failure)
-            for index, outcome in sorted(session.failed.items())
+            (" ".join(session.points[key].overrides), outcome.failure)
+            for key, outcome in sorted(session.failed.items())
         ]
         print_failures(failed)
     console().print(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+PointKey = tuple[int, int]
 Axis = tuple[str, tuple[str, ...]]  # (key element as Hydra writes it, values as override strings)
 
 
@@ -14,7 +15,7 @@ class Point:
     """One job of a sweep.
 
     Attributes:
-        index: position in the full study, independent of what is skipped.
+        index: number of the combination in the full study, independent of what is skipped or repeated.
         overrides: Hydra overrides `key=value`, in the order of the axes.
         repeat: 0-based repetition with another seed.
     """
@@ -22,6 +23,11 @@ class Point:
     index: int
     overrides: tuple[str, ...]
     repeat: int = 0
+
+    @property
+    def key(self) -> PointKey:
+        """(index, repeat): what names a job within its sweep."""
+        return self.index, self.repeat
 
 
 def thinned(values: Sequence[str], keep: int | None) -> tuple[str, ...]:
@@ -54,7 +60,8 @@ def points(grids: Sequence[Sequence[Axis]], repeats: int = 1, keep: int | None =
             seen.setdefault(frozenset(overrides), overrides)
     return [
         Point(index, overrides, repeat)
-        for index, (overrides, repeat) in enumerate(itertools.product(seen.values(), range(repeats)))
+        for index, overrides in enumerate(seen.values())
+        for repeat in range(repeats)
     ]
 
 

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from framework.runner import RunOutcome
-from framework.sweep.grid import Point
+from framework.sweep.grid import Point, PointKey
 
 
 @dataclass
 class SweepSession:
-    """Outcomes of a sweep by index of its points.
+    """Outcomes of a sweep by (index, repeat) of its points.
 
     Attributes:
-        skipped: index → run id of points that were done before.
+        points: every job of the study; grows when repeats are added.
+        skipped: run ids of points that were done before.
+        outcomes: what ran now.
         on_outcome: called as outcomes arrive (moves the progress display).
-        unfinished: points whose job goes on elsewhere after this process ends (SLURM), or was interrupted.
+        interrupted: the user stopped it; what is done is kept.
+        detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
     """
 
     sweep_id: str
     experiment: str
     outputs_dir: str
-    points: list[Point]
-    skipped: dict[int, str] = field(default_factory=dict)
-    outcomes: dict[int, RunOutcome] = field(default_factory=dict)
+    points: dict[PointKey, Point] = field(default_factory=dict)
+    skipped: dict[PointKey, str] = field(default_factory=dict)
+    outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     interrupted: bool = False
+    detached: bool = False
 
-    def add(self, point: Point, outcome: RunOutcome) -> None:
-        """Record an outcome and show it."""
-        self.outcomes[point.index] = outcome
-        self.on_outcome(point, outcome)
+    def plan(self, points: Sequence[Point]) -> None:
+        """Add jobs to the study."""
+        self.points.update({point.key: point for point in points})
+
+    def add(self, key: PointKey, outcome: RunOutcome) -> None:
+        """Record an outcome and show it; a point that is known already is left alone."""
+        if key in self.points and key not in self.outcomes:
+            self.outcomes[key] = outcome
+            self.on_outcome(self.points[key], outcome)
 
     @property
-    def failed(self) -> dict[int, RunOutcome]:
-        """Outcomes that are not done, by index."""
-        return {index: out for index, out in self.outcomes.items() if out.status != "done"}
+    def failed(self) -> dict[PointKey, RunOutcome]:
+        """Outcomes that are not done."""
+        return {key: outcome for key, outcome in self.outcomes.items() if outcome.status != "done"}
 
     @property
     def run_ids(self) -> list[str]:
         """Runs of this sweep in order of its points, those done before included."""
-        known = {**self.skipped, **{index: out.run_id for index, out in self.outcomes.items()}}
-        return [known[index] for index in sorted(known)]
+        known = {**self.skipped, **{key: outcome.run_id for key, outcome in self.outcomes.items()}}
+        return [known[key] for key in sorted(known) if known[key]]
 
 
 _current: list[SweepSession] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from framework.components import build_component
 from framework.config import describing_config
+from framework.contracts import Json
 from framework.errors import ConfigError
 from framework.report.terminal import SweepProgress
 from framework.run_record import Failure
 from framework.runner import RunOutcome
 from framework.sweep import manifest as manifests
+from framework.sweep.axis_check import Composer, check_axes
 from framework.sweep.grid import Axis, Point, merged_axes, points
+from framework.sweep.repeats import check_rule, next_round
 from framework.sweep.session import SweepSession, begin
 from framework.sweep.watch import watching_bundles
 from framework.versions import code_version
@@ -23,103 +27,129 @@ from framework.versions import code_version
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
 
 
-def carry_out(
-    config: DictConfig,
-    grids: Sequence[Sequence[Axis]],
-    common: Sequence[Axis],
-    given: Sequence[Axis],
-    launch: Launch,
-) -> SweepSession:
+@dataclass(frozen=True)
+class Grids:
+    """What is swept: the axes of each grid, those common to all, and the overrides of the command line."""
+
+    own: Sequence[Sequence[Axis]]
+    common: Sequence[Axis]
+    given: Sequence[Axis]
+
+    def split(self) -> tuple[list[str], list[list[Axis]]]:
+        """Return overrides fixed for every job, and the axes of each grid with the given ones in place."""
+        gridded = {key for axes in (self.common, *self.own) for key, _ in axes}
+        fixed = [
+            f"{key}={values[0]}" for key, values in self.given if len(values) == 1 and key not in gridded
+        ]
+        swept = [(key, values) for key, values in self.given if len(values) > 1 or key in gridded]
+        return fixed, [merged_axes(self.common, grid, swept) for grid in self.own]
+
+
+def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Launch) -> SweepSession:
     """Run a study and return what happened; the session stays available to the callback that ends it.
 
     Args:
         config: the composed base configuration, Hydra's own node included.
-        grids: axes of each grid of the experiment file.
-        common: axes shared by all grids.
-        given: overrides of the command line; they win over both.
+        grids: what is swept.
+        composer: composes configurations, for the check before anything starts.
         launch: hands jobs (override lists) to Hydra's launcher and returns its job returns.
     """
     repeats = int(config.repeats)
     if repeats < 1:
         raise ConfigError(f"configuration key 'repeats': must be at least 1, got {repeats}")
-    fixed, swept = _split(given, {key for axes in (common, *grids) for key, _ in axes})
-    own = [merged_axes(common, grid, swept) for grid in grids]
-    todo = points(own, repeats, config.scale.get("axis_points"))
-    plan = _planned(config, todo)
-    outputs = Path(str(config.outputs_dir))
-    session = begin(SweepSession(plan.sweep_id, plan.experiment, str(outputs), list(todo)))
-    changes = manifests.changes_since_last(outputs, plan)
-    manifests.save(outputs, plan)
-    pending = _pending(config, session, plan)
-    with SweepProgress(
-        plan.experiment, len(todo), len(session.skipped), enabled=bool(config.progress)
-    ) as progress:
-        if changes and not session.skipped:
-            progress.note("configuration changed since the last sweep: " + "; ".join(changes))
-        session.on_outcome = lambda point, outcome: progress.update(" ".join(point.overrides), outcome)
-        try:
-            if pending:
-                _launch_pending(session, plan, pending, fixed, launch)
-        except KeyboardInterrupt:
-            session.interrupted = True
-    return session
+    check_rule(config.repeat_until)
+    fixed, axes = grids.split()
+    check_axes(composer, fixed, axes)
+    study = _Study(config, fixed, points(axes, repeats, config.scale.get("axis_points")), launch)
+    study.run()
+    return study.session
 
 
-def _planned(config: DictConfig, todo: Sequence[Point]) -> manifests.Manifest:
-    task = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    code = code_version(build_component(task, "backend"))
-    return manifests.plan(str(config.experiment), describing_config(task), code, todo)
+class _Study:
+    """One sweep under way."""
+
+    def __init__(
+        self, config: DictConfig, fixed: Sequence[str], todo: Sequence[Point], launch: Launch
+    ) -> None:
+        task = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        self.config = task
+        self.fixed = fixed
+        self.todo = todo
+        self.launch = launch
+        self.base: dict[str, Json] = describing_config(task)
+        self.code = code_version(build_component(task, "backend"))
+        first = self._planned(todo)
+        self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
+        self.changes = manifests.changes_since_last(Path(self.session.outputs_dir), first)
+
+    def run(self) -> None:
+        """Run all points, then further repeats while the stop rule asks for them."""
+        session, config = self.session, self.config
+        batch = list(self.todo)
+        pending = self._pending(batch)
+        with SweepProgress(
+            session.experiment, len(batch), len(session.skipped), enabled=bool(config.progress)
+        ) as progress:
+            if self.changes and not session.skipped:
+                progress.note("configuration changed since the last sweep: " + "; ".join(self.changes))
+            session.on_outcome = lambda point, outcome: progress.update(" ".join(point.overrides), outcome)
+            try:
+                while batch:
+                    if pending:
+                        self._launch(pending)
+                    batch = self._further_repeats()
+                    pending = self._pending(batch)
+                    progress.extend(len(batch), skipped=len(batch) - len(pending))
+            except KeyboardInterrupt:
+                session.interrupted = True
+
+    def _planned(self, todo: Sequence[Point]) -> manifests.Manifest:
+        return manifests.plan(str(self.config.experiment), self.base, self.code, todo)
+
+    def _pending(self, batch: Sequence[Point]) -> list[Point]:
+        """Plan a batch of points; return those to run now, and note in the session what is skipped."""
+        from framework.store.lookup import done_job_keys, failed_job_keys
+
+        if not batch:
+            return []
+        session, plan = self.session, self._planned(batch)
+        session.plan(batch)
+        manifests.save(Path(session.outputs_dir), self._planned(list(session.points.values())))
+        keys = dict(zip(plan.job_keys, batch, strict=True))
+        if self.config.resume:
+            done = done_job_keys(session.outputs_dir, list(keys))
+            session.skipped |= {keys[key].key: run_id for key, run_id in done.items()}
+        pending = [point for point in batch if point.key not in session.skipped]
+        if self.config.failed_only:
+            failed = {keys[key].key for key in failed_job_keys(session.outputs_dir, list(keys))}
+            pending = [point for point in pending if point.key in failed]
+        return pending
+
+    def _further_repeats(self) -> list[Point]:
+        from framework.store.database import Store
+
+        rule = self.config.repeat_until
+        if rule.metric is None or self.session.detached:
+            return []
+        return next_round(self.session, Store(self.session.outputs_dir), rule)
+
+    def _launch(self, pending: Sequence[Point]) -> None:
+        plan = self._planned(pending)
+        jobs = [
+            [*self.fixed, *point.overrides, *_position(plan.sweep_id, point, key)]
+            for point, key in zip(pending, plan.job_keys, strict=True)
+        ]
+        with watching_bundles(self.session):
+            returns = self.launch(jobs, 0)
+        for point, job in zip(pending, returns, strict=True):
+            self.session.add(point.key, _outcome(job))
 
 
-def _split(given: Sequence[Axis], gridded: set[str]) -> tuple[list[str], list[Axis]]:
-    """Part the command line's overrides: those fixed for every job, and those that are or replace an axis."""
-    fixed, swept = [], []
-    for key, values in given:
-        if len(values) == 1 and key not in gridded:
-            fixed.append(f"{key}={values[0]}")
-        else:
-            swept.append((key, values))
-    return fixed, swept
-
-
-def _pending(config: DictConfig, session: SweepSession, plan: manifests.Manifest) -> list[Point]:
-    """Return the points to run now, and note in the session what is skipped."""
-    from framework.store.lookup import done_job_keys, failed_job_keys
-
-    keys = dict(zip(plan.job_keys, plan.points, strict=True))
-    if config.resume:
-        done = done_job_keys(session.outputs_dir, list(keys))
-        session.skipped = {keys[key].index: run_id for key, run_id in done.items()}
-    pending = [point for point in plan.points if point.index not in session.skipped]
-    if config.failed_only:
-        failed = failed_job_keys(session.outputs_dir, list(keys))
-        indexes = {keys[key].index for key in failed}
-        pending = [point for point in pending if point.index in indexes]
-    return pending
-
-
-def _launch_pending(
-    session: SweepSession,
-    plan: manifests.Manifest,
-    pending: Sequence[Point],
-    fixed: Sequence[str],
-    launch: Launch,
-) -> None:
-    jobs = [_job_overrides(plan, point, fixed) for point in pending]
-    with watching_bundles(session):
-        returns = launch(jobs, 0)
-    for point, job in zip(pending, returns, strict=True):
-        if point.index not in session.outcomes:
-            session.add(point, _outcome(job))
-
-
-def _job_overrides(plan: manifests.Manifest, point: Point, fixed: Sequence[str]) -> list[str]:
+def _position(sweep_id: str, point: Point, job_key: str) -> list[str]:
     return [
-        *fixed,
-        *point.overrides,
-        f"sweep.id={plan.sweep_id}",
+        f"sweep.id={sweep_id}",
         f"sweep.index={point.index}",
-        f"sweep.job_key={plan.job_keys[point.index]}",
+        f"sweep.job_key={job_key}",
         f"sweep.repeat={point.repeat}",
     ]
 

@@ -52,8 +52,7 @@ def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
             record = read_record(runs / name)
         except UserError:
             continue  # ingest will quarantine it and say why
-        index = record.sweep_index
-        if record.sweep_id == session.sweep_id and index is not None and index not in session.outcomes:
+        if record.sweep_id == session.sweep_id and record.sweep_index is not None:
             metrics = {metric.name: metric.value for metric in record.metrics}
             outcome = RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
-            session.add(session.points[index], outcome)
+            session.add((record.sweep_index, record.repeat), outcome)

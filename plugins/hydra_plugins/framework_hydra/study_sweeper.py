@@ -51,11 +51,19 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Carry out the study; `arguments` are the task overrides of the command line."""
-        from framework.sweep.study import carry_out
+        from framework.sweep.axis_check import Composer
+        from framework.sweep.study import Grids, carry_out
 
-        assert self.config is not None
-        axes = [self._axes(grid) for grid in (self.grids.values() or [{}])]
-        return carry_out(self.config, axes, self._axes(self.params), self._given(arguments), self._launch)
+        config, context = self.config, self.hydra_context
+        assert config is not None
+        assert context is not None
+        composer = Composer(
+            compose=lambda overrides: context.config_loader.load_sweep_config(config, list(overrides)),
+            options=lambda group: context.config_loader.get_group_options(group),
+        )
+        own = [self._axes(grid) for grid in (self.grids.values() or [{}])]
+        grids = Grids(own, self._axes(self.params), self._given(arguments))
+        return carry_out(config, grids, composer, self._launch)
 
     def _launch(self, jobs: Sequence[Sequence[str]], first_index: int) -> Sequence[Any]:
         from hydra.core.plugins import Plugins
