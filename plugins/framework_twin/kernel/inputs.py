@@ -1,0 +1,240 @@
+"""What a simulation needs to know: the engine, the requests, the adapters. Checked before anything runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from framework.errors import ConfigError, InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+
+MAX_BLOCK_SIZE = 128
+V0_WATERMARK = 0.01
+"""Share of the KV blocks that V0 keeps free when it admits a prompt."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """One engine's settings, named as vLLM's; every replica has the same.
+
+    Attributes:
+        generation: "v0" (prefill first, or chunked prefill with decodes first) or "v1" (one token budget).
+        kv_blocks: KV cache capacity in blocks, per replica.
+        max_num_seqs: most requests in the running batch.
+        max_num_batched_tokens: tokens a step may compute.
+        chunked_prefill: whether V0 mixes prompt chunks into decode steps; V1 always does.
+        max_model_len: a request of more tokens (prompt and output) is refused.
+        max_loras: adapter slots in GPU memory; 0 without LoRA.
+        max_cpu_loras: adapters held in host memory; None means as many as there are.
+        max_lora_rank: rank the slots are sized for.
+        adapters_preloaded: whether host memory holds the first `max_cpu_loras` adapters at the start.
+        max_waiting: arrivals beyond so many waiting requests are refused; None means never.
+        horizon_s: requests still open at this time are left unfinished; None runs to the last token.
+        replicas: engines behind one router.
+        router: "round_robin" (dealt in turn) or "least_load" (fewest running and waiting).
+        replicas_on_gpu: replicas that share one GPU, for the step-time law.
+    """
+
+    generation: Literal["v0", "v1"] = "v1"
+    kv_blocks: int = 0
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int = 2048
+    chunked_prefill: bool = True
+    max_model_len: int = 2**31 - 1
+    block_size: int = 16
+    enable_prefix_caching: bool = False
+    max_loras: int = 0
+    max_cpu_loras: int | None = None
+    max_lora_rank: int = 0
+    adapters_preloaded: bool = True
+    max_waiting: int | None = None
+    horizon_s: float | None = None
+    replicas: int = 1
+    router: Literal["round_robin", "least_load"] = "round_robin"
+    replicas_on_gpu: int = 1
+
+    @property
+    def prefill_first(self) -> bool:
+        """Whether a step is either all prompts or all decodes (V0 without chunked prefill)."""
+        return self.generation == "v0" and not self.chunked_prefill
+
+    @property
+    def watermark_blocks(self) -> int:
+        """Blocks that admission leaves free."""
+        return int(V0_WATERMARK * self.kv_blocks) if self.generation == "v0" else 0
+
+    @property
+    def longest_request(self) -> int:
+        """Most tokens (prompt and output) of a request that can run; the last token is never written to the cache."""
+        return min(self.max_model_len, (self.kv_blocks - self.watermark_blocks) * self.block_size + 1)
+
+    def check(self) -> None:
+        """Raise ConfigError, one line that names the key, unless the settings can work together."""
+        _check_choice("generation", self.generation, ("v0", "v1"))
+        _check_choice("router", self.router, ("round_robin", "least_load"))
+        for key, least in _LEAST.items():
+            value = getattr(self, key)
+            if value is not None and not (isinstance(value, int | np.integer) and value >= least):
+                raise ConfigError(f"{key}: {value!r} is not a whole number of at least {least}")
+        if self.block_size > MAX_BLOCK_SIZE:
+            raise ConfigError(f"block_size: {self.block_size} is above {MAX_BLOCK_SIZE}")
+        if self.horizon_s is not None and not 0.0 < self.horizon_s < math.inf:
+            raise ConfigError(f"horizon_s: {self.horizon_s!r} is not a positive number of seconds")
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise ConfigError(
+                f"max_num_batched_tokens: {self.max_num_batched_tokens} is below max_num_seqs ({self.max_num_seqs})"
+            )
+        if self.prefill_first and self.max_num_batched_tokens < min(self.max_model_len, self.longest_request):
+            raise ConfigError(
+                f"max_num_batched_tokens: {self.max_num_batched_tokens} is below max_model_len ({self.max_model_len}); "
+                "V0 without chunked prefill computes a prompt in one step"
+            )
+        if self.enable_prefix_caching and self.generation != "v1":
+            raise ConfigError("enable_prefix_caching: modelled for generation v1 only")
+        if self.max_cpu_loras is not None and self.max_cpu_loras < self.max_loras:
+            raise ConfigError(f"max_cpu_loras: {self.max_cpu_loras} is below max_loras ({self.max_loras})")
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The requests, in order of arrival.
+
+    Attributes:
+        arrival_s: seconds, ascending from any origin ≥ 0.
+        input_tokens: prompt tokens, at least 1.
+        output_tokens: tokens to generate, at least 1.
+        adapter: index into the adapter table, -1 for the base model; None means all base.
+    """
+
+    arrival_s: Floats
+    input_tokens: Ints
+    output_tokens: Ints
+    adapter: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.arrival_s)
+
+    def check(self, n_adapters: int) -> None:
+        """Raise InputError, one line that names the row, unless the requests are well formed."""
+        for name in ("input_tokens", "output_tokens", "adapter"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self):
+                raise InputError(f"requests: {name} has {len(column)} rows, arrival_s has {len(self)}")
+        _refuse_rows("arrival_s", self.arrival_s, ~np.isfinite(self.arrival_s), "is not a finite number of seconds")
+        _refuse_rows("arrival_s", self.arrival_s, np.asarray(self.arrival_s) < 0, "is negative")
+        earlier = np.r_[False, np.diff(self.arrival_s) < 0]
+        _refuse_rows("arrival_s", self.arrival_s, earlier, "comes before the row above it; sort requests by arrival")
+        for name in ("input_tokens", "output_tokens"):
+            _check_tokens(name, np.asarray(getattr(self, name)))
+        if self.adapter is not None:
+            unknown = (self.adapter < -1) | (self.adapter >= n_adapters)
+            _refuse_rows("adapter", self.adapter, unknown, f"is not one of the {n_adapters} adapters")
+
+
+@dataclass(frozen=True)
+class AdapterTable:
+    """The LoRA adapters that may be asked for.
+
+    Attributes:
+        rank: rank of each adapter.
+        cpu_to_gpu_s: seconds to copy each from host memory into a slot.
+        disk_to_cpu_s: seconds to read each from disk into host memory; None if that never happens.
+    """
+
+    rank: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    cpu_to_gpu_s: Floats = field(default_factory=lambda: np.zeros(0))
+    disk_to_cpu_s: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+    def check(self, engine: EngineConfig) -> None:
+        """Raise, one line that names the key or adapter, unless the engine can serve the adapters."""
+        ranks = np.asarray(self.rank, dtype=np.float64)
+        bad = np.flatnonzero(~(ranks >= 1))
+        if bad.size:
+            raise InputError(f"adapters: adapter {bad[0]} has no rank (got {self.rank[bad[0]]!r})")
+        for name in ("cpu_to_gpu_s", "disk_to_cpu_s"):
+            seconds = getattr(self, name)
+            if seconds is None:
+                continue
+            if len(seconds) != len(self):
+                raise InputError(f"adapters: {name} has {len(seconds)} rows, rank has {len(self)}")
+            bad = np.flatnonzero(~(np.isfinite(seconds) & (np.asarray(seconds) >= 0)))
+            if bad.size:
+                raise InputError(f"adapters: {name} of adapter {bad[0]} is {seconds[bad[0]]}, not seconds ≥ 0")
+        if len(self) == 0:
+            return
+        if engine.max_loras < 1:
+            raise ConfigError(f"max_loras: {engine.max_loras} slots for {len(self)} adapters; at least 1 is needed")
+        if ranks.max() > engine.max_lora_rank:
+            worst = int(ranks.argmax())
+            raise ConfigError(
+                f"max_lora_rank: {engine.max_lora_rank} is below the rank of adapter {worst} ({int(ranks[worst])})"
+            )
+        cached = engine.max_cpu_loras
+        if cached is not None and len(self) > cached and self.disk_to_cpu_s is None:
+            raise ConfigError(
+                f"max_cpu_loras: {cached} is below the {len(self)} adapters, and their load times from disk are not "
+                "known; raise max_cpu_loras or give the adapters disk_to_cpu_s"
+            )
+
+
+def check_inputs(engine: EngineConfig, requests: Requests, adapters: AdapterTable) -> None:
+    """Raise one clear line unless the simulation can run."""
+    engine.check()
+    adapters.check(engine)
+    requests.check(len(adapters))
+    if len(requests) == 0:
+        raise InputError("requests: there are none")
+    tokens = np.asarray(requests.input_tokens, dtype=np.int64) + requests.output_tokens
+    shortest = int(tokens.min())
+    if shortest > engine.max_model_len:
+        raise ConfigError(
+            f"max_model_len: {engine.max_model_len} is below the shortest request ({shortest} tokens)"
+        )
+    if shortest > engine.longest_request:
+        raise ConfigError(
+            f"kv_blocks: the KV cache can't hold one request: {engine.kv_blocks} blocks of {engine.block_size} tokens, "
+            f"the shortest request has {shortest} tokens"
+        )
+
+
+_LEAST = {
+    "kv_blocks": 1,
+    "max_num_seqs": 1,
+    "max_num_batched_tokens": 1,
+    "max_model_len": 1,
+    "block_size": 1,
+    "max_loras": 0,
+    "max_cpu_loras": 0,
+    "max_lora_rank": 0,
+    "max_waiting": 0,
+    "replicas": 1,
+    "replicas_on_gpu": 1,
+}
+
+
+def _check_choice(key: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{key}: {value!r} is not one of {', '.join(known)}")
+
+
+def _check_tokens(name: str, column: npt.NDArray[Any]) -> None:
+    whole = np.isfinite(column) & (column == np.floor(column))
+    _refuse_rows(name, column, ~whole, "is not a whole number of tokens")
+    _refuse_rows(name, column, column < 1, "is below 1")
+    _refuse_rows(name, column, column >= 2**30, "is more than any model takes")
+
+
+def _refuse_rows(name: str, column: npt.NDArray[Any], bad: npt.NDArray[np.bool_], what: str) -> None:
+    rows = np.flatnonzero(bad)
+    if rows.size:
+        others = f" (and {rows.size - 1} more rows)" if rows.size > 1 else ""
+        raise InputError(f"requests: {name} of row {rows[0]} is {column[rows[0]]}, which {what}{others}")

@@ -1,0 +1,82 @@
+"""Spans: how many steps pass before the batch changes, and what they take in closed form.
+
+With an unchanged batch of `decoding` requests the step's context grows by `decoding` tokens a step, so step j
+(from 0) lasts `first_s + j · increment_s`, and n steps last n · first_s + increment_s · n (n − 1) / 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+from framework_twin.kernel.jit import inlined
+from framework_twin.kernel.state import Tables
+
+
+@inlined
+def span_s(first_s: float, increment_s: float, steps: int) -> float:
+    """Duration of so many steps."""
+    return steps * first_s + increment_s * (0.5 * steps * (steps - 1))
+
+
+@inlined
+def steps_to_reach(start_s: float, first_s: float, increment_s: float, target_s: float, most: int) -> int:
+    """Fewest steps (1 … `most`) after which the clock is at or past a time; `most` if it stays before."""
+    if start_s + span_s(first_s, increment_s, most) < target_s:
+        return most
+    steps = min(max(_real_steps(first_s, increment_s, target_s - start_s), 1), most)
+    while steps > 1 and start_s + span_s(first_s, increment_s, steps - 1) >= target_s:
+        steps -= 1
+    while steps < most and start_s + span_s(first_s, increment_s, steps) < target_s:
+        steps += 1
+    return steps
+
+
+@inlined
+def steps_that_fit(start_s: float, first_s: float, increment_s: float, end_s: float, most: int) -> int:
+    """Most steps (0 … `most`) that end at or before a time."""
+    if start_s + span_s(first_s, increment_s, most) <= end_s:
+        return most
+    steps = min(max(_real_steps(first_s, increment_s, end_s - start_s), 0), most)
+    while steps > 0 and start_s + span_s(first_s, increment_s, steps) > end_s:
+        steps -= 1
+    while steps < most and start_s + span_s(first_s, increment_s, steps + 1) <= end_s:
+        steps += 1
+    return steps
+
+
+@inlined
+def _real_steps(first_s: float, increment_s: float, duration_s: float) -> int:
+    """Solve span_s(n) = duration for n, rounded down; the callers settle rounding."""
+    linear = first_s - 0.5 * increment_s
+    root = math.sqrt(max(linear * linear + 2.0 * increment_s * duration_s, 0.0))
+    return int(2.0 * duration_s / (linear + root)) if linear + root > 0.0 else 0
+
+
+@inlined
+def blocks_in_steps(tables: Tables, r: int, steps: int) -> int:
+    """New KV blocks that the decoding requests start in the next so many steps."""
+    replica = tables.replicas[r]
+    block_size = tables.config.block_size
+    blocks = (steps // block_size) * replica.decoding
+    for step in range(replica.decode_steps, replica.decode_steps + steps % block_size):
+        blocks += replica.block_phase[step % block_size]
+    return int(blocks)
+
+
+@inlined
+def steps_with_free_blocks(tables: Tables, r: int, most: int) -> int:
+    """Most steps (up to `most`) that the free blocks allow without preemption."""
+    replica = tables.replicas[r]
+    block_size = tables.config.block_size
+    free = replica.free_blocks
+    if (most // block_size + 1) * replica.decoding <= free:
+        return most
+    cycles = free // replica.decoding
+    left = free - cycles * replica.decoding
+    steps = cycles * block_size
+    while steps < most:
+        left -= replica.block_phase[(replica.decode_steps + steps) % block_size]
+        if left < 0:
+            break
+        steps += 1
+    return min(steps, most)
