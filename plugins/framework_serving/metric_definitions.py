@@ -1,0 +1,61 @@
+"""What each serving metric means; `docs/serving_metrics.md` says it at length and a test compares the two."""
+
+from __future__ import annotations
+
+from framework.contracts import Better, MetricDefinition
+
+UNITS: dict[str, str] = {}
+"""Unit by metric name."""
+
+
+def _latency(name: str, what: str) -> list[MetricDefinition]:
+    statistics = {"mean": "mean", "p50": "median", "p90": "90th percentile", "p99": "99th percentile"}
+    return [
+        MetricDefinition(f"{name}_{key}_ms", "ms", f"{word} {what}", "lower")
+        for key, word in statistics.items()
+    ]
+
+
+def _metric(name: str, unit: str, description: str, better: Better = "none") -> MetricDefinition:
+    return MetricDefinition(name, unit, description, better)
+
+
+SERVING_METRICS: tuple[MetricDefinition, ...] = (
+    _metric("duration_s", "s", "first arrival to the last token, or to the time the run was cut"),
+    _metric("completed", "requests", "requests served to their last token", "higher"),
+    _metric(
+        "total_tok_s", "tok/s", "input + output tokens of finished requests per second of the run", "higher"
+    ),
+    _metric("output_tok_s", "tok/s", "output tokens of finished requests per second of the run", "higher"),
+    _metric("requests_s", "1/s", "finished requests per second of the run", "higher"),
+    *_latency("ttft", "time from arrival to the first token, finished requests"),
+    _metric(
+        "ttft_censored_ms",
+        "ms",
+        "mean time to first token in which an unfinished request counts with the whole run",
+        "lower",
+    ),
+    *_latency("itl", "gap between successive tokens, all gaps of all finished requests pooled"),
+    _metric(
+        "tpot_mean_ms", "ms", "mean over finished requests of time per output token after the first", "lower"
+    ),
+    *_latency("e2e", "time from arrival to the last token, finished requests"),
+    _metric("goodput_requests_s", "1/s", "finished requests per second that met every SLO", "higher"),
+    _metric("kv_usage_peak", "", "largest share of the KV cache in use, 0 to 1, largest over replicas"),
+    _metric("kv_cache_gib", "GiB", "memory set aside for the KV cache, summed over replicas"),
+    _metric(
+        "running_mean", "requests", "running requests while any runs, mean over time, summed over replicas"
+    ),
+    _metric("waiting_peak", "requests", "longest queue, summed over replicas", "lower"),
+    _metric("preemptions", "", "times a running request was pushed out of the KV cache", "lower"),
+    _metric("power_mean_w", "W", "mean power of the accelerator over the run"),
+    _metric("energy_j", "J", "energy of the accelerator over the run", "lower"),
+    _metric("energy_j_per_token", "J/token", "energy per input + output token of finished requests", "lower"),
+    _metric("starved", "", "1 if tokens served were less than 0.9 of the tokens offered, else 0", "lower"),
+    _metric("adapters_starved", "", "adapters that got less than 0.9 of the tokens offered to them", "lower"),
+    _metric(
+        "fairness_jain", "", "Jain's index of the adapters' served share of their offer, 1/n to 1", "higher"
+    ),
+)
+
+UNITS.update({definition.name: definition.unit for definition in SERVING_METRICS})

@@ -1,0 +1,106 @@
+"""The Arrow tables of a serving run: what a workload hands to a backend and what comes back.
+
+Times are seconds from the first arrival of the run. Token counts are tokens of the served model's tokenizer.
+A null is "unknown" or "did not happen"; it is never 0.
+
+Sample names in `samples`: `running`, `waiting` (requests, summed over replicas), `kv_usage` (0-1, the largest
+over replicas), `preemptions` (cumulative), `power_w`, and whatever else a backend or collector sees.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+REQUEST_STATUSES = ("finished", "running", "waiting", "refused", "failed")
+"""How a request stood when the run ended. `refused`: the engine could never serve it; `failed`: see `error`.
+The sum of all statuses is the number of requests that arrived."""
+
+
+def requests_in() -> pa.Schema:
+    """Schema of a workload's `requests`.
+
+    `request_id` counts from 0 in order of arrival; `output_tokens` is the number to generate;
+    `adapter_id` is null for the base model; `prefix_block_hashes`, where a workload knows shared prefixes,
+    names the consecutive blocks of the prompt (equal hash: equal tokens up to there; the size of a block is
+    the workload's fact `prefix_block_tokens`).
+    """
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("request_id", pa.int64(), nullable=False),
+            pa.field("arrival_s", pa.float64(), nullable=False),
+            pa.field("input_tokens", pa.int64(), nullable=False),
+            pa.field("output_tokens", pa.int64(), nullable=False),
+            pa.field("adapter_id", pa.int64()),
+        ]
+    )
+
+
+def prefix_hashes_field() -> pa.Field:
+    """Return the optional last column of a workload's `requests`."""
+    import pyarrow as pa
+
+    return pa.field("prefix_block_hashes", pa.list_(pa.int64()))
+
+
+def adapters() -> pa.Schema:
+    """Schema of `adapters`: id, LoRA rank, and the rate offered to it (null where the workload has none)."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("adapter_id", pa.int64(), nullable=False),
+            pa.field("rank", pa.int64(), nullable=False),
+            pa.field("rate_rps", pa.float64()),
+        ]
+    )
+
+
+def requests_out() -> pa.Schema:
+    """Schema of a result's `requests`: one row a request that arrived, finished or not.
+
+    `scheduled_s` is when the engine first worked on it, `output_tokens` the tokens it generated until it
+    finished or the run ended.
+    """
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("request_id", pa.int64(), nullable=False),
+            pa.field("arrival_s", pa.float64(), nullable=False),
+            pa.field("scheduled_s", pa.float64()),
+            pa.field("first_token_s", pa.float64()),
+            pa.field("last_token_s", pa.float64()),
+            pa.field("input_tokens", pa.int64(), nullable=False),
+            pa.field("output_tokens", pa.int64(), nullable=False),
+            pa.field("adapter_id", pa.int64()),
+            pa.field("preemptions", pa.int64()),
+            pa.field("status", pa.string(), nullable=False),
+            pa.field("error", pa.string()),
+        ]
+    )
+
+
+def samples() -> pa.Schema:
+    """Schema of a result's `samples`: one row a value of a named time series."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("t_s", pa.float64(), nullable=False),
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("value", pa.float64()),
+        ]
+    )
+
+
+def is_serving_result(tables: Mapping[str, pa.Table]) -> bool:
+    """Whether a run's tables are a serving run's: a `requests` table with token times."""
+    requests = tables.get("requests")
+    return requests is not None and {"arrival_s", "first_token_s", "status"} <= set(requests.column_names)
