@@ -71,7 +71,7 @@ def _strings(value: Json) -> Iterator[str]:
 
 
 def new_run_id(key: str) -> str:
-    """Return a fresh run id: UTC time to the second, the key's start, and four random digits.
+    """Return a fresh run id: UTC time to the second, the key's start, and six random hex digits.
 
     Sorts by time; readable in a listing; unique without asking anybody.
     """

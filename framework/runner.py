@@ -6,22 +6,17 @@ itself are raised before anything is written.
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from framework import collection
 from framework.components import build_component
-from framework.config import describing_config
+from framework.config import VOLATILE_KEYS, describing_config
 from framework.contracts import (
     Backend,
     Json,
@@ -30,6 +25,7 @@ from framework.contracts import (
     RunContext,
     SanityCheck,
     Verdict,
+    Workload,
     WorkloadTables,
 )
 from framework.errors import ConfigError, UserError
@@ -37,12 +33,8 @@ from framework.plugins import plugin_manager
 from framework.provenance import provenance
 from framework.run_key import new_run_id, run_key, utc_now
 from framework.run_record import Failure, RunRecord, Status
+from framework.stages import StageError, failure_of, one_line, stage
 from framework.versions import code_version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_LOG_TAIL_LINES = 40
 
 
 @dataclass(frozen=True)
@@ -58,26 +50,6 @@ class RunOutcome:
     skipped: bool = False
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     failure: Failure | None = None
-
-
-class _StageError(Exception):
-    """Carries which stage of the run failed; the cause is the original exception."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(stage)
-        self.stage = stage
-
-
-@contextmanager
-def _stage(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except _StageError:
-        raise
-    except BaseException as error:
-        raise _StageError(name) from error
 
 
 def execute(config: DictConfig, progress: Callable[[float, str], None] | None = None) -> RunOutcome:
@@ -97,8 +69,13 @@ def execute(config: DictConfig, progress: Callable[[float, str], None] | None = 
         name = type(backend).__name__
         raise ConfigError(f"configuration key 'backend._target_': {name} has no check and run")
     collectors = collection.build_collectors(config)
-    workload = _built_workload(config, seed)
-    backend.check(workload)
+    try:
+        with stage("workload", passing=(UserError,)):
+            workload = _built_workload(config, seed)
+        with stage("validate", passing=(UserError,)):
+            backend.check(workload)
+    except StageError as error:
+        return record_refusal(config, failure_of(error, None))
     key = run_key(plain, workload.content_hash, code_version(backend), int(config.sweep.repeat))
     if config.resume:
         earlier = done_run(outputs, key)
@@ -108,16 +85,57 @@ def execute(config: DictConfig, progress: Callable[[float, str], None] | None = 
     return _carry_out(record, outputs, backend, workload, collectors, progress)
 
 
+def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
+    """Write a run that never started as a failed one, so that it is a row and not a gap."""
+    from framework.store.bundle import write_bundle
+
+    try:
+        plain = describing_config(config)
+    except ConfigError:
+        plain = {}
+    position = config.sweep
+    key = run_key(plain, "", "", int(position.repeat))
+    record = RunRecord(
+        run_id=new_run_id(key),
+        run_key=key,
+        job_key=position.job_key,
+        experiment=str(config.experiment),
+        backend=_name_of(plain.get("backend"), ""),
+        status="failed",
+        started_at=utc_now(),
+        finished_at=utc_now(),
+        sweep_id=position.id,
+        sweep_index=position.index,
+        repeat=int(position.repeat),
+        config=plain,
+        varied=_varied(),
+        provenance=provenance(),
+        failure=failure,
+    )
+    write_bundle(str(config.outputs_dir), record, {})
+    return RunOutcome(record.run_id, "failed", failure=failure)
+
+
+def _name_of(group: Json, fallback: str) -> str:
+    return str(group.get("name", fallback)) if isinstance(group, Mapping) else fallback
+
+
 def _seed(plain: Mapping[str, Json]) -> int:
     workload = plain.get("workload")
-    seed = workload.get("seed", 0) if isinstance(workload, Mapping) else 0
-    return int(seed or 0)
+    seed = workload.get("seed") if isinstance(workload, Mapping) else None
+    try:
+        return int(seed or 0)
+    except (TypeError, ValueError):
+        raise ConfigError(f"configuration key 'workload.seed': {seed!r} is not a whole number") from None
 
 
 def _built_workload(config: DictConfig, seed: int) -> WorkloadTables:
     workload = build_component(config, "workload")
+    if not isinstance(workload, Workload):
+        raise ConfigError(f"configuration key 'workload._target_': {type(workload).__name__} has no build")
     tables = workload.build(seed)
-    assert isinstance(tables, WorkloadTables)
+    if not isinstance(tables, WorkloadTables):
+        raise TypeError(f"{type(workload).__name__} built {type(tables).__name__} instead of WorkloadTables")
     return tables
 
 
@@ -135,7 +153,7 @@ def _new_record(
         run_key=key,
         job_key=position.job_key,
         experiment=str(config.experiment),
-        backend=str(plain.get("backend", {}).get("name", type(backend).__name__)),
+        backend=_name_of(plain.get("backend"), type(backend).__name__),
         status="running",
         started_at=utc_now(),
         sweep_id=position.id,
@@ -158,7 +176,7 @@ def _varied() -> list[str]:
     if not HydraConfig.initialized():
         return []
     keys = [text.lstrip("+~").partition("=")[0] for text in HydraConfig.get().overrides.task]
-    return [key for key in keys if not key.startswith(("sweep.", "experiment"))]
+    return [key for key in keys if key.partition(".")[0] not in (*VOLATILE_KEYS, "experiment")]
 
 
 def _carry_out(
@@ -169,15 +187,14 @@ def _carry_out(
     collectors: collection.Collectors,
     progress: Callable[[float, str], None] | None,
 ) -> RunOutcome:
-    from framework.store.bundle import write_bundle
-    from framework.store.heartbeat import heartbeat
+    from framework.store.heartbeat import Heartbeat
 
     scratch = Path(tempfile.mkdtemp(prefix="framework-run-"))
     context = RunContext(record.run_id, record.config, record.seed, scratch)
     if progress is not None:
         context = replace(context, progress=progress)
     try:
-        with heartbeat(outputs, record):
+        with Heartbeat(outputs, record):
             try:
                 result = _measure(record, backend, workload, collectors, context)
                 checks = list(result.checks)
@@ -189,15 +206,27 @@ def _carry_out(
                     sanity=_worst(checks),
                     facts={**record.facts, **result.facts},
                 )
-            except _StageError as error:
+            except StageError as error:
                 result = Result()
-                record = replace(record, status="failed", failure=_failure(error, scratch))
-            record = replace(record, finished_at=utc_now())
-            write_bundle(outputs, record, result.tables)
+                record = replace(record, status="failed", failure=failure_of(error, scratch))
+            record = _kept(outputs, replace(record, finished_at=utc_now()), result)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     metrics = {metric.name: metric.value for metric in record.metrics}
     return RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
+
+
+def _kept(outputs: str, record: RunRecord, result: Result) -> RunRecord:
+    """Write the run's bundle; results that can't be stored make it a failed run of stage `bundle`."""
+    from framework.store.bundle import write_bundle
+
+    try:
+        write_bundle(outputs, record, result.tables)
+    except Exception as error:  # a plugin's table may hold anything
+        failure = Failure("bundle", type(error).__name__, one_line(error))
+        record = replace(record, status="failed", metrics=(), failure=failure)
+        write_bundle(outputs, record, {})
+    return record
 
 
 def _measure(
@@ -207,19 +236,22 @@ def _measure(
     collectors: collection.Collectors,
     context: RunContext,
 ) -> Result:
-    with collectors.running(context), _stage("backend"):
+    with collectors.running(context), stage("backend"):
         result = backend.run(workload, context)
-    with _stage("collectors"):
+        if not isinstance(result, Result):
+            name = type(backend).__name__
+            raise TypeError(f"{name} returned {type(result).__name__} instead of a Result")
+    with stage("collectors"):
         collectors.merge_into(result)
     hook = plugin_manager().hook
-    with _stage("derive"):
+    with stage("derive"):
         known = {metric.name for metric in result.metrics}
         for derived in hook.derived_metrics(config=record.config, workload=workload, result=result):
             for metric in derived:
                 if metric.name not in known:
                     known.add(metric.name)
                     result.metrics.append(metric)
-    with _stage("sanity"):
+    with stage("sanity"):
         for found in hook.sanity_checks(config=record.config, workload=workload, result=result):
             result.checks.extend(found)
         result.checks.extend(_finite_metrics(result.metrics))
@@ -238,23 +270,3 @@ def _finite_metrics(metrics: list[Metric]) -> list[SanityCheck]:
 def _worst(checks: list[SanityCheck]) -> Verdict:
     verdicts = {check.verdict for check in checks}
     return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
-
-
-def _failure(error: _StageError, scratch: Path) -> Failure:
-    cause = error.__cause__
-    assert cause is not None
-    message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    if os.environ.get("FRAMEWORK_DEBUG") == "1":
-        traceback.print_exception(cause, file=sys.stderr)
-    return Failure(error.stage, type(cause).__name__, message, _log_tail(cause, scratch))
-
-
-def _log_tail(cause: BaseException, scratch: Path) -> str:
-    """Return the ends of the logs a backend left in its scratch folder, then the end of the traceback."""
-    parts = []
-    for log in sorted(scratch.rglob("*.log")):
-        lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-        parts.append("\n".join([f"== {log.name}", *lines]))
-    if not isinstance(cause, UserError):
-        parts.append("".join(traceback.format_exception(cause)[-8:]))
-    return "\n".join(parts)

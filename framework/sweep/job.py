@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from framework.config import describing_config
 from framework.errors import StoreError, UserError
-from framework.provenance import provenance
-from framework.run_key import new_run_id, run_key, utc_now
-from framework.run_record import Failure, RunRecord
-from framework.runner import RunOutcome, execute
+from framework.run_record import Failure
+from framework.runner import RunOutcome, execute, record_refusal
 
 
 def execute_job(config: DictConfig) -> RunOutcome:
@@ -23,33 +20,5 @@ def execute_job(config: DictConfig) -> RunOutcome:
     except StoreError:
         raise
     except UserError as error:
-        return _refused(config, error)
-
-
-def _refused(config: DictConfig, error: UserError) -> RunOutcome:
-    from framework.store.bundle import write_bundle
-
-    failure = Failure("validate", type(error).__name__, str(error).splitlines()[0])
-    try:
-        plain = describing_config(config)
-    except UserError:
-        plain = {}
-    key = run_key(plain, "", "", int(config.sweep.repeat))
-    record = RunRecord(
-        run_id=new_run_id(key),
-        run_key=key,
-        job_key=config.sweep.job_key,
-        experiment=str(config.experiment),
-        backend=str(plain.get("backend", {}).get("name", "")),
-        status="failed",
-        started_at=utc_now(),
-        finished_at=utc_now(),
-        sweep_id=config.sweep.id,
-        sweep_index=config.sweep.index,
-        repeat=int(config.sweep.repeat),
-        config=plain,
-        provenance=provenance(),
-        failure=failure,
-    )
-    write_bundle(str(config.outputs_dir), record, {})
-    return RunOutcome(record.run_id, "failed", failure=failure)
+        failure = Failure("validate", type(error).__name__, str(error).splitlines()[0])
+        return record_refusal(config, failure)

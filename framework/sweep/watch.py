@@ -42,14 +42,14 @@ def _listing(runs: Path) -> list[str]:
 
 
 def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
-    from framework.store.bundle import read_record
+    from framework.store.bundle import read_manifest
 
     for name in _listing(runs):
         if name in seen or name.startswith("."):
             continue
         seen.add(name)
         try:
-            record = read_record(runs / name)
+            record = read_manifest(runs / name).record
         except UserError:
             continue  # ingest will quarantine it and say why
         if record.sweep_id == session.sweep_id and record.sweep_index is not None:

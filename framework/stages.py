@@ -1,0 +1,62 @@
+"""Stages of a run, and what is kept of one that failed: stage, exception, ends of the logs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from framework.errors import UserError
+from framework.run_record import Failure
+
+_LOG_TAIL_LINES = 40
+_TRACEBACK_PARTS = 8
+
+
+class StageError(Exception):
+    """Carries which stage of the run failed; the cause is the original exception."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+
+@contextmanager
+def stage(name: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn whatever the body raises into a `StageError`; `passing`, Ctrl-C and exits go through as they are."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, StageError):
+        raise
+    except passing:
+        raise
+    except BaseException as error:
+        raise StageError(name) from error
+
+
+def failure_of(error: StageError, scratch: Path | None) -> Failure:
+    """Return what the store keeps of a failed stage; `*.log` files of the scratch folder are read for it."""
+    cause = error.__cause__
+    assert cause is not None
+    if os.environ.get("FRAMEWORK_DEBUG") == "1":
+        traceback.print_exception(cause, file=sys.stderr)
+    return Failure(error.stage, type(cause).__name__, one_line(cause), _log_tail(cause, scratch))
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text; its class's name if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _log_tail(cause: BaseException, scratch: Path | None) -> str:
+    """Return the ends of the logs a backend left in its scratch folder, then the end of the traceback."""
+    parts = []
+    for log in sorted(scratch.rglob("*.log")) if scratch is not None else ():
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        parts.append("\n".join([f"== {log.name}", *lines]))
+    if not isinstance(cause, UserError):
+        parts.append("".join(traceback.format_exception(cause)[-_TRACEBACK_PARTS:]))
+    return "\n".join(parts)
