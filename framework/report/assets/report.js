@@ -1,0 +1,148 @@
+"use strict";
+// Draws the figures from their JSON specifications and makes the results table sortable and filterable.
+
+(function drawFigures() {
+  const specs = [...document.querySelectorAll("script.spec")];
+  if (!specs.length || typeof Plotly === "undefined") return;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const plots = specs.map((spec) => {
+    const { data, layout } = JSON.parse(spec.textContent);
+    return { element: document.getElementById(spec.dataset.plot), data, layout };
+  });
+
+  function template(isDark) {
+    const ink = isDark ? "#e6e9ee" : "#1b1f27";
+    const line = isDark ? "#363c47" : "#dfe3e9";
+    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, ticks: "outside", tickcolor: line, automargin: true, title: { standoff: 8 } };
+    return {
+      layout: {
+        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+        font: { family: "system-ui, 'Segoe UI', Roboto, sans-serif", size: 12, color: ink },
+        colorway: isDark
+          ? ["#7fb0ff", "#ffb35c", "#6fcf8f", "#ff8a80", "#c9a2ff", "#e0c27a", "#ff9fd0", "#9aa4b2"]
+          : ["#1f5fbf", "#d9730d", "#1d8a4a", "#c0362c", "#7a49c0", "#8a6d1f", "#c2448a", "#5b6472"],
+        margin: { l: 64, r: 16, t: 16, b: 56 },
+        hovermode: "closest",
+        legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, bgcolor: "rgba(0,0,0,0)" },
+        xaxis: axis, yaxis: axis,
+      },
+    };
+  }
+
+  // plotly.js takes a title as an object; a plain text is what people write
+  function withTitleObjects(layout) {
+    const fixed = { ...layout };
+    for (const [key, value] of Object.entries(fixed)) {
+      if (key === "title" && typeof value === "string") fixed.title = { text: value };
+      if (/^[xy]axis\d*$/.test(key) && typeof (value || {}).title === "string") {
+        fixed[key] = { ...value, title: { text: value.title } };
+      }
+    }
+    return fixed;
+  }
+
+  function draw(isDark) {
+    for (const { element, data, layout } of plots) {
+      const full = { template: template(isDark), height: 420, autosize: true, ...withTitleObjects(layout) };
+      Plotly.react(element, data, full, { responsive: true, displaylogo: false });
+    }
+  }
+
+  draw(dark.matches);
+  dark.addEventListener("change", (event) => draw(event.matches));
+  addEventListener("beforeprint", () => draw(false));
+  addEventListener("afterprint", () => draw(dark.matches));
+})();
+
+(function runTable() {
+  const table = document.getElementById("runs");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const headers = [...table.tHead.rows[1].cells];
+  const names = headers.map((cell) => cell.querySelector("button").firstChild.textContent.trim());
+  const rows = [...body.rows].map((element) => {
+    const texts = [...element.cells].map((cell) => cell.textContent);
+    const values = [...element.cells].map((cell) => cell.dataset.v ?? cell.textContent);
+    return { element, values, search: texts.join(" ").toLowerCase() };
+  });
+  const ABSENT = "–";
+
+  function compare(a, b) {
+    // absent values stay at the end whichever way the column is sorted
+    if (a === ABSENT || b === ABSENT) return { order: (a === ABSENT) - (b === ABSENT), fixed: true };
+    const x = Number(a), y = Number(b);
+    const numeric = a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y);
+    return { order: numeric ? x - y : a.localeCompare(b), fixed: false };
+  }
+
+  headers.forEach((header, column) => header.querySelector("button").addEventListener("click", () => {
+    const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    headers.forEach((other) => other.setAttribute("aria-sort", "none"));
+    header.setAttribute("aria-sort", direction);
+    const sign = direction === "ascending" ? 1 : -1;
+    rows.sort((r, s) => {
+      const { order, fixed } = compare(r.values[column], s.values[column]);
+      return fixed ? order : sign * order;
+    });
+    body.append(...rows.map((row) => row.element));
+  }));
+
+  const operators = {
+    "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b,
+  };
+
+  function condition(term) {
+    const parts = /^([\w.]+)(<=|>=|=|<|>)(.+)$/.exec(term);
+    const column = parts ? names.indexOf(parts[1]) : -1;
+    if (column < 0) return (row) => row.search.includes(term.toLowerCase());
+    const limit = Number(parts[3]);
+    return ({ values }) => {
+      if (values[column] === ABSENT) return false;
+      if (Number.isNaN(limit)) return parts[2] === "=" && values[column] === parts[3];
+      return operators[parts[2]](Number(values[column]), limit);
+    };
+  }
+
+  const filter = document.getElementById("filter");
+  const shown = document.getElementById("shown");
+  function applyFilter() {
+    const conditions = filter.value.split(/\s+/).filter(Boolean).map(condition);
+    let count = 0;
+    for (const row of rows) {
+      row.element.hidden = !conditions.every((holds) => holds(row));
+      count += !row.element.hidden;
+    }
+    shown.textContent = count === rows.length ? "" : `${count} of ${rows.length} runs match`;
+  }
+  filter.addEventListener("input", applyFilter);
+
+  document.querySelectorAll(".controls [data-group]").forEach((box) => box.addEventListener("change", () => {
+    const columns = headers.flatMap((header, i) => (header.dataset.group === box.dataset.group ? [i] : []));
+    const groups = [...table.tHead.rows[0].cells].filter((cell) => cell.dataset.group === box.dataset.group);
+    for (const cell of groups) cell.hidden = !box.checked;
+    for (const row of [table.tHead.rows[1], ...rows.map((row) => row.element)]) {
+      for (const i of columns) row.cells[i].hidden = !box.checked;
+    }
+  }));
+
+  document.getElementById("csv").addEventListener("click", () => {
+    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const visible = rows.filter((row) => !row.element.hidden);
+    const lines = [names, ...visible.map((row) => row.values.map((v) => (v === ABSENT ? "" : v)))];
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([lines.map((l) => l.map(quote).join(",")).join("\n") + "\n"], { type: "text/csv" }));
+    link.download = "results.csv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+})();
+
+document.querySelectorAll(".copy").forEach((button) => button.addEventListener("click", async () => {
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(code); // no clipboard on this page: select it for the reader
+  }
+}));
