@@ -18,11 +18,12 @@ VOLATILE_KEYS = (
     "failed_only",
     "repeats",
     "repeat_until",
+    "advisor",
     "outputs_dir",
     "progress",
     "debug",
 )
-"""Top-level keys that say how a study is carried out, not what it measures: no part of a run key."""
+"""Top-level keys that say how a study is carried out and read, not what it measures: no part of a run key."""
 
 
 @dataclass
