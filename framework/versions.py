@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
+
+from framework.plugins import discover, plugin_manager
+from framework.resources import conf_dir
 
 
 @cache
@@ -20,6 +24,32 @@ def source_fingerprint(folder: Path, suffixes: tuple[str, ...] = (".py", ".yaml"
             digest.update(str(file.relative_to(folder)).encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@cache
+def installation_fingerprint() -> str:
+    """Return a hash of what gives a configuration its meaning: configuration files and the plugins' sources.
+
+    A job key is made of a sweep's overrides alone. `model=x` names a file and `workload=y` a class, so a sweep
+    may trust a job key only while neither has changed; run keys, made of the content itself, decide then.
+    """
+    digest = hashlib.sha256(source_fingerprint(conf_dir()).encode())
+    for folder in plugin_manager().hook.config_search_path():
+        if folder and "://" not in folder:
+            digest.update(source_fingerprint(Path(folder)).encode())
+    for plugin in discover().plugins:
+        digest.update(f"{plugin.name} {plugin.version} {_package_fingerprint(plugin.module)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _package_fingerprint(module: str) -> str:
+    """Return a hash of the sources of a module's top-level package; of the file for a lone module."""
+    spec = find_spec(module.partition(".")[0])
+    if spec is None:
+        return ""
+    if spec.submodule_search_locations:
+        return "".join(source_fingerprint(Path(folder)) for folder in spec.submodule_search_locations)
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16] if spec.origin else ""
 
 
 def code_version(backend: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 PointKey = tuple[int, int]
@@ -74,8 +74,3 @@ def merged_axes(common: Sequence[Axis], own: Sequence[Axis], given: Sequence[Axi
     for key, values in (*own, *common, *given):
         axes[key] = values
     return list(axes.items())
-
-
-def as_axes(params: Mapping[str, str] | None) -> list[str]:
-    """Return a grid of the experiment file as override strings, ready for Hydra's parser."""
-    return [f"{key}={value}" for key, value in (params or {}).items()]

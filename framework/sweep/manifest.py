@@ -44,10 +44,22 @@ def plan(experiment: str, config: Mapping[str, Json], code: str, points: Sequenc
     """Return the manifest of a sweep over `points` of a base configuration."""
     described = without_volatile(config)
     base_hash = canonical_hash([described, code, input_file_stamps(described)])
-    keys = [job_key(base_hash, point.overrides, point.repeat) for point in points]
+    keys = _job_keys(base_hash, points)
     unrepeated = sorted({" ".join(sorted(point.overrides)) for point in points})
     sweep_id = f"{experiment}-{canonical_hash([base_hash, unrepeated])[:10]}"
     return Manifest(sweep_id, experiment, utc_now(), code, dict(flatten(described)), points, keys)
+
+
+def _job_keys(base_hash: str, points: Sequence[Point]) -> list[str]:
+    """Return the points' job keys; a file that an override names counts with its size and time."""
+    stamped: dict[str, list[str]] = {}
+    for override in {override for point in points for override in point.overrides}:
+        value = override.partition("=")[2].strip("'\"")
+        stamped[override] = [override, *map(str, input_file_stamps({"value": value}))]
+    return [
+        job_key(base_hash, [part for override in point.overrides for part in stamped[override]], point.repeat)
+        for point in points
+    ]
 
 
 def save(outputs: Path, manifest: Manifest) -> Path:
@@ -75,7 +87,7 @@ def changes_since_last(outputs: Path, manifest: Manifest) -> list[str]:
     earlier = _latest_other(outputs, manifest)
     if earlier is None:
         return []
-    before, now = dict(earlier["base"]), dict(manifest.base)
+    before, now = earlier["base"], dict(manifest.base)
     lines = [
         f"{key}: {before.get(key, '(absent)')} → {now.get(key, '(absent)')}"
         for key in sorted(before.keys() | now.keys())
@@ -97,7 +109,7 @@ def _latest_other(outputs: Path, manifest: Manifest) -> dict[str, Json] | None:
         try:
             found = json.loads(file.read_text())
             if found["experiment"] == manifest.experiment and found["sweep_id"] != manifest.sweep_id:
-                return dict(found)
-        except (OSError, ValueError, KeyError):
+                return {"base": dict(found["base"]), "code_version": str(found["code_version"])}
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # a torn or foreign file can't be compared with
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from framework.sweep.grid import Axis, Point, merged_axes, points
 from framework.sweep.repeats import check_rule, next_round
 from framework.sweep.session import SweepSession, begin
 from framework.sweep.watch import watching_bundles
-from framework.versions import code_version
+from framework.versions import code_version, installation_fingerprint
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
 
@@ -77,7 +79,7 @@ class _Study:
         self.todo = todo
         self.launch = launch
         self.base: dict[str, Json] = describing_config(task)
-        self.code = code_version(build_component(task, "backend"))
+        self.code = f"{code_version(build_component(task, 'backend'))}, {installation_fingerprint()}"
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
         self.changes = manifests.changes_since_last(Path(self.session.outputs_dir), first)
@@ -157,7 +159,8 @@ def _position(sweep_id: str, point: Point, job_key: str) -> list[str]:
 def _outcome(job: Any) -> RunOutcome:
     """Return a job's outcome from Hydra's job return, whose `return_value` raises what the job raised."""
     try:
-        value = job.return_value
+        with redirect_stderr(StringIO()):  # Hydra announces a failed job there before it raises
+            value = job.return_value
     except Exception as error:  # whatever killed the job
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         return RunOutcome("", "failed", failure=Failure("launcher", type(error).__name__, text))
