@@ -38,9 +38,13 @@ class SweepSession:
 
     def add(self, key: PointKey, outcome: RunOutcome) -> None:
         """Record an outcome and show it; a point that is known already is left alone."""
-        if key in self.points and key not in self.outcomes:
+        if key not in self.points or key in self.outcomes or key in self.skipped:
+            return
+        if outcome.skipped:
+            self.skipped[key] = outcome.run_id
+        else:
             self.outcomes[key] = outcome
-            self.on_outcome(self.points[key], outcome)
+        self.on_outcome(self.points[key], outcome)
 
     @property
     def failed(self) -> dict[PointKey, RunOutcome]:
