@@ -21,6 +21,7 @@ def main() -> None:
 def _guarded(arguments: list[str]) -> int:
     """Dispatch, and turn what a user can cause into one clear line."""
     from framework.errors import UserError
+    from framework.stages import one_line
 
     try:
         return _dispatch(arguments)
@@ -29,12 +30,18 @@ def _guarded(arguments: list[str]) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted; the same command resumes", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # a defect, ours or a plugin's
+        if os.environ.get("FRAMEWORK_DEBUG") == "1":
+            raise
+        kind = type(error).__name__
+        print(f"error: unexpected {kind}: {one_line(error)} (--debug shows where)", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes", file=sys.stderr)
+        return 130
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -46,7 +46,7 @@ def _options(group: str) -> list[str]:
 
 
 def show_doctor() -> int:
-    """Print every check; return 1 if something that this machine should be able to do is broken."""
+    """Print every check; return 0: to lack something is an answer, not an error."""
     from framework.report.terminal import print_table
 
     checks = [*_core_checks()]

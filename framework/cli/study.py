@@ -30,9 +30,22 @@ def run_study(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_with_hydra()
     sys.argv = [sys.argv[0], *arguments]
-    app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)
+    raised: list[Exception] = []
+
+    def guarded_task(config: DictConfig) -> RunOutcome | None:
+        try:
+            return task(config)
+        except Exception as error:  # kept from Hydra, which would announce it in words of its own
+            if config.sweep.id is not None:
+                raise
+            raised.append(error)
+            return None
+
+    app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(guarded_task)
     try:
         app()
+        if raised:
+            raise raised[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise as_user_error(error) from error
     except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
