@@ -1,0 +1,145 @@
+"""`results`: one wide row a done run, its columns made from what the runs hold.
+
+First who the run is, then the parameters that differ between stored runs or that a sweep varied, then every metric.
+A parameter's column is the last part of its dotted name (`max_num_seqs`) where that is unambiguous, and the whole
+name (`"backend.rate"`) where it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+IDENTITY = ("run_id", "experiment", "backend", "model", "gpu")
+TRAILING = ("sanity", "sweep_id", "repeat", "started_at")
+# A group that a fixed column names: its other keys say nothing more than the name does.
+_NAMED_GROUPS = ("model", "gpu")
+
+_CANDIDATES = """
+WITH done AS (SELECT run_id FROM runs WHERE status = 'done'),
+swept AS (SELECT DISTINCT name FROM varied SEMI JOIN done USING (run_id))
+SELECT p.name,
+       bool_and(p.value IS NULL OR regexp_full_match(p.value, '-?[0-9]{1,18}')) AS whole,
+       bool_and(p.value IS NULL OR p.number IS NOT NULL) AS numeric,
+       bool_and(p.value IS NULL OR p.value IN ('true', 'false')) AS logical,
+       p.name IN (FROM swept) AS swept
+FROM params p SEMI JOIN done USING (run_id)
+GROUP BY p.name
+HAVING count(DISTINCT coalesce('=' || p.value, '')) > 1 OR p.name IN (FROM swept)
+ORDER BY swept DESC, p.name
+"""
+
+_DETERMINED = """
+SELECT name FROM (
+    SELECT p.name, r.{group} AS owner, count(DISTINCT coalesce('=' || p.value, '')) AS variants
+    FROM params p JOIN runs r USING (run_id)
+    WHERE r.status = 'done' AND starts_with(p.name, '{group}.')
+    GROUP BY ALL)
+GROUP BY name HAVING max(variants) = 1
+"""
+
+_METRIC_NAMES = """
+SELECT m.name FROM metrics m
+SEMI JOIN (SELECT run_id FROM runs WHERE status = 'done') USING (run_id)
+LEFT JOIN (SELECT name, row_number() OVER () AS place FROM metric_definitions) d USING (name)
+GROUP BY m.name ORDER BY min(d.place) NULLS LAST, m.name
+"""
+
+
+@dataclass(frozen=True)
+class ParamColumn:
+    """A parameter that gets a column: its dotted name, the column's name and DuckDB type."""
+
+    name: str
+    column: str
+    kind: str
+
+
+def quoted(identifier: str) -> str:
+    """Return a SQL identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _unique(wanted: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Return names that differ even when case is ignored, as DuckDB does, by numbering later ones."""
+    seen = {name.casefold() for name in taken}
+    unique = []
+    for name in wanted:
+        candidate, count = name, 1
+        while candidate.casefold() in seen:
+            count += 1
+            candidate = f"{name}_{count}"
+        seen.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
+
+
+def column_names(params: list[str], metrics: list[str]) -> tuple[list[str], list[str]]:
+    """Return the column names of parameters (dotted) and of metrics, all distinct."""
+    fixed = {name.casefold() for name in (*IDENTITY, *TRAILING)}
+    metric_columns = _unique(metrics, fixed)
+    taken = fixed | {name.casefold() for name in metric_columns}
+    leaf_names = [name.rpartition(".")[2].casefold() for name in params]
+    short = [
+        name.rpartition(".")[2] if leaf_names.count(leaf) == 1 and leaf and leaf not in taken else name
+        for name, leaf in zip(params, leaf_names, strict=True)
+    ]
+    return _unique(short, taken), metric_columns
+
+
+def varied_params(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return (dotted name, DuckDB type) of the parameters that get a column."""
+    implied = {f"{group}{suffix}" for group in (*_NAMED_GROUPS, "backend") for suffix in ("", ".name")}
+    determined = set()
+    for group in _NAMED_GROUPS:
+        determined |= {name for (name,) in connection.execute(_DETERMINED.format(group=group)).fetchall()}
+    chosen = []
+    for name, whole, numeric, logical, swept in connection.execute(_CANDIDATES).fetchall():
+        private = name.rpartition(".")[2].startswith("_")
+        if private or name in implied or (name in determined and not swept):
+            continue
+        kind = "BIGINT" if whole else "DOUBLE" if numeric else "BOOLEAN" if logical else "VARCHAR"
+        chosen.append((name, kind))
+    return chosen
+
+
+def _pivot(table: str, names: list[str]) -> str:
+    values = ", ".join(literal(name) for name in names)
+    long = f"(SELECT run_id, name, value FROM {table})"
+    return f"(PIVOT {long} ON name IN ({values}) USING first(value) GROUP BY run_id)"
+
+
+def build_results(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table behind `results` anew, and the view."""
+    params = varied_params(connection)
+    metrics = [name for (name,) in connection.execute(_METRIC_NAMES).fetchall()]
+    param_columns, metric_columns = column_names([name for name, _ in params], metrics)
+    columns = [f"r.{name}" for name in IDENTITY]
+    columns += [
+        f"TRY_CAST(p.{quoted(name)} AS {kind}) AS {quoted(column)}"
+        for (name, kind), column in zip(params, param_columns, strict=True)
+    ]
+    columns += [
+        f"m.{quoted(name)} AS {quoted(column)}" for name, column in zip(metrics, metric_columns, strict=True)
+    ]
+    columns += [f"r.{name}" for name in TRAILING]
+    joins = ""
+    if params:
+        joins += f" LEFT JOIN {_pivot('params', [name for name, _ in params])} p USING (run_id)"
+    if metrics:
+        joins += f" LEFT JOIN {_pivot('metrics', metrics)} m USING (run_id)"
+    connection.execute(
+        f"CREATE OR REPLACE TABLE results_wide AS SELECT {', '.join(columns)} FROM runs r{joins} "
+        "WHERE r.status = 'done' ORDER BY r.started_at, r.run_id"
+    )
+    connection.execute("CREATE OR REPLACE VIEW results AS FROM results_wide")
