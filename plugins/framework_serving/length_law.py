@@ -161,9 +161,10 @@ def histogram_law(
 def _checked_bins(bins: Sequence[Sequence[float]], key: str) -> list[tuple[float, float, float]]:
     checked: list[tuple[float, float, float]] = []
     for position, item in enumerate(bins):
-        if len(item) != 3:
-            raise ConfigError(f"{key}: bin {position} must be [first, last, weight], got {list(item)}")
-        start, end, weight = (float(value) for value in item)
+        try:
+            start, end, weight = (float(value) for value in item)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{key}: bin {position} must be [first, last, weight], got {item!r}") from None
         if start != int(start) or end != int(end) or not 0 < start <= end:
             raise ConfigError(f"{key}: bin {position} must span whole token counts from 1, got {list(item)}")
         if not 0 <= weight < math.inf:

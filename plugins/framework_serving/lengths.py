@@ -21,15 +21,14 @@ _TRIES_PER_PAIR = 64
 def length_laws(settings: LengthSettings, where: str = "workload.lengths") -> tuple[LengthLaw, LengthLaw]:
     """Return the laws of input and of output tokens. Raises `ConfigError` naming the key."""
     one_of(settings.kind, f"{where}.kind", KINDS)
-    laws = (_law(settings, "input", where), _law(settings, "output", where))
     if settings.total_max is not None:
-        whole(settings.total_max, f"{where}.total_max", least=2)
-        if laws[0].mean + laws[1].mean > settings.total_max:
+        limit = whole(settings.total_max, f"{where}.total_max", least=2)
+        total = (settings.input_tokens or 1) + (settings.output_tokens or 1)
+        if total > limit:
             raise ConfigError(
-                f"{where}.total_max: {settings.total_max} is below the mean input + output of "
-                f"{laws[0].mean + laws[1].mean:.6g} tokens"
+                f"{where}.total_max: {limit} is below the mean input + output of {total:g} tokens"
             )
-    return laws
+    return _law(settings, "input", where), _law(settings, "output", where)
 
 
 def sample_lengths(
@@ -57,6 +56,10 @@ def _law(settings: LengthSettings, side: str, where: str) -> LengthLaw:
     high = getattr(settings, f"{side}_max")
     if high is not None:
         high = whole(high, f"{key}_max", least=low)
+    if settings.total_max is not None:
+        # A length that fits beside no other one can't be part of the law.
+        room = settings.total_max - (settings.output_min if side == "input" else settings.input_min)
+        high = room if high is None else min(high, room)
     if settings.kind == "histogram":
         bins = getattr(settings, f"{side}_histogram")
         if bins is None:

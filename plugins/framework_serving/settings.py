@@ -41,8 +41,8 @@ class LengthSettings:
     output_min: int = 1
     output_max: int | None = None
     total_max: int | None = None
-    input_histogram: list[list[float]] | None = None
-    output_histogram: list[list[float]] | None = None
+    input_histogram: list[Any] | None = None
+    output_histogram: list[Any] | None = None
 
 
 @dataclass
