@@ -32,19 +32,14 @@ from framework.store.bundle_format import (
     decode_manifest,
     encode_manifest,
 )
+from framework.store.layout import runs_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from framework.run_record import RunRecord
 
-RUNS_FOLDER = "runs"
 _CHUNK_BYTES = 1 << 20
-
-
-def runs_folder(outputs: Path | str) -> Path:
-    """Return the folder that holds the bundles of an outputs folder."""
-    return Path(outputs) / RUNS_FOLDER
 
 
 def write_bundle(

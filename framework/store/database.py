@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import StoreError
-from framework.store.schema_version import check_not_newer
-from framework.store.working_copy import database_path, read_trouble
+from framework.store.layout import database_path, runs_folder
+from framework.store.schema_version import check_not_newer, read_trouble
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,8 +99,12 @@ class Store:
         with self._lock:
             try:
                 stat = self.path.stat()
-            except FileNotFoundError:
-                raise StoreError(f"no runs yet: {self.path} does not exist") from None
+            except (FileNotFoundError, NotADirectoryError):
+                waiting = runs_not_ingested(self.outputs)
+                hint = (
+                    f"; {waiting} finished runs wait for `framework ingest {self.outputs}`" if waiting else ""
+                )
+                raise StoreError(f"no runs yet: {self.path} does not exist{hint}") from None
             except OSError as error:
                 raise StoreError(f"can't read {self.path}: {error.strerror}") from error
             now = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -107,6 +112,19 @@ class Store:
                 self._connection = open_published(self.path)
                 self._opened = now
             return self._connection
+
+
+def runs_not_ingested(outputs: Path) -> int:
+    """Return how many bundles lie in the outputs folder that its database does not hold or quarantine."""
+    try:
+        names = {name for name in os.listdir(runs_folder(outputs)) if not name.startswith(".")}
+    except OSError:
+        return 0
+    store = Store(outputs)
+    if names and store.path.exists():
+        _, rows = store.rows("SELECT run_id FROM bundles UNION ALL SELECT name FROM quarantine")
+        names -= {name for (name,) in rows}
+    return len(names)
 
 
 def _check_reads_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -21,11 +21,10 @@ from typing import Literal
 from framework.errors import StoreError
 from framework.run_record import RunRecord
 from framework.store import durable
-from framework.store.bundle import runs_folder
 from framework.store.bundle_format import check_run_id
+from framework.store.layout import running_folder, runs_folder
 from framework.store.record_json import record_from_json, record_to_json
 
-RUNNING_FOLDER = "running"
 PERIOD_S = 5.0
 STALE_AFTER_BEATS = (
     12  # a minute at the default period: NFS attribute caches hold a time stamp for up to 60 s
@@ -51,11 +50,6 @@ class RunningRun:
     def status(self) -> Literal["running", "stale"]:
         """`running` or `stale`."""
         return "stale" if self.record.status == "stale" else "running"
-
-
-def running_folder(outputs: Path | str) -> Path:
-    """Return the folder of the markers."""
-    return Path(outputs) / RUNNING_FOLDER
 
 
 class Heartbeat:

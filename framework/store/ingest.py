@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from framework.errors import StoreError
 from framework.store import durable
-from framework.store.bundle import RUNS_FOLDER
 from framework.store.bundle_format import Bundle
-from framework.store.heartbeat import RUNNING_FOLDER, RunningRun, read_running
+from framework.store.heartbeat import RunningRun, read_running
 from framework.store.inventory import DEFINITIONS, Inventory, inventory_of, published_inventory
+from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER
 from framework.store.news import News, find_news
 from framework.store.run_rows import as_table, core_tables, running_row
 from framework.store.schema import CORE_TABLES

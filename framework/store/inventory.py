@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.store.database import open_published
+from framework.store.layout import database_path
 from framework.store.schema_version import DATABASE_VERSION, stored_version
-from framework.store.working_copy import database_path
 
 if TYPE_CHECKING:
     import duckdb

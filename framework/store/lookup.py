@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.store.bundle import read_manifest, runs_folder
+from framework.store.bundle import read_manifest
 from framework.store.database import Store
 from framework.store.heartbeat import read_running
+from framework.store.layout import runs_folder
 from framework.store.sources import LooseBundles
 
 

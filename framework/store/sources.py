@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from framework.errors import StoreError
-from framework.store.bundle import read_bundle, runs_folder
+from framework.store.bundle import read_bundle
 from framework.store.bundle_format import Bundle
 from framework.store.durable import os_reason
+from framework.store.layout import runs_folder
 
 
 class BundleSource(Protocol):

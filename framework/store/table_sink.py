@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from framework.errors import StoreError
+from framework.store.migrations import create_table
 from framework.store.schema import BUNDLE_TABLES, check_table_name, plain_columns
-from framework.store.schema_version import create_table
 from framework.store.wide_results import quoted
 
 if TYPE_CHECKING:

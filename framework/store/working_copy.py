@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING
 
 from framework.errors import StoreError
 from framework.store import durable
-from framework.store.schema_version import check_not_newer, create_or_migrate
+from framework.store.layout import database_path
+from framework.store.migrations import create_or_migrate
+from framework.store.schema_version import check_not_newer, read_trouble
 
 if TYPE_CHECKING:
     import duckdb
-
-DATABASE_FILE = "framework.duckdb"
-
-
-def database_path(outputs: Path | str) -> Path:
-    """Return the path of the published database."""
-    return Path(outputs) / DATABASE_FILE
 
 
 class WorkingCopy:
@@ -117,12 +112,6 @@ def _copy(source: Path, target: Path) -> None:
             writer.seek(0)
             writer.truncate()
             shutil.copyfileobj(reader, writer, 1 << 20)
-
-
-def read_trouble(path: Path, error: Exception) -> str:
-    """Return one line on a database that DuckDB can't open."""
-    reason = str(error).strip().splitlines()[0]
-    return f"{path} is not a readable store ({reason}); `framework ingest --rebuild` makes it anew from the bundles"
 
 
 def write_trouble(path: Path, error: Exception) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from framework.errors import StoreError
 from framework.store.durable import store_errors
+from framework.store.layout import LOCK_FILE
 
-LOCK_FILE = ".writer.lock"
 DEFAULT_TIMEOUT_S = 60.0
 _BUSY = (errno.EAGAIN, errno.EACCES)
 

@@ -1,0 +1,39 @@
+"""Where things lie in an outputs folder.
+
+outputs/
+    runs/<run_id>/          bundles (`bundle`)
+    packs/<pack>/           compacted bundles (`compact`)
+    running/<run_id>.json   markers of unfinished runs (`heartbeat`)
+    advice/, predictions/   what was said about runs (`side_files`)
+    framework.duckdb        the database, made from all of the above (`ingest`)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNS_FOLDER = "runs"
+PACKS_FOLDER = "packs"
+RUNNING_FOLDER = "running"
+DATABASE_FILE = "framework.duckdb"
+LOCK_FILE = ".writer.lock"
+
+
+def runs_folder(outputs: Path | str) -> Path:
+    """Return the folder of the bundles."""
+    return Path(outputs) / RUNS_FOLDER
+
+
+def packs_folder(outputs: Path | str) -> Path:
+    """Return the folder of the compacted bundles."""
+    return Path(outputs) / PACKS_FOLDER
+
+
+def running_folder(outputs: Path | str) -> Path:
+    """Return the folder of the markers."""
+    return Path(outputs) / RUNNING_FOLDER
+
+
+def database_path(outputs: Path | str) -> Path:
+    """Return the path of the published database."""
+    return Path(outputs) / DATABASE_FILE
