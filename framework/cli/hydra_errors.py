@@ -3,89 +3,99 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from framework.composition import compose, group_options
 from framework.errors import ConfigError, UserError, did_you_mean
 
-_UNKNOWN_OPTION = re.compile(r"(?:Could not find|In '.*': Could not find) '([^']+)'")
-_UNKNOWN_KEY = re.compile(r"Key '([^']+)' is not in struct|Key '([^']+)' not in '([^']+)'")
+_UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
+_UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is not in struct|not in '[^']+')")
 _OVERRIDE = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
+_MERGING = re.compile(r"Error merging override (\S+)")
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 
 
-def as_user_error(error: Exception) -> UserError:
-    """Return an error of ours with the gist of Hydra's on one line; an error of ours inside it as it is."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return cause
-        cause = cause.__cause__
-    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
-    return ConfigError(_unknown_option(text) or _unknown_key(text) or _first_lines(text))
+def as_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
+    """Return an error of ours with the gist of Hydra's on one line; an error of ours inside it as it is.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+        arguments: the command line, for hints in its own context.
+    """
+    chain: list[BaseException] = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+        if isinstance(chain[-1], UserError):
+            return chain[-1]
+    text = "\n".join(str(part) for part in chain)
+    if isinstance(chain[-1], ImportError):  # a `_target_` that can't be imported
+        return ConfigError(f"{_first_line(text)}: {chain[-1]}")
+    return ConfigError(
+        _unknown_option(text)
+        or _unknown_key(text, arguments)
+        or _bad_value(text)
+        or _ambiguous(text)
+        or _first_line(text)
+    )
 
 
 def _unknown_option(text: str) -> str | None:
     match = _UNKNOWN_OPTION.search(text)
     if match is None:
         return None
-    wanted = match.group(1)
-    group, _, option = wanted.rpartition("/")
+    group, _, option = match.group(1).rpartition("/")
     if not group:
-        return f"no configuration '{wanted}'"
-    options = _options(group)
-    return f"unknown {group} '{option}'{did_you_mean(option, options)}"
+        return f"no configuration '{option}'"
+    return f"unknown {group} '{option}'{did_you_mean(option, group_options(group))}"
 
 
-def _options(group: str) -> list[str]:
-    from hydra.core.global_hydra import GlobalHydra
-
-    hydra = GlobalHydra.instance().hydra
-    if hydra is None:
-        return []
-    return [name for name in hydra.config_loader.get_group_options(group) if not name.endswith("_schema")]
-
-
-def _unknown_key(text: str) -> str | None:
+def _unknown_key(text: str, arguments: Sequence[str]) -> str | None:
     override, key = _OVERRIDE.search(text), _UNKNOWN_KEY.search(text)
     if key is None:
         return None
     full = _FULL_KEY.search(text)
-    name = full.group(1) if full else override.group(1) if override else key.group(1) or key.group(2)
-    return f"unknown configuration key '{name}'{did_you_mean(name, _known_keys(name))}"
+    name = full.group(1) if full else override.group(1) if override else key.group(1)
+    return f"unknown configuration key '{name}'{did_you_mean(name, _sibling_keys(name, arguments))}"
 
 
-def _known_keys(name: str) -> list[str]:
-    """Return the sibling keys of a misspelt one, from the study's default configuration."""
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.types import RunMode
+def _bad_value(text: str) -> str | None:
+    match = _MERGING.search(text)
+    if match is None:
+        return None
+    reason = next((line for line in text.splitlines() if line.startswith("Value ")), "")
+    return f"override '{match.group(1)}': {reason or 'the value does not fit'}"
+
+
+def _ambiguous(text: str) -> str | None:
+    match = _AMBIGUOUS.search(text)
+    return match and f"override '{match.group(1)}' lists several values: add -m to sweep over them"
+
+
+def _sibling_keys(name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the keys beside a misspelt one, in the configuration that the chosen groups give."""
     from omegaconf import DictConfig, OmegaConf
 
-    hydra = GlobalHydra.instance().hydra
-    if hydra is None:
-        return []
+    choices = [
+        text
+        for text in arguments
+        if "=" in text and "," not in text and "." not in text.partition("=")[0] and not text.startswith("-")
+    ]
     try:
-        config = hydra.compose_config("config", _group_choices(), run_mode=RunMode.RUN)
+        config = compose([text for text in choices if text.partition("=")[0] != name])
     except Exception:  # a hint is not worth a second error
         return []
     above, _, _ = name.rpartition(".")
     node = OmegaConf.select(config, above) if above else config
     if not isinstance(node, DictConfig):
         return []
-    return [f"{above}.{key}" if above else str(key) for key in node if key != "hydra"]
+    return [f"{above}.{key}" if above else str(key) for key in node]
 
 
-def _group_choices() -> list[str]:
-    """Return the overrides of the command line that choose configuration groups."""
-    import sys
-
-    return [
-        text
-        for text in sys.argv[1:]
-        if "." not in text.partition("=")[0] and "=" in text and "," not in text and not text.startswith("-")
-    ]
-
-
-def _first_lines(text: str) -> str:
+def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "the configuration can't be composed"
     full = _FULL_KEY.search(text)
     prefix = f"configuration key '{full.group(1)}': " if full and full.group(1) not in lines[0] else ""
-    return prefix + lines[0].rstrip(".") if lines else "the configuration can't be composed"
+    return prefix + lines[0].rstrip(".:")

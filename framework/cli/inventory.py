@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from framework.composition import group_options
 from framework.contracts import DoctorCheck, TableBlock
 from framework.plugins import discover, plugin_manager
 from framework.resources import conf_dir
@@ -29,20 +30,12 @@ def show_plugins() -> int:
     ]
     print_table(TableBlock("Plugins", ("name", "distribution", "module", "hooks"), rows))
     groups = sorted(entry.name for entry in conf_dir().iterdir() if entry.is_dir())
-    options = [(group, ", ".join(_options(group))) for group in groups if group != "hydra"]
+    options = [(group, ", ".join(group_options(group))) for group in groups if group != "hydra"]
     print_table(TableBlock("Configuration groups", ("group", "options"), options))
     kinds = [(item.kind, item.description) for items in plugin_manager().hook.importers() for item in items]
     if kinds:
         print_table(TableBlock("Importers", ("kind", "reads"), sorted(kinds)))
     return 1 if any(plugin.error for plugin in found) else 0
-
-
-def _options(group: str) -> list[str]:
-    folders = [conf_dir()]
-    for path in plugin_manager().hook.config_search_path():
-        if path and "://" not in path:
-            folders.append(Path(path))
-    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def show_doctor() -> int:

@@ -7,9 +7,8 @@ import sys
 
 from omegaconf import DictConfig
 
-from framework.config import StudyConfig
+from framework.composition import register_with_hydra
 from framework.errors import RunFailedError
-from framework.plugins import plugin_manager
 from framework.resources import conf_dir
 from framework.runner import RunOutcome, execute
 
@@ -47,36 +46,10 @@ def run_study(arguments: list[str]) -> int:
         if raised:
             raise raised[0]
     except (HydraException, OmegaConfBaseException) as error:
-        raise as_user_error(error) from error
+        raise as_user_error(error, arguments) from error
     except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
         return int(error.code or 0) if not isinstance(error.code, str) else 2
     return _sweep_status()
-
-
-def register_with_hydra() -> None:
-    """Give Hydra the typed schemas and the configuration folders of all plugins."""
-    from hydra.core.config_search_path import ConfigSearchPath
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.plugins import Plugins
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    hook = plugin_manager().hook
-    store = ConfigStore.instance()
-    store.store(name="study_schema", node=StudyConfig, provider="framework")
-    for schemas in hook.config_schemas():
-        for group, name, node in schemas:
-            store.store(group=group, name=name, node=node, provider=node.__module__)
-    folders = [str(path) for path in hook.config_search_path() if path]
-
-    class PluginSearchPath(SearchPathPlugin):
-        """Adds the plugins' configuration groups behind the framework's own."""
-
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in folders:
-                location = folder if "://" in folder else f"file://{folder}"
-                search_path.append(provider="framework plugin", path=location)
-
-    Plugins.instance().register(PluginSearchPath)
 
 
 def task(config: DictConfig) -> RunOutcome:

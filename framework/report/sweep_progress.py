@@ -89,6 +89,12 @@ class SweepProgress:
         if self._enabled:
             self._console.print(Text(text), soft_wrap=True)
 
+    def extend(self, more: int, skipped: int = 0) -> None:
+        """Add points to the sweep that were not planned at its start, `skipped` of them done before."""
+        with self._lock:
+            self.total += more
+            self.skipped += skipped
+
     def started(self, description: str) -> None:
         """Say which point is being run now."""
         self._current = _short(description)

@@ -1,4 +1,4 @@
-"""Every value of every axis is checked before the first run starts: a typo in the last one costs seconds, not hours."""
+"""Every value of every axis is checked before the first run: a typo in the last one costs seconds, not hours."""
 
 from __future__ import annotations
 

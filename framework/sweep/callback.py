@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 
 from framework.runner import RunOutcome
 from framework.sweep import session as sessions
-from framework.sweep.ending import end_sweep
 
 
 class StudyCallback(Callback):
@@ -28,6 +27,8 @@ class StudyCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Bring the runs into the store, ask the advisors, print the tables."""
+        from framework.sweep.ending import end_sweep
+
         session = sessions.current()
         if session is not None:
             end_sweep(config, session)

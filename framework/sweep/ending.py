@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from framework.components import build_component
-from framework.contracts import Advice, AdvisorScope, BatchBackend, ReportScope, StoreReader
-from framework.errors import ConfigError, UserError
+from framework.composition import batch_backend
+from framework.contracts import Advice, AdvisorScope, ReportScope, StoreReader
+from framework.errors import UserError
 from framework.plugins import plugin_manager
 from framework.report.terminal import console, print_failures, print_note, print_table
 from framework.resources import experiments_dir
@@ -41,23 +40,6 @@ def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> No
     if advice:
         write_advice(session.outputs_dir, advice, session.experiment, session.sweep_id)
         ingest(session.outputs_dir)
-
-
-def batch_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
-    """Compose a backend by its configuration name and return it.
-
-    Raises:
-        ConfigError: no such backend, or it offers no batch call.
-    """
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.types import RunMode
-
-    hydra: Any = GlobalHydra.instance().hydra
-    config = hydra.compose_config("config", [f"backend={name}", *overrides], run_mode=RunMode.RUN)
-    backend = build_component(config, "backend")
-    if not isinstance(backend, BatchBackend):
-        raise ConfigError(f"backend '{name}' offers no batch call")
-    return backend
 
 
 def claims_file(experiment: str) -> Path | None:
