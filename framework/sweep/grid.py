@@ -66,11 +66,11 @@ def points(grids: Sequence[Sequence[Axis]], repeats: int = 1, keep: int | None =
 
 
 def merged_axes(common: Sequence[Axis], own: Sequence[Axis], given: Sequence[Axis]) -> list[Axis]:
-    """Return the axes of one grid: the grid's own before the study's common ones, given ones replace both.
+    """Return the axes of one grid: its own, then the study's common ones that it does not set itself.
 
-    What the user gives on the command line wins over the experiment file, in every grid.
+    What the user gives on the command line replaces both, in every grid.
     """
-    axes: dict[str, tuple[str, ...]] = {}
-    for key, values in (*own, *common, *given):
-        axes[key] = values
-    return list(axes.items())
+    axes = dict(own)
+    for key, values in common:
+        axes.setdefault(key, values)
+    return list({**axes, **dict(given)}.items())
