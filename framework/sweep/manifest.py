@@ -20,6 +20,7 @@ from framework.run_key import canonical_hash, input_file_stamps, job_key, utc_no
 from framework.sweep.grid import Point
 
 _SHOWN_CHANGES = 6
+_ABSENT = "(absent)"
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ def changes_since_last(outputs: Path, manifest: Manifest) -> list[str]:
     earlier = _latest_other(outputs, manifest)
     if earlier is None:
         return []
-    before, now = earlier["base"], dict(manifest.base)
+    before, now = earlier["base"], json.loads(json.dumps(manifest.base, default=str))
     lines = [
-        f"{key}: {before.get(key, '(absent)')} → {now.get(key, '(absent)')}"
+        f"{key}: {before.get(key, _ABSENT)} → {now.get(key, _ABSENT)}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != json.loads(json.dumps(now.get(key), default=str))
+        if before.get(key, _ABSENT) != now.get(key, _ABSENT)
     ]
     if earlier["code_version"] != manifest.code_version:
         lines.append(f"code: {earlier['code_version']} → {manifest.code_version}")
