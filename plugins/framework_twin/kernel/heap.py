@@ -1,90 +1,91 @@
 """A binary min-heap of (key, item) pairs that knows where each item is, so that any item can be removed.
 
-An entry is one int64, `key << 32 | item`: ties break by item number, which keeps runs deterministic. `position[item]`
-is the item's index in the heap.
+An entry is one int64, `key << 32 | item`: ties break by item number, which keeps runs deterministic. `entries` is the
+address of the entries, `places` that of the int32 place of each item in the heap.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from framework_twin.kernel.jit import compiled, inlined
-
-Entries = npt.NDArray[np.int64]
-Positions = npt.NDArray[np.int32]
+from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.memory import int32s, int64s
 
 _ITEM_BITS = 32
 _ITEM_MASK = (1 << _ITEM_BITS) - 1
 
 
-@inlined
-def key_of(entry: int) -> int:
-    """Return the key of an entry."""
-    return entry >> _ITEM_BITS
-
-
-@inlined
-def item_of(entry: int) -> int:
-    """Return the item of an entry."""
-    return entry & _ITEM_MASK
+@compiled
+def first_key(entries: int) -> int:
+    """Return the lowest key of a heap that is not empty."""
+    return int(int64s(entries)[0] >> _ITEM_BITS)
 
 
 @compiled
-def push(entries: Entries, position: Positions, size: int, key: int, item: int) -> None:
+def first_item(entries: int) -> int:
+    """Return the item of the lowest key of a heap that is not empty."""
+    return int(int64s(entries)[0] & _ITEM_MASK)
+
+
+@compiled
+def push(entries: int, places: int, size: int, key: int, item: int) -> None:
     """Add an item to a heap of `size` entries."""
-    _rise(entries, position, size, (key << _ITEM_BITS) | item)
+    _rise(entries, places, size, (key << _ITEM_BITS) | item)
 
 
 @compiled
-def remove(entries: Entries, position: Positions, size: int, item: int) -> None:
+def remove(entries: int, places: int, size: int, item: int) -> None:
     """Remove an item from a heap of `size` entries."""
-    last = entries[size - 1]
-    hole = position[item]
-    if hole == size - 1:
-        return
-    if hole > 0 and last < entries[(hole - 1) >> 1]:
-        _rise(entries, position, hole, last)
-    else:
-        _sink(entries, position, size - 1, hole, last)
+    hole = int32s(places)[item]
+    if hole != size - 1:
+        _settle(entries, places, size - 1, hole, int64s(entries)[size - 1])
 
 
 @compiled
-def rekey(entries: Entries, position: Positions, size: int, key: int, item: int) -> None:
+def rekey(entries: int, places: int, size: int, key: int, item: int) -> None:
     """Give an item of a heap of `size` entries another key."""
-    entry = (key << _ITEM_BITS) | item
-    place = position[item]
-    if place > 0 and entry < entries[(place - 1) >> 1]:
-        _rise(entries, position, place, entry)
-    else:
-        _sink(entries, position, size, place, entry)
+    _settle(entries, places, size, int32s(places)[item], (key << _ITEM_BITS) | item)
 
 
 @compiled
-def _rise(entries: Entries, position: Positions, place: int, entry: int) -> None:
+def _settle(entries: int, places: int, size: int, place: int, entry: int) -> None:
+    """Fill a hole with an entry that may belong above or below it."""
+    if place > 0 and entry < int64s(entries)[(place - 1) >> 1]:
+        _rise(entries, places, place, entry)
+    else:
+        _sink(entries, places, size, place, entry)
+
+
+@compiled
+def _rise(entries: int, places: int, place: int, entry: int) -> None:
+    values = int64s(entries)
+    place_of = int32s(places)
     while place > 0:
         parent = (place - 1) >> 1
-        if entries[parent] <= entry:
+        above = values[parent]
+        if above <= entry:
             break
-        entries[place] = entries[parent]
-        position[entries[place] & _ITEM_MASK] = place
+        values[place] = above
+        place_of[above & _ITEM_MASK] = place
         place = parent
-    entries[place] = entry
-    position[entry & _ITEM_MASK] = place
+    values[place] = entry
+    place_of[entry & _ITEM_MASK] = place
 
 
 @compiled
-def _sink(entries: Entries, position: Positions, size: int, place: int, entry: int) -> None:
+def _sink(entries: int, places: int, size: int, place: int, entry: int) -> None:
+    values = int64s(entries)
+    place_of = int32s(places)
     while True:
         child = 2 * place + 1
         if child >= size:
             break
-        if child + 1 < size and entries[child + 1] < entries[child]:
+        below = values[child]
+        if child + 1 < size and values[child + 1] < below:
             child += 1
-        if entries[child] >= entry:
+            below = values[child]
+        if below >= entry:
             break
-        entries[place] = entries[child]
-        position[entries[place] & _ITEM_MASK] = place
+        values[place] = below
+        place_of[below & _ITEM_MASK] = place
         place = child
-    entries[place] = entry
-    position[entry & _ITEM_MASK] = place
+    values[place] = entry
+    place_of[entry & _ITEM_MASK] = place

@@ -14,7 +14,6 @@ from framework.errors import ConfigError, InputError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
-MAX_BLOCK_SIZE = 128
 V0_WATERMARK = 0.01
 """Share of the KV blocks that V0 keeps free when it admits a prompt."""
 
@@ -82,8 +81,6 @@ class EngineConfig:
             value = getattr(self, key)
             if value is not None and not (isinstance(value, int | np.integer) and value >= least):
                 raise ConfigError(f"{key}: {value!r} is not a whole number of at least {least}")
-        if self.block_size > MAX_BLOCK_SIZE:
-            raise ConfigError(f"block_size: {self.block_size} is above {MAX_BLOCK_SIZE}")
         if self.horizon_s is not None and not 0.0 < self.horizon_s < math.inf:
             raise ConfigError(f"horizon_s: {self.horizon_s!r} is not a positive number of seconds")
         if self.max_num_batched_tokens < self.max_num_seqs:

@@ -1,43 +1,49 @@
-"""Doubly linked lists over item numbers, in one array: O(1) append, removal from anywhere, and both ends.
+"""Doubly linked lists over item numbers: O(1) append, removal from anywhere, and both ends.
 
-`links` is an int32 array of shape (2, items + sentinels): row 0 holds each item's predecessor, row 1 its successor. A
-list is circular through its sentinel, an item number of its own.
+A list lies at the address of int32 pairs (predecessor, successor), one pair per item. It is circular through its
+sentinel, an item number of its own.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from framework_twin.kernel.jit import inlined
-
-Links = npt.NDArray[np.int32]
-
-PREVIOUS = 0
-NEXT = 1
+from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.memory import int32s
 
 
-@inlined
-def clear(links: Links, sentinel: int) -> None:
-    """Make the list of this sentinel empty."""
-    links[PREVIOUS, sentinel] = sentinel
-    links[NEXT, sentinel] = sentinel
+@compiled
+def first(links: int, sentinel: int) -> int:
+    """Return the first item, or the sentinel if there is none."""
+    return int(int32s(links)[2 * sentinel + 1])
 
 
-@inlined
-def append(links: Links, sentinel: int, item: int) -> None:
+@compiled
+def last(links: int, sentinel: int) -> int:
+    """Return the last item, or the sentinel if there is none."""
+    return int(int32s(links)[2 * sentinel])
+
+
+@compiled
+def after(links: int, item: int) -> int:
+    """Return the next item, or the sentinel after the last."""
+    return int(int32s(links)[2 * item + 1])
+
+
+@compiled
+def append(links: int, sentinel: int, item: int) -> None:
     """Put an item at the end."""
-    last = links[PREVIOUS, sentinel]
-    links[NEXT, last] = item
-    links[PREVIOUS, item] = last
-    links[NEXT, item] = sentinel
-    links[PREVIOUS, sentinel] = item
+    pairs = int32s(links)
+    before = pairs[2 * sentinel]
+    pairs[2 * before + 1] = item
+    pairs[2 * item] = before
+    pairs[2 * item + 1] = sentinel
+    pairs[2 * sentinel] = item
 
 
-@inlined
-def unlink(links: Links, item: int) -> None:
+@compiled
+def unlink(links: int, item: int) -> None:
     """Take an item out of the list it is in."""
-    before = links[PREVIOUS, item]
-    after = links[NEXT, item]
-    links[NEXT, before] = after
-    links[PREVIOUS, after] = before
+    pairs = int32s(links)
+    before = pairs[2 * item]
+    following = pairs[2 * item + 1]
+    pairs[2 * before + 1] = following
+    pairs[2 * following] = before

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -12,11 +9,9 @@ from framework_twin.kernel import state
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, check_inputs
 from framework_twin.kernel.output import RequestOutcomes, SimulationOutput, Status, TokenGaps
 from framework_twin.kernel.router import run_replicas
-from framework_twin.kernel.state import Tables
 from framework_twin.kernel.statistics import BINS_PER_OCTAVE, N_BINS, SHORTEST_GAP_S
+from framework_twin.kernel.tables import Tables, build_tables
 from framework_twin.step_time import COMPONENTS
-
-_UNLIMITED = 2**62
 
 
 def simulate(
@@ -38,108 +33,21 @@ def simulate(
     """
     adapters = AdapterTable() if adapters is None else adapters
     check_inputs(engine, requests, adapters)
-    tables = _build_tables(engine, requests, np.ascontiguousarray(law, dtype=np.float64), adapters)
-    if run_replicas(tables) != 0:
+    tables = build_tables(engine, requests, law, adapters)
+    if run_replicas(tables.simulation[0]) != 0:
         raise RuntimeError("the simulated engine has waiting requests that it can never schedule")
     return _collect(engine, tables)
-
-
-def _build_tables(
-    engine: EngineConfig, requests: Requests, law: npt.NDArray[np.float64], adapters: AdapterTable
-) -> Tables:
-    n = len(requests)
-    n_adapters = len(adapters)
-    replicas = engine.replicas
-    batch = min(engine.max_num_seqs, n) + 1
-    adapter = np.full(n, n_adapters, dtype=np.int32)
-    if requests.adapter is not None:
-        np.copyto(adapter, requests.adapter, where=np.asarray(requests.adapter) >= 0)
-    disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
-    tables = Tables(
-        config=_config_record(engine, n_adapters),
-        law=law,
-        arrival_s=np.ascontiguousarray(requests.arrival_s, dtype=np.float64),
-        input_tokens=np.ascontiguousarray(requests.input_tokens, dtype=np.int32),
-        output_tokens=np.ascontiguousarray(requests.output_tokens, dtype=np.int32),
-        adapter=adapter,
-        cpu_to_gpu_s=np.ascontiguousarray(adapters.cpu_to_gpu_s, dtype=np.float64),
-        disk_to_cpu_s=np.ascontiguousarray(disk_to_cpu_s, dtype=np.float64),
-        replicas=np.zeros(replicas, dtype=state.REPLICA),
-        requests=np.zeros(n, dtype=state.REQUEST),
-        queues=np.zeros((replicas, n_adapters + 1), dtype=state.QUEUE),
-        running_links=np.zeros((2, n + replicas), dtype=np.int32),
-        waiting_next=np.zeros(n, dtype=np.int32),
-        finish_heap=np.zeros((replicas, batch), dtype=np.int64),
-        finish_position=np.zeros(n, dtype=np.int32),
-        open_heap=np.zeros((replicas, n_adapters + 1), dtype=np.int64),
-        closed_heap=np.zeros((replicas, n_adapters + 1), dtype=np.int64),
-        queue_position=np.zeros((replicas, n_adapters + 1), dtype=np.int32),
-        gpu_lru=np.zeros((replicas, 2, n_adapters + 2), dtype=np.int32),
-        cpu_lru=np.zeros((replicas, 2, n_adapters + 2), dtype=np.int32),
-        pending_loads=np.zeros((replicas, n_adapters + 1), dtype=np.int32),
-        stalled_since_s=np.zeros((replicas, batch)),
-        stalled_requests=np.zeros((replicas, batch), dtype=np.int64),
-        gap_histogram=np.zeros(N_BINS, dtype=np.int64),
-    )
-    _start(engine, tables)
-    return tables
-
-
-def _config_record(engine: EngineConfig, n_adapters: int) -> Any:
-    config = np.zeros(1, dtype=state.CONFIG)[0]
-    config["horizon_s"] = math.inf if engine.horizon_s is None else engine.horizon_s
-    config["generation"] = int(engine.generation == "v1")
-    config["prefill_first"] = engine.prefill_first
-    config["reserve_whole_prompt"] = engine.generation == "v0"
-    config["max_num_seqs"] = engine.max_num_seqs
-    config["token_budget"] = engine.max_num_batched_tokens
-    config["capacity_blocks"] = engine.kv_blocks
-    config["watermark_blocks"] = engine.watermark_blocks
-    config["block_size"] = engine.block_size
-    config["longest_request"] = engine.longest_request
-    config["max_waiting"] = _UNLIMITED if engine.max_waiting is None else engine.max_waiting
-    config["max_loras"] = engine.max_loras
-    config["max_cpu_loras"] = n_adapters if engine.max_cpu_loras is None else engine.max_cpu_loras
-    config["max_lora_rank"] = engine.max_lora_rank
-    config["replicas"] = engine.replicas
-    config["least_load"] = engine.router == "least_load" and engine.replicas > 1
-    config["replicas_on_gpu"] = engine.replicas_on_gpu
-    return config
-
-
-def _start(engine: EngineConfig, tables: Tables) -> None:
-    """Set every replica to its state before the first arrival."""
-    n = len(tables.requests)
-    n_adapters = tables.queues.shape[1] - 1
-    replicas = tables.replicas
-    replicas["free_blocks"] = engine.kv_blocks
-    replicas["partial"] = state.NONE
-    least_load = bool(tables.config["least_load"])
-    replicas["next_arrival"] = n if least_load else np.arange(engine.replicas)
-    replicas["stride"] = engine.replicas
-    tables.queues["head"] = state.NONE
-    sentinels = np.arange(n, n + engine.replicas)
-    tables.running_links[:, n:] = sentinels
-    for links in (tables.gpu_lru, tables.cpu_lru):
-        links[:, :, n_adapters + 1] = n_adapters + 1
-    if engine.adapters_preloaded and n_adapters:
-        cached = min(int(tables.config["max_cpu_loras"]), n_adapters)
-        tables.queues["cached"][:, :cached] = 1
-        replicas["cached_adapters"] = cached
-        ring = np.r_[n_adapters + 1, np.arange(cached), n_adapters + 1].astype(np.int32)
-        tables.cpu_lru[:, 1, ring[:-1]] = ring[1:]
-        tables.cpu_lru[:, 0, ring[1:]] = ring[:-1]
 
 
 def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
     replicas = tables.replicas
     duration_s = float(replicas["time_s"].max()) if engine.horizon_s is None else engine.horizon_s
-    idle_s = replicas["component_s"][:, state.IDLE_SECONDS]
+    idle_s = tables.component_s[:, state.IDLE_SECONDS]
     idle_s += duration_s - replicas["time_s"]
     component_s = dict(
         zip(
             (*COMPONENTS, "kv", "adapter_load", "idle"),
-            (float(seconds) for seconds in replicas["component_s"].sum(axis=0)),
+            (float(seconds) for seconds in tables.component_s.sum(axis=0)),
             strict=True,
         )
     )
@@ -174,7 +82,7 @@ def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
     table = tables.requests
     n = len(table)
     replica = table["replica"].copy()
-    if not tables.config["least_load"]:
+    if not tables.simulation[0]["least_load"]:
         replica = (np.arange(n) % engine.replicas).astype(np.int32)
     status = table["status"].copy()
     generated = table["generated"].astype(np.int64)

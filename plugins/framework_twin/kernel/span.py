@@ -7,18 +7,19 @@ With an unchanged batch of `decoding` requests the step's context grows by `deco
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from framework_twin.kernel.jit import inlined
-from framework_twin.kernel.state import Tables
+from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.memory import int64s
 
 
-@inlined
+@compiled
 def span_s(first_s: float, increment_s: float, steps: int) -> float:
     """Duration of so many steps."""
     return steps * first_s + increment_s * (0.5 * steps * (steps - 1))
 
 
-@inlined
+@compiled
 def steps_to_reach(start_s: float, first_s: float, increment_s: float, target_s: float, most: int) -> int:
     """Fewest steps (1 … `most`) after which the clock is at or past a time; `most` if it stays before."""
     if start_s + span_s(first_s, increment_s, most) < target_s:
@@ -31,7 +32,7 @@ def steps_to_reach(start_s: float, first_s: float, increment_s: float, target_s:
     return steps
 
 
-@inlined
+@compiled
 def steps_that_fit(start_s: float, first_s: float, increment_s: float, end_s: float, most: int) -> int:
     """Most steps (0 … `most`) that end at or before a time."""
     if start_s + span_s(first_s, increment_s, most) <= end_s:
@@ -44,7 +45,7 @@ def steps_that_fit(start_s: float, first_s: float, increment_s: float, end_s: fl
     return steps
 
 
-@inlined
+@compiled
 def _real_steps(first_s: float, increment_s: float, duration_s: float) -> int:
     """Solve span_s(n) = duration for n, rounded down; the callers settle rounding."""
     linear = first_s - 0.5 * increment_s
@@ -52,22 +53,22 @@ def _real_steps(first_s: float, increment_s: float, duration_s: float) -> int:
     return int(2.0 * duration_s / (linear + root)) if linear + root > 0.0 else 0
 
 
-@inlined
-def blocks_in_steps(tables: Tables, r: int, steps: int) -> int:
+@compiled
+def blocks_in_steps(sim: Any, replica: Any, steps: int) -> int:
     """New KV blocks that the decoding requests start in the next so many steps."""
-    replica = tables.replicas[r]
-    block_size = tables.config.block_size
+    block_size = sim.block_size
+    phase = int64s(replica.block_phase)
     blocks = (steps // block_size) * replica.decoding
     for step in range(replica.decode_steps, replica.decode_steps + steps % block_size):
-        blocks += replica.block_phase[step % block_size]
+        blocks += phase[step % block_size]
     return int(blocks)
 
 
-@inlined
-def steps_with_free_blocks(tables: Tables, r: int, most: int) -> int:
+@compiled
+def steps_with_free_blocks(sim: Any, replica: Any, most: int) -> int:
     """Most steps (up to `most`) that the free blocks allow without preemption."""
-    replica = tables.replicas[r]
-    block_size = tables.config.block_size
+    block_size = sim.block_size
+    phase = int64s(replica.block_phase)
     free = replica.free_blocks
     if (most // block_size + 1) * replica.decoding <= free:
         return most
@@ -75,7 +76,7 @@ def steps_with_free_blocks(tables: Tables, r: int, most: int) -> int:
     left = free - cycles * replica.decoding
     steps = cycles * block_size
     while steps < most:
-        left -= replica.block_phase[(replica.decode_steps + steps) % block_size]
+        left -= phase[(replica.decode_steps + steps) % block_size]
         if left < 0:
             break
         steps += 1

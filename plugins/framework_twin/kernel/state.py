@@ -1,15 +1,13 @@
-"""The kernel's state: one record per replica, request and waiting queue, and the tables that hold them.
+"""The kernel's state as records: one of the simulation, and one per replica, request and waiting queue.
 
-Records are passed to compiled functions as pointers, and a request's fields share a cache line or two. Python reads
-the results out of the same arrays.
+Fields that hold the address of an array are marked `@`. Python owns the arrays and reads the results out of them.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-import numpy.typing as npt
+
+from framework_twin.kernel.memory import record_accessor
 
 WAITING, RUNNING, FINISHED, REFUSED, NOT_ARRIVED = range(5)
 """Codes of a request's status."""
@@ -20,10 +18,9 @@ KV_SECONDS, LOAD_SECONDS, IDLE_SECONDS = range(LAW_COMPONENTS, LAW_COMPONENTS + 
 """Places of the seconds that the kernel adds to the law's: reading the KV cache, loading adapters, having no work."""
 N_COMPONENTS = LAW_COMPONENTS + 3
 
-MAX_BLOCK_SIZE = 128
 NONE = -1
 
-CONFIG = np.dtype(
+SIMULATION = np.dtype(
     [
         ("horizon_s", "f8"),
         ("sample_period_s", "f8"),
@@ -40,23 +37,38 @@ CONFIG = np.dtype(
         ("max_loras", "i8"),
         ("max_cpu_loras", "i8"),
         ("max_lora_rank", "i8"),
-        ("replicas", "i8"),
-        ("least_load", "i8"),
+        ("n_replicas", "i8"),
         ("replicas_on_gpu", "i8"),
-    ],
-    align=True,
+        ("least_load", "i8"),
+        ("n_requests", "i8"),
+        ("n_adapters", "i8"),
+        ("law", "i8"),  # @ float64 parameter vector
+        ("arrival_s", "i8"),  # @ float64 per request
+        ("input_tokens", "i8"),  # @ int32 per request
+        ("output_tokens", "i8"),  # @ int32 per request
+        ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
+        ("requests", "i8"),  # @ REQUEST per request
+        ("running_links", "i8"),  # @ linked lists of running requests; the sentinel of replica r is n_requests + r
+        ("waiting_next", "i8"),  # @ int32 per request: the one behind it in its queue
+        ("finish_places", "i8"),  # @ int32 per request: its place in the finish heap
+        ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
+        ("disk_to_cpu_s", "i8"),  # @ float64 per adapter
+        ("gap_histogram", "i8"),  # @ int64 per bin
+        ("replicas", "i8"),  # @ REPLICA per replica
+    ]
 )
 
 REPLICA = np.dtype(
     [
         ("time_s", "f8"),
         ("decode_ended_s", "f8"),
-        ("component_s", "f8", (N_COMPONENTS,)),
         ("running_s", "f8"),
         ("waiting_s", "f8"),
         ("kv_blocks_s", "f8"),
         ("adapters_s", "f8"),
         ("gap_sum_s", "f8"),
+        ("step_attention", "f8"),
+        ("number", "i8"),
         ("gaps", "i8"),
         ("steps", "i8"),
         ("decode_steps", "i8"),
@@ -67,7 +79,6 @@ REPLICA = np.dtype(
         ("waiting", "i8"),
         ("context_tokens", "i8"),
         ("free_blocks", "i8"),
-        ("block_phase", "i8", (MAX_BLOCK_SIZE,)),
         ("partial", "i8"),
         ("next_arrival", "i8"),
         ("stride", "i8"),
@@ -80,7 +91,7 @@ REPLICA = np.dtype(
         ("active_adapters", "i8"),
         ("resident_adapters", "i8"),
         ("cached_adapters", "i8"),
-        ("pending_loads", "i8"),
+        ("n_pending_loads", "i8"),
         ("gpu_loads", "i8"),
         ("disk_loads", "i8"),
         ("finish_size", "i8"),
@@ -91,9 +102,20 @@ REPLICA = np.dtype(
         ("step_prefill_seqs", "i8"),
         ("step_prefill_tokens", "i8"),
         ("step_first_admitted", "i8"),
-        ("step_attention", "f8"),
-    ],
-    align=True,
+        ("component_s", "i8"),  # @ float64 per component
+        ("law_s", "i8"),  # @ float64 per component that the law returned for the step being run
+        ("block_phase", "i8"),  # @ int64 per token of a block
+        ("finish_heap", "i8"),  # @ int64 per running request
+        ("queues", "i8"),  # @ QUEUE per adapter, the base model's last
+        ("queue_places", "i8"),  # @ int32 per queue: its place in its heap
+        ("open_heap", "i8"),  # @ int64 per queue
+        ("closed_heap", "i8"),  # @ int64 per queue
+        ("gpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
+        ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
+        ("pending_loads", "i8"),  # @ int32 per adapter
+        ("stalled_since_s", "i8"),  # @ float64 per running request
+        ("stalled_requests", "i8"),  # @ int64 per running request
+    ]
 )
 """A replica. `context_tokens` is what the next decode step attends to; `decode_steps` counts the steps that gave every
 decoding request a token; `block_phase[d % block_size]` counts the decoding requests that need a new block in decode
@@ -105,17 +127,16 @@ REQUEST = np.dtype(
         ("first_token_s", "f8"),
         ("last_token_s", "f8"),
         ("queue_key", "i8"),
-        ("generated", "i4"),
+        ("generated", "i8"),
+        ("kv_offset", "i8"),
         ("computed", "i4"),
         ("held_blocks", "i4"),
-        ("kv_offset", "i4"),
         ("preemptions", "i4"),
         ("hit_tokens", "i4"),
         ("replica", "i4"),
-        ("status", "i1"),
-        ("decoding", "i1"),
-    ],
-    align=True,
+        ("status", "i2"),
+        ("decoding", "i2"),
+    ]
 )
 """A request. While it decodes, its generated tokens are `generated + decode_steps` and the tokens it holds in the KV
 cache `kv_offset + decode_steps`, so a decode step changes no request. `computed` counts its prompt's tokens in the KV
@@ -126,42 +147,13 @@ QUEUE = np.dtype(
         ("head", "i4"),
         ("tail", "i4"),
         ("running", "i4"),
-        ("resident", "i1"),
-        ("cached", "i1"),
         ("gpu_loads", "i4"),
-    ],
-    align=True,
+        ("resident", "i4"),
+        ("cached", "i4"),
+    ]
 )
 """The waiting requests of one adapter, and the adapter itself; the last queue is the base model's."""
 
-
-class Tables(NamedTuple):
-    """Every array of a simulation, as compiled functions see them.
-
-    Row `r` of an array with two dimensions belongs to replica `r`.
-    """
-
-    config: Any
-    law: npt.NDArray[np.float64]
-    arrival_s: npt.NDArray[np.float64]
-    input_tokens: npt.NDArray[np.int32]
-    output_tokens: npt.NDArray[np.int32]
-    adapter: npt.NDArray[np.int32]
-    cpu_to_gpu_s: npt.NDArray[np.float64]
-    disk_to_cpu_s: npt.NDArray[np.float64]
-    replicas: Any
-    requests: Any
-    queues: Any
-    running_links: npt.NDArray[np.int32]
-    waiting_next: npt.NDArray[np.int32]
-    finish_heap: npt.NDArray[np.int64]
-    finish_position: npt.NDArray[np.int32]
-    open_heap: npt.NDArray[np.int64]
-    closed_heap: npt.NDArray[np.int64]
-    queue_position: npt.NDArray[np.int32]
-    gpu_lru: npt.NDArray[np.int32]
-    cpu_lru: npt.NDArray[np.int32]
-    pending_loads: npt.NDArray[np.int32]
-    stalled_since_s: npt.NDArray[np.float64]
-    stalled_requests: npt.NDArray[np.int64]
-    gap_histogram: npt.NDArray[np.int64]
+replica_at = record_accessor(REPLICA)
+request_at = record_accessor(REQUEST)
+queue_at = record_accessor(QUEUE)

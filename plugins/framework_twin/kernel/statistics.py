@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from framework_twin.kernel.jit import compiled, inlined
-from framework_twin.kernel.state import KV_SECONDS, LAW_COMPONENTS, LOAD_SECONDS, Tables
+from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.memory import floats, int64s
+from framework_twin.kernel.state import KV_SECONDS, LAW_COMPONENTS, LOAD_SECONDS
 
 SHORTEST_GAP_S = 1e-6
 BINS_PER_OCTAVE = 256
@@ -15,7 +17,7 @@ N_BINS = 36 * BINS_PER_OCTAVE
 _LOG_SHORTEST = math.log2(SHORTEST_GAP_S)
 
 
-@inlined
+@compiled
 def bin_of(gap_s: float) -> int:
     """Return the histogram bin of a gap."""
     if gap_s <= SHORTEST_GAP_S:
@@ -23,25 +25,23 @@ def bin_of(gap_s: float) -> int:
     return min(int((math.log2(gap_s) - _LOG_SHORTEST) * BINS_PER_OCTAVE), N_BINS - 1)
 
 
-@inlined
+@compiled
 def lower_edge_s(number: int) -> float:
     """Return the shortest gap of a bin, seconds."""
     return float(2.0 ** (number / BINS_PER_OCTAVE + _LOG_SHORTEST))
 
 
-@inlined
-def count_gaps(tables: Tables, r: int, gap_s: float, count: int) -> None:
+@compiled
+def count_gaps(sim: Any, replica: Any, gap_s: float, count: int) -> None:
     """Count gaps of one length."""
-    replica = tables.replicas[r]
     replica.gaps += count
     replica.gap_sum_s += count * gap_s
-    tables.gap_histogram[bin_of(gap_s)] += count
+    int64s(sim.gap_histogram)[bin_of(gap_s)] += count
 
 
 @compiled
-def count_gap_series(tables: Tables, r: int, first_s: float, increment_s: float, steps: int, count: int) -> None:
+def count_gap_series(sim: Any, replica: Any, first_s: float, increment_s: float, steps: int, count: int) -> None:
     """Count the gaps of `steps` steps that grow by `increment_s`, `count` gaps in each."""
-    replica = tables.replicas[r]
     replica.gaps += steps * count
     replica.gap_sum_s += count * (steps * first_s + increment_s * (0.5 * steps * (steps - 1)))
     low = bin_of(first_s)
@@ -49,28 +49,28 @@ def count_gap_series(tables: Tables, r: int, first_s: float, increment_s: float,
     done = 0
     while low < high:
         below = min(max(math.ceil((lower_edge_s(low + 1) - first_s) / increment_s), done), steps)
-        tables.gap_histogram[low] += (below - done) * count
+        int64s(sim.gap_histogram)[low] += (below - done) * count
         done = below
         low += 1
-    tables.gap_histogram[high] += (steps - done) * count
+    int64s(sim.gap_histogram)[high] += (steps - done) * count
 
 
-@inlined
+@compiled
 def add_components(
-    tables: Tables, r: int, law: tuple[float, ...], load_s: float, kv_s: float, steps: float
+    replica: Any, load_s: float, kv_s: float, steps: float
 ) -> None:
     """Add the seconds of `steps` steps (a fraction, where the horizon cuts one) by component."""
-    component_s = tables.replicas[r].component_s
+    component_s = floats(replica.component_s)
+    law_s = floats(replica.law_s)
     for place in range(LAW_COMPONENTS):
-        component_s[place] += steps * law[place]
+        component_s[place] += steps * law_s[place]
     component_s[KV_SECONDS] += kv_s
     component_s[LOAD_SECONDS] += load_s
 
 
-@inlined
-def integrate(tables: Tables, r: int, duration_s: float, kv_blocks_mean: float) -> None:
+@compiled
+def integrate(replica: Any, duration_s: float, kv_blocks_mean: float) -> None:
     """Add a stretch of unchanged batch to the time integrals."""
-    replica = tables.replicas[r]
     replica.running_s += replica.running * duration_s
     replica.waiting_s += replica.waiting * duration_s
     replica.kv_blocks_s += kv_blocks_mean * duration_s

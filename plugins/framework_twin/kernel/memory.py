@@ -1,0 +1,57 @@
+"""Records and numbers by address: how compiled functions reach the simulation's tables.
+
+All state lives in NumPy arrays that Python owns; the records `SIMULATION` and `REPLICA` hold their addresses. A
+compiled function therefore takes one or two pointers, whatever it touches, which keeps both calls and compilation
+cheap (Numba passes an array as seven words and compiles every function that takes it accordingly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+Accessor = Callable[[int, int], Any]
+
+
+def record_accessor(dtype: np.dtype[Any]) -> Accessor:
+    """Make a compiled function (address of an array of records, index) -> that record."""
+    record = numba.from_dtype(dtype)
+    size = dtype.itemsize
+
+    def record_at(typing_context: Any, address: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            base, number = arguments
+            place = builder.add(base, builder.mul(number, context.get_constant(types.int64, size)))
+            return builder.inttoptr(place, context.get_value_type(record))
+
+        return record(types.int64, types.int64), generate
+
+    accessor: Accessor = intrinsic(record_at)
+    return accessor
+
+
+def pointer_maker(item: Any) -> Callable[[int], Any]:
+    """Make a compiled function address -> pointer that can be indexed."""
+    pointer = types.CPointer(item)
+
+    def pointer_to(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+        return pointer(types.int64), generate
+
+    maker: Callable[[int], Any] = intrinsic(pointer_to)
+    return maker
+
+
+int32s = pointer_maker(types.int32)
+"""Read and write 32-bit numbers at an address."""
+int64s = pointer_maker(types.int64)
+"""Read and write 64-bit numbers at an address."""
+floats = pointer_maker(types.float64)
+"""Read and write 64-bit floats at an address."""

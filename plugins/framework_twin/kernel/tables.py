@@ -1,0 +1,152 @@
+"""The arrays of one simulation, and the records through which compiled functions find them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framework_twin.kernel import state
+from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
+from framework_twin.kernel.statistics import N_BINS
+
+Array = npt.NDArray[Any]
+
+_UNLIMITED = 2**62
+
+
+@dataclass
+class Tables:
+    """The arrays that a simulation reads and writes.
+
+    Attributes:
+        simulation: the one `SIMULATION` record.
+        replicas, requests, queues: records; queues has shape (replicas, adapters + 1).
+        owned: every array whose address the records hold, by field name; kept so that none is freed.
+    """
+
+    simulation: Array
+    replicas: Array
+    requests: Array
+    queues: Array
+    component_s: Array
+    gap_histogram: Array
+    arrival_s: Array
+    owned: dict[str, Array] = field(default_factory=dict)
+
+
+def build_tables(
+    engine: EngineConfig, requests: Requests, law: npt.NDArray[np.float64], adapters: AdapterTable
+) -> Tables:
+    """Lay out the arrays of a simulation that `check_inputs` has passed, in their state before the first arrival."""
+    n = len(requests)
+    n_adapters = len(adapters)
+    arrival_s = np.ascontiguousarray(requests.arrival_s, dtype=np.float64)
+    tables = Tables(
+        simulation=np.zeros(1, dtype=state.SIMULATION),
+        replicas=np.zeros(engine.replicas, dtype=state.REPLICA),
+        requests=np.zeros(n, dtype=state.REQUEST),
+        queues=np.zeros((engine.replicas, n_adapters + 1), dtype=state.QUEUE),
+        component_s=np.zeros((engine.replicas, state.N_COMPONENTS)),
+        gap_histogram=np.zeros(N_BINS, dtype=np.int64),
+        arrival_s=arrival_s,
+    )
+    adapter = np.full(n, n_adapters, dtype=np.int32)
+    if requests.adapter is not None:
+        np.copyto(adapter, requests.adapter, where=np.asarray(requests.adapter) >= 0)
+    disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
+    running_links = np.zeros((n + engine.replicas, 2), dtype=np.int32)
+    running_links[n:] = np.arange(n, n + engine.replicas)[:, None]
+    _set_configuration(tables.simulation[0], engine, n, n_adapters)
+    _own(
+        tables,
+        tables.simulation,
+        law=np.ascontiguousarray(law, dtype=np.float64),
+        arrival_s=arrival_s,
+        input_tokens=np.ascontiguousarray(requests.input_tokens, dtype=np.int32),
+        output_tokens=np.ascontiguousarray(requests.output_tokens, dtype=np.int32),
+        adapter=adapter,
+        requests=tables.requests,
+        running_links=running_links,
+        waiting_next=np.zeros(n, dtype=np.int32),
+        finish_places=np.zeros(n, dtype=np.int32),
+        cpu_to_gpu_s=np.ascontiguousarray(adapters.cpu_to_gpu_s, dtype=np.float64),
+        disk_to_cpu_s=np.ascontiguousarray(disk_to_cpu_s, dtype=np.float64),
+        gap_histogram=tables.gap_histogram,
+        replicas=tables.replicas,
+    )
+    _set_replicas(tables, engine, n, n_adapters)
+    return tables
+
+
+def _own(tables: Tables, records: Array, **arrays: Array) -> None:
+    """Store the address of an array, or of each of its rows if there are several records, and keep the array."""
+    for name, array in arrays.items():
+        stride = array.strides[0] if len(records) > 1 else 0
+        records[name] = array.ctypes.data + stride * np.arange(len(records))
+        tables.owned[name] = array
+
+
+def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_adapters: int) -> None:
+    record["horizon_s"] = math.inf if engine.horizon_s is None else engine.horizon_s
+    record["generation"] = int(engine.generation == "v1")
+    record["prefill_first"] = engine.prefill_first
+    record["reserve_whole_prompt"] = engine.generation == "v0"
+    record["max_num_seqs"] = engine.max_num_seqs
+    record["token_budget"] = engine.max_num_batched_tokens
+    record["capacity_blocks"] = engine.kv_blocks
+    record["watermark_blocks"] = engine.watermark_blocks
+    record["block_size"] = engine.block_size
+    record["longest_request"] = engine.longest_request
+    record["max_waiting"] = _UNLIMITED if engine.max_waiting is None else engine.max_waiting
+    record["max_loras"] = engine.max_loras
+    record["max_cpu_loras"] = n_adapters if engine.max_cpu_loras is None else engine.max_cpu_loras
+    record["max_lora_rank"] = engine.max_lora_rank
+    record["n_replicas"] = engine.replicas
+    record["replicas_on_gpu"] = engine.replicas_on_gpu
+    record["least_load"] = engine.router == "least_load" and engine.replicas > 1
+    record["n_requests"] = n_requests
+    record["n_adapters"] = n_adapters
+
+
+def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int) -> None:
+    """Set every replica to its state before the first arrival."""
+    shape = (engine.replicas, min(engine.max_num_seqs, n) + 1)
+    queue_shape = tables.queues.shape
+    gpu_lru = np.full((engine.replicas, n_adapters + 1, 2), n_adapters, dtype=np.int32)
+    cpu_lru = gpu_lru.copy()
+    replicas = tables.replicas
+    replicas["number"] = np.arange(engine.replicas)
+    replicas["free_blocks"] = engine.kv_blocks
+    replicas["partial"] = state.NONE
+    # A router that looks at the load hands requests over one by one; round robin lets a replica find its own.
+    replicas["next_arrival"] = n if tables.simulation[0]["least_load"] else np.arange(engine.replicas)
+    replicas["stride"] = engine.replicas
+    tables.queues["head"] = state.NONE
+    if engine.adapters_preloaded:
+        cached = min(int(tables.simulation[0]["max_cpu_loras"]), n_adapters)
+        tables.queues["cached"][:, :cached] = 1
+        replicas["cached_adapters"] = cached
+        ring = np.r_[n_adapters, np.arange(cached), n_adapters]
+        cpu_lru[:, ring[:-1], 1] = ring[1:]
+        cpu_lru[:, ring[1:], 0] = ring[:-1]
+    _own(
+        tables,
+        replicas,
+        component_s=tables.component_s,
+        law_s=np.zeros((engine.replicas, state.LAW_COMPONENTS)),
+        block_phase=np.zeros((engine.replicas, engine.block_size), dtype=np.int64),
+        finish_heap=np.zeros(shape, dtype=np.int64),
+        queues=tables.queues,
+        queue_places=np.zeros(queue_shape, dtype=np.int32),
+        open_heap=np.zeros(queue_shape, dtype=np.int64),
+        closed_heap=np.zeros(queue_shape, dtype=np.int64),
+        gpu_lru=gpu_lru,
+        cpu_lru=cpu_lru,
+        pending_loads=np.zeros(queue_shape, dtype=np.int32),
+        stalled_since_s=np.zeros(shape),
+        stalled_requests=np.zeros(shape, dtype=np.int64),
+    )
