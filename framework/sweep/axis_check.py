@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -59,10 +58,11 @@ def _check_group(composer: Composer, key: str, values: Sequence[str]) -> None:
 
 
 def _check_value(config: DictConfig, key: str, value: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_override(f"{key}={value}")
     try:
-        OmegaConf.update(config, key, yaml.safe_load(value), merge=True)
+        OmegaConf.update(config, key, parsed.value(), merge=True)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"override '{key}={value}': {reason}") from error
-    except yaml.YAMLError:
-        return  # Hydra's own grammar is richer than YAML; composing the job will tell
