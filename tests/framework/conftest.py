@@ -1,0 +1,95 @@
+"""The toy study (`tests/support/toy_study`), installed for a test as a third party's distribution would be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from framework.config import StudyConfig
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+def install(site: Path, name: str, entry_points: str, version: str = "1.0") -> None:
+    """Make a distribution that holds nothing but entry points of the framework."""
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[framework.plugins]\n{entry_points}\n")
+
+
+def forget_plugins() -> None:
+    from framework import plugins, versions
+    from framework.store import schema
+
+    plugins.discover.cache_clear()
+    schema.declared_tables.cache_clear()
+    versions.installation_fingerprint.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed distributions at the head of the import path; discovery starts afresh."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    forget_plugins()
+    yield folder
+    forget_plugins()
+
+
+@pytest.fixture
+def toy(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install the toy study as the only plugin."""
+    install(site, "toy-study", "toy = toy_study.plugin")
+    monkeypatch.syspath_prepend(str(SUPPORT))
+    monkeypatch.setenv("FRAMEWORK_PLUGINS", "toy")
+    forget_plugins()
+    return site
+
+
+@pytest.fixture
+def toy_config(toy: Path, tmp_path: Path) -> Callable[..., DictConfig]:
+    """Return a composed configuration of the toy study, as Hydra would hand it to a job."""
+
+    def make(**changes: object) -> DictConfig:
+        config = OmegaConf.merge(
+            OmegaConf.structured(StudyConfig),
+            {
+                "experiment": "toy",
+                "outputs_dir": str(tmp_path / "outputs"),
+                "progress": False,
+                "backend": {"_target_": "toy_study.components.ToyBackend", "name": "toy", "speed": 2.0},
+                "workload": {"_target_": "toy_study.components.ToyWorkload", "seed": 3},
+                "model": {"name": None},
+                "gpu": {"name": None},
+            },
+        )
+        for key, value in changes.items():
+            OmegaConf.update(config, key.replace("__", "."), value, force_add=True)
+        assert isinstance(config, DictConfig)
+        return config
+
+    return make
+
+
+@pytest.fixture
+def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m framework` in a process of its own, in an empty folder, with the toy study installed."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(toy), str(SUPPORT)]), "COLUMNS": "200"}
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "framework", *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return call

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.errors import ConfigError, InputError, RunFailedError, StoreError, UserError, did_you_mean
+
+
+def test_a_misspelt_word_gets_the_closest_known_one() -> None:
+    assert did_you_mean("opt-1.3", ["opt-1.3b", "llama-2-7b"]) == " (did you mean 'opt-1.3b'?)"
+
+
+def test_a_word_like_none_of_a_few_gets_all_of_them_in_order() -> None:
+    assert did_you_mean("zebra", ["twin", "fake"]) == " (known: fake, twin)"
+
+
+def test_a_word_like_none_of_many_gets_no_hint() -> None:
+    assert did_you_mean("zebra", [f"model-{i}" for i in range(31)]) == ""
+
+
+def test_nothing_is_known_of_an_empty_list() -> None:
+    assert did_you_mean("zebra", []) == ""
+
+
+@given(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=40))
+def test_a_hint_names_nothing_that_is_not_known(word: str, known: list[str]) -> None:
+    hint = did_you_mean(word, iter(known))
+    if hint.startswith(" (did you mean"):
+        assert hint.removeprefix(" (did you mean '").removesuffix("'?)") in known
+    elif hint:
+        assert hint == f" (known: {', '.join(sorted(set(known)))})"
+
+
+@pytest.mark.parametrize("word", ["alpha", "beta"])
+def test_a_known_word_is_its_own_closest_match(word: str) -> None:
+    assert did_you_mean(word, ["alpha", "beta"]) == f" (did you mean '{word}'?)"
+
+
+def test_a_bad_configuration_ends_with_another_status_than_a_failed_run() -> None:
+    assert ConfigError.exit_status == 2
+    assert [kind.exit_status for kind in (UserError, InputError, StoreError, RunFailedError)] == [1] * 4

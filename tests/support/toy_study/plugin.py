@@ -1,0 +1,93 @@
+"""Hooks of the toy study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framework.contracts import (
+    DoctorCheck,
+    ImportedRun,
+    Importer,
+    Metric,
+    MetricDefinition,
+    Result,
+    SanityCheck,
+    WorkloadTables,
+)
+from framework.errors import InputError
+from framework.hookspecs import hookimpl
+
+
+@dataclass
+class ToyBackendConf:
+    """`backend: toy`."""
+
+    _target_: str = "toy_study.components.ToyBackend"
+    name: str = "toy"
+    speed: float = 1.0
+    fail: str | None = None
+
+
+@hookimpl
+def config_search_path() -> str:
+    return str(Path(__file__).with_name("conf"))
+
+
+@hookimpl
+def config_schemas() -> list[tuple[str, str, type]]:
+    return [("backend", "toy_schema", ToyBackendConf)]
+
+
+@hookimpl
+def table_schemas() -> Mapping[str, Any]:
+    import pyarrow as pa
+
+    return {"sums": pa.schema([pa.field("value", pa.int64(), nullable=False)])}
+
+
+@hookimpl
+def metric_definitions() -> list[MetricDefinition]:
+    return [MetricDefinition("numbers_s", "1/s", "Numbers added a second.", "higher")]
+
+
+@hookimpl
+def derived_metrics(
+    config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
+) -> Iterable[Metric]:
+    if config["backend"].get("fail") == "derive":
+        raise KeyError("a defect of a derived metric")
+    if "sums" in result.tables:
+        yield Metric("sum", float(result.tables["sums"]["value"][0].as_py()))
+
+
+@hookimpl
+def sanity_checks(
+    config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
+) -> Iterable[SanityCheck]:
+    if config["backend"].get("fail") == "sanity":
+        raise IndexError("a defect of a check")
+    if config["backend"].get("fail") == "warn":
+        yield SanityCheck("slow", "warn", "slower than last time")
+
+
+@hookimpl
+def importers() -> list[Importer]:
+    return [Importer("toy", "one speed a line", _read)]
+
+
+def _read(file: Path) -> Iterable[ImportedRun]:
+    for row, line in enumerate(file.read_text().splitlines()):
+        try:
+            speed = float(line)
+        except ValueError:
+            raise InputError(f"file '{file}', row {row}: '{line}' is no number") from None
+        result = Result([Metric("numbers_s", speed, "1/s")])
+        yield ImportedRun(f"row-{row}", "import:toy", "recorded", {"backend": {"speed": speed}}, result)
+
+
+@hookimpl
+def doctor_checks() -> list[DoctorCheck]:
+    return [DoctorCheck("toy", None, "no toy here", "buy one")]
