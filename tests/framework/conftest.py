@@ -16,12 +16,7 @@ from framework.config import StudyConfig
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
-def install(site: Path, name: str, entry_points: str, version: str = "1.0") -> None:
-    """Make a distribution that holds nothing but entry points of the framework."""
-    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[framework.plugins]\n{entry_points}\n")
+Install = Callable[..., None]
 
 
 def forget_plugins() -> None:
@@ -45,12 +40,27 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def toy(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def install(site: Path) -> Install:
+    """Make a distribution with entry points of the framework, and modules by file name."""
+
+    def make(name: str, entry_points: str, version: str = "1.0", **modules: str) -> None:
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[framework.plugins]\n{entry_points}\n")
+        for module, text in modules.items():
+            (site / f"{module}.py").write_text(text)
+        forget_plugins()
+
+    return make
+
+
+@pytest.fixture
+def toy(site: Path, install: Install, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the toy study as the only plugin."""
-    install(site, "toy-study", "toy = toy_study.plugin")
+    install("toy-study", "toy = toy_study.plugin")
     monkeypatch.syspath_prepend(str(SUPPORT))
     monkeypatch.setenv("FRAMEWORK_PLUGINS", "toy")
-    forget_plugins()
     return site
 
 
@@ -72,7 +82,7 @@ def toy_config(toy: Path, tmp_path: Path) -> Callable[..., DictConfig]:
             },
         )
         for key, value in changes.items():
-            OmegaConf.update(config, key.replace("__", "."), value, force_add=True)
+            OmegaConf.update(config, key.replace("__", "."), value, merge=False, force_add=True)
         assert isinstance(config, DictConfig)
         return config
 

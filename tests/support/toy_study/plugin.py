@@ -59,7 +59,7 @@ def derived_metrics(
 ) -> Iterable[Metric]:
     if config["backend"].get("fail") == "derive":
         raise KeyError("a defect of a derived metric")
-    if "sums" in result.tables:
+    if "value" in getattr(result.tables.get("sums"), "column_names", ()):
         yield Metric("sum", float(result.tables["sums"]["value"][0].as_py()))
 
 
