@@ -7,7 +7,7 @@ from typing import Any
 
 from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import load_adapters, release_adapter
-from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.memory import floats, int32s, int64s
 from framework_twin.kernel.scheduler import blocks_for, leave_decoding, schedule
 from framework_twin.kernel.span import (
@@ -26,7 +26,7 @@ DONE, STUCK = range(2)
 """What `advance` returns; a replica that is stuck has work it can never schedule (a defect, not an outcome)."""
 
 
-@compiled
+@merged
 def advance(sim: Any, replica: Any, until_s: float) -> int:
     """Run a replica's steps that start before `until_s` and before the horizon."""
     while not replica.horizon_reached:
@@ -79,7 +79,7 @@ def accept(sim: Any, replica: Any, item: int) -> None:
         enqueue(sim, replica, item)
 
 
-@compiled
+@merged
 def _run_span(sim: Any, replica: Any, decodes: bool, next_event_s: float) -> None:
     """Run the scheduled step and, as long as nothing changes, the ones like it after it."""
     decoding = replica.decoding if decodes else 0
@@ -141,12 +141,13 @@ def _run_span(sim: Any, replica: Any, decodes: bool, next_event_s: float) -> Non
         _end_prefills(sim, replica)
 
 
-@compiled
+@merged
 def _reserve_blocks(sim: Any, replica: Any, decodes: bool, steps: int, duration_s: float) -> None:
     """Take the blocks that the span's decodes start, and add the span to the time integrals."""
     capacity = sim.capacity_blocks
     if decodes:
-        first_free = replica.free_blocks - blocks_in_steps(sim, replica, 1)
+        phase = replica.decode_steps % sim.block_size
+        first_free = replica.free_blocks - int64s(replica.block_phase)[phase]
         replica.free_blocks -= blocks_in_steps(sim, replica, steps)
     else:
         first_free = replica.free_blocks
@@ -154,7 +155,7 @@ def _reserve_blocks(sim: Any, replica: Any, decodes: bool, steps: int, duration_
     replica.kv_blocks_peak = max(replica.kv_blocks_peak, capacity - replica.free_blocks)
 
 
-@compiled
+@merged
 def _count_span_gaps(
     sim: Any, replica: Any, start_s: float, first_s: float, increment_s: float, steps: int
 ) -> None:
@@ -175,7 +176,7 @@ def _count_span_gaps(
     replica.decode_ended_s = replica.time_s
 
 
-@compiled
+@merged
 def _finish_decoded(sim: Any, replica: Any) -> None:
     """Let go the decoding requests whose last token the span gave."""
     while replica.finish_size > 0 and heap.first_key(replica.finish_heap) <= replica.decode_steps:
@@ -186,7 +187,7 @@ def _finish_decoded(sim: Any, replica: Any) -> None:
         _finish(sim, replica, item)
 
 
-@compiled
+@merged
 def _end_prefills(sim: Any, replica: Any) -> None:
     """Give each prompt that is now computed its next token, and remember the one that is not."""
     sentinel = sim.n_requests + replica.number
@@ -202,7 +203,7 @@ def _end_prefills(sim: Any, replica: Any) -> None:
         item = following
 
 
-@compiled
+@merged
 def _end_prefill(sim: Any, replica: Any, item: int) -> None:
     """Count the token that the last chunk of a prompt gives; the request now decodes or is finished."""
     request = request_at(sim.requests, item)
@@ -256,7 +257,7 @@ def _finish(sim: Any, replica: Any, item: int) -> None:
     release_adapter(sim, replica, int32s(sim.adapter)[item])
 
 
-@compiled
+@merged
 def _cut_step(
     sim: Any, replica: Any, load_s: float, first_s: float, left_s: float
 ) -> None:

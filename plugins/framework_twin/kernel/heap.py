@@ -6,6 +6,8 @@ address of the entries, `places` that of the int32 place of each item in the hea
 
 from __future__ import annotations
 
+import numpy as np
+
 from framework_twin.kernel.jit import compiled
 from framework_twin.kernel.memory import int32s, int64s
 
@@ -34,7 +36,7 @@ def push(entries: int, places: int, size: int, key: int, item: int) -> None:
 @compiled
 def remove(entries: int, places: int, size: int, item: int) -> None:
     """Remove an item from a heap of `size` entries."""
-    hole = int32s(places)[item]
+    hole = np.int64(int32s(places)[item])
     if hole != size - 1:
         _settle(entries, places, size - 1, hole, int64s(entries)[size - 1])
 
@@ -42,7 +44,7 @@ def remove(entries: int, places: int, size: int, item: int) -> None:
 @compiled
 def rekey(entries: int, places: int, size: int, key: int, item: int) -> None:
     """Give an item of a heap of `size` entries another key."""
-    _settle(entries, places, size, int32s(places)[item], (key << _ITEM_BITS) | item)
+    _settle(entries, places, size, np.int64(int32s(places)[item]), (key << _ITEM_BITS) | item)
 
 
 @compiled

@@ -32,8 +32,18 @@ def compiled(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """Compile a helper that LLVM must inline: it has few call sites and many table arguments."""
+    """Compile a helper that LLVM must inline: small, or called once per event."""
     decorated: Function = numba.njit(forceinline=True, **_OPTIONS)(function)
+    return decorated
+
+
+def merged(function: Function) -> Function:
+    """Make a function part of its only caller before either is compiled.
+
+    Numba optimises every function together with all that it calls, so a chain of n nested functions is optimised n
+    times; this removes a link of the chain. For functions with one call site only.
+    """
+    decorated: Function = numba.njit(inline="always", **_OPTIONS)(function)
     return decorated
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from framework_twin.kernel.engine import DONE, accept, advance, idle_until
-from framework_twin.kernel.jit import compiled, entry_point
+from framework_twin.kernel.jit import compiled, entry_point, merged
 from framework_twin.kernel.memory import floats
 from framework_twin.kernel.state import replica_at, request_at
 
@@ -15,46 +15,43 @@ from framework_twin.kernel.state import replica_at, request_at
 def run_replicas(sim: Any) -> int:
     """Simulate every replica; 0 unless one got stuck.
 
-    Round robin deals requests in turn, so each replica runs on its own (its arrivals are every `stride`-th request).
-    Least load sends each arrival to the replica with the fewest requests running and waiting at that moment.
+    Round robin deals requests in turn, so each replica runs to its end on its own (its arrivals are every `stride`-th
+    request). Least load sends each arrival to the replica with the fewest requests running and waiting at that
+    moment, so the replicas run from arrival to arrival.
     """
-    if sim.least_load:
-        code = _route_by_load(sim)
-        if code != DONE:
-            return code
-    for number in range(sim.n_replicas):
-        code = advance(sim, replica_at(sim.replicas, number), math.inf)
-        if code != DONE:
-            return code
-    return DONE
-
-
-@compiled
-def _route_by_load(sim: Any) -> int:
-    first = 0
-    for item in range(sim.n_requests):
-        now_s = floats(sim.arrival_s)[item]
-        if now_s >= sim.horizon_s:
-            break
-        chosen = first
-        least = sim.n_requests + 1
-        for turn in range(sim.n_replicas):
-            number = (first + turn) % sim.n_replicas
-            replica = replica_at(sim.replicas, number)
-            code = advance(sim, replica, now_s)
+    item = 0 if sim.least_load else sim.n_requests
+    favourite = 0
+    while True:
+        until_s = math.inf
+        if item < sim.n_requests and floats(sim.arrival_s)[item] < sim.horizon_s:
+            until_s = floats(sim.arrival_s)[item]
+        for number in range(sim.n_replicas):
+            code = advance(sim, replica_at(sim.replicas, number), until_s)
             if code != DONE:
                 return code
-            load = _load_seen(replica, now_s)
-            if load < least:
-                least = load
-                chosen = number
-        first = (chosen + 1) % sim.n_replicas
-        request_at(sim.requests, item).replica = chosen
-        replica = replica_at(sim.replicas, chosen)
-        if replica.time_s < now_s and replica.running == 0 and replica.waiting == 0:
-            idle_until(replica, now_s)
-        accept(sim, replica, item)
-    return DONE
+        if until_s == math.inf:
+            return DONE
+        favourite = _hand_over(sim, item, until_s, favourite)
+        item += 1
+
+
+@merged
+def _hand_over(sim: Any, item: int, now_s: float, favourite: int) -> int:
+    """Give a request to the replica with the least load; return the replica that ties prefer next."""
+    chosen = favourite
+    least = sim.n_requests + 1
+    for turn in range(sim.n_replicas):
+        number = (favourite + turn) % sim.n_replicas
+        load = _load_seen(replica_at(sim.replicas, number), now_s)
+        if load < least:
+            least = load
+            chosen = number
+    request_at(sim.requests, item).replica = chosen
+    replica = replica_at(sim.replicas, chosen)
+    if replica.time_s < now_s:
+        idle_until(replica, now_s)
+    accept(sim, replica, item)
+    return (chosen + 1) % sim.n_replicas
 
 
 @compiled

@@ -12,7 +12,7 @@ from typing import Any
 
 from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter, take_adapter
-from framework_twin.kernel.jit import compiled
+from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.memory import floats, int32s, int64s
 from framework_twin.kernel.state import NONE, RUNNING, request_at
 from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
@@ -55,7 +55,7 @@ def _make_room(sim: Any, replica: Any) -> None:
         preempt_newest(sim, replica)
 
 
-@compiled
+@merged
 def _continue_partial(sim: Any, replica: Any) -> None:
     """Give the partly computed prompt its next chunk; it is the newest running request."""
     if replica.partial == NONE:
@@ -75,7 +75,7 @@ def _continue_partial(sim: Any, replica: Any) -> None:
     request.computed += chunk
 
 
-@compiled
+@merged
 def _admit(sim: Any, replica: Any) -> None:
     """Move waiting requests into the batch as long as tokens, sequences and blocks last."""
     budget = sim.token_budget - replica.step_prefill_tokens
