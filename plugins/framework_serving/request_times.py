@@ -36,9 +36,11 @@ class RequestTimes:
 
     @classmethod
     def of(cls, requests: pa.Table) -> RequestTimes:
-        """Read the columns of a `requests` table."""
+        """Read the columns of a `requests` table; requests that never arrived are left out."""
         import numpy as np
         import pyarrow.compute as pc
+
+        requests = requests.filter(pc.not_equal(requests["status"], "not_arrived"))
 
         def times(name: str) -> FloatArray:
             column = pc.fill_null(requests[name].cast("float64"), float("nan"))

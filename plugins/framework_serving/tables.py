@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-REQUEST_STATUSES = ("finished", "running", "waiting", "refused", "failed")
-"""How a request stood when the run ended. `refused`: the engine could never serve it; `failed`: see `error`.
-The sum of all statuses is the number of requests that arrived."""
+REQUEST_STATUSES = ("finished", "running", "waiting", "refused", "failed", "not_arrived")
+"""How a request stood when the run ended. `refused`: the engine could never serve it; `failed`: see `error`;
+`not_arrived`: the run was cut before it. Every request of the workload has one of them."""
 
 
 def requests_in() -> pa.Schema:
@@ -63,7 +63,7 @@ def adapters() -> pa.Schema:
 
 
 def requests_out() -> pa.Schema:
-    """Schema of a result's `requests`: one row a request that arrived, finished or not.
+    """Schema of a result's `requests`: one row a request of the workload, finished or not.
 
     `scheduled_s` is when the engine first worked on it, `output_tokens` the tokens it generated until it
     finished or the run ended.

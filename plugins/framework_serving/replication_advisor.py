@@ -1,0 +1,116 @@
+"""Advisor `replication`: compares replicas on one GPU with single engines and says which to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from framework.contracts import Advice, AdvisorScope, Json
+from framework_serving.quantity import NOISE_FLOOR
+from framework_serving.replication_rule import (
+    ReplicationVerdict,
+    ServingSetup,
+    judge_replication,
+    replicas_that_fit,
+)
+from framework_serving.settings import number
+from framework_serving.sweep_points import SweepPoint, comparable_groups, context, load_points
+
+
+class ReplicationAdvisor:
+    """Replicas on one GPU against every single-engine baseline.
+
+    Args:
+        max_latency_ms: leave out replicated setups with a higher mean ITL; null: no limit.
+        noise: relative gain below which a difference of single runs is no finding.
+        kv_margin: relative allowance over the sampled KV peak when counting replicas that fit.
+    """
+
+    def __init__(
+        self, max_latency_ms: float | None = None, noise: float = NOISE_FLOOR, kv_margin: float = 0.05
+    ) -> None:
+        if max_latency_ms is not None:
+            number(max_latency_ms, "advisor.replication.max_latency_ms", above=0)
+        self.max_latency_ms = max_latency_ms
+        self.noise = number(noise, "advisor.replication.noise", least=0)
+        self.kv_margin = number(kv_margin, "advisor.replication.kv_margin", least=0)
+
+    def advise(self, scope: AdvisorScope) -> Iterator[Advice]:
+        """Yield one piece of advice for each model, GPU and workload that ran with and without replicas."""
+        for group in comparable_groups(load_points(scope.store, scope.run_ids)):
+            verdict = judge_replication([setup_of(point) for point in group], self.max_latency_ms, self.noise)
+            if verdict is not None:
+                yield self._advice(group, verdict)
+
+    def _advice(self, group: Sequence[SweepPoint], verdict: ReplicationVerdict) -> Advice:
+        chosen = verdict.best if verdict.pays else verdict.best_single
+        point = next(item for item in group if item.run_ids == chosen.run_ids)
+        low, high = chosen.throughput.interval(self.noise)
+        facts: dict[str, Json] = {"pays": verdict.pays, "workload": point.workload, "setup": chosen.label}
+        for item in verdict.comparisons:
+            facts[f"gain_over_{item.name.lower().replace(' ', '_')}"] = item.gain.value
+        facts["gain_over_best_single"] = (
+            verdict.best.throughput.value / verdict.best_single.throughput.value - 1
+        )
+        facts["replicas_that_fit"] = _fitting(group, verdict.best, self.kv_margin)
+        facts["interval_from"] = "run" if chosen.throughput.has_interval else "noise floor"
+        recommendation: dict[str, Json] = {
+            **context(point),
+            "backend.max_num_seqs": chosen.max_num_seqs,
+            "backend.replicas": chosen.replicas,
+        }
+        if chosen.replicas > 1:
+            recommendation["backend.mps"] = chosen.mps
+        return Advice(
+            advisor="replication",
+            subject=point.model,
+            recommendation=recommendation,
+            metric="total_tok_s",
+            predicted=chosen.throughput.value,
+            low=low,
+            high=high,
+            reason=self._reason(verdict),
+            run_ids=tuple(run_id for item in group for run_id in item.run_ids),
+            facts=facts,
+        )
+
+    def _reason(self, verdict: ReplicationVerdict) -> str:
+        against = ", ".join(
+            f"{100 * item.gain.value:+.1f} % over {item.name} ({item.setup.label})"
+            for item in verdict.comparisons
+        )
+        over = 100 * (verdict.best.throughput.value / verdict.best_single.throughput.value - 1)
+        outcome = (
+            f"replicas pay, {over:+.1f} % over the best single engine"
+            if verdict.pays
+            else f"{over:+.1f} % over the best single engine ({verdict.best_single.label}) is within the "
+            f"{100 * self.noise:g} % noise or below it, so one engine will do"
+        )
+        return f"{verdict.best.label}: {against}; {outcome}"
+
+
+def setup_of(point: SweepPoint) -> ServingSetup:
+    """Return a point as the replication rule sees it."""
+    return ServingSetup(
+        run_ids=point.run_ids,
+        replicas=point.replicas,
+        max_num_seqs=point.max_num_seqs,
+        mps=point.mps,
+        chunked_prefill=point.chunked_prefill,
+        throughput=point.metrics["total_tok_s"],
+        latency_ms=point.value("itl_mean_ms"),
+        preempted=point.preempted,
+    )
+
+
+def _fitting(group: Sequence[SweepPoint], best: ServingSetup, margin: float) -> int | None:
+    """Return how many replicas at the best setup's batch the memory of one engine would hold."""
+    for point in group:
+        if point.replicas == 1 and point.max_num_seqs == best.max_num_seqs:
+            cache_gib, peak = point.value("kv_cache_gib"), point.value("kv_usage_peak")
+            utilization, gpu_gib = (
+                point.number("backend.gpu_memory_utilization"),
+                point.number("gpu.memory_gib"),
+            )
+            if cache_gib is not None and peak is not None and utilization and gpu_gib:
+                return replicas_that_fit(utilization * gpu_gib, cache_gib, peak, margin)
+    return None

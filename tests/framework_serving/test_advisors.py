@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from framework_serving.bca_advisor import BcaAdvisor
+from framework_serving.replication_advisor import ReplicationAdvisor
+from hydra.utils import instantiate
+
+from framework.contracts import Advice, Advisor
+from framework.errors import ConfigError
+
+CONF = Path(__file__).parents[2] / "conf" / "advisor"
+BASE = {
+    "model.name": "opt-1.3b",
+    "gpu.name": "H100-64GB",
+    "gpu.memory_gib": 64.0,
+    "workload.name": "sharegpt",
+    "backend.name": "twin",
+    "backend.gpu_memory_utilization": 0.9,
+    "backend.replicas": 1,
+    "backend.mps": True,
+    "backend.chunked_prefill": False,
+}
+
+
+def sweep(
+    store: Any, engine: Any, batches: tuple[int, ...] = (1, 8, 32, 64, 96, 128, 256), **params: Any
+) -> None:
+    for batch in batches:
+        store.add({**BASE, "backend.max_num_seqs": batch, **params}, engine.metrics(batch))
+
+
+def by_rule(advice: list[Advice]) -> dict[str, Advice]:
+    return {item.facts["rule"]: item for item in advice}
+
+
+@pytest.mark.parametrize("name", ["bca", "replication"])
+def test_shipped_configuration_builds_the_advisor(name: str) -> None:
+    advisor = instantiate(yaml.safe_load((CONF / f"{name}.yaml").read_text()), _convert_="all")
+    assert isinstance(advisor, Advisor)
+
+
+def test_strict_and_relaxed_advice_can_be_pasted_back(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    found = by_rule(list(BcaAdvisor().advise(store.advisor_scope())))
+    # L(32) = 7.2 ms; 2 · 7.2 = 14.4 ms admits B = 104, 4 · 7.2 = 28.8 ms admits 248
+    assert found["strict"].overrides == (
+        "backend.gpu_memory_utilization=0.198 backend.max_num_seqs=96 model=opt-1.3b"
+    )
+    assert found["relaxed"].recommendation["backend.max_num_seqs"] == 128
+    assert found["strict"].facts["freed_gib"] == pytest.approx(50 * (1 - 0.096))
+    assert found["strict"].facts["running_mean"] == pytest.approx(0.95 * 96)
+    assert found["strict"].facts["latency_limit_batch"] == pytest.approx(104)
+    assert len(found["strict"].run_ids) == 7
+
+
+def test_interval_comes_from_the_run_or_is_the_noise_floor_and_says_so(
+    store: Any, affine_engine: Any
+) -> None:
+    sweep(store, affine_engine)
+    plain = by_rule(list(BcaAdvisor().advise(store.advisor_scope())))["strict"]
+    assert plain.predicted is not None
+    assert plain.low == pytest.approx(0.96 * plain.predicted)
+    assert "noise floor" in plain.reason
+    for batch in (1, 32, 96):
+        metrics = {
+            **affine_engine.metrics(batch),
+            "total_tok_s": (1000.0 * batch, 900.0 * batch, 1200.0 * batch),
+        }
+        store.add({**BASE, "model.name": "other", "backend.max_num_seqs": batch}, metrics)
+    advice = [item for item in BcaAdvisor().advise(store.advisor_scope()) if item.subject.startswith("other")]
+    assert (advice[0].low, advice[0].high) == (96 * 900.0, 96 * 1200.0)
+    assert advice[0].facts["interval_from"] == "run"
+    assert "noise floor" not in advice[0].reason
+
+
+def test_each_curve_is_advised_on_its_own_and_failed_or_insane_runs_are_left_out(
+    store: Any, affine_engine: Any
+) -> None:
+    sweep(store, affine_engine)
+    sweep(store, affine_engine, **{"backend.chunked_prefill": True})
+    store.add({**BASE, "backend.max_num_seqs": 104}, {}, status="failed")
+    store.add({**BASE, "backend.max_num_seqs": 103}, affine_engine.metrics(103), sanity="fail")
+    found = list(BcaAdvisor().advise(store.advisor_scope()))
+    assert [item.subject for item in found[::2]] == [
+        "opt-1.3b (sharegpt)",
+        "opt-1.3b (sharegpt, chunked prefill)",
+    ]
+    assert {item.recommendation["backend.max_num_seqs"] for item in found} == {96, 128}
+
+
+def test_repeats_with_other_seeds_are_one_point(store: Any, affine_engine: Any) -> None:
+    for seed in (0, 1):
+        sweep(store, affine_engine, **{"workload.seed": seed})
+    found = list(BcaAdvisor().advise(store.advisor_scope()))
+    assert len(found) == 2
+    assert len(found[0].run_ids) == 14
+
+
+def test_too_few_points_give_no_advice(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine, (1, 256))
+    assert list(BcaAdvisor().advise(store.advisor_scope())) == []
+    assert list(ReplicationAdvisor().advise(store.advisor_scope())) == []
+
+
+def replicated(store: Any, tok_s: float, mps: bool = True) -> None:
+    params = {**BASE, "backend.replicas": 2, "backend.mps": mps, "backend.max_num_seqs": 128}
+    store.add(params, {"total_tok_s": tok_s, "itl_mean_ms": 20.0, "preemptions": 0.0})
+
+
+def test_replication_advice_names_every_baseline(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    sweep(store, affine_engine, (128, 256), **{"backend.chunked_prefill": True})
+    replicated(store, 16_000.0)
+    replicated(store, 14_000.0, mps=False)
+    (advice,) = ReplicationAdvisor().advise(store.advisor_scope())
+    assert advice.recommendation == {
+        "model": "opt-1.3b",
+        "backend.replicas": 2,
+        "backend.max_num_seqs": 128,
+        "backend.mps": True,
+    }
+    base = affine_engine.metrics(256)["total_tok_s"]
+    assert advice.facts["gain_over_max"] == pytest.approx(16_000 / base - 1)
+    assert advice.facts["gain_over_max_chunked"] == pytest.approx(16_000 / base - 1)
+    assert advice.facts["gain_over_no_mps"] == pytest.approx(1 / 7)
+    assert advice.facts["replicas_that_fit"] == 4
+    assert "MAX chunked" in advice.reason
+
+
+def test_replicas_within_the_noise_are_advised_against(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    replicated(store, affine_engine.metrics(256)["total_tok_s"] * 1.03)
+    (advice,) = ReplicationAdvisor().advise(store.advisor_scope())
+    assert advice.recommendation["backend.replicas"] == 1
+    assert advice.recommendation["backend.max_num_seqs"] == 256
+    assert not advice.facts["pays"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BcaAdvisor(latency="itl"), "advisor.bca.latency: unknown value 'itl'"),
+        (lambda: BcaAdvisor(min_eficiency=0.1), "advisor.bca.min_eficiency: unknown key (did you mean"),
+        (lambda: BcaAdvisor(noise="x"), "advisor.bca.noise: expected a number"),
+        (
+            lambda: BcaAdvisor(slo_multiples={"strict": 0}),
+            "advisor.bca.slo_multiples.strict: must be greater",
+        ),
+        (lambda: ReplicationAdvisor(noise=-1), "advisor.replication.noise: must be at least 0"),
+    ],
+)
+def test_bad_advisor_setting_is_named(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert message in str(caught.value)
