@@ -148,13 +148,13 @@ def read_failures(store: StoreReader, run_ids: Sequence[str], max_rows: int) -> 
     ]
 
 
-def read_advice(store: StoreReader, experiment: str) -> list[GivenAdvice]:
-    """Return the advice of the experiment's latest advised sweep."""
+def read_advice(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> list[GivenAdvice]:
+    """Return the advice that leans on any of the runs; of each advisor on each subject the latest."""
     rows = store.query(
-        "SELECT * FROM advice WHERE experiment = ? AND coalesce(sweep_id, '') ="
-        " (SELECT arg_max(coalesce(sweep_id, ''), advised_at) FROM advice WHERE experiment = ?)"
+        "SELECT * FROM advice WHERE experiment = ? AND list_has_any(run_ids, ?::VARCHAR[])"
+        " QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject)"
         " ORDER BY advisor, subject, advice_id",
-        [experiment, experiment],
+        [experiment, list(run_ids)],
     ).to_pylist()
     return [
         GivenAdvice(

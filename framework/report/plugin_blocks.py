@@ -25,9 +25,12 @@ class PluginProblem:
 
 @cache
 def metric_definitions() -> dict[str, MetricDefinition]:
-    """Return what the plugins' metrics mean, by name, in the order in which they are defined."""
+    """Return what the plugins' metrics mean, by name, in the order in which they are defined.
+
+    The first definition of a name stands (pluggy calls the plugin that came last first).
+    """
     definitions: dict[str, MetricDefinition] = {}
-    for defined in plugin_manager().hook.metric_definitions():
+    for defined in reversed(plugin_manager().hook.metric_definitions()):
         for definition in defined:
             definitions.setdefault(definition.name, definition)
     return definitions

@@ -111,7 +111,8 @@ def distinguishing_parameters(
         split = tuple(numbers.setdefault(by_run.get(run_id), len(numbers)) for run_id in run_ids)
         if len(numbers) > 1 and not _follows_from_name(name, values, run_ids):
             by_split[split].append(name)
-    return tuple(sorted(min(names, key=_plainness) for names in by_split.values()))
+    chosen = (min(names, key=_plainness) for names in by_split.values())
+    return tuple(sorted(chosen, key=lambda name: (not name.endswith(".name"), name)))
 
 
 def _follows_from_name(name: str, values: Mapping[str, Mapping[str, str]], run_ids: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@
           : ["#1f5fbf", "#d9730d", "#1d8a4a", "#c0362c", "#7a49c0", "#8a6d1f", "#c2448a", "#5b6472"],
         margin: { l: 64, r: 16, t: 16, b: 56 },
         hovermode: "closest",
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
         legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, bgcolor: "rgba(0,0,0,0)" },
         xaxis: axis, yaxis: axis,
       },

@@ -1,0 +1,46 @@
+"""The verb `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework.report.console import console, error_console
+from framework.report.html import render_report, save_report
+from framework.report.number_format import count_noun
+from framework.report.scope import folder_name, select_runs
+
+
+def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
+    """Write the report of an experiment and print its path.
+
+    Args:
+        experiment: name of an experiment or id of a sweep; the experiment that was run last if None.
+        out: folder for `report.html`; `reports/<experiment>` in the outputs folder if None.
+        outputs: the outputs folder with the store.
+
+    Returns:
+        Exit status: 0, or 1 when a plugin's section is missing from the report.
+
+    Raises:
+        UserError: no such experiment, or the folder can't be written.
+    """
+    from framework.store.database import Store
+
+    chosen = select_runs(Store(outputs), outputs, experiment)
+    scope = chosen.scope
+    notes = []
+    if chosen.left_out:
+        notes.append(
+            f"{count_noun(chosen.left_out, 'run')} of this experiment from other sweeps (other settings) "
+            "are not shown; give a sweep's id instead of the experiment's name to see that sweep."
+        )
+    report = render_report(scope, notes)
+    file = save_report(report, out or outputs / "reports" / folder_name(scope.experiment))
+    for problem in report.problems:
+        error_console().print(f"report: {problem}", markup=False, soft_wrap=True)
+    console().print(
+        f"{file} · {count_noun(len(scope.run_ids), 'run')} of {scope.experiment}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 1 if report.problems else 0

@@ -1,0 +1,129 @@
+"""Which runs a report is about: an experiment's latest sweep, each point by its latest attempt.
+
+An experiment's name is shared by everything that was ever run under it: a quick trial on a toy scale, the full
+grid, the same grid on the real engine. A report shows the latest sweep of each backend, runs that the sweep
+found done already included; what it leaves out it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.contracts import ReportScope, StoreReader
+from framework.errors import UserError, did_you_mean
+from framework.resources import experiments_dir
+
+# The latest attempt of each run key, unless newer code has run the same configuration since; and of points
+# that are not done, the latest attempt, unless the point was done later.
+_CURRENT_RUNS = """
+WITH mine AS (SELECT * FROM runs WHERE experiment = ?),
+done AS (
+    SELECT *, first_value(code_version) OVER (
+                  PARTITION BY config_key, repeat, seed ORDER BY started_at DESC, run_id DESC) AS newest_code
+    FROM mine WHERE status = 'done'
+    QUALIFY row_number() OVER (PARTITION BY run_key, repeat ORDER BY started_at DESC, run_id DESC) = 1),
+open AS (
+    SELECT * FROM mine WHERE status <> 'done'
+    QUALIFY row_number() OVER (
+        PARTITION BY coalesce(job_key, run_key), repeat ORDER BY started_at DESC, run_id DESC) = 1)
+SELECT run_id, sweep_id, job_key, started_at FROM done WHERE code_version IS NOT DISTINCT FROM newest_code
+UNION ALL
+SELECT run_id, sweep_id, job_key, started_at FROM open WHERE NOT EXISTS (
+    SELECT 1 FROM mine AS later WHERE later.status = 'done' AND later.started_at >= open.started_at
+    AND (later.job_key = open.job_key OR later.run_key = open.run_key))
+ORDER BY started_at, run_id
+"""
+
+
+@dataclass(frozen=True)
+class ReportSelection:
+    """A scope, and how many of the experiment's runs of other sweeps it leaves out."""
+
+    scope: ReportScope
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    sweep_id: str
+    experiment: str
+    backend: str
+    planned_at: str
+    job_keys: frozenset[str]
+
+
+def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSelection:
+    """Return the scope of a report.
+
+    Args:
+        store: the store of the outputs folder.
+        outputs: the outputs folder; holds the plans of sweeps.
+        name: an experiment, or the id of one sweep; the experiment that was run last if None.
+
+    Raises:
+        UserError: there is no such experiment, or no run at all.
+    """
+    counts = store.query("SELECT experiment, max(started_at) AS latest FROM runs GROUP BY ALL").to_pylist()
+    latest = {row["experiment"]: f"{row['latest']:%Y-%m-%dT%H:%M:%S.%f}" for row in counts}
+    if not latest:
+        raise UserError(f"no runs yet in '{outputs}': run an experiment first")
+    sweeps = list(_planned_sweeps(outputs))
+    wanted = [sweep for sweep in sweeps if sweep.sweep_id == name]
+    if name is None:
+        for sweep in sweeps:
+            if sweep.experiment in latest:
+                latest[sweep.experiment] = max(latest[sweep.experiment], sweep.planned_at)
+        experiment = max(latest, key=lambda known: latest[known])
+    elif wanted:
+        experiment = wanted[0].experiment
+    elif name in latest:
+        experiment = name
+    else:
+        raise UserError(f"no runs of experiment '{name}'{did_you_mean(name, latest)}")
+    return _selection(store, experiment, wanted or _latest_by_backend(sweeps, experiment))
+
+
+def _selection(store: StoreReader, experiment: str, sweeps: list[_Sweep]) -> ReportSelection:
+    runs = store.query(_CURRENT_RUNS, [experiment]).to_pylist()
+    ids = {sweep.sweep_id for sweep in sweeps}
+    keys = {key for sweep in sweeps for key in sweep.job_keys}
+    chosen = [run["run_id"] for run in runs if run["sweep_id"] in ids or run["job_key"] in keys]
+    if not chosen:  # no plan is at hand, e.g. bundles from elsewhere
+        chosen = [run["run_id"] for run in runs]
+    claims = experiments_dir() / experiment / "claims.yaml"
+    scope = ReportScope(store, experiment, chosen, claims if claims.is_file() else None)
+    return ReportSelection(scope, len(runs) - len(chosen))
+
+
+def _latest_by_backend(sweeps: list[_Sweep], experiment: str) -> list[_Sweep]:
+    latest: dict[str, _Sweep] = {}
+    for sweep in sorted(sweeps, key=lambda sweep: sweep.planned_at):
+        if sweep.experiment == experiment:
+            latest[sweep.backend] = sweep
+    return list(latest.values())
+
+
+def _planned_sweeps(outputs: Path) -> Iterator[_Sweep]:
+    """Read the plans of sweeps; one that can't be read only widens what the report shows."""
+    for file in sorted((outputs / "sweeps").glob("*.json")):
+        try:
+            plan = json.loads(file.read_text(encoding="utf-8"))
+            yield _Sweep(
+                plan["sweep_id"],
+                plan["experiment"],
+                str(plan["base"].get("backend.name", "")),
+                # as the store shows times: UTC without an offset
+                plan["planned_at"].removesuffix("+00:00"),
+                frozenset(plan["job_keys"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+
+
+def folder_name(experiment: str) -> str:
+    """Return an experiment's name as a folder name: `import:serving` becomes `import_serving`."""
+    return re.sub(r"[^\w.-]+", "_", experiment).strip(".") or "_"
