@@ -120,7 +120,7 @@ def describing_config(config: DictConfig) -> dict[str, Json]:
 def _group_pointers(config: DictConfig, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key in config:
         path = (*above, str(key))
-        if OmegaConf.is_interpolation(config, key):
+        if OmegaConf.is_interpolation(config, str(key)):
             if isinstance(config[key], DictConfig):
                 yield path
         elif not OmegaConf.is_missing(config, key) and isinstance(config._get_node(key), DictConfig):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from hydra.errors import OverrideParseException
+
 from framework.composition import compose, group_options
 from framework.errors import ConfigError, UserError, did_you_mean
 
@@ -29,6 +31,8 @@ def as_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         if isinstance(chain[-1], UserError):
             return chain[-1]
     text = "\n".join(str(part) for part in chain)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"override '{error.override}' can't be read: {_parser_reason(text)}")
     if isinstance(chain[-1], ImportError):  # a `_target_` that can't be imported
         return ConfigError(f"{_first_line(text)}: {chain[-1]}")
     return ConfigError(
@@ -38,6 +42,13 @@ def as_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
         or _ambiguous(text)
         or _first_line(text)
     )
+
+
+def _parser_reason(text: str) -> str:
+    if "missing EQUAL" in text:
+        return "no '=' in it; write key=value"
+    lines = [line.strip() for line in text.splitlines() if not line.startswith(("See ", "Error parsing"))]
+    return lines[0] if lines else "see Hydra's override grammar"
 
 
 def _unknown_option(text: str) -> str | None:
@@ -89,7 +100,7 @@ def _sibling_keys(name: str, arguments: Sequence[str]) -> list[str]:
     node = OmegaConf.select(config, above) if above else config
     if not isinstance(node, DictConfig):
         return []
-    return [f"{above}.{key}" if above else str(key) for key in node]
+    return [f"{above}.{key}" if above else key for key in map(str, node)]
 
 
 def _first_line(text: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from omegaconf import DictConfig
 
 from framework.composition import register_with_hydra
-from framework.errors import RunFailedError
+from framework.errors import ConfigError, RunFailedError, did_you_mean
 from framework.resources import conf_dir
 from framework.runner import RunOutcome, execute
 
@@ -28,6 +28,7 @@ def run_study(arguments: list[str]) -> int:
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_with_hydra()
+    _check_flags(arguments)
     sys.argv = [sys.argv[0], *arguments]
     raised: list[Exception] = []
 
@@ -50,6 +51,19 @@ def run_study(arguments: list[str]) -> int:
     except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
         return int(error.code or 0) if not isinstance(error.code, str) else 2
     return _sweep_status()
+
+
+def _check_flags(arguments: list[str]) -> None:
+    """Raise `ConfigError` for a flag that Hydra does not know; its own message is a page long."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    unknown = [text for text in parser.parse_known_args(arguments)[1] if text.startswith("-")]
+    if unknown:
+        hint = did_you_mean(
+            unknown[0], [flag for action in parser._actions for flag in action.option_strings]
+        )
+        raise ConfigError(f"unknown flag '{unknown[0]}'{hint}")
 
 
 def task(config: DictConfig) -> RunOutcome:

@@ -59,10 +59,13 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     repeats = int(config.repeats)
     if repeats < 1:
         raise ConfigError(f"configuration key 'repeats': must be at least 1, got {repeats}")
+    kept = config.scale.get("axis_points")
+    if kept is not None and not (isinstance(kept, int) and kept >= 1):
+        raise ConfigError(f"configuration key 'scale.axis_points': must be null or at least 1, got {kept}")
     check_rule(config.repeat_until)
     fixed, axes = grids.split()
     check_axes(composer, fixed, axes)
-    study = _Study(config, fixed, points(axes, repeats, config.scale.get("axis_points")), launch)
+    study = _Study(config, fixed, points(axes, repeats, kept), launch)
     study.run()
     return study.session
 
@@ -73,7 +76,7 @@ class _Study:
     def __init__(
         self, config: DictConfig, fixed: Sequence[str], todo: Sequence[Point], launch: Launch
     ) -> None:
-        task = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         self.config = task
         self.fixed = fixed
         self.todo = todo
