@@ -1,0 +1,274 @@
+"""A deliberately naive engine: one Python loop turn per step, one block list per request.
+
+It shares nothing with the kernel but the step-time law, and states the scheduling rules in the plainest way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
+from framework_twin.step_time import step_seconds
+
+LAW = step_seconds.py_func
+
+
+@dataclass(eq=False)
+class NaiveRequest:
+    index: int
+    arrival_s: float
+    prompt: int
+    output: int
+    adapter: int
+    generated: int = 0
+    computed: int = 0
+    blocks: int = 0
+    scheduled_s: float = math.nan
+    first_token_s: float = math.nan
+    last_token_s: float = math.nan
+    preemptions: int = 0
+    status: str = "waiting"
+    in_decode: bool = False
+    gaps: list[float] = field(default_factory=list)
+
+    @property
+    def target(self) -> int:
+        return self.prompt + self.generated
+
+
+
+class NaiveEngine:
+    """One replica, stepped token by token."""
+
+    def __init__(self, engine: EngineConfig, law, adapters: AdapterTable) -> None:
+        self.engine = engine
+        self.law = law
+        self.adapters = adapters
+        self.time_s = 0.0
+        self.waiting: list[NaiveRequest] = []
+        self.running: list[NaiveRequest] = []
+        self.free = engine.kv_blocks
+        self.preemptions = self.steps = self.loads = self.disk_loads = 0
+        self.peak_blocks = 0
+        self.cut = False
+        self.gpu: list[int] = []
+        cached = len(adapters) if engine.max_cpu_loras is None else engine.max_cpu_loras
+        self.cpu_slots = cached
+        self.cpu: list[int] = list(range(min(cached, len(adapters)))) if engine.adapters_preloaded else []
+
+    def blocks(self, tokens: int) -> int:
+        return -(-tokens // self.engine.block_size)
+
+    def arrive(self, request: NaiveRequest) -> None:
+        cap = self.engine.max_waiting
+        too_long = request.prompt + request.output > self.engine.longest_request
+        if too_long or (cap is not None and len(self.waiting) >= cap):
+            request.status = "refused"
+        else:
+            self.waiting.append(request)
+
+    def preempt_newest(self) -> NaiveRequest:
+        victim = self.running.pop()
+        self.free += victim.blocks
+        victim.blocks = victim.computed = 0
+        victim.in_decode = False
+        victim.preemptions += 1
+        victim.status = "waiting"
+        self.waiting.insert(0, victim)
+        self.preemptions += 1
+        return victim
+
+    def reserve(self, request: NaiveRequest, tokens: int) -> bool:
+        """Give a running request blocks for so many tokens, preempting from the newest on."""
+        while (wanted := self.blocks(tokens) - request.blocks) > self.free:
+            if self.preempt_newest() is request:
+                return False
+        if wanted > 0:
+            request.blocks += wanted
+            self.free -= wanted
+        return True
+
+    def schedule(self) -> tuple[list[NaiveRequest], list[tuple[NaiveRequest, int]]]:
+        before = self.preemptions
+        if self.engine.prefill_first:
+            chunks = self.admit(self.engine.max_num_batched_tokens)
+            return ([], chunks) if chunks else (self.decodes(), [])
+        decoding = self.decodes()
+        budget = self.engine.max_num_batched_tokens - len(decoding)
+        chunks = []
+        partial = [request for request in self.running if not request.in_decode]
+        assert len(partial) <= 1
+        if partial:
+            chunk = min(partial[0].target - partial[0].computed, budget)
+            held = partial[0].computed + chunk
+            if self.blocks(held) - partial[0].blocks > self.free:
+                self.preempt_newest()
+            else:
+                assert self.reserve(partial[0], held)
+                chunks.append((partial[0], chunk))
+                budget -= chunk
+        if self.preemptions == before:
+            chunks += self.admit(budget)
+        return decoding, chunks
+
+    def decodes(self) -> list[NaiveRequest]:
+        """Give each decoding request room for one more token, oldest first."""
+        for request in list(self.running):
+            if request in self.running and request.in_decode:
+                self.reserve(request, request.target)
+        return [request for request in self.running if request.in_decode]
+
+    def admit(self, budget: int) -> list[tuple[NaiveRequest, int]]:
+        chunks = []
+        whole = self.engine.generation == "v0"
+        while budget > 0 and len(self.running) < self.engine.max_num_seqs:
+            batch = {request.adapter for request in self.running} - {-1}
+            full = len(batch) >= self.engine.max_loras
+            admissible = [w for w in self.waiting if w.adapter == -1 or w.adapter in batch or not full]
+            if not admissible:
+                break
+            request = admissible[0]
+            if self.engine.prefill_first and request.target > budget:
+                break
+            chunk = min(request.target, budget)
+            blocks = self.blocks(request.target if whole else chunk)
+            if blocks > self.free - self.engine.watermark_blocks:
+                break
+            self.waiting.remove(request)
+            self.running.append(request)
+            self.free -= blocks
+            request.blocks = blocks
+            request.status = "running"
+            if not request.preemptions:
+                request.scheduled_s = self.time_s
+            chunks.append((request, chunk))
+            budget -= chunk
+        return chunks
+
+    def load_adapters(self) -> float:
+        """Load what the batch lacks: the adapters it finds are touched first, then each missing one evicts the oldest."""
+        batch: list[int] = []
+        for request in self.running:
+            if request.adapter != -1 and request.adapter not in batch:
+                batch.append(request.adapter)
+        seconds = 0.0
+        for adapter in batch:
+            if adapter in self.gpu:
+                continue
+            if adapter not in self.cpu:
+                if len(self.cpu) == self.cpu_slots:
+                    oldest = next(a for a in self.cpu if a not in batch)
+                    self.cpu.remove(oldest)
+                    if oldest in self.gpu:
+                        self.gpu.remove(oldest)
+                self.cpu.append(adapter)
+                self.disk_loads += 1
+                seconds += float(self.adapters.disk_to_cpu_s[adapter])
+            if len(self.gpu) == self.engine.max_loras:
+                self.gpu.remove(next(a for a in self.gpu if a not in batch))
+            self.gpu.append(adapter)
+            self.loads += 1
+            seconds += float(self.adapters.cpu_to_gpu_s[adapter])
+        return seconds
+
+    def leave(self, adapters_before: list[int]) -> None:
+        """Move adapters that left the batch to the most recently used end."""
+        batch = {request.adapter for request in self.running}
+        for adapter in adapters_before:
+            if adapter != -1 and adapter not in batch:
+                for order in (self.gpu, self.cpu):
+                    if adapter in order:
+                        order.remove(adapter)
+                        order.append(adapter)
+
+    def step(self, horizon_s: float) -> None:
+        before = list(dict.fromkeys(request.adapter for request in self.running))
+        decoding, chunks = self.schedule()
+        self.leave(before[::-1])
+        assert decoding or chunks, "stuck"
+        load_s = self.load_adapters()
+        attention = sum(chunk * (request.computed + 0.5 * chunk) for request, chunk in chunks)
+        context = sum(request.target for request in decoding)
+        law = LAW(
+            self.law,
+            len(decoding),
+            len(chunks),
+            sum(chunk for _, chunk in chunks),
+            attention,
+            len({request.adapter for request in self.running} - {-1}),
+            self.engine.max_loras,
+            self.engine.max_lora_rank,
+            len(self.running),
+            len(self.waiting),
+            int(self.engine.generation == "v1"),
+            self.engine.replicas_on_gpu,
+        )
+        end_s = self.time_s + load_s + sum(law[:-1]) + law[-1] * context
+        if end_s > horizon_s:
+            self.time_s = horizon_s
+            self.cut = True
+            return
+        self.time_s = end_s
+        self.steps += 1
+        self.peak_blocks = max(self.peak_blocks, self.engine.kv_blocks - self.free)
+        for request, chunk in chunks:
+            request.computed += chunk
+            if request.computed == request.target:
+                request.in_decode = True
+                self.token(request)
+        for request in decoding:
+            request.computed += 1
+            self.token(request)
+        # A convention for adapters that lose their last requests in one step: decoded ones leave by request number.
+        finished = [request for request in self.running if request.status == "finished"]
+        for request in sorted(finished, key=lambda r: (r not in decoding, r.index if r in decoding else 0)):
+            self.running.remove(request)
+            self.free += request.blocks
+            self.leave([request.adapter])
+
+    def token(self, request: NaiveRequest) -> None:
+        if request.generated == 0:
+            request.first_token_s = self.time_s
+        else:
+            request.gaps.append(self.time_s - request.last_token_s)
+        request.last_token_s = self.time_s
+        request.generated += 1
+        if request.generated == request.output:
+            request.status = "finished"
+
+
+def run_naively(
+    engine: EngineConfig, requests: Requests, law, adapters: AdapterTable | None = None
+) -> tuple[list[NaiveRequest], list[NaiveEngine]]:
+    """Simulate token by token; round robin over the replicas."""
+    adapters = AdapterTable() if adapters is None else adapters
+    horizon_s = math.inf if engine.horizon_s is None else engine.horizon_s
+    everyone = [
+        NaiveRequest(
+            i,
+            float(requests.arrival_s[i]),
+            int(requests.input_tokens[i]),
+            int(requests.output_tokens[i]),
+            -1 if requests.adapter is None else int(requests.adapter[i]),
+        )
+        for i in range(len(requests))
+    ]
+    replicas = []
+    for number in range(engine.replicas):
+        replica = NaiveEngine(engine, law, adapters)
+        replicas.append(replica)
+        coming = [request for request in everyone[number :: engine.replicas] if request.arrival_s < horizon_s]
+        while not replica.cut:
+            while coming and coming[0].arrival_s <= replica.time_s:
+                replica.arrive(coming.pop(0))
+            if replica.running or replica.waiting:
+                replica.step(horizon_s)
+            elif coming:
+                replica.time_s = coming[0].arrival_s
+            else:
+                break
+        if replica.cut:
+            while coming:
+                replica.arrive(coming.pop(0))
+    return everyone, replicas
