@@ -33,6 +33,7 @@ from framework.store.bundle_format import (
     encode_manifest,
 )
 from framework.store.layout import runs_folder
+from framework.store.remote import is_url, write_remote_bundle
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,11 +50,11 @@ def write_bundle(
     artifacts: Sequence[Path] = (),
     *,
     durable_writes: bool = True,
-) -> Path:
+) -> Path | str:
     """Write a finished run under `outputs/runs/<run_id>/` and return that path.
 
     Args:
-        outputs: the outputs folder; made when missing.
+        outputs: the outputs folder, made when missing; or a URL (`s3://…`), where artifacts are not kept.
         record: the run, `done` or `failed`.
         tables: its Arrow tables by name, with or without a `run_id` column.
         artifacts: files to keep with it; copied, names made unique.
@@ -62,6 +63,8 @@ def write_bundle(
     Raises `StoreError`: disk full, no permission, run already there, table against its schema. Nothing is left
     behind then.
     """
+    if is_url(outputs):
+        return write_remote_bundle(str(outputs), record, tables)
     contents = bundle_contents(record, tables)
     target = runs_folder(outputs) / record.run_id
     with durable.new_folder(target, durable_writes) as folder:

@@ -35,6 +35,7 @@ from framework.store.schema import (
     METRICS,
     PARAMS,
     RUN_ID,
+    check_column_names,
     check_table_name,
     conform,
     declared_tables,
@@ -138,6 +139,7 @@ def params_table(record: RunRecord) -> pa.Table:
 def with_run_id(name: str, table: pa.Table, run_id: str) -> pa.Table:
     """Return a run's table in its declared schema, `run_id` first. A table no plugin declares keeps its own."""
     check_table_name(name)
+    check_column_names(name, table.column_names)
     declared = declared_tables().get(name)
     body = table.drop_columns(["run_id"]) if "run_id" in table.column_names else table
     body = plain_columns(body) if declared is None else conform(name, body, declared)

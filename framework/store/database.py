@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+FOREIGN_WRITER_WAIT_S = 5.0
 _READING = frozenset({"SELECT", "EXPLAIN"})
 
 
@@ -31,8 +33,7 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
         connection.execute("SET python_enable_replacements = false")
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS store (READ_ONLY)")
+        _attach(connection, path)
         connection.execute("USE store")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -44,6 +45,24 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach the database, waiting a little for a program other than ours that has it open for writing."""
+    import duckdb
+
+    statement = "ATTACH '{}' AS store (READ_ONLY)".format(str(path).replace("'", "''"))
+    deadline = time.monotonic() + FOREIGN_WRITER_WAIT_S
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise
+            if time.monotonic() > deadline:
+                raise StoreError(f"{path} is open for writing in another program; close it there") from error
+        time.sleep(0.1)
 
 
 class Store:
@@ -146,4 +165,4 @@ def sql_trouble(error: Exception) -> str:
             break
         if line.strip():
             lines.append(line.strip())
-    return "SQL: " + " ".join(lines)
+    return "SQL: " + " ".join(lines).removeprefix("Invalid Input Error: ")

@@ -24,6 +24,7 @@ from framework.store import durable
 from framework.store.bundle_format import check_run_id
 from framework.store.layout import running_folder, runs_folder
 from framework.store.record_json import record_from_json, record_to_json
+from framework.store.remote import is_url
 
 PERIOD_S = 5.0
 STALE_AFTER_BEATS = (
@@ -64,18 +65,23 @@ class Heartbeat:
         self.path = running_folder(outputs) / f"{record.run_id}.json"
         self.record = replace(record, status="running")
         self.period_s = period_s
+        self._remote = is_url(outputs)  # an object store has no time stamps to touch: no marker there
         self._bundle = runs_folder(outputs) / record.run_id
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{record.run_id}", daemon=True)
 
     def start(self) -> None:
         """Write the marker and begin to touch it. Raises `StoreError` when it can't be written."""
+        if self._remote:
+            return
         self._write(ended=False)
         self._thread.start()
 
     def stop(self) -> None:
         """End the heartbeat; safe to call twice."""
         self._stop.set()
+        if self._remote:
+            return
         if self._thread.is_alive():
             self._thread.join()
         if self._bundle.exists():

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from framework.store.heartbeat import RunningRun, read_running
 from framework.store.inventory import DEFINITIONS, Inventory, inventory_of, published_inventory
 from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER
 from framework.store.news import News, find_news
+from framework.store.remote import is_url, remember_remote
 from framework.store.run_rows import as_table, core_tables, running_row
 from framework.store.schema import CORE_TABLES
 from framework.store.side_files import KINDS, SideFile, read_side_file
-from framework.store.sources import BundleSource, LooseBundles
+from framework.store.sources import BundleSource, bundle_sources
 from framework.store.table_sink import TableSink
 from framework.store.views import build_views, plugin_views
 from framework.store.working_copy import WorkingCopy, write_trouble
@@ -41,6 +42,12 @@ READERS = 4
 PUBLISH_EVERY_S = 60.0
 
 _DROP_UNFINISHED = "DELETE FROM runs WHERE status IN ('running', 'stale')"
+_MEDIUM_ERRORS = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
 _PAIRS = pa.schema([("location", pa.string()), ("name", pa.string())])
 
 Progress = Callable[[int, int], None]
@@ -83,6 +90,7 @@ def ingest(
     rebuild: bool = False,
     progress: Progress | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    bundles: str | None = None,
 ) -> IngestReport:
     """Add all new bundles, advice, predictions and running markers of an outputs folder to its database.
 
@@ -91,15 +99,20 @@ def ingest(
         rebuild: make the database anew from files alone, ignoring the one that is there.
         progress: called with (bundles looked at, bundles to look at).
         timeout_s: how long to wait for another writer.
+        bundles: a URL that holds bundles, to be ingested from now on beside the folder's own.
 
     Raises `StoreError`: no such folder, no permission, disk full, another writer, a database that is damaged or
     of a newer framework. The published database is unchanged then. A damaged bundle is no error but a report.
     """
     started_s = time.monotonic()
+    if is_url(outputs):
+        raise StoreError(f"the database is a local file: ingest('outputs', bundles='{outputs}')")
     folder = Path(outputs)
     if not folder.is_dir():
         raise StoreError(f"no runs yet: {folder} is not a folder")
     with writer_lock(folder, timeout_s):
+        if bundles is not None:
+            remember_remote(folder, bundles)
         report = _Ingest(folder, rebuild, progress or (lambda done, total: None)).carry_out()
     report.duration_s = time.monotonic() - started_s
     return report
@@ -147,8 +160,7 @@ class _Ingest:
         return self.report
 
     def _news(self, inventory: Inventory, running: Sequence[RunningRun]) -> News:
-        sources = [LooseBundles(self.outputs)]
-        news = find_news(self.outputs, sources, inventory, running, self.views.checksum)
+        news = find_news(self.outputs, bundle_sources(self.outputs), inventory, running, self.views.checksum)
         self.report.skipped = news.skipped
         self.report.running = sum(run.status == "running" for run in news.unfinished)
         self.report.stale = sum(run.status == "stale" for run in news.unfinished)
@@ -206,7 +218,29 @@ class _Ingest:
         if batch:
             yield batch
 
-    def _add(self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: list[_Loaded]) -> None:
+    def _add(self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[_Loaded]) -> None:
+        """Add a batch in one transaction; if DuckDB refuses it, each bundle in its own, to find the culprit."""
+        try:
+            connection.execute("BEGIN")
+            self._insert(connection, sink, batch)
+            connection.execute("COMMIT")
+        except (duckdb.Error, pa.ArrowException) as error:
+            if isinstance(error, _MEDIUM_ERRORS):
+                raise
+            connection.execute("ROLLBACK")
+            sink.forget()
+            if len(batch) > 1:
+                for item in batch:
+                    self._add(connection, sink, [item])
+                return
+            (item,) = batch
+            reason = f"{item.source.location}/{item.name}: {str(error).splitlines()[0]}"
+            refused = replace(item, content=StoreError(reason))
+            self._insert(connection, sink, [refused])
+
+    def _insert(
+        self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[_Loaded]
+    ) -> None:
         by_location: dict[str, list[Bundle]] = defaultdict(list)
         tables, refused = [], []
         for item in batch:
@@ -216,17 +250,14 @@ class _Ingest:
                 tables.append(sink.accept(item.content.tables))
                 by_location[item.source.location].append(item.content)
             except StoreError as error:
-                refused.append(
-                    (item.source.location, item.name, str(error), item.source.fingerprint(item.name))
-                )
-        connection.execute("BEGIN")
+                refused.append((item, str(error)))
         sink.add(tables)
         for location, bundles in by_location.items():
             sink.add([core_tables(bundles, location, self.now)])
-            self.report.added += len(bundles)
-        for row in refused:
-            self._quarantine(connection, *row)
-        connection.execute("COMMIT")
+        for item, reason in refused:
+            fingerprint = item.source.fingerprint(item.name)
+            self._quarantine(connection, item.source.location, item.name, reason, fingerprint)
+        self.report.added += len(tables)
 
     def _quarantine(
         self, connection: duckdb.DuckDBPyConnection, location: str, name: str, reason: str, fingerprint: str

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.store.bundle import read_manifest
 from framework.store.database import Store
 from framework.store.heartbeat import read_running
-from framework.store.layout import runs_folder
-from framework.store.sources import LooseBundles
+from framework.store.remote import is_url
+from framework.store.sources import bundle_sources
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,9 @@ class FinishedRun:
 
 def finished_runs(outputs: Path | str) -> Iterator[FinishedRun]:
     """Yield all finished runs: from the database, then from whole bundles that it does not hold yet."""
-    folder = Path(outputs)
     known: set[str] = set()
-    store = Store(folder)
-    if store.path.exists():
+    store = Store(outputs)
+    if not is_url(outputs) and store.path.exists():
         _, rows = store.rows(
             "SELECT run_id, run_key, job_key, status, strftime(started_at, '%Y-%m-%dT%H:%M:%S.%f') FROM runs"
             " WHERE status IN ('done', 'failed')"
@@ -38,12 +36,15 @@ def finished_runs(outputs: Path | str) -> Iterator[FinishedRun]:
         store.close()
         known = {row[0] for row in rows}
         yield from (FinishedRun(*row) for row in rows)
-    for name in LooseBundles(folder).names():
-        if name not in known:
+    for source in bundle_sources(outputs):
+        for name in source.names():
+            if name in known:
+                continue
             try:
-                record = read_manifest(runs_folder(folder) / name).record
+                record = source.manifest(name).record
             except StoreError:
                 continue  # ingest quarantines it and says why
+            known.add(name)
             yield FinishedRun(record.run_id, record.run_key, record.job_key, record.status, record.started_at)
 
 

@@ -16,10 +16,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version → statements that lead 
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
-    """Create a table from its Arrow schema unless it is there."""
+    """Create an empty table from its Arrow schema."""
     empty = schema.empty_table()
     connection.register("empty_table", empty)
-    connection.execute(f'CREATE TABLE IF NOT EXISTS "{name}" AS FROM empty_table')
+    connection.execute(f'CREATE TABLE "{name}" AS FROM empty_table')
     connection.unregister("empty_table")
 
 
@@ -31,10 +31,11 @@ def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
         for step in range(version + 1, DATABASE_VERSION + 1):
             for statement in MIGRATIONS[step]:
                 connection.execute(statement)
-    for name, schema in CORE_TABLES.items():
-        create_table(connection, name, schema)
-    for name, schema in declared_tables().items():
-        create_table(connection, name, schema.insert(0, RUN_ID))
+    declared = {name: schema.insert(0, RUN_ID) for name, schema in declared_tables().items()}
+    present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    for name, schema in {**declared, **CORE_TABLES}.items():
+        if name not in present:
+            create_table(connection, name, schema)
     if version != DATABASE_VERSION:
         applied_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", [DATABASE_VERSION, applied_at])

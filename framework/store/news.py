@@ -53,7 +53,7 @@ def find_news(
         for name in source.names():
             present.add((source.location, name))
             if name in known:
-                skipped += 1
+                skipped += name in inventory.run_ids
                 continue
             refused = inventory.quarantined.get((source.location, name))
             if refused is None or refused != source.fingerprint(name):

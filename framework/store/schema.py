@@ -16,7 +16,7 @@ from framework.errors import StoreError, did_you_mean
 from framework.plugins import plugin_manager
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 BUNDLE_VERSION = 1
 TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -165,6 +165,19 @@ def check_table_name(name: str) -> None:
         raise StoreError(f"table name {name!r}: use lower-case letters, digits and underscores")
     if name in RESERVED_NAMES:
         raise StoreError(f"table name '{name}' is the store's own; choose another")
+
+
+def check_column_names(table: str, columns: Iterable[str]) -> None:
+    """Raise `StoreError` for columns that DuckDB can't tell apart (it ignores case) or that have no name."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        if not column:
+            raise StoreError(f"table '{table}': a column has no name")
+        if column.casefold() in seen:
+            raise StoreError(
+                f"table '{table}': columns '{seen[column.casefold()]}' and '{column}' have one name"
+            )
+        seen[column.casefold()] = column
 
 
 def conform(name: str, table: pa.Table, schema: pa.Schema) -> pa.Table:

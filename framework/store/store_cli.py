@@ -39,13 +39,18 @@ def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     print_table(TableBlock("", columns, rows))
 
 
-def run_ingest(outputs: str, rebuild: bool = False) -> int:
-    """Pull new bundles into the database; report what was added, refused and is still running."""
-    from framework.store.ingest import ingest
-    from framework.store.ingest_progress import progress_bar
+def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> int:
+    """Pull new bundles into the database; report what was added, refused and is still running.
 
-    with progress_bar() as progress:
-        report = ingest(outputs, rebuild=rebuild, progress=progress)
+    `folder` is an outputs folder, or a URL whose bundles go into the database of `outputs` from now on.
+    """
+    from framework.store.ingest import ingest
+    from framework.store.remote import is_url
+    from framework.store.store_progress import progress_bar
+
+    remote = folder if is_url(folder) else None
+    with progress_bar("bundles") as progress:
+        report = ingest(outputs if remote else folder, rebuild=rebuild, progress=progress, bundles=remote)
     parts = [f"{report.added} runs added", f"{report.skipped} there already"]
     parts += [f"{report.running} running"] if report.running else []
     parts += [f"{report.stale} stale"] if report.stale else []
@@ -56,3 +61,75 @@ def run_ingest(outputs: str, rebuild: bool = False) -> int:
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
+
+
+def run_compact(outputs: str) -> int:
+    """Pack all whole bundles into few large files, then bring the database up to date."""
+    from framework.store.compact import compact
+    from framework.store.ingest import ingest
+    from framework.store.store_progress import progress_bar
+
+    with progress_bar("bundles") as progress:
+        report = compact(outputs, progress=progress)
+    ingest(outputs)
+    print(f"{report.packed} bundles packed into {report.packs} packs, {len(report.left)} left as they are")
+    for reason in report.left:
+        print(f"left: {reason}", file=sys.stderr)
+    return 0
+
+
+def run_compare(a: str, b: str, outputs: str) -> int:
+    """Print how two runs, sweeps or experiments differ: in what was set, and in what came out beyond noise."""
+    from framework.contracts import TableBlock
+    from framework.report.terminal import print_table
+
+    columns, rows = Store(outputs).rows("FROM compare(?, ?)", [a, b])
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    settings = [(row["name"], row["setting_a"], row["setting_b"]) for row in found if row["kind"] == "config"]
+    measured = [row for row in found if row["kind"] == "metric"]
+    print_table(TableBlock("configuration that differs", ("parameter", a, b), settings))
+    if not measured:
+        print("no point of the configuration was run by both")
+        return 0
+    print_table(TableBlock("metrics", SUMMARY_COLUMNS, _metric_summary(measured), _CAPTION))
+    worse = [row for row in measured if row["verdict"] == "worse"]
+    detail = ("name", "point", "mean_a", "mean_b", "change", "noise", "noise_source")
+    if worse:
+        lines = [[row[name] for name in detail] for row in worse]
+        print_table(TableBlock(f"{b} is worse than {a} beyond noise", detail, lines))
+    return 0
+
+
+SUMMARY_COLUMNS = (
+    "metric",
+    "unit",
+    "points",
+    "mean_a",
+    "mean_b",
+    "change",
+    "better",
+    "worse",
+    "same",
+    "different",
+)
+_CAPTION = (
+    "means and median change over the points that both ran; B seen from A. The noise of a point is that of its"
+    " repeats, else of the system's other repeats, else a floor."
+)
+
+
+def _metric_summary(measured: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return one row a metric, in order of first appearance."""
+    from statistics import fmean, median
+
+    names = dict.fromkeys(row["name"] for row in measured)
+    summary = []
+    for name in names:
+        points = [row for row in measured if row["name"] == name]
+        changes = [row["change"] for row in points if row["change"] is not None]
+        verdicts = [row["verdict"] for row in points]
+        means = [fmean(row[side] for row in points) for side in ("mean_a", "mean_b")]
+        counts = [verdicts.count(verdict) for verdict in ("better", "worse", "same", "different")]
+        change = median(changes) if changes else None
+        summary.append((name, points[0]["unit"], len(points), *means, change, *counts))
+    return summary

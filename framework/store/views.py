@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
 from framework.plugins import plugin_manager
+from framework.store.comparison_views import COMPARISON_VIEWS
 from framework.store.record_json import checksum
 from framework.store.run_rows import as_table
 from framework.store.schema import METRIC_DEFINITIONS
@@ -19,7 +20,8 @@ FAILURES = """
 CREATE OR REPLACE VIEW failures AS
 SELECT run_id, experiment, sweep_id, sweep_index, backend, model, gpu, status,
        failure_stage AS stage, failure_kind AS kind,
-       CASE WHEN status = 'stale' THEN 'no sign of life since ' || heartbeat_at ELSE failure_message END AS message,
+       CASE WHEN status = 'stale' THEN 'no sign of life since ' || strftime(heartbeat_at, '%Y-%m-%d %H:%M:%S UTC')
+            ELSE failure_message END AS message,
        started_at, finished_at, host, failure_log AS log
 FROM runs WHERE status IN ('failed', 'stale') ORDER BY started_at, run_id
 """
@@ -74,6 +76,9 @@ ORDER BY f.gain_x DESC, w.run_id
 """
 
 
+OWN_VIEWS = (FAILURES, METRIC_SIGN, LATEST, PARETO, *COMPARISON_VIEWS)
+
+
 @dataclass(frozen=True)
 class ViewSources:
     """What plugins say about the store: views over its tables, and what metrics mean."""
@@ -84,8 +89,7 @@ class ViewSources:
     @property
     def checksum(self) -> str:
         """Changes when the views would."""
-        own = [FAILURES, METRIC_SIGN, LATEST, PARETO]
-        return checksum([own, list(self.statements), [asdict(item) for item in self.definitions]])
+        return checksum([list(OWN_VIEWS), list(self.statements), [asdict(item) for item in self.definitions]])
 
 
 def plugin_views() -> ViewSources:
@@ -94,10 +98,6 @@ def plugin_views() -> ViewSources:
     definitions = {item.name: item for items in reversed(hook.metric_definitions()) for item in items}
     statements = tuple(statement for statements in hook.sql_views() for statement in statements)
     return ViewSources(statements, tuple(definitions.values()))
-
-
-STATIC_VIEWS = (FAILURES, METRIC_SIGN)
-VIEWS_OVER_RESULTS = (LATEST, PARETO)
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
@@ -110,7 +110,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     connection.execute("INSERT INTO metric_definitions FROM definitions")
     connection.unregister("definitions")
     build_results(connection)
-    for statement in (*STATIC_VIEWS, *VIEWS_OVER_RESULTS):
+    for statement in OWN_VIEWS:
         connection.execute(statement)
     refused = []
     for statement in sources.statements:

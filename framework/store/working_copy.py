@@ -75,6 +75,8 @@ class WorkingCopy:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+            # someone's own DuckDB shell may have left a log that belongs to the file being replaced
+            self.published.with_name(self.published.name + ".wal").unlink(missing_ok=True)
             os.replace(self.path, self.published)
             durable.flush_folder(self.published.parent)
             if more_to_come:

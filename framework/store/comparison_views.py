@@ -1,0 +1,110 @@
+"""`compare('A', 'B')` and `reference_bands`: is B different from A beyond the noise of that system?
+
+A and B are run ids, sweep ids or experiments. Their runs are matched point by point: a point is what varies inside
+a group, so that a sweep is compared with another one batch size by batch size; what is constant inside both but
+different between them is the configuration difference. The noise band is the half width of the 95 % interval of a
+difference of means: from the repeats at that point (pooled variance, Student's t), else from all repeats that the
+store holds of that system (`reference_bands`), else a stated floor. `framework.analysis.comparison` does the same
+for groups that are not in a store.
+"""
+
+from __future__ import annotations
+
+from framework.analysis.comparison import DEFAULT_NOISE_FLOOR
+
+# 97.5 % quantile of Student's t for 1 … 30 degrees of freedom; beyond that the normal's 1.96 is close enough.
+T_975 = """
+CREATE OR REPLACE MACRO t_975(degrees) AS coalesce(list_extract([
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042]::DOUBLE[], degrees::BIGINT), 1.96)
+"""
+
+# Relative scatter between repeats, pooled over all configurations of a system that were run more than once.
+REFERENCE_BANDS = """
+CREATE OR REPLACE VIEW reference_bands AS
+WITH repeated AS (
+    SELECT r.backend, r.model, r.gpu, m.name AS metric, count(*) AS runs, avg(m.value) AS mean,
+           var_samp(m.value) AS variance
+    FROM runs r JOIN metrics m USING (run_id)
+    WHERE r.status = 'done' AND m.value IS NOT NULL
+    GROUP BY r.backend, r.model, r.gpu, r.config_key, m.name
+    HAVING count(*) > 1 AND avg(m.value) <> 0)
+SELECT backend, model, gpu, metric, sum(runs - 1)::BIGINT AS degrees,
+       sqrt(sum((runs - 1) * variance / (mean * mean)) / sum(runs - 1)) AS relative_sd,
+       t_975(sum(runs - 1)) * relative_sd AS relative_band
+FROM repeated GROUP BY ALL ORDER BY ALL
+"""
+
+RUNS_OF = """
+CREATE OR REPLACE MACRO runs_of(wanted) AS TABLE
+WITH found AS (
+    SELECT run_id, backend, model, gpu FROM runs
+    WHERE status = 'done' AND (run_id = wanted OR sweep_id = wanted OR experiment = wanted)),
+names AS (
+    SELECT DISTINCT unnest([run_id, sweep_id, experiment]) AS name FROM runs WHERE status = 'done')
+SELECT found.* FROM found WHERE (SELECT count(*) FROM found) > 0
+UNION ALL
+SELECT error('no done run, sweep or experiment ''' || wanted || '''' || coalesce(' (did you mean ''' || (
+           SELECT arg_max(name, jaro_winkler_similarity(name, wanted)) FROM names) || '''?)', '')), NULL, NULL, NULL
+WHERE NOT EXISTS (FROM found)
+"""
+
+COMPARE = """
+CREATE OR REPLACE MACRO compare(group_a, group_b, noise_floor := {floor}) AS TABLE
+WITH sides AS MATERIALIZED (
+    SELECT 'a' AS side, * FROM runs_of(group_a) UNION ALL SELECT 'b', * FROM runs_of(group_b)),
+settings AS MATERIALIZED (
+    SELECT s.side, s.run_id, p.name, coalesce(p.value, 'null') AS value
+    FROM sides s JOIN params p USING (run_id)
+    WHERE NOT regexp_matches(p.name, '(^|\\.)(seed|repeats?)$')),
+known AS (
+    SELECT name, list(DISTINCT value ORDER BY value) FILTER (side = 'a') AS in_a,
+           list(DISTINCT value ORDER BY value) FILTER (side = 'b') AS in_b
+    FROM settings GROUP BY name),
+axes AS (SELECT name FROM known WHERE in_a IS NOT NULL AND in_b IS NOT NULL AND (len(in_a) > 1 OR len(in_b) > 1)),
+placed AS MATERIALIZED (
+    SELECT s.side, s.run_id, any_value(s.backend) AS backend, any_value(s.model) AS model, any_value(s.gpu) AS gpu,
+           coalesce(list(x.name || '=' || x.value ORDER BY x.name) FILTER (x.name IS NOT NULL), []) AS place
+    FROM sides s LEFT JOIN (FROM settings SEMI JOIN axes USING (name)) x USING (side, run_id)
+    GROUP BY s.side, s.run_id),
+measured AS (
+    SELECT p.side, p.place, m.name, any_value(p.backend) AS backend, any_value(p.model) AS model,
+           any_value(p.gpu) AS gpu, any_value(m.unit) AS unit, count(*) AS runs, avg(m.value) AS mean,
+           coalesce((count(*) - 1) * var_samp(m.value), 0) AS squares
+    FROM placed p JOIN metrics m USING (run_id) WHERE m.value IS NOT NULL GROUP BY ALL),
+paired AS (
+    SELECT x.place, x.name, x.unit, x.mean AS mean_a, y.mean AS mean_b, x.runs AS runs_a, y.runs AS runs_b,
+           x.runs + y.runs - 2 AS degrees, (x.squares + y.squares) AS squares, 1 / x.runs + 1 / y.runs AS shares,
+           greatest(abs(x.mean), abs(y.mean)) AS size, r.relative_band, coalesce(d.better, 'none') AS better
+    FROM measured x JOIN measured y ON y.side = 'b' AND y.place = x.place AND y.name = x.name
+    LEFT JOIN reference_bands r ON r.metric = x.name AND r.backend IS NOT DISTINCT FROM x.backend
+         AND r.model IS NOT DISTINCT FROM x.model AND r.gpu IS NOT DISTINCT FROM x.gpu
+    LEFT JOIN metric_definitions d ON d.name = x.name
+    WHERE x.side = 'a'),
+judged AS (
+    SELECT *, mean_b - mean_a AS difference,
+           CASE WHEN degrees >= 1 THEN greatest(t_975(degrees) * sqrt(squares / degrees * shares), 1e-9 * size)
+                WHEN relative_band IS NOT NULL THEN greatest(relative_band * sqrt(shares), 1e-9) * size
+                ELSE noise_floor * size END AS band,
+           CASE WHEN degrees >= 1 THEN 'repeats' WHEN relative_band IS NOT NULL THEN 'reference'
+                ELSE 'floor' END AS noise_source
+    FROM paired)
+SELECT 'config' AS kind, name, NULL AS unit, NULL AS point, array_to_string(in_a, ', ') AS setting_a,
+       array_to_string(in_b, ', ') AS setting_b, NULL::DOUBLE AS mean_a, NULL::DOUBLE AS mean_b,
+       NULL::BIGINT AS runs_a, NULL::BIGINT AS runs_b, NULL::DOUBLE AS change, NULL::DOUBLE AS noise,
+       NULL AS noise_source, 'differs' AS verdict
+FROM known WHERE in_a IS DISTINCT FROM in_b AND name NOT IN (FROM axes)
+UNION ALL
+SELECT 'metric', name, unit, array_to_string(list_filter(place, lambda axis: NOT contains(axis, '._')
+           AND (NOT regexp_matches(axis, '^(model|gpu)\\.') OR regexp_matches(axis, '^[a-z]+\\.name='))), ' '),
+       NULL, NULL, mean_a, mean_b, runs_a, runs_b,
+       CASE WHEN mean_a <> 0 THEN difference / mean_a END, CASE WHEN mean_a <> 0 THEN band / abs(mean_a) END,
+       noise_source,
+       CASE WHEN abs(difference) <= band THEN 'same' WHEN better = 'none' THEN 'different'
+            WHEN (difference > 0) = (better = 'higher') THEN 'better' ELSE 'worse' END
+FROM judged
+ORDER BY kind, name, point
+""".replace("{floor}", str(DEFAULT_NOISE_FLOOR))
+
+COMPARISON_VIEWS = (T_975, REFERENCE_BANDS, RUNS_OF, COMPARE)
