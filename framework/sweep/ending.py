@@ -13,6 +13,7 @@ from framework.errors import UserError
 from framework.plugins import plugin_manager
 from framework.report.terminal import console, print_failures, print_note, print_table
 from framework.resources import experiments_dir
+from framework.stages import one_line
 from framework.store.advice import write_advice
 from framework.store.database import Store
 from framework.store.ingest import ingest
@@ -37,6 +38,8 @@ def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> No
             advice.extend(build_component(config, f"advisor.{name}").advise(scope))
         except UserError as error:
             print_note(f"advisor {name}: {error}")
+        except Exception as error:  # a third party's advisor may raise anything; the runs are safe by now
+            print_note(f"advisor {name}: {type(error).__name__}: {one_line(error)}")
     if advice:
         write_advice(session.outputs_dir, advice, session.experiment, session.sweep_id)
         ingest(session.outputs_dir)
