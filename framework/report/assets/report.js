@@ -42,16 +42,19 @@
     return fixed;
   }
 
-  function draw(isDark) {
+  function draw(isDark, width) {
     for (const { element, data, layout } of plots) {
-      const full = { template: template(isDark), height: 420, autosize: true, ...withTitleObjects(layout) };
+      const full = { template: template(isDark), height: 420, autosize: !width, ...withTitleObjects(layout) };
+      if (width) full.width = width;
       Plotly.react(element, data, full, { responsive: true, displaylogo: false });
     }
   }
 
+  const PAPER_WIDTH_PX = 660; // what an A4 or letter page has room for; a plot can't follow the paper by itself
+
   draw(dark.matches);
   dark.addEventListener("change", (event) => draw(event.matches));
-  addEventListener("beforeprint", () => draw(false));
+  addEventListener("beforeprint", () => draw(false, PAPER_WIDTH_PX));
   addEventListener("afterprint", () => draw(dark.matches));
 })();
 

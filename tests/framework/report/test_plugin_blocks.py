@@ -1,0 +1,79 @@
+"""What plugins contribute: ordered, and a plugin that fails costs its own part only."""
+
+from collections.abc import Iterator
+
+import pluggy
+import pytest
+
+from framework import hookspecs
+from framework.contracts import MetricDefinition, ReportScope, ReportSection, StoreReader, TableBlock
+from framework.hookspecs import hookimpl
+from framework.report import plugin_blocks
+from framework.report.plugin_blocks import metric_definitions, report_sections, sweep_tables
+
+
+class First:
+    @hookimpl
+    def report_sections(self, scope: ReportScope) -> list[ReportSection]:
+        return [ReportSection("late", [scope.experiment], 90), ReportSection("early", [], 10)]
+
+    @hookimpl
+    def metric_definitions(self) -> list[MetricDefinition]:
+        return [MetricDefinition("a", "s", "the first one's"), MetricDefinition("b", "s", "")]
+
+
+class Broken:
+    @hookimpl
+    def report_sections(self, scope: ReportScope) -> Iterator[ReportSection]:
+        yield ReportSection("half a contribution is none", [])
+        raise KeyError("runs\nsecond line")
+
+    @hookimpl
+    def metric_definitions(self) -> list[MetricDefinition]:
+        return [MetricDefinition("a", "ms", "the second one's")]
+
+
+class Tables:
+    @hookimpl
+    def sweep_tables(self) -> list[TableBlock]:
+        return [TableBlock("t", ("a",), [])]
+
+
+@pytest.fixture(autouse=True)
+def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = pluggy.PluginManager(hookspecs.NAMESPACE)
+    manager.add_hookspecs(hookspecs)
+    for plugin in (First(), Broken(), Tables()):
+        manager.register(plugin, name=type(plugin).__name__)
+    monkeypatch.setattr(plugin_blocks, "plugin_manager", lambda: manager)
+
+
+@pytest.fixture
+def scope() -> ReportScope:
+    class NoStore:
+        pass
+
+    store: StoreReader = NoStore()  # type: ignore[assignment]
+    return ReportScope(store, "study", [])
+
+
+def test_sections_come_in_their_order_and_a_failing_plugin_is_named(scope: ReportScope) -> None:
+    sections, problems = report_sections(scope)
+    assert [section.title for section in sections] == ["early", "late"]
+    assert [str(problem) for problem in problems] == [
+        "plugin 'Broken' failed in report_sections: KeyError: 'runs\\nsecond line'"
+    ]
+
+
+def test_tables_of_a_hook_that_takes_no_scope_are_gathered(scope: ReportScope) -> None:
+    tables, problems = sweep_tables(scope)
+    assert [table.title for table in tables] == ["t"]
+    assert problems == []
+
+
+def test_the_first_definition_of_a_metric_stands_in_defined_order() -> None:
+    metric_definitions.cache_clear()
+    found = metric_definitions()
+    metric_definitions.cache_clear()
+    assert list(found) == ["a", "b"]
+    assert found["a"].description == "the first one's"
