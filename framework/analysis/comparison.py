@@ -9,20 +9,18 @@ from the repeats of that point where there are some, else a stated floor, never 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, median, variance
 from typing import Literal
 
+from framework.config import VOLATILE_KEYS
 from framework.contracts import Better, MetricDefinition
 
 ComparisonVerdict = Literal["better", "worse", "same", "different"]
 NoiseSource = Literal["repeats", "floor"]
 Point = tuple[tuple[str, str], ...]
-
-REPETITION_PARAMETERS = frozenset({"workload.seed", "sweep.repeat"})
-"""Parameters that number the repeats of a point and are no difference in configuration."""
 
 DEFAULT_NOISE_FLOOR = 0.04
 """Worst relative scatter of throughput between equal GPUs in the measured runs (median 0.5 %)."""
@@ -113,12 +111,17 @@ class MetricSummary:
     different: int
 
 
+def is_irrelevant(parameter: str) -> bool:
+    """Say whether a parameter numbers repeats (a seed) or says how a study is carried out, not what it measures."""
+    return parameter.rpartition(".")[2] == "seed" or parameter.partition(".")[0] in VOLATILE_KEYS
+
+
 def compare_groups(
     a: Sequence[ComparedRun],
     b: Sequence[ComparedRun],
     definitions: Mapping[str, MetricDefinition],
     noise_floor: float = DEFAULT_NOISE_FLOOR,
-    repetition: Collection[str] = REPETITION_PARAMETERS,
+    irrelevant: Callable[[str], bool] = is_irrelevant,
 ) -> Comparison:
     """Compare B with A.
 
@@ -127,9 +130,10 @@ def compare_groups(
         b: runs of the second group.
         definitions: unit and orientation by metric name; a metric that isn't defined has no better direction.
         noise_floor: relative band for points that lack repeats.
-        repetition: parameters that number repeats.
+        irrelevant: says which parameters are no difference in configuration.
     """
-    names = _point_parameters(a, b, repetition)
+    a, b = _relevant(a, irrelevant), _relevant(b, irrelevant)
+    names = _point_parameters(a, b)
     points_a, points_b = _by_point(a, names), _by_point(b, names)
     shared = sorted(points_a.keys() & points_b.keys(), key=_natural_order)
     metrics_a, metrics_b = _metric_names(a), _metric_names(b)
@@ -142,7 +146,7 @@ def compare_groups(
         if (values_a := _values(points_a[point], metric)) and (values_b := _values(points_b[point], metric))
     ]
     return Comparison(
-        config=_config_differences(a, b, set(names) | set(repetition)),
+        config=_config_differences(a, b, names),
         differences=tuple(differences),
         matched_points=len(shared),
         points_only_in_a=len(points_a.keys() - points_b.keys()),
@@ -224,13 +228,18 @@ def _noise_band(a: Sequence[float], b: Sequence[float], floor: float) -> tuple[f
     return max(half_width, _ROUNDING * size), "repeats"
 
 
-def _point_parameters(
-    a: Sequence[ComparedRun], b: Sequence[ComparedRun], repetition: Collection[str]
-) -> tuple[str, ...]:
+def _relevant(runs: Sequence[ComparedRun], irrelevant: Callable[[str], bool]) -> list[ComparedRun]:
+    return [
+        replace(run, config={name: value for name, value in run.config.items() if not irrelevant(name)})
+        for run in runs
+    ]
+
+
+def _point_parameters(a: Sequence[ComparedRun], b: Sequence[ComparedRun]) -> tuple[str, ...]:
     """Parameters that both groups know and that vary inside one of them: they name the points to match."""
     in_a, in_b = _value_sets(a), _value_sets(b)
     varying = (name for name in in_a.keys() & in_b.keys() if len(in_a[name]) > 1 or len(in_b[name]) > 1)
-    return tuple(sorted(set(varying) - set(repetition)))
+    return tuple(sorted(varying))
 
 
 def _config_differences(

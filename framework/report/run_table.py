@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from framework.config import VOLATILE_KEYS
 from framework.contracts import MetricDefinition, StoreReader
 
 
@@ -58,13 +59,14 @@ def read_run_table(
 ) -> RunTable:
     """Read the finished runs among `run_ids`; the first `max_rows` in the order they were started."""
     runs = store.query(
-        "SELECT run_id, backend, status, sanity, started_at FROM runs"
+        "SELECT run_id, backend, status, sanity, started_at, repeat FROM runs"
         " WHERE status = 'done' AND run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY started_at, sweep_index, run_id",
         [list(run_ids)],
     ).to_pylist()
     shown = runs[:max_rows]
     ids = [row["run_id"] for row in shown]
     values = _parameter_values(store, ids)
+    values["repeat"] = {row["run_id"]: str(row["repeat"]) for row in shown}
     names = distinguishing_parameters(values, ids)
     metrics, units = _metrics(store, ids)
     rows = tuple(
@@ -86,10 +88,10 @@ def _parameter_values(store: StoreReader, run_ids: Sequence[str]) -> dict[str, d
     """Return {parameter: {run_id: text}} of the parameters that differ between the runs."""
     found = store.query(
         "WITH mine AS (SELECT run_id, name, coalesce(value, 'null') AS value FROM params"
-        " WHERE run_id IN (SELECT unnest(?::VARCHAR[])))"
+        " WHERE run_id IN (SELECT unnest(?::VARCHAR[])) AND NOT list_contains(?, split_part(name, '.', 1)))"
         " SELECT run_id, name, value FROM mine WHERE name IN (SELECT name FROM mine GROUP BY name"
         " HAVING count(DISTINCT value) > 1 OR count(*) < ?) ORDER BY name, run_id",
-        [list(run_ids), len(run_ids)],
+        [list(run_ids), list(VOLATILE_KEYS), len(run_ids)],
     )
     values: dict[str, dict[str, str]] = defaultdict(dict)
     for row in found.to_pylist():

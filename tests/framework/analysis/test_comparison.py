@@ -90,6 +90,12 @@ def test_a_parameter_that_one_group_does_not_know_is_a_difference_and_no_obstacl
     assert comparison.config[0].in_b == ()
 
 
+def test_what_says_how_a_study_was_carried_out_is_no_difference() -> None:
+    a = [run("a", {"sweep.id": "1", "outputs_dir": "x", "model.seed": "1"}, total_tok_s=1)]
+    b = [run("b", {"sweep.id": "2", "outputs_dir": "y", "model.seed": "2"}, total_tok_s=1)]
+    assert compare_groups(a, b, DEFINITIONS).config == ()
+
+
 def test_seeds_make_repeats_and_no_points() -> None:
     comparison = compare_groups(repeats([1, 2]), repeats([1, 2, 3]), DEFINITIONS)
     assert comparison.matched_points == 1

@@ -81,6 +81,13 @@ def test_results_show_what_varied_and_what_came_out(sample: Store) -> None:
     assert "2026-00002 twin pass opt-1.3b 16 119.0 – 5.600 5.600 11.20" in outline.text
 
 
+def test_repeats_are_told_apart(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [done_run(1), replace(done_run(2), repeat=1)])
+    text = Outline(rendered(scope_of(store))).text
+    assert "sanity repeat total_tok_s" in text
+    assert "2026-00002 twin pass 1 10.16" in text
+
+
 def test_an_absent_metric_is_a_dash_with_its_reason_on_hover_and_in_a_list(sample: Store) -> None:
     html = rendered(scope_of(sample))
     assert '<td class="absent n" title="the twin has no &lt;power&gt; model">–</td>' in html
