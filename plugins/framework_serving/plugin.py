@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
-    from framework.contracts import Metric, MetricDefinition, Result, SanityCheck, WorkloadTables
+    from framework.contracts import (
+        Importer,
+        Metric,
+        MetricDefinition,
+        ReportScope,
+        ReportSection,
+        Result,
+        SanityCheck,
+        TableBlock,
+        WorkloadTables,
+    )
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -62,3 +72,36 @@ def sanity_checks(
     from framework_serving.sanity import check
 
     return check(workload, result)
+
+
+@hookimpl
+def sql_views() -> Sequence[str]:
+    """View `adapter_stats`: what each adapter of each run got."""
+    from framework_serving.adapter_stats import ADAPTER_STATS_VIEW
+
+    return (ADAPTER_STATS_VIEW,)
+
+
+@hookimpl
+def importers() -> Iterable[Importer]:
+    """`import serving FILE`."""
+    from framework.contracts import Importer
+    from framework_serving.importers import read_serving_runs
+
+    return (Importer("serving", "recorded serving runs, one CSV row each", read_serving_runs),)
+
+
+@hookimpl
+def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
+    """Results by model, replication, advice, reproduction card."""
+    from framework_serving.report import terminal_tables
+
+    return list(terminal_tables(scope))
+
+
+@hookimpl
+def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Figures, replication, reproduction card."""
+    from framework_serving.report import sections
+
+    return list(sections(scope))

@@ -1,0 +1,192 @@
+"""Named computations that a claim can ask for: a quantity of a paper, computed from a sweep's runs.
+
+Each takes the points of the sweep and its own parameters, and returns the value in the claim's unit, or raises
+`NotEvaluatedError` with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from framework_serving.bca_advisor import batch_points
+from framework_serving.bca_rule import BcaRule, choose_batch, freed_gib
+from framework_serving.quantity import Quantity, gain
+from framework_serving.replication_advisor import setup_of
+from framework_serving.replication_rule import baselines
+from framework_serving.sweep_points import Curve, SweepPoint, curves
+
+if TYPE_CHECKING:
+    from framework.contracts import StoreReader
+
+
+class NotEvaluatedError(Exception):
+    """The runs at hand can't answer the claim; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a computation may look at: the sweep's points, and the store for tables of single runs."""
+
+    store: StoreReader
+    points: Sequence[SweepPoint]
+
+    def curve(self, model: str, workload: str, chunked_prefill: bool) -> Curve:
+        """Return the single-engine sweep over the batch ceiling of a model and workload."""
+        for curve in curves(self.points):
+            first = curve.first
+            wanted = (first.model, first.workload, first.chunked_prefill) == (
+                model,
+                workload,
+                chunked_prefill,
+            )
+            if wanted and first.replicas == 1 and len(curve.points) > 1:
+                return curve
+        chunked = "with" if chunked_prefill else "without"
+        raise NotEvaluatedError(f"no sweep over the batch of {model} on {workload} {chunked} chunked prefill")
+
+
+def replication_gain(
+    evidence: Evidence,
+    model: str,
+    replicas: int,
+    max_num_seqs: int,
+    mps: bool = True,
+    baseline: str = "MAX",
+    workload: str = "sharegpt",
+) -> Quantity:
+    """Return the throughput gain, %, of replicas over a baseline (`MAX`, `MAX chunked`, `same batch`, `no MPS`)."""
+    setups = [
+        setup_of(point)
+        for point in evidence.points
+        if (point.model, point.workload) == (model, workload) and point.value("total_tok_s")
+    ]
+    usable = [setup for setup in setups if not setup.preempted]
+    for setup in setups:
+        if (setup.replicas, setup.max_num_seqs, setup.mps) == (replicas, max_num_seqs, mps):
+            against = dict(baselines(setup, usable)).get(baseline)
+            if against is None:
+                raise NotEvaluatedError(f"no run for the baseline '{baseline}' of {model}")
+            found = gain(setup.throughput, against.throughput)
+            assert found.low is not None
+            assert found.high is not None
+            return Quantity(100 * found.value, 100 * found.low, 100 * found.high)
+    raise NotEvaluatedError(f"no run of {model} with {replicas} replicas of {max_num_seqs}")
+
+
+def freed_memory_share(
+    evidence: Evidence,
+    model: str,
+    gpu_gib: float,
+    slo_multiple: float = 3.0,
+    latency: str = "tpot_mean_ms",
+    workload: str = "fixed",
+    chunked_prefill: bool = True,
+) -> Quantity:
+    """Return the unused KV cache at B_opt, % of the GPU's memory: latency rule alone, no efficiency rule."""
+    curve = evidence.curve(model, workload, chunked_prefill)
+    choice = choose_batch(batch_points(curve, latency), BcaRule(slo_multiple, min_efficiency=None))
+    if choice is None or choice.chosen is None:
+        raise NotEvaluatedError(f"no batch of {model} meets the latency limit")
+    point = curve.at(choice.chosen.batch)
+    assert point is not None
+    cache, peak = point.metrics.get("kv_cache_gib"), point.metrics.get("kv_usage_peak")
+    if cache is None or peak is None:
+        raise NotEvaluatedError(f"KV cache size or use unknown for {model}")
+
+    def share(usage: float) -> float:
+        return 100 * freed_gib(cache.value, min(max(usage, 0.0), 1.0)) / gpu_gib
+
+    if not peak.has_interval:
+        return Quantity(share(peak.value))
+    low, high = peak.interval()
+    return Quantity(share(peak.value), share(high), share(low))
+
+
+def knee_kv_usage(
+    evidence: Evidence,
+    model: str,
+    throughput_share: float = 0.95,
+    workload: str = "sharegpt",
+    chunked_prefill: bool = False,
+) -> Quantity:
+    """Return the KV peak, %, at the knee: the smallest batch with this share of the best throughput."""
+    knee = _knee(evidence.curve(model, workload, chunked_prefill), throughput_share)
+    usage = knee.metrics.get("kv_usage_peak")
+    if usage is None:
+        raise NotEvaluatedError(f"KV use unknown for {model}")
+    return Quantity(100 * usage.value)
+
+
+def latency_past_knee(
+    evidence: Evidence,
+    model: str,
+    throughput_share: float = 0.95,
+    workload: str = "sharegpt",
+    chunked_prefill: bool = False,
+) -> Quantity:
+    """Return mean ITL at MAX over mean ITL at the knee: the price of the last few per cent of throughput."""
+    curve = evidence.curve(model, workload, chunked_prefill)
+    knee = _knee(curve, throughput_share)
+    last = [point for point in curve.points if not point.preempted][-1]
+    if last is knee:
+        raise NotEvaluatedError(f"the knee of {model} is its largest batch")
+    found = gain(last.metrics["itl_mean_ms"], knee.metrics["itl_mean_ms"])
+    return Quantity(found.value + 1)
+
+
+def decode_share(
+    evidence: Evidence, model: str, batch: int, input_tokens: int, output_tokens: int
+) -> Quantity:
+    """Return the share of time, %, after the last first token, when all prompts fit into the batch at once."""
+    for point in evidence.points:
+        lengths = (
+            point.number("workload.lengths.input_tokens"),
+            point.number("workload.lengths.output_tokens"),
+        )
+        alone = point.number("workload.num_requests") == batch == point.max_num_seqs
+        if point.model == model and alone and lengths == (input_tokens, output_tokens):
+            (row,) = evidence.store.query(
+                "SELECT 100 * (1 - max(first_token_s) / max(last_token_s)) AS share FROM requests WHERE run_id = ?",
+                [point.run_ids[0]],
+            ).to_pylist()
+            if row["share"] is not None:
+                return Quantity(row["share"])
+    raise NotEvaluatedError(
+        f"no lock-step run of {model} with {batch} prompts, {input_tokens}/{output_tokens} tokens"
+    )
+
+
+def sql(evidence: Evidence, query: str) -> Quantity:
+    """Return the single number that a query over the store gives."""
+    values = [value for row in evidence.store.query(query).to_pylist() for value in row.values()]
+    if len(values) != 1 or not isinstance(values[0], int | float):
+        raise NotEvaluatedError("the query gave no single number")
+    return Quantity(float(values[0]))
+
+
+def _knee(curve: Curve, throughput_share: float) -> SweepPoint:
+    usable = [point for point in curve.points if not point.preempted and point.value("total_tok_s")]
+    if not usable:
+        raise NotEvaluatedError(f"every batch of {curve.first.model} preempts")
+    best = max(point.metrics["total_tok_s"].value for point in usable)
+    return next(point for point in usable if point.metrics["total_tok_s"].value >= throughput_share * best)
+
+
+COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
+    function.__name__: function
+    for function in (
+        replication_gain,
+        freed_memory_share,
+        knee_kv_usage,
+        latency_past_knee,
+        decode_share,
+        sql,
+    )
+}
+
+
+def compute(evidence: Evidence, name: str, parameters: dict[str, Any]) -> Quantity:
+    """Run a computation by name. Raises `NotEvaluatedError`, or `TypeError` for parameters it does not take."""
+    return COMPUTATIONS[name](evidence, **parameters)

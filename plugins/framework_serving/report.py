@@ -1,0 +1,155 @@
+"""What the serving domain adds to the terminal at the end of a sweep, and to the HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from framework.contracts import Figure, ReportSection, TableBlock
+from framework_serving.charts import Axis, Style, batch_chart, tradeoff_chart
+from framework_serving.claim_quantities import Evidence
+from framework_serving.claims import reproduction_card
+from framework_serving.report_tables import advice_table, baseline_table, result_tables
+from framework_serving.sweep_points import SweepPoint, comparable_groups, curves, load_points
+
+if TYPE_CHECKING:
+    from framework.contracts import ReportScope, StoreReader
+
+
+def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
+    """Yield results by model, baselines of replication, advice, and the reproduction card."""
+    points = load_points(scope.store, scope.run_ids)
+    if not points:
+        return
+    yield from result_tables(points)
+    card = reproduction_card(scope, Evidence(scope.store, points))
+    for table in (baseline_table(points), advice_table(scope), card):
+        if table is not None:
+            yield table
+
+
+def sections(scope: ReportScope) -> Iterator[ReportSection]:
+    """Yield the report's sections on serving: the figures, replication, and the reproduction card."""
+    points = load_points(scope.store, scope.run_ids)
+    if not points:
+        return
+    figures = _figures(scope, points)
+    if figures:
+        yield ReportSection("Throughput, latency and memory", figures, order=20)
+    baselines = baseline_table(points)
+    if baselines is not None:
+        yield ReportSection("Replication", [baselines], order=30)
+    card = reproduction_card(scope, Evidence(scope.store, points))
+    if card is not None:
+        yield ReportSection("Reproduction of the paper's claims", [card], order=40)
+
+
+def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | TableBlock | str]:
+    found = curves(points)
+    style = Style.of(found)
+    swept = [curve for curve in found if len(curve.points) > 1]
+    single = [curve for curve in swept if curve.first.replicas == 1]
+    figures = [
+        batch_chart(
+            "Throughput against batch",
+            Axis("total throughput (tok/s, input + output)"),
+            lambda point: point.value("total_tok_s"),
+            swept,
+            style,
+            "Total tokens per second over all replicas. Open markers: requests were preempted.",
+            metric="total_tok_s",
+        ),
+        batch_chart(
+            "Latency against batch",
+            Axis("mean inter-token latency (ms)", log=True),
+            lambda point: point.value("itl_mean_ms"),
+            single,
+            style,
+            "Mean gap between successive tokens of a request, one engine.",
+            metric="itl_mean_ms",
+        ),
+        batch_chart(
+            "KV cache use against batch",
+            Axis("peak use of the KV cache (%)"),
+            lambda point: _times(point.value("kv_usage_peak"), 100),
+            single,
+            style,
+            "Where the throughput is flat and this is low, memory is free for something else.",
+        ),
+        tradeoff_chart(found, pareto_front(points), _advised(scope.store, scope, points), style),
+        batch_chart(
+            "Requests really running",
+            Axis("mean running requests", log=True),
+            lambda point: point.value("running_mean"),
+            single,
+            style,
+            "Below the ceiling where admission (token budget, KV blocks) or the tail of the load holds it down.",
+        ),
+        batch_chart(
+            "Energy per token",
+            Axis("energy (J per input + output token)", log=True),
+            lambda point: point.value("energy_j_per_token"),
+            swept,
+            style,
+            "Mean power × duration / tokens of finished requests.",
+        ),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """Return the points no other point of the same model and workload beats in throughput and mean ITL.
+
+    Preempting runs and runs with a failed sanity check are never on the front.
+    """
+    from framework.analysis.pareto import front_mask
+
+    front: list[SweepPoint] = []
+    for group in comparable_groups(points):
+        usable = [
+            (point, rate, latency)
+            for point in group
+            if not point.preempted
+            and (rate := point.value("total_tok_s")) is not None
+            and (latency := point.value("itl_mean_ms")) is not None
+        ]
+        if usable:
+            mask = front_mask([[rate, latency] for _, rate, latency in usable], ("higher", "lower"))
+            front.extend(point for (point, _, _), kept in zip(usable, mask, strict=True) if kept)
+    return front
+
+
+def _advised(
+    store: StoreReader, scope: ReportScope, points: Sequence[SweepPoint]
+) -> list[tuple[SweepPoint, str]]:
+    """Return the runs that advice recommends, with the advisor and its rule."""
+    import json
+
+    rows = store.query(
+        "SELECT advisor, recommendation, facts, run_ids FROM advice WHERE experiment = ? "
+        "AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) ORDER BY ALL",
+        [scope.experiment, list(scope.run_ids)],
+    ).to_pylist()
+    found: list[tuple[SweepPoint, str]] = []
+    for row in rows:
+        wanted = json.loads(row["recommendation"])
+        label = " ".join(filter(None, (row["advisor"], json.loads(row["facts"] or "{}").get("rule"))))
+        found.extend(
+            (point, label)
+            for point in points
+            if set(point.run_ids) & set(row["run_ids"]) and _matches(point, wanted)
+        )
+    return found
+
+
+def _matches(point: SweepPoint, wanted: dict[str, object]) -> bool:
+    """Whether a point is the recommended one; memory to give back is not a run's setting yet."""
+    return all(
+        point.params.get(name, "").lower() == str(value).lower()
+        for name, value in wanted.items()
+        if name.startswith("backend.") and name != "backend.gpu_memory_utilization"
+    )
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
