@@ -35,6 +35,7 @@ class EngineConfig:
         adapters_preloaded: whether host memory holds the first `max_cpu_loras` adapters at the start.
         max_waiting: arrivals beyond so many waiting requests are refused; None means never.
         horizon_s: requests still open at this time are left unfinished; None runs to the last token.
+        sample_period_s: period of the time series; None records none.
         replicas: engines behind one router.
         router: "round_robin" (dealt in turn) or "least_load" (fewest running and waiting).
         replicas_on_gpu: replicas that share one GPU, for the step-time law.
@@ -54,6 +55,7 @@ class EngineConfig:
     adapters_preloaded: bool = True
     max_waiting: int | None = None
     horizon_s: float | None = None
+    sample_period_s: float | None = None
     replicas: int = 1
     router: Literal["round_robin", "least_load"] = "round_robin"
     replicas_on_gpu: int = 1
@@ -81,8 +83,10 @@ class EngineConfig:
             value = getattr(self, key)
             if value is not None and not (isinstance(value, int | np.integer) and value >= least):
                 raise ConfigError(f"{key}: {value!r} is not a whole number of at least {least}")
-        if self.horizon_s is not None and not 0.0 < self.horizon_s < math.inf:
-            raise ConfigError(f"horizon_s: {self.horizon_s!r} is not a positive number of seconds")
+        for key in ("horizon_s", "sample_period_s"):
+            seconds = getattr(self, key)
+            if seconds is not None and not 0.0 < seconds < math.inf:
+                raise ConfigError(f"{key}: {seconds!r} is not a positive number of seconds")
         if self.max_num_batched_tokens < self.max_num_seqs:
             raise ConfigError(
                 f"max_num_batched_tokens: {self.max_num_batched_tokens} is below max_num_seqs ({self.max_num_seqs})"
@@ -123,10 +127,14 @@ class Requests:
             column = getattr(self, name)
             if column is not None and len(column) != len(self):
                 raise InputError(f"requests: {name} has {len(column)} rows, arrival_s has {len(self)}")
-        _refuse_rows("arrival_s", self.arrival_s, ~np.isfinite(self.arrival_s), "is not a finite number of seconds")
+        _refuse_rows(
+            "arrival_s", self.arrival_s, ~np.isfinite(self.arrival_s), "is not a finite number of seconds"
+        )
         _refuse_rows("arrival_s", self.arrival_s, np.asarray(self.arrival_s) < 0, "is negative")
         earlier = np.r_[False, np.diff(self.arrival_s) < 0]
-        _refuse_rows("arrival_s", self.arrival_s, earlier, "comes before the row above it; sort requests by arrival")
+        _refuse_rows(
+            "arrival_s", self.arrival_s, earlier, "comes before the row above it; sort requests by arrival"
+        )
         for name in ("input_tokens", "output_tokens"):
             _check_tokens(name, np.asarray(getattr(self, name)))
         if self.adapter is not None:
@@ -165,11 +173,15 @@ class AdapterTable:
                 raise InputError(f"adapters: {name} has {len(seconds)} rows, rank has {len(self)}")
             bad = np.flatnonzero(~(np.isfinite(seconds) & (np.asarray(seconds) >= 0)))
             if bad.size:
-                raise InputError(f"adapters: {name} of adapter {bad[0]} is {seconds[bad[0]]}, not seconds ≥ 0")
+                raise InputError(
+                    f"adapters: {name} of adapter {bad[0]} is {seconds[bad[0]]}, not seconds ≥ 0"
+                )
         if len(self) == 0:
             return
         if engine.max_loras < 1:
-            raise ConfigError(f"max_loras: {engine.max_loras} slots for {len(self)} adapters; at least 1 is needed")
+            raise ConfigError(
+                f"max_loras: {engine.max_loras} slots for {len(self)} adapters; at least 1 is needed"
+            )
         if ranks.max() > engine.max_lora_rank:
             worst = int(ranks.argmax())
             raise ConfigError(

@@ -84,12 +84,37 @@ class TokenGaps:
 
 
 @dataclass(frozen=True)
+class TimeSeries:
+    """The simulation's course, sampled at a fixed period from time 0, summed over replicas.
+
+    Attributes:
+        time_s: sample times.
+        running, waiting: requests at that time, as the scheduler of the step in progress sees them.
+        kv_blocks: KV blocks in use.
+        adapters: distinct adapters in the running batches.
+        preemptions, prompt_tokens, generated_tokens: sums up to that time.
+        component_s: seconds by component up to that time.
+    """
+
+    time_s: Floats
+    running: Floats
+    waiting: Floats
+    kv_blocks: Floats
+    adapters: Floats
+    preemptions: Floats
+    prompt_tokens: Floats
+    generated_tokens: Floats
+    component_s: dict[str, Floats]
+
+
+@dataclass(frozen=True)
 class SimulationOutput:
     """The outcome of one simulation. Sums and means are over all replicas.
 
     Attributes:
         requests: one row per request.
         token_gaps: the distribution of inter-token latency.
+        series: the time series, None unless `sample_period_s` was set.
         duration_s: from time 0 to the last step's end, or the horizon.
         steps: engine steps, all replicas.
         prompt_tokens: prompt tokens computed (recomputed ones after preemption again).
@@ -104,6 +129,7 @@ class SimulationOutput:
 
     requests: RequestOutcomes
     token_gaps: TokenGaps
+    series: TimeSeries | None
     duration_s: float
     steps: int
     prompt_tokens: int

@@ -49,7 +49,7 @@ def _hand_over(sim: Any, item: int, now_s: float, favourite: int) -> int:
     request_at(sim.requests, item).replica = chosen
     replica = replica_at(sim.replicas, chosen)
     if replica.time_s < now_s:
-        idle_until(replica, now_s)
+        idle_until(sim, replica, now_s)
     accept(sim, replica, item)
     return (chosen + 1) % sim.n_replicas
 

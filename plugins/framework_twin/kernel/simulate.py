@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from framework_twin.kernel import state
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, check_inputs
-from framework_twin.kernel.output import RequestOutcomes, SimulationOutput, Status, TokenGaps
+from framework_twin.kernel.output import RequestOutcomes, SimulationOutput, Status, TimeSeries, TokenGaps
 from framework_twin.kernel.router import run_replicas
 from framework_twin.kernel.statistics import BINS_PER_OCTAVE, N_BINS, SHORTEST_GAP_S
 from framework_twin.kernel.tables import Tables, build_tables
 from framework_twin.step_time import COMPONENTS
+
+_SAMPLES_WITHOUT_HORIZON = 4096
+_COMPONENT_NAMES = (*COMPONENTS, "kv", "adapter_load", "idle")
 
 
 def simulate(
@@ -33,10 +38,33 @@ def simulate(
     """
     adapters = AdapterTable() if adapters is None else adapters
     check_inputs(engine, requests, adapters)
-    tables = build_tables(engine, requests, law, adapters)
+    n_samples = _samples_expected(engine)
+    tables = _run(engine, requests, law, adapters, n_samples)
+    wanted = int(tables.replicas["next_sample"].max())
+    if wanted > n_samples > 0:  # a run without horizon was longer than expected: its length is known now
+        tables = _run(engine, requests, law, adapters, wanted)
+    return _collect(engine, tables)
+
+
+def _samples_expected(engine: EngineConfig) -> int:
+    if engine.sample_period_s is None:
+        return 0
+    if engine.horizon_s is None:
+        return _SAMPLES_WITHOUT_HORIZON
+    return math.floor(engine.horizon_s / engine.sample_period_s) + 1
+
+
+def _run(
+    engine: EngineConfig,
+    requests: Requests,
+    law: npt.NDArray[np.float64],
+    adapters: AdapterTable,
+    n_samples: int,
+) -> Tables:
+    tables = build_tables(engine, requests, law, adapters, n_samples)
     if run_replicas(tables.simulation[0]) != 0:
         raise RuntimeError("the simulated engine has waiting requests that it can never schedule")
-    return _collect(engine, tables)
+    return tables
 
 
 def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
@@ -46,7 +74,7 @@ def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
     idle_s += duration_s - replicas["time_s"]
     component_s = dict(
         zip(
-            (*COMPONENTS, "kv", "adapter_load", "idle"),
+            _COMPONENT_NAMES,
             (float(seconds) for seconds in tables.component_s.sum(axis=0)),
             strict=True,
         )
@@ -57,6 +85,7 @@ def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
     return SimulationOutput(
         requests=_collect_requests(engine, tables),
         token_gaps=_collect_gaps(tables),
+        series=_collect_series(engine, tables, duration_s),
         duration_s=duration_s,
         steps=int(replicas["steps"].sum()),
         prompt_tokens=int(replicas["prompt_tokens"].sum()),
@@ -118,3 +147,27 @@ def _collect_gaps(tables: Tables) -> TokenGaps:
         count=int(tables.replicas["gaps"].sum()),
         sum_s=float(tables.replicas["gap_sum_s"].sum()),
     )
+
+
+def _collect_series(engine: EngineConfig, tables: Tables, duration_s: float) -> TimeSeries | None:
+    if engine.sample_period_s is None:
+        return None
+    rows = math.floor(duration_s / engine.sample_period_s) + 1
+    samples = np.zeros((rows, state.N_SAMPLE_COLUMNS))
+    recorded = min(rows, len(tables.samples))
+    samples[:recorded] = tables.samples[:recorded]
+    time_s = np.arange(rows) * engine.sample_period_s
+    n_states = len(state.SAMPLE_STATES)
+    n_columns = n_states + len(state.SAMPLE_SUMS)
+    for replica, component_s in zip(tables.replicas, tables.component_s, strict=True):
+        # A replica that ended before the others keeps its sums and idles.
+        after = slice(int(replica["next_sample"]), rows)
+        for place, name in enumerate(state.SAMPLE_SUMS):
+            samples[after, n_states + place] += replica[name]
+        samples[after, n_columns:] += component_s
+        samples[after, n_columns + state.IDLE_SECONDS] -= duration_s - time_s[after]
+    columns = {
+        name: samples[:, place] for place, name in enumerate((*state.SAMPLE_STATES, *state.SAMPLE_SUMS))
+    }
+    components = {name: samples[:, n_columns + place] for place, name in enumerate(_COMPONENT_NAMES)}
+    return TimeSeries(time_s=time_s, component_s=components, **columns)

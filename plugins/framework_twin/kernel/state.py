@@ -18,6 +18,12 @@ KV_SECONDS, LOAD_SECONDS, IDLE_SECONDS = range(LAW_COMPONENTS, LAW_COMPONENTS + 
 """Places of the seconds that the kernel adds to the law's: reading the KV cache, loading adapters, having no work."""
 N_COMPONENTS = LAW_COMPONENTS + 3
 
+SAMPLE_STATES = ("running", "waiting", "kv_blocks", "adapters")
+"""Columns of the time series that hold a state at the sample's time."""
+SAMPLE_SUMS = ("preemptions", "prompt_tokens", "generated_tokens")
+"""Columns that hold a sum up to the sample's time; the component seconds follow them."""
+N_SAMPLE_COLUMNS = len(SAMPLE_STATES) + len(SAMPLE_SUMS) + N_COMPONENTS
+
 NONE = -1
 
 SIMULATION = np.dtype(
@@ -40,6 +46,7 @@ SIMULATION = np.dtype(
         ("n_replicas", "i8"),
         ("replicas_on_gpu", "i8"),
         ("least_load", "i8"),
+        ("n_samples", "i8"),
         ("n_requests", "i8"),
         ("n_adapters", "i8"),
         ("law", "i8"),  # @ float64 parameter vector
@@ -48,12 +55,16 @@ SIMULATION = np.dtype(
         ("output_tokens", "i8"),  # @ int32 per request
         ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
         ("requests", "i8"),  # @ REQUEST per request
-        ("running_links", "i8"),  # @ linked lists of running requests; the sentinel of replica r is n_requests + r
+        (
+            "running_links",
+            "i8",
+        ),  # @ linked lists of running requests; the sentinel of replica r is n_requests + r
         ("waiting_next", "i8"),  # @ int32 per request: the one behind it in its queue
         ("finish_places", "i8"),  # @ int32 per request: its place in the finish heap
         ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
         ("disk_to_cpu_s", "i8"),  # @ float64 per adapter
         ("gap_histogram", "i8"),  # @ int64 per bin
+        ("samples", "i8"),  # @ float64 per sample and column, summed over replicas
         ("replicas", "i8"),  # @ REPLICA per replica
     ]
 )
@@ -68,6 +79,10 @@ REPLICA = np.dtype(
         ("adapters_s", "f8"),
         ("gap_sum_s", "f8"),
         ("step_attention", "f8"),
+        ("step_load_s", "f8"),
+        ("step_kv_s", "f8"),
+        ("span_first_s", "f8"),
+        ("span_increment_s", "f8"),
         ("number", "i8"),
         ("gaps", "i8"),
         ("steps", "i8"),
@@ -97,7 +112,10 @@ REPLICA = np.dtype(
         ("finish_size", "i8"),
         ("open_size", "i8"),
         ("closed_size", "i8"),
+        ("stalled", "i8"),
         ("stalled_groups", "i8"),
+        ("next_sample", "i8"),
+        ("step_decoding", "i8"),
         ("step_preemptions", "i8"),
         ("step_prefill_seqs", "i8"),
         ("step_prefill_tokens", "i8"),

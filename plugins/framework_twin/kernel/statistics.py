@@ -7,7 +7,14 @@ from typing import Any
 
 from framework_twin.kernel.jit import compiled
 from framework_twin.kernel.memory import floats, int64s
-from framework_twin.kernel.state import KV_SECONDS, LAW_COMPONENTS, LOAD_SECONDS
+from framework_twin.kernel.state import (
+    IDLE_SECONDS,
+    KV_SECONDS,
+    LAW_COMPONENTS,
+    LOAD_SECONDS,
+    N_COMPONENTS,
+    N_SAMPLE_COLUMNS,
+)
 
 SHORTEST_GAP_S = 1e-6
 BINS_PER_OCTAVE = 256
@@ -40,7 +47,9 @@ def count_gaps(sim: Any, replica: Any, gap_s: float, count: int) -> None:
 
 
 @compiled
-def count_gap_series(sim: Any, replica: Any, first_s: float, increment_s: float, steps: int, count: int) -> None:
+def count_gap_series(
+    sim: Any, replica: Any, first_s: float, increment_s: float, steps: int, count: int
+) -> None:
     """Count the gaps of `steps` steps that grow by `increment_s`, `count` gaps in each."""
     replica.gaps += steps * count
     replica.gap_sum_s += count * (steps * first_s + increment_s * (0.5 * steps * (steps - 1)))
@@ -56,22 +65,56 @@ def count_gap_series(sim: Any, replica: Any, first_s: float, increment_s: float,
 
 
 @compiled
-def add_components(
-    replica: Any, load_s: float, kv_s: float, steps: float
-) -> None:
-    """Add the seconds of `steps` steps (a fraction, where the horizon cuts one) by component."""
+def account(sim: Any, replica: Any, duration_s: float, steps: float, first_blocks: int) -> None:
+    """Add a stretch of unchanged batch to the time series, the time integrals and the component seconds.
+
+    `steps` is a fraction where the horizon cuts a step, and 0 where the replica idles. KV use grows about evenly from
+    `first_blocks` to what is in use now.
+    """
+    last_blocks = sim.capacity_blocks - replica.free_blocks
+    if sim.sample_period_s > 0.0:
+        _record_samples(sim, replica, duration_s, steps, first_blocks, last_blocks)
+    replica.kv_blocks_peak = max(replica.kv_blocks_peak, last_blocks)
+    replica.running_s += replica.running * duration_s
+    replica.waiting_s += replica.waiting * duration_s
+    replica.kv_blocks_s += 0.5 * (first_blocks + last_blocks) * duration_s
+    replica.adapters_s += replica.active_adapters * duration_s
     component_s = floats(replica.component_s)
     law_s = floats(replica.law_s)
     for place in range(LAW_COMPONENTS):
         component_s[place] += steps * law_s[place]
-    component_s[KV_SECONDS] += kv_s
-    component_s[LOAD_SECONDS] += load_s
+    component_s[KV_SECONDS] += replica.step_kv_s
+    component_s[LOAD_SECONDS] += replica.step_load_s
+    if steps == 0.0:
+        component_s[IDLE_SECONDS] += duration_s
 
 
 @compiled
-def integrate(replica: Any, duration_s: float, kv_blocks_mean: float) -> None:
-    """Add a stretch of unchanged batch to the time integrals."""
-    replica.running_s += replica.running * duration_s
-    replica.waiting_s += replica.waiting * duration_s
-    replica.kv_blocks_s += kv_blocks_mean * duration_s
-    replica.adapters_s += replica.active_adapters * duration_s
+def _record_samples(
+    sim: Any, replica: Any, duration_s: float, steps: float, first_blocks: int, last_blocks: int
+) -> None:
+    """Write the samples that fall into [now, now + duration): states as they are, sums in proportion to the time."""
+    end_s = replica.time_s + duration_s
+    law_s = floats(replica.law_s)
+    component_s = floats(replica.component_s)
+    while replica.next_sample * sim.sample_period_s < end_s:
+        share = (replica.next_sample * sim.sample_period_s - replica.time_s) / duration_s
+        if replica.next_sample < sim.n_samples:
+            row = replica.next_sample * N_SAMPLE_COLUMNS
+            samples = floats(sim.samples)
+            samples[row] += replica.running
+            samples[row + 1] += replica.waiting
+            samples[row + 2] += first_blocks + share * (last_blocks - first_blocks)
+            samples[row + 3] += replica.active_adapters
+            samples[row + 4] += replica.preemptions
+            samples[row + 5] += replica.prompt_tokens + share * replica.step_prefill_tokens
+            samples[row + 6] += replica.generated_tokens + share * steps * replica.step_decoding
+            row += N_SAMPLE_COLUMNS - N_COMPONENTS
+            for place in range(LAW_COMPONENTS):
+                samples[row + place] += component_s[place] + share * steps * law_s[place]
+            samples[row + KV_SECONDS] += component_s[KV_SECONDS] + share * replica.step_kv_s
+            samples[row + LOAD_SECONDS] += component_s[LOAD_SECONDS] + share * replica.step_load_s
+            samples[row + IDLE_SECONDS] += component_s[IDLE_SECONDS]
+            if steps == 0.0:
+                samples[row + IDLE_SECONDS] += share * duration_s
+        replica.next_sample += 1

@@ -34,14 +34,22 @@ class Tables:
     queues: Array
     component_s: Array
     gap_histogram: Array
+    samples: Array
     arrival_s: Array
     owned: dict[str, Array] = field(default_factory=dict)
 
 
 def build_tables(
-    engine: EngineConfig, requests: Requests, law: npt.NDArray[np.float64], adapters: AdapterTable
+    engine: EngineConfig,
+    requests: Requests,
+    law: npt.NDArray[np.float64],
+    adapters: AdapterTable,
+    n_samples: int,
 ) -> Tables:
-    """Lay out the arrays of a simulation that `check_inputs` has passed, in their state before the first arrival."""
+    """Lay out the arrays of a simulation that `check_inputs` has passed, in their state before the first arrival.
+
+    Samples of the time series beyond `n_samples` are dropped.
+    """
     n = len(requests)
     n_adapters = len(adapters)
     arrival_s = np.ascontiguousarray(requests.arrival_s, dtype=np.float64)
@@ -52,6 +60,7 @@ def build_tables(
         queues=np.zeros((engine.replicas, n_adapters + 1), dtype=state.QUEUE),
         component_s=np.zeros((engine.replicas, state.N_COMPONENTS)),
         gap_histogram=np.zeros(N_BINS, dtype=np.int64),
+        samples=np.zeros((n_samples, state.N_SAMPLE_COLUMNS)),
         arrival_s=arrival_s,
     )
     adapter = np.full(n, n_adapters, dtype=np.int32)
@@ -61,6 +70,7 @@ def build_tables(
     running_links = np.zeros((n + engine.replicas, 2), dtype=np.int32)
     running_links[n:] = np.arange(n, n + engine.replicas)[:, None]
     _set_configuration(tables.simulation[0], engine, n, n_adapters)
+    tables.simulation["n_samples"] = n_samples
     _own(
         tables,
         tables.simulation,
@@ -76,6 +86,7 @@ def build_tables(
         cpu_to_gpu_s=np.ascontiguousarray(adapters.cpu_to_gpu_s, dtype=np.float64),
         disk_to_cpu_s=np.ascontiguousarray(disk_to_cpu_s, dtype=np.float64),
         gap_histogram=tables.gap_histogram,
+        samples=tables.samples,
         replicas=tables.replicas,
     )
     _set_replicas(tables, engine, n, n_adapters)
@@ -92,6 +103,7 @@ def _own(tables: Tables, records: Array, **arrays: Array) -> None:
 
 def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_adapters: int) -> None:
     record["horizon_s"] = math.inf if engine.horizon_s is None else engine.horizon_s
+    record["sample_period_s"] = engine.sample_period_s or 0.0
     record["generation"] = int(engine.generation == "v1")
     record["prefill_first"] = engine.prefill_first
     record["reserve_whole_prompt"] = engine.generation == "v0"

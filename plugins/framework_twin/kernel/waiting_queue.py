@@ -87,7 +87,11 @@ def open_queue(sim: Any, replica: Any, number: int) -> None:
         heap.remove(replica.closed_heap, replica.queue_places, replica.closed_size, number)
         replica.closed_size -= 1
         heap.push(
-            replica.open_heap, replica.queue_places, replica.open_size, _head_key(sim, replica, number), number
+            replica.open_heap,
+            replica.queue_places,
+            replica.open_size,
+            _head_key(sim, replica, number),
+            number,
         )
         replica.open_size += 1
 

@@ -37,7 +37,6 @@ class NaiveRequest:
         return self.prompt + self.generated
 
 
-
 class NaiveEngine:
     """One replica, stepped token by token."""
 
@@ -147,7 +146,7 @@ class NaiveEngine:
         return chunks
 
     def load_adapters(self) -> float:
-        """Load what the batch lacks: the adapters it finds are touched first, then each missing one evicts the oldest."""
+        """Load what the batch lacks; the adapters it finds are touched first, then each missing one evicts the oldest."""
         batch: list[int] = []
         for request in self.running:
             if request.adapter != -1 and request.adapter not in batch:
@@ -188,6 +187,7 @@ class NaiveEngine:
         self.leave(before[::-1])
         assert decoding or chunks, "stuck"
         load_s = self.load_adapters()
+        self.peak_blocks = max(self.peak_blocks, self.engine.kv_blocks - self.free)
         attention = sum(chunk * (request.computed + 0.5 * chunk) for request, chunk in chunks)
         context = sum(request.target for request in decoding)
         law = LAW(
@@ -211,7 +211,6 @@ class NaiveEngine:
             return
         self.time_s = end_s
         self.steps += 1
-        self.peak_blocks = max(self.peak_blocks, self.engine.kv_blocks - self.free)
         for request, chunk in chunks:
             request.computed += chunk
             if request.computed == request.target:
