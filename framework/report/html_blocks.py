@@ -76,9 +76,15 @@ def _title_text(title: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a JSON value: arrays as lists, NaN and infinities as null (a gap in a plot)."""
+    """Return a JSON value: arrays as lists, NaN and infinities as null (a gap in a plot), titles as objects.
+
+    People write `"title": "batch"`; plotly.js since version 3 takes `"title": {"text": "batch"}` only.
+    """
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {
+            str(key): {"text": item} if key == "title" and isinstance(item, str) else _plain(item)
+            for key, item in value.items()
+        }
     if hasattr(value, "tolist"):  # numpy arrays and scalars
         return _plain(value.tolist())
     if isinstance(value, float):

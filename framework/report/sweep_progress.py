@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from framework.report import plugin_blocks
 from framework.report.console import error_console
 from framework.report.number_format import ABSENT, format_duration, format_value
 
@@ -190,7 +191,7 @@ class SweepProgress:
             ProgressBar(max(self.total, 1), finished, width=30),
             Text(f"{finished}/{self.total}"),
             Text(format_duration(self._clock() - self._started)),
-            Text(f"about {format_duration(left)} left" if left is not None else "", style="cyan"),
+            Text(f"about {format_duration(left)} left" if left else "", style="cyan"),
         )
         return grid
 
@@ -210,10 +211,8 @@ def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefiniti
 
     `itl_mean_ms` stands for all metrics whose name starts with `itl`; the order is that of the definitions.
     """
-    from framework.report.plugin_blocks import metric_definitions
-
     chosen: dict[str, MetricDefinition] = {}
-    for definition in metric_definitions().values():
+    for definition in plugin_blocks.metric_definitions().values():
         if definition.better != "none" and metrics.get(definition.name) is not None:
             chosen.setdefault(definition.name.split("_")[0], definition)
     return list(chosen.values())[:_MAX_METRICS]

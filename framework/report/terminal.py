@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework.contracts import TableBlock
+from framework.report import plugin_blocks
 from framework.report.console import console, error_console
 from framework.report.number_format import ABSENT, count_noun, format_value, is_number
 from framework.report.sweep_progress import SweepProgress
@@ -47,11 +48,11 @@ def print_table(table: TableBlock, units: Mapping[str, str] | None = None, max_r
 
     Args:
         table: the table.
-        units: unit by column name, shown below the name.
+        units: unit by column name, shown below the name; for metrics their defined units are known.
         max_rows: rows beyond this are counted in a note, never dropped in silence.
     """
     out = console()
-    cells = _Cells(table, units or {}, max_rows)
+    cells = _Cells(table, {**_metric_units(), **(units or {})}, max_rows)
     for number, columns in enumerate(cells.fold(out.width)):
         part = cells.rich_table(columns)
         if number == 0 and table.title:
@@ -64,6 +65,10 @@ def print_table(table: TableBlock, units: Mapping[str, str] | None = None, max_r
     if table.caption:
         out.print(Text(table.caption, style="dim"))
     out.print()
+
+
+def _metric_units() -> dict[str, str]:
+    return {name: definition.unit for name, definition in plugin_blocks.metric_definitions().items()}
 
 
 class _Cells:
@@ -150,9 +155,7 @@ def print_failures(failed: Sequence[tuple[str, Failure | None]]) -> None:
 
 def print_outcome(outcome: RunOutcome) -> None:
     """Print the metrics of a single run, with their units, and its id."""
-    from framework.report.plugin_blocks import metric_definitions
-
-    definitions = metric_definitions()
+    definitions = plugin_blocks.metric_definitions()
     names = [name for name in definitions if name in outcome.metrics]
     names += [name for name in outcome.metrics if name not in definitions]
     rows = [

@@ -30,21 +30,9 @@
     };
   }
 
-  // plotly.js takes a title as an object; a plain text is what people write
-  function withTitleObjects(layout) {
-    const fixed = { ...layout };
-    for (const [key, value] of Object.entries(fixed)) {
-      if (key === "title" && typeof value === "string") fixed.title = { text: value };
-      if (/^[xy]axis\d*$/.test(key) && typeof (value || {}).title === "string") {
-        fixed[key] = { ...value, title: { text: value.title } };
-      }
-    }
-    return fixed;
-  }
-
   function draw(isDark, width) {
     for (const { element, data, layout } of plots) {
-      const full = { template: template(isDark), height: 420, autosize: !width, ...withTitleObjects(layout) };
+      const full = { template: template(isDark), height: 420, autosize: !width, ...layout };
       if (width) full.width = width;
       Plotly.react(element, data, full, { responsive: true, displaylogo: false });
     }

@@ -155,6 +155,13 @@ def test_a_figures_specification_survives_numpy_nan_and_script_ends() -> None:
     assert trace == {"x": [0, 1, 2], "y": [1.0, None, None], "name": "</script>"}
 
 
+def test_titles_that_are_plain_texts_reach_plotly_as_objects() -> None:
+    spec = {"data": [{"marker": {"colorbar": {"title": "ms"}}}], "layout": {"xaxis": {"title": "batch"}}}
+    html = figure_html(Figure("t", spec), 1)
+    assert '"colorbar":{"title":{"text":"ms"}}' in html
+    assert '"xaxis":{"title":{"text":"batch"}}' in html
+
+
 def test_a_title_that_repeats_the_heading_is_left_out_of_the_plot() -> None:
     same = Figure("t", {"data": [], "layout": {"title": "t"}})
     other = Figure("t", {"data": [], "layout": {"title": {"text": "u"}}})

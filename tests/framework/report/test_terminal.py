@@ -17,14 +17,19 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_given_units_stand_below_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(TableBlock("", ("a", "b"), [(1, 2)]), {"b": "GiB"})
+    assert [line.split() for line in lines(capsys)[:2]] == [["a", "b"], ["GiB"]]
+
+
 def test_numbers_are_rounded_aligned_right_and_absent_ones_are_a_dash(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [("opt-1.3b", 21734.21, None), ("llama-2-13b", 8.25, 0.5)]
-    print_table(TableBlock("Results", ("model", "total_tok_s", "energy_j"), rows), {"total_tok_s": "tok/s"})
+    print_table(TableBlock("Results", ("model", "total_tok_s", "energy_j"), rows))
     title, head, units, _, first, second, *_ = lines(capsys)
     assert title == "Results"
-    assert units.strip() == "tok/s"
+    assert units.split() == ["tok/s", "J"]
     assert first.split() == ["opt-1.3b", "21,734", "–"]
     assert second.split() == ["llama-2-13b", "8.250", "0.5"]
     assert first.index("21,734") + len("21,734") == second.index("8.250") + len("8.250")
