@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from framework.contracts import MetricDefinition, ReportScope, ReportSection, TableBlock
@@ -23,7 +22,6 @@ class PluginProblem:
         return f"plugin '{self.plugin}' failed in {self.hook}: {self.error}"
 
 
-@cache
 def metric_definitions() -> dict[str, MetricDefinition]:
     """Return what the plugins' metrics mean, by name, in the order in which they are defined.
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.report.number_format import (
@@ -53,6 +53,7 @@ def test_values_are_shown_short(value: Any, text: str) -> None:
     assert format_value(value) == text
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda value: 1e-300 < abs(value) < 1e300))
 def test_a_shown_number_is_right_to_four_digits(value: float) -> None:
     assert float(format_number(value).replace(",", "")) == pytest.approx(value, rel=5.1e-4)

@@ -72,8 +72,6 @@ def test_tables_of_a_hook_that_takes_no_scope_are_gathered(scope: ReportScope) -
 
 
 def test_the_first_definition_of_a_metric_stands_in_defined_order() -> None:
-    metric_definitions.cache_clear()
     found = metric_definitions()
-    metric_definitions.cache_clear()
     assert list(found) == ["a", "b"]
     assert found["a"].description == "the first one's"
