@@ -1,0 +1,231 @@
+"""The predictor: one model for what is like the past, another for each way a row can be new.
+
+Rows of known units (clusters, models …) are predicted by a model that knows them by name. A row of a unit that was
+never seen is predicted by a model without the features that name units, from hardware facts alone; how wrong such a
+model is was measured by holding out whole units, and its intervals come from those errors. So a new cluster gets a
+wide interval because new clusters were predicted badly in the past, not because somebody said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from framework.analysis.prediction.conformal import ResidualIntervals
+from framework.analysis.prediction.features import (
+    Column,
+    FeatureEncoder,
+    Features,
+    FloatArray,
+    IntArray,
+    group_codes,
+)
+from framework.analysis.prediction.holding_out import (
+    NEWCOMER,
+    REPEATED,
+    SCARCE,
+    Part,
+    balanced_rows,
+    row_parts,
+    scarce_rows,
+    unit_parts,
+)
+from framework.analysis.prediction.learners import GradientBoosting, Learner, Model
+from framework.analysis.prediction.novelty import Group, joint_codes, seen_in
+
+KNOWN = "known"
+_UNTESTED_WIDENING = 2.0  # of intervals where no second unit exists on which to measure the error
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted target of some rows.
+
+    Attributes:
+        predicted, low, high: in the target's unit, shape (rows,); low ≤ predicted ≤ high.
+        basis: `known`, or the name of the group that is new in the row.
+    """
+
+    predicted: FloatArray
+    low: FloatArray
+    high: FloatArray
+    basis: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunPredictor:
+    """How to learn from finished runs.
+
+    Attributes:
+        groups: the units a row may be new in, the most telling one last (its absence decides the model).
+        configuration: columns that make two rows repeats of each other; empty: all columns.
+        balance: name of the group whose small units get more say, and wider intervals; empty for none.
+        level: nominal coverage of the intervals.
+        learner: for rows of known units.
+        newcomer_learner: for rows of new units: smaller trees, since what it must learn is coarser.
+        seed: of folds and learners.
+    """
+
+    groups: tuple[Group, ...] = ()
+    configuration: tuple[str, ...] = ()
+    balance: str = ""
+    level: float = 0.9
+    learner: Learner = field(default_factory=GradientBoosting)
+    newcomer_learner: Learner = field(default_factory=lambda: GradientBoosting(leaves=31))
+    seed: int = 0
+
+    def fit(self, columns: Mapping[str, Column], target: FloatArray) -> FittedPredictor:
+        """Learn from training columns and a positive target.
+
+        Raises:
+            ValueError: fewer than two rows, or a target that is missing, infinite or not positive.
+        """
+        if len(target) < 2:
+            raise ValueError(f"prediction needs at least 2 finished runs, got {len(target)}")
+        if not np.all(np.isfinite(target) & (target > 0)):
+            raise ValueError("the target must be a positive number in every training row")
+        return FittedPredictor(self, columns, target, FeatureEncoder.fit(columns))
+
+
+@dataclass
+class FittedPredictor:
+    """Training rows, and the models made of them as they are asked for."""
+
+    plan: RunPredictor
+    columns: Mapping[str, Column]
+    target: FloatArray
+    encoder: FeatureEncoder
+    _bases: dict[str, _Basis] = field(default_factory=dict)
+
+    def predict(self, columns: Mapping[str, Column]) -> Prediction:
+        """Predict rows given by the same columns; missing columns and values are allowed."""
+        features = self.encoder.encode(columns)
+        rows = len(features)
+        predicted, low, high = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        basis_of_row = self._basis_of_row(columns, rows)
+        kind = self._kind_of_row(columns)
+        for name in sorted(set(basis_of_row)):
+            chosen = np.flatnonzero(basis_of_row == name)
+            part = self._basis(name).predict(features.rows(chosen), kind[chosen])
+            predicted[chosen], low[chosen], high[chosen] = part
+        return Prediction(predicted, low, high, tuple(basis_of_row))
+
+    def _basis_of_row(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
+        """Return for each row the last of the groups that it is new in, or `known`."""
+        basis = np.full(rows, KNOWN, dtype=object)
+        for group in self.plan.groups:
+            if all(name in self.columns and name in columns for name in group.key):
+                trained, asked = joint_codes(self.columns, columns, group.key)
+                basis[~seen_in(asked, trained)] = group.name
+        return basis
+
+    def _kind_of_row(self, columns: Mapping[str, Column]) -> IntArray:
+        """Return `REPEATED`, `NEW` or `SCARCE` for each row; what a newcomer is, its basis says."""
+        names = self.plan.configuration or tuple(self.columns)
+        trained, asked = joint_codes(self.columns, columns, names)
+        kind = np.where(seen_in(asked, trained), REPEATED, 0).astype(np.int64)
+        for group in self.plan.groups:
+            if group.name == self.plan.balance:
+                trained, asked = joint_codes(self.columns, columns, group.key)
+                kind[scarce_rows(asked, trained)] = SCARCE
+        return kind
+
+    def _basis(self, name: str) -> _Basis:
+        if name not in self._bases:
+            self._bases[name] = self._known_basis() if name == KNOWN else self._newcomer_basis(name)
+        return self._bases[name]
+
+    def _known_basis(self) -> _Basis:
+        configuration = group_codes(self.columns, self.plan.configuration or tuple(self.columns))
+        unit = self._units(self.plan.balance) if self.plan.balance else None
+        parts = row_parts(configuration, unit, self.plan.seed)
+        return self._learned(self.plan.learner, self.encoder.encode(self.columns), parts, unit)
+
+    def _newcomer_basis(self, name: str) -> _Basis:
+        position = [group.name for group in self.plan.groups].index(name)
+        # a row new in a later group may be new in an earlier one as well: it is predicted without either's names
+        identity = frozenset(
+            feature for group in self.plan.groups[: position + 1] for feature in group.identity
+        )
+        unit = self._units(name)
+        if len(np.unique(unit)) < 2:
+            return replace(self._basis(KNOWN), widening=_UNTESTED_WIDENING)
+        features = self.encoder.encode(self.columns).without(identity)
+        parts = unit_parts(unit, self.plan.seed)
+        learned = self._learned(
+            self.plan.newcomer_learner, features, parts, None, 1.0 / np.bincount(unit)[unit]
+        )
+        return replace(learned, dropped=identity, newcomer=True)
+
+    def _units(self, name: str) -> IntArray:
+        group = next(group for group in self.plan.groups if group.name == name)
+        if not all(column in self.columns for column in group.key):
+            return np.zeros(len(self.target), dtype=np.int64)
+        return group_codes(self.columns, group.key)
+
+    def _learned(
+        self,
+        learner: Learner,
+        features: Features,
+        parts: Sequence[Part],
+        balance: IntArray | None,
+        weight: FloatArray | None = None,
+    ) -> _Basis:
+        """Learn from all rows, and intervals from the rows held out part by part.
+
+        Args:
+            learner: what to learn with.
+            features: of the training rows.
+            parts: the folds.
+            balance: units whose few rows are repeated; None for none.
+            weight: weight of each row's error in the intervals; None: equal.
+        """
+
+        def fitted(rows: IntArray) -> Model:
+            if balance is not None:
+                rows = rows[balanced_rows(balance[rows])]
+            return learner.fit(features.rows(rows), self.target[rows], self.plan.seed)
+
+        rows = np.concatenate([part.out for part in parts])
+        kind = np.concatenate([part.kind for part in parts])
+        guess = np.concatenate([fitted(part.learned).predict(features.rows(part.out)) for part in parts])
+        intervals = ResidualIntervals.fit(
+            _with_prediction(features.rows(rows), guess, kind),
+            np.log(self.target[rows] / guess),
+            kind,
+            self.plan.level,
+            None if weight is None else weight[rows],
+            self.plan.seed,
+        )
+        return _Basis(fitted(np.arange(len(features))), intervals)
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """A model with the intervals of its held-out errors.
+
+    Attributes:
+        dropped: features that the model does not know.
+        newcomer: whether its errors were measured on whole units.
+        widening: factor on the interval's offsets where no unit could be held out.
+    """
+
+    model: Model
+    intervals: ResidualIntervals
+    dropped: frozenset[str] = frozenset()
+    newcomer: bool = False
+    widening: float = 1.0
+
+    def predict(self, features: Features, kind: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        own = features.without(self.dropped) if self.dropped else features
+        kinds = np.full(len(own), NEWCOMER) if self.newcomer else kind
+        predicted = self.model.predict(own)
+        low, high = self.intervals.offsets(_with_prediction(own, predicted, kinds), kinds)
+        low, high = np.minimum(low, 0.0) * self.widening, np.maximum(high, 0.0) * self.widening
+        return predicted, predicted * np.exp(low), predicted * np.exp(high)
+
+
+def _with_prediction(features: Features, predicted: FloatArray, kind: IntArray) -> FloatArray:
+    return np.column_stack([features.values, np.log(predicted), kind])
