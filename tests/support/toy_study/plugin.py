@@ -91,3 +91,15 @@ def _read(file: Path) -> Iterable[ImportedRun]:
 @hookimpl
 def doctor_checks() -> list[DoctorCheck]:
     return [DoctorCheck("toy", None, "no toy here", "buy one")]
+
+
+@hookimpl
+def verbs(app: Any) -> None:
+    @app.command()
+    def add(a: int, b: int) -> int:
+        """Add two numbers.
+
+        Example: python -m framework add 2 3
+        """
+        print(a + b)
+        return 0

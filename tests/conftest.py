@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from framework.config import StudyConfig
 
-SUPPORT = Path(__file__).parents[1] / "support"
+SUPPORT = Path(__file__).parent / "support"
 
 
 Install = Callable[..., None]
