@@ -15,7 +15,6 @@ from math import sqrt
 from statistics import fmean, median, variance
 from typing import Literal
 
-from framework.config import VOLATILE_KEYS
 from framework.contracts import Better, MetricDefinition
 
 ComparisonVerdict = Literal["better", "worse", "same", "different"]
@@ -113,6 +112,8 @@ class MetricSummary:
 
 def is_irrelevant(parameter: str) -> bool:
     """Say whether a parameter numbers repeats (a seed) or says how a study is carried out, not what it measures."""
+    from framework.config import VOLATILE_KEYS
+
     return parameter.rpartition(".")[2] == "seed" or parameter.partition(".")[0] in VOLATILE_KEYS
 
 

@@ -10,7 +10,12 @@
     return { element: document.getElementById(spec.dataset.plot), data, layout };
   });
 
-  function template(isDark) {
+  const MAX_LEGEND_ABOVE = 6;
+  const ABOVE = { orientation: "h", yanchor: "bottom", y: 1.02, x: 0 };
+  const BESIDE = { orientation: "v", yanchor: "top", y: 0.96, x: 1.02 };
+  const BELOW = { orientation: "v", yanchor: "top", y: -0.15, x: 0 };
+
+  function template(isDark, legend) {
     const ink = isDark ? "#e6e9ee" : "#1b1f27";
     const line = isDark ? "#363c47" : "#dfe3e9";
     const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, ticks: "outside", tickcolor: line, automargin: true, title: { standoff: 8 } };
@@ -24,15 +29,26 @@
         margin: { l: 64, r: 16, t: 16, b: 56 },
         hovermode: "closest",
         modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
-        legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, bgcolor: "rgba(0,0,0,0)" },
+        legend: { ...legend, bgcolor: "rgba(0,0,0,0)", groupclick: "toggleitem" },
         xaxis: axis, yaxis: axis,
       },
     };
   }
 
+  // a long legend stands beside a plot of full width, or below one that has no room beside it
+  function arrangement(element, data, width) {
+    const entries = data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    if (entries <= MAX_LEGEND_ABOVE) return { legend: ABOVE, moreHeight: 0 };
+    element.closest("figure").classList.add("wide");
+    if ((width || element.clientWidth) > 800) return { legend: BESIDE, moreHeight: Math.max(0, entries * 21 - 320) };
+    return { legend: BELOW, moreHeight: entries * 19 };
+  }
+
   function draw(isDark, width) {
     for (const { element, data, layout } of plots) {
-      const full = { template: template(isDark), height: 420, autosize: !width, ...layout };
+      const { legend, moreHeight } = arrangement(element, data, width);
+      const full = { template: template(isDark, legend), autosize: !width, ...layout };
+      full.height = (layout.height || 420) + moreHeight;
       if (width) full.width = width;
       Plotly.react(element, data, full, { responsive: true, displaylogo: false });
     }
