@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framework.contracts import ReportScope
 
 REPRODUCED, NOT_REPRODUCED, NOT_EVALUATED = "reproduced", "not reproduced", "not evaluated"
+SCALED_DOWN = "these runs are scaled down"
 _KEYS = (
     "id", "claim", "where", "quantity", "paper", "at_least", "at_most", "tolerance", "unit", "not_evaluated"
 )  # fmt: skip
@@ -126,7 +127,11 @@ def _quantity(where: str, item: Any) -> tuple[str, dict[str, Any]]:
 
 
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[ClaimResult]:
-    """Return our value and the status of each claim."""
+    """Return our value and the status of each claim; a scaled-down sweep answers none of them."""
+    if any(point.scaled_down for point in evidence.points):
+        return [
+            ClaimResult(claim, None, NOT_EVALUATED, claim.not_evaluated or SCALED_DOWN) for claim in claims
+        ]
     return [_evaluated(claim, evidence) for claim in claims]
 
 

@@ -79,7 +79,7 @@ def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | 
         tradeoff_chart(found, pareto_front(points), _advised(scope.store, scope, points), style),
         batch_chart(
             "Requests really running",
-            Axis("mean running requests", log=True),
+            Axis("running requests (mean over time)", log=True),
             lambda point: point.value("running_mean"),
             single,
             style,
@@ -127,7 +127,7 @@ def _advised(
 
     rows = store.query(
         "SELECT advisor, recommendation, facts, run_ids FROM advice WHERE experiment = ? "
-        "AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) ORDER BY ALL",
+        "AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) ORDER BY advice_id",
         [scope.experiment, list(scope.run_ids)],
     ).to_pylist()
     found: list[tuple[SweepPoint, str]] = []

@@ -114,7 +114,7 @@ def advice_table(scope: ReportScope) -> TableBlock | None:
     rows = scope.store.query(
         "SELECT advisor, subject, overrides, predicted, low, high, facts FROM advice "
         "WHERE experiment = ? AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) "
-        "QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject) ORDER BY ALL",
+        "QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject) ORDER BY advisor, advice_id",
         [scope.experiment, list(scope.run_ids)],
     ).to_pylist()
     if not rows:

@@ -92,6 +92,11 @@ class SweepPoint:
         return self.params.get("workload.name", "")
 
     @property
+    def scaled_down(self) -> bool:
+        """Whether `scale` capped the workload: a test of the machinery, no measurement."""
+        return "workload.max_requests" in self.params or "workload.max_tokens" in self.params
+
+    @property
     def preempted(self) -> bool:
         """Whether a request was pushed out of the KV cache."""
         return (self.value("preemptions") or 0) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from framework.contracts import AdvisorScope, BatchBackend, ReportScope
+from framework.contracts import Advice, AdvisorScope, BatchBackend, ReportScope
 
 TABLES = (
     "CREATE TABLE runs (run_id TEXT, experiment TEXT, status TEXT, sanity TEXT, model TEXT, gpu TEXT, backend TEXT)",
@@ -19,7 +20,8 @@ TABLES = (
     "CREATE TABLE varied (run_id TEXT, name TEXT)",
     "CREATE TABLE requests (run_id TEXT, adapter_id BIGINT, arrival_s DOUBLE, first_token_s DOUBLE,"
     " last_token_s DOUBLE, input_tokens BIGINT, output_tokens BIGINT, status TEXT)",
-    "CREATE TABLE advice (advisor TEXT, subject TEXT, overrides TEXT, metric TEXT, predicted DOUBLE, low DOUBLE,"
+    "CREATE TABLE advice (advice_id TEXT, recommendation TEXT, advisor TEXT, subject TEXT,"
+    " overrides TEXT, metric TEXT, predicted DOUBLE, low DOUBLE,"
     " high DOUBLE, reason TEXT, facts TEXT, experiment TEXT, sweep_id TEXT, run_ids TEXT[], advised_at TIMESTAMP)",
 )
 
@@ -63,6 +65,27 @@ class MemoryStore:
         for name in varied:
             self.connection.execute("INSERT INTO varied VALUES (?, ?)", [run_id, name])
         return run_id
+
+    def advise(self, advice: Sequence[Advice]) -> None:
+        """Store advice as the core does after a sweep."""
+        for number, item in enumerate(advice):
+            self.connection.execute(
+                "INSERT INTO advice BY NAME SELECT ? AS advice_id, ? AS recommendation, ? AS advisor, ? AS subject,"
+                " ? AS overrides, ? AS predicted, ? AS low, ? AS high, ? AS facts, ? AS run_ids,"
+                " 'study' AS experiment, TIMESTAMP '2025-01-01' AS advised_at",
+                [
+                    f"advice-{number:02d}",
+                    json.dumps(dict(item.recommendation)),
+                    item.advisor,
+                    item.subject,
+                    item.overrides,
+                    item.predicted,
+                    item.low,
+                    item.high,
+                    json.dumps(dict(item.facts)),
+                    list(item.run_ids),
+                ],
+            )
 
     def advisor_scope(self) -> AdvisorScope:
         def no_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
