@@ -8,10 +8,11 @@ from typing import Any
 from framework_twin.kernel import heap
 from framework_twin.kernel.adapter_slots import load_adapters
 from framework_twin.kernel.jit import compiled, merged
-from framework_twin.kernel.memory import floats, int32s, int64s
+from framework_twin.kernel.kv_cache import take_blocks
+from framework_twin.kernel.memory import floats, int32s
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
-    blocks_in_steps,
+    blocks_after_first_step,
     span_s,
     steps_that_fit,
     steps_to_reach,
@@ -97,8 +98,7 @@ def _run_span(sim: Any, replica: Any, decodes: bool, next_event_s: float) -> Non
         steps = max(whole, 1)
     first_blocks = sim.capacity_blocks - replica.free_blocks
     if decodes:
-        first_blocks += int64s(replica.block_phase)[replica.decode_steps % sim.block_size]
-        replica.free_blocks -= blocks_in_steps(sim, replica, steps)
+        take_blocks(sim, replica, blocks_after_first_step(sim, replica, steps))
     if whole == 0:
         _cut_step(sim, replica, first_blocks)
         return

@@ -111,12 +111,17 @@ class Requests:
         input_tokens: prompt tokens, at least 1.
         output_tokens: tokens to generate, at least 1.
         adapter: index into the adapter table, -1 for the base model; None means all base.
+        prefix_blocks: names (hashes) of the leading full blocks of all requests, one after another. Equal names mean
+            equal content up to and with that block. Names beyond the prompt stand for blocks of generated tokens.
+        prefix_start: where each request's names begin, and the end: one more entry than requests.
     """
 
     arrival_s: Floats
     input_tokens: Ints
     output_tokens: Ints
     adapter: Ints | None = None
+    prefix_blocks: npt.NDArray[np.int64] | None = None
+    prefix_start: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.arrival_s)
@@ -140,6 +145,19 @@ class Requests:
         if self.adapter is not None:
             unknown = (self.adapter < -1) | (self.adapter >= n_adapters)
             _refuse_rows("adapter", self.adapter, unknown, f"is not one of the {n_adapters} adapters")
+        self._check_prefixes()
+
+    def _check_prefixes(self) -> None:
+        if (self.prefix_blocks is None) != (self.prefix_start is None):
+            raise InputError("requests: prefix_blocks and prefix_start come together or not at all")
+        if self.prefix_blocks is None or self.prefix_start is None:
+            return
+        starts = np.asarray(self.prefix_start)
+        ends = (starts[0], starts[-1]) if len(starts) == len(self) + 1 else (-1, -1)
+        if ends != (0, len(self.prefix_blocks)) or (np.diff(starts) < 0).any():
+            raise InputError(
+                f"requests: prefix_start must rise from 0 to {len(self.prefix_blocks)} in {len(self) + 1} entries"
+            )
 
 
 @dataclass(frozen=True)

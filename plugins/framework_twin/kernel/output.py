@@ -125,6 +125,8 @@ class SimulationOutput:
         kv_usage_mean: time-weighted mean share of KV blocks in use.
         kv_blocks_peak: most blocks in use on any replica.
         busy_s: replica-seconds with work.
+        prefix_query_tokens, prefix_hit_tokens: prompt tokens of admitted requests, and those of them found in the
+            prefix cache; both 0 unless prefix caching is on and some blocks are named.
     """
 
     requests: RequestOutcomes
@@ -148,6 +150,8 @@ class SimulationOutput:
     adapter_loads: int
     adapter_disk_loads: int
     adapter_loads_by_adapter: Ints
+    prefix_query_tokens: int
+    prefix_hit_tokens: int
 
     @cached_property
     def finished(self) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,15 @@ from typing import Any
 from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter, take_adapter
 from framework_twin.kernel.jit import compiled, merged
+from framework_twin.kernel.kv_cache import (
+    blocks_for,
+    find_prefix,
+    name_blocks,
+    release_blocks,
+    share_prefix,
+    take_blocks,
+    unused_blocks,
+)
 from framework_twin.kernel.memory import floats, int32s, int64s
 from framework_twin.kernel.state import NONE, RUNNING, request_at
 from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
@@ -42,47 +51,40 @@ def schedule(sim: Any, replica: Any) -> bool:
 
 
 @compiled
-def blocks_for(tokens: int, block_size: int) -> int:
-    """Blocks that hold so many tokens."""
-    return (tokens + block_size - 1) // block_size
-
-
-@compiled
 def _make_room(sim: Any, replica: Any) -> None:
-    """Preempt until every decoding request that starts a new block in this step can have one."""
+    """Give a block to every decoding request that starts one in this step; preempt as long as they don't suffice."""
+    blocks = int64s(replica.block_phase)
     phase = replica.decode_steps % sim.block_size
-    while int64s(replica.block_phase)[phase] > replica.free_blocks:
+    while blocks[phase] > replica.free_blocks:
         preempt_newest(sim, replica)
+    take_blocks(sim, replica, blocks[phase])
 
 
 @merged
 def _continue_partial(sim: Any, replica: Any) -> None:
     """Give the partly computed prompt its next chunk; it is the newest running request."""
-    if replica.partial == NONE:
+    item = replica.partial
+    if item == NONE:
         return
-    request = request_at(sim.requests, replica.partial)
-    prompt = int32s(sim.input_tokens)[replica.partial] + request.generated
+    request = request_at(sim.requests, item)
+    prompt = int32s(sim.input_tokens)[item] + request.generated
     chunk = min(prompt - request.computed, sim.token_budget - replica.decoding)
     wanted = blocks_for(request.computed + chunk, sim.block_size) - request.held_blocks
-    decode_blocks = int64s(replica.block_phase)[replica.decode_steps % sim.block_size]
-    if wanted > replica.free_blocks - decode_blocks:
+    if wanted > replica.free_blocks:
         preempt_newest(sim, replica)
         return
-    if wanted > 0:
+    if wanted > 0:  # V0 holds blocks for the whole prompt already
         request.held_blocks += wanted
-        replica.free_blocks -= wanted
-    _add_chunk(sim, replica, request.computed, chunk)
-    request.computed += chunk
+        take_blocks(sim, replica, wanted)
+    _add_chunk(sim, replica, item, chunk)
 
 
 @merged
 def _admit(sim: Any, replica: Any) -> None:
     """Move waiting requests into the batch as long as tokens, sequences and blocks last."""
     budget = sim.token_budget - replica.step_prefill_tokens
-    reserved = 0
     if not sim.prefill_first:
         budget -= replica.decoding
-        reserved = int64s(replica.block_phase)[replica.decode_steps % sim.block_size]
     while budget > 0 and replica.running < sim.max_num_seqs:
         item = first_admissible(sim, replica)
         if item == NONE:
@@ -91,33 +93,56 @@ def _admit(sim: Any, replica: Any) -> None:
         prompt = int32s(sim.input_tokens)[item] + request.generated
         if sim.prefill_first and prompt > budget:
             break
-        chunk = min(prompt, budget)
-        blocks = blocks_for(prompt if sim.reserve_whole_prompt else chunk, sim.block_size)
-        if blocks > replica.free_blocks - reserved - sim.watermark_blocks:
+        found = 0
+        unused = 0
+        if sim.prefix_caching:
+            found = find_prefix(sim, replica, item, prompt)
+            unused = unused_blocks(sim, replica, item, found)
+        chunk = min(prompt - found * sim.block_size, budget)
+        held_tokens = prompt if sim.reserve_whole_prompt else found * sim.block_size + chunk
+        blocks = blocks_for(held_tokens, sim.block_size) - found
+        if blocks > replica.free_blocks - unused - sim.watermark_blocks:
             break
         dequeue(sim, replica, item)
         take_adapter(sim, replica, int32s(sim.adapter)[item])
-        linked_list.append(sim.running_links, sim.n_requests + replica.number, item)
-        replica.running += 1
-        replica.running_peak = max(replica.running_peak, replica.running)
-        replica.free_blocks -= blocks
-        request.held_blocks = blocks
-        request.computed = chunk
-        if request.preemptions == 0:
-            request.scheduled_s = replica.time_s
-        request.status = RUNNING
-        request.decoding = 0
-        if replica.step_first_admitted == NONE:
-            replica.step_first_admitted = item
-        _add_chunk(sim, replica, 0, chunk)
+        _start(sim, replica, item, found, blocks)
+        _add_chunk(sim, replica, item, chunk)
         budget -= chunk
 
 
+@merged
+def _start(sim: Any, replica: Any, item: int, found: int, blocks: int) -> None:
+    """Put a request that is admitted at the end of the running batch, with its blocks."""
+    request = request_at(sim.requests, item)
+    linked_list.append(sim.running_links, sim.n_requests + replica.number, item)
+    replica.running += 1
+    replica.running_peak = max(replica.running_peak, replica.running)
+    if replica.step_first_admitted == NONE:
+        replica.step_first_admitted = item
+    request.status = RUNNING
+    request.decoding = 0
+    request.computed = found * sim.block_size
+    if request.preemptions == 0:
+        request.scheduled_s = replica.time_s
+        request.hit_tokens = request.computed
+    if sim.prefix_caching:
+        share_prefix(sim, replica, item, found)
+        replica.prefix_queries += int32s(sim.input_tokens)[item] + request.generated
+        replica.prefix_hits += request.computed
+    request.held_blocks = found + blocks
+    take_blocks(sim, replica, blocks)
+
+
 @compiled
-def _add_chunk(sim: Any, replica: Any, before: int, chunk: int) -> None:
+def _add_chunk(sim: Any, replica: Any, item: int, chunk: int) -> None:
+    """Let the step compute a chunk of a prompt."""
+    request = request_at(sim.requests, item)
     replica.step_prefill_seqs += 1
     replica.step_prefill_tokens += chunk
-    replica.step_attention += chunk * (before + 0.5 * chunk)
+    replica.step_attention += chunk * (request.computed + 0.5 * chunk)
+    request.computed += chunk
+    if sim.prefix_caching:
+        name_blocks(sim, replica, item, request.computed)
 
 
 @compiled
@@ -136,7 +161,7 @@ def preempt_newest(sim: Any, replica: Any) -> None:
     else:
         replica.partial = NONE
     linked_list.unlink(sim.running_links, victim)
-    replica.free_blocks += request.held_blocks
+    release_blocks(sim, replica, victim)
     replica.running -= 1
     replica.preemptions += 1
     replica.step_preemptions += 1
@@ -153,6 +178,7 @@ def leave_decoding(sim: Any, replica: Any, item: int) -> None:
     held_tokens = request.kv_offset + replica.decode_steps
     request.decoding = 0
     request.generated += replica.decode_steps
+    request.computed = held_tokens
     request.held_blocks = blocks_for(held_tokens, block_size)
     int64s(replica.block_phase)[-request.kv_offset % block_size] -= 1
     replica.context_tokens -= held_tokens + 1

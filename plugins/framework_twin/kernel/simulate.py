@@ -104,6 +104,8 @@ def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
         adapter_loads=int(replicas["gpu_loads"].sum()),
         adapter_disk_loads=int(replicas["disk_loads"].sum()),
         adapter_loads_by_adapter=tables.queues["gpu_loads"][:, :n_adapters].sum(axis=0, dtype=np.int64),
+        prefix_query_tokens=int(replicas["prefix_queries"].sum()),
+        prefix_hit_tokens=int(replicas["prefix_hits"].sum()),
     )
 
 

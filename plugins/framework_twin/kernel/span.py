@@ -54,30 +54,28 @@ def _real_steps(first_s: float, increment_s: float, duration_s: float) -> int:
 
 
 @compiled
-def blocks_in_steps(sim: Any, replica: Any, steps: int) -> int:
-    """New KV blocks that the decoding requests start in the next so many steps."""
-    block_size = sim.block_size
+def blocks_after_first_step(sim: Any, replica: Any, steps: int) -> int:
+    """New KV blocks that the decoding requests start in the steps after the first, which the scheduler has served."""
     phase = int64s(replica.block_phase)
-    blocks = (steps // block_size) * replica.decoding
-    for step in range(replica.decode_steps, replica.decode_steps + steps % block_size):
-        blocks += phase[step % block_size]
+    blocks = ((steps - 1) // sim.block_size) * replica.decoding
+    for step in range(replica.decode_steps + 1, replica.decode_steps + 1 + (steps - 1) % sim.block_size):
+        blocks += phase[step % sim.block_size]
     return int(blocks)
 
 
 @compiled
 def steps_with_free_blocks(sim: Any, replica: Any, most: int) -> int:
-    """Most steps (up to `most`) that the free blocks allow without preemption."""
-    block_size = sim.block_size
-    phase = int64s(replica.block_phase)
+    """Most steps (1 … `most`) that the free blocks allow without preemption, the first being served."""
     free = replica.free_blocks
-    if (most // block_size + 1) * replica.decoding <= free:
+    if ((most - 1) // sim.block_size + 1) * replica.decoding <= free:
         return most
+    phase = int64s(replica.block_phase)
     cycles = free // replica.decoding
-    left = free - cycles * replica.decoding
-    steps = cycles * block_size
+    free -= cycles * replica.decoding
+    steps = 1 + cycles * sim.block_size
     while steps < most:
-        left -= phase[(replica.decode_steps + steps) % block_size]
-        if left < 0:
+        free -= phase[(replica.decode_steps + steps) % sim.block_size]
+        if free < 0:
             break
         steps += 1
     return min(steps, most)

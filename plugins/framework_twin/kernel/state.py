@@ -25,6 +25,8 @@ SAMPLE_SUMS = ("preemptions", "prompt_tokens", "generated_tokens")
 N_SAMPLE_COLUMNS = len(SAMPLE_STATES) + len(SAMPLE_SUMS) + N_COMPONENTS
 
 NONE = -1
+NOT_CACHED = -1
+"""In the place of the number of requests that use a named block."""
 
 SIMULATION = np.dtype(
     [
@@ -46,6 +48,8 @@ SIMULATION = np.dtype(
         ("n_replicas", "i8"),
         ("replicas_on_gpu", "i8"),
         ("least_load", "i8"),
+        ("prefix_caching", "i8"),
+        ("n_hashes", "i8"),
         ("n_samples", "i8"),
         ("n_requests", "i8"),
         ("n_adapters", "i8"),
@@ -54,6 +58,12 @@ SIMULATION = np.dtype(
         ("input_tokens", "i8"),  # @ int32 per request
         ("output_tokens", "i8"),  # @ int32 per request
         ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
+        ("prefix_start", "i8"),  # @ int64 per request + 1: where its named blocks begin
+        ("prefix_blocks", "i8"),  # @ int32: names, dense from 0
+        (
+            "prefix_shared",
+            "i8",
+        ),  # @ int32: whether the request uses the block of that name, or a copy without name
         ("requests", "i8"),  # @ REQUEST per request
         (
             "running_links",
@@ -114,6 +124,9 @@ REPLICA = np.dtype(
         ("closed_size", "i8"),
         ("stalled", "i8"),
         ("stalled_groups", "i8"),
+        ("prefix_queries", "i8"),
+        ("prefix_hits", "i8"),
+        ("n_spare_runs", "i8"),
         ("next_sample", "i8"),
         ("step_decoding", "i8"),
         ("step_preemptions", "i8"),
@@ -131,6 +144,13 @@ REPLICA = np.dtype(
         ("gpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("pending_loads", "i8"),  # @ int32 per adapter
+        ("references", "i8"),  # @ int32 per name: requests that use the block, or NOT_CACHED
+        (
+            "free_queue",
+            "i8",
+        ),  # @ linked list: names, then runs; the sentinel is n_hashes + capacity_blocks + 1
+        ("run_blocks", "i8"),  # @ int32 per run of nameless blocks
+        ("spare_runs", "i8"),  # @ int32 stack of runs not in use
         ("stalled_since_s", "i8"),  # @ float64 per running request
         ("stalled_requests", "i8"),  # @ int64 per running request
     ]
@@ -151,9 +171,10 @@ REQUEST = np.dtype(
         ("held_blocks", "i4"),
         ("preemptions", "i4"),
         ("hit_tokens", "i4"),
+        ("named_blocks", "i4"),
         ("replica", "i4"),
-        ("status", "i2"),
-        ("decoding", "i2"),
+        ("status", "i4"),
+        ("decoding", "i4"),
     ]
 )
 """A request. While it decodes, its generated tokens are `generated + decode_steps` and the tokens it holds in the KV

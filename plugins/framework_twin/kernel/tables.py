@@ -67,10 +67,13 @@ def build_tables(
     if requests.adapter is not None:
         np.copyto(adapter, requests.adapter, where=np.asarray(requests.adapter) >= 0)
     disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
+    prefix_start, prefix_blocks = _prefix_columns(engine, requests)
     running_links = np.zeros((n + engine.replicas, 2), dtype=np.int32)
     running_links[n:] = np.arange(n, n + engine.replicas)[:, None]
     _set_configuration(tables.simulation[0], engine, n, n_adapters)
     tables.simulation["n_samples"] = n_samples
+    tables.simulation["n_hashes"] = n_hashes = int(prefix_blocks.max(initial=-1)) + 1
+    tables.simulation["prefix_caching"] = n_hashes > 0
     _own(
         tables,
         tables.simulation,
@@ -79,6 +82,9 @@ def build_tables(
         input_tokens=np.ascontiguousarray(requests.input_tokens, dtype=np.int32),
         output_tokens=np.ascontiguousarray(requests.output_tokens, dtype=np.int32),
         adapter=adapter,
+        prefix_start=prefix_start,
+        prefix_blocks=prefix_blocks,
+        prefix_shared=np.zeros(len(prefix_blocks), dtype=np.int32),
         requests=tables.requests,
         running_links=running_links,
         waiting_next=np.zeros(n, dtype=np.int32),
@@ -91,6 +97,14 @@ def build_tables(
     )
     _set_replicas(tables, engine, n, n_adapters)
     return tables
+
+
+def _prefix_columns(engine: EngineConfig, requests: Requests) -> tuple[Array, Array]:
+    """Number the names of prefix blocks densely; no names if caching is off."""
+    if not engine.enable_prefix_caching or requests.prefix_blocks is None or requests.prefix_start is None:
+        return np.zeros(len(requests) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    numbers = np.unique(requests.prefix_blocks, return_inverse=True)[1]
+    return np.ascontiguousarray(requests.prefix_start, dtype=np.int64), numbers.astype(np.int32)
 
 
 def _own(tables: Tables, records: Array, **arrays: Array) -> None:
@@ -161,4 +175,28 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
         pending_loads=np.zeros(queue_shape, dtype=np.int32),
         stalled_since_s=np.zeros(shape),
         stalled_requests=np.zeros(shape, dtype=np.int64),
+    )
+    _set_free_queues(tables, engine)
+
+
+def _set_free_queues(tables: Tables, engine: EngineConfig) -> None:
+    """Put all blocks into every replica's free queue: one run without a name. Nothing without prefix caching."""
+    n_hashes = int(tables.simulation[0]["n_hashes"])
+    n_runs = engine.kv_blocks + 1 if n_hashes else 0
+    sentinel = n_hashes + n_runs
+    free_queue = np.zeros((engine.replicas, sentinel + 1, 2), dtype=np.int32)
+    run_blocks = np.zeros((engine.replicas, n_runs), dtype=np.int32)
+    spare_runs = np.tile(np.arange(n_runs, dtype=np.int32), (engine.replicas, 1))
+    if n_hashes:
+        first_run = n_runs - 1
+        free_queue[:, [sentinel, n_hashes + first_run]] = np.array([n_hashes + first_run, sentinel])[:, None]
+        run_blocks[:, first_run] = engine.kv_blocks
+        tables.replicas["n_spare_runs"] = n_runs - 1
+    _own(
+        tables,
+        tables.replicas,
+        references=np.full((engine.replicas, n_hashes), state.NOT_CACHED, dtype=np.int32),
+        free_queue=free_queue,
+        run_blocks=run_blocks,
+        spare_runs=spare_runs,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter
 from framework_twin.kernel.jit import compiled, merged
+from framework_twin.kernel.kv_cache import release_blocks
 from framework_twin.kernel.memory import floats, int32s, int64s
 from framework_twin.kernel.scheduler import leave_decoding
 from framework_twin.kernel.span import span_s
@@ -127,7 +128,7 @@ def _finish(sim: Any, replica: Any, item: int) -> None:
     request.last_token_s = replica.time_s
     request.status = FINISHED
     linked_list.unlink(sim.running_links, item)
-    replica.free_blocks += request.held_blocks
+    release_blocks(sim, replica, item)
     replica.running -= 1
     replica.finished_last_step += 1
     release_adapter(sim, replica, int32s(sim.adapter)[item])
