@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import StoreError
-from framework.store.layout import database_path, runs_folder
+from framework.store.layout import database_path, has_database, runs_folder
 from framework.store.schema_version import check_not_newer, read_trouble
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ class Store:
                 raise StoreError(f"no runs yet: {self.path} does not exist{hint}") from None
             except OSError as error:
                 raise StoreError(f"can't read {self.path}: {error.strerror}") from error
+            if stat.st_size == 0:
+                raise StoreError(f"no runs yet: {self.path} is empty")
             now = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._connection is None or now != self._opened:
                 self._connection = open_published(self.path)
@@ -140,7 +142,7 @@ def runs_not_ingested(outputs: Path) -> int:
     except OSError:
         return 0
     store = Store(outputs)
-    if names and store.path.exists():
+    if names and has_database(outputs):
         _, rows = store.rows("SELECT run_id FROM bundles UNION ALL SELECT name FROM quarantine")
         names -= {name for (name,) in rows}
     return len(names)

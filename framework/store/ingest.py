@@ -162,6 +162,7 @@ class _Ingest:
     def _news(self, inventory: Inventory, running: Sequence[RunningRun]) -> News:
         news = find_news(self.outputs, bundle_sources(self.outputs), inventory, running, self.views.checksum)
         self.report.skipped = news.skipped
+        self.report.warnings = list(news.unreachable)
         self.report.running = sum(run.status == "running" for run in news.unfinished)
         self.report.stale = sum(run.status == "stale" for run in news.unfinished)
         return news
@@ -289,7 +290,8 @@ class _Ingest:
         connection.execute("BEGIN")
         sink = TableSink(connection)
         sink.add([{"runs": as_table([running_row(run) for run in news.unfinished], CORE_TABLES["runs"])}])
-        self.report.warnings = build_views(connection, self.views)
+        refused = build_views(connection, self.views)
+        self.report.warnings = [*news.unreachable, *refused]
         connection.execute("DELETE FROM side_files WHERE kind = ?", [DEFINITIONS])
         account = [DEFINITIONS, "", self.views.checksum, self.now]
         connection.execute("INSERT INTO side_files VALUES (?, ?, ?, ?)", account)

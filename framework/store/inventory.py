@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.store.database import open_published
-from framework.store.layout import database_path
+from framework.store.layout import database_path, has_database
 from framework.store.schema_version import DATABASE_VERSION, stored_version
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ def published_inventory(outputs: Path) -> Inventory | None:
 
     Raises `StoreError` for a database that is damaged, foreign or newer.
     """
-    path = database_path(outputs)
-    if not path.exists():
+    if not has_database(outputs):
         return Inventory()
-    with open_published(path) as connection:
+    with open_published(database_path(outputs)) as connection:
         if stored_version(connection) != DATABASE_VERSION:
             return None
         return inventory_of(connection)

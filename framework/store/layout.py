@@ -34,6 +34,12 @@ def running_folder(outputs: Path | str) -> Path:
     return Path(outputs) / RUNNING_FOLDER
 
 
+def has_database(outputs: Path | str) -> bool:
+    """Return whether there is a database; an empty file, which a full disk may leave, is none."""
+    path = database_path(outputs)
+    return path.is_file() and path.stat().st_size > 0
+
+
 def database_path(outputs: Path | str) -> Path:
     """Return the path of the published database."""
     return Path(outputs) / DATABASE_FILE

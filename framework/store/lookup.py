@@ -9,6 +9,7 @@ from pathlib import Path
 from framework.errors import StoreError
 from framework.store.database import Store
 from framework.store.heartbeat import read_running
+from framework.store.layout import has_database
 from framework.store.remote import is_url
 from framework.store.sources import bundle_sources
 
@@ -28,7 +29,7 @@ def finished_runs(outputs: Path | str) -> Iterator[FinishedRun]:
     """Yield all finished runs: from the database, then from whole bundles that it does not hold yet."""
     known: set[str] = set()
     store = Store(outputs)
-    if not is_url(outputs) and store.path.exists():
+    if not is_url(outputs) and has_database(outputs):
         _, rows = store.rows(
             "SELECT run_id, run_key, job_key, status, strftime(started_at, '%Y-%m-%dT%H:%M:%S.%f') FROM runs"
             " WHERE status IN ('done', 'failed')"

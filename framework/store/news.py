@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.errors import StoreError
 from framework.store.heartbeat import RunningRun
 from framework.store.inventory import Inventory
+from framework.store.remote import is_url
 from framework.store.side_files import SideFile, list_side_files
 from framework.store.sources import BundleSource
 
@@ -22,6 +24,7 @@ class News:
         side_files: advice and prediction files that are new or changed.
         gone: (kind or location, name) of side files and refused bundles that are no longer there.
         unfinished: runs with a marker and no bundle.
+        unreachable: remote places that can't be listed now, each with the reason.
         stale_views: whether markers, metric definitions or views differ from the database's.
     """
 
@@ -31,6 +34,7 @@ class News:
     gone: Sequence[tuple[str, str]]
     unfinished: Sequence[RunningRun]
     stale_views: bool
+    unreachable: Sequence[str]
 
     def __bool__(self) -> bool:
         return bool(self.candidates or self.side_files or self.gone or self.stale_views)
@@ -49,8 +53,16 @@ def find_news(
     """
     known, present = set(inventory.run_ids), set()
     candidates, skipped = [], 0
+    unreachable = []
     for source in sources:
-        for name in source.names():
+        try:
+            names = source.names()
+        except StoreError as error:
+            if not is_url(source.location):
+                raise
+            unreachable.append(str(error))
+            continue
+        for name in names:
             present.add((source.location, name))
             if name in known:
                 skipped += name in inventory.run_ids
@@ -71,4 +83,5 @@ def find_news(
         gone=[key for key in accounts if key not in present],
         unfinished=unfinished,
         stale_views=statuses != dict(inventory.unfinished) or definitions != inventory.definitions,
+        unreachable=unreachable,
     )

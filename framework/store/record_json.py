@@ -115,8 +115,13 @@ def record_from_json(document: Json, where: str) -> RunRecord:
         raise StoreError(f"{where}: the run record is not an object")
     _checked(document, where)
     fields = {key: value for key, value in document.items() if key in _RECORD_FIELDS}
-    fields["metrics"] = [_known(Metric, item, f"{where}: a metric") for item in fields.get("metrics", [])]
-    fields["checks"] = [_known(SanityCheck, item, f"{where}: a check") for item in fields.get("checks", [])]
+    fields["metrics"] = tuple(
+        _known(Metric, item, f"{where}: a metric") for item in fields.get("metrics", ())
+    )
+    fields["checks"] = tuple(
+        _known(SanityCheck, item, f"{where}: a check") for item in fields.get("checks", ())
+    )
+    fields["varied"] = tuple(fields.get("varied", ()))
     if fields.get("failure") is not None:
         fields["failure"] = _known(Failure, fields["failure"], f"{where}: the failure")
     return RunRecord(**fields)

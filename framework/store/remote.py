@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
 
 REMOTES_FILE = "remotes.json"
 _RUN_FILE = "run.json"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
 
 
 def is_url(location: Path | str) -> bool:
     """Return whether a location is a URL, not a folder of this machine."""
-    return "://" in str(location)
+    return _URL.match(str(location)) is not None
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -50,13 +53,19 @@ class RemoteBundles:
 
     def __init__(self, url: str) -> None:
         self.location = url.rstrip("/")
-        self._fs, self._root = _file_system(url)
+
+    @cached_property
+    def _place(self) -> tuple[Any, str]:
+        return _file_system(self.location)
 
     def names(self) -> list[str]:
         """Return the run ids whose `run.json` is there. Raises `StoreError` when the place can't be read."""
         try:
-            self._fs.invalidate_cache()
-            found = self._fs.glob(f"{self._root}/runs/*/{_RUN_FILE}")
+            file_system, root = self._place
+            file_system.invalidate_cache()
+            found = file_system.glob(f"{root}/runs/*/{_RUN_FILE}")
+        except StoreError:
+            raise
         except Exception as error:  # every remote file system has errors of its own
             raise StoreError(f"can't read {self.location}: {_reason(error)}") from error
         names = (str(path).rsplit("/", 2)[-2] for path in found)
@@ -64,8 +73,9 @@ class RemoteBundles:
 
     def fingerprint(self, name: str) -> str:
         """Return what the file system says of `run.json` (size, time or tag)."""
+        file_system, root = self._place
         try:
-            return str(self._fs.ukey(f"{self._root}/runs/{name}/{_RUN_FILE}"))
+            return str(file_system.ukey(f"{root}/runs/{name}/{_RUN_FILE}"))
         except Exception:  # gone meanwhile
             return ""
 
@@ -84,8 +94,9 @@ class RemoteBundles:
         )
 
     def _read(self, name: str, file: str) -> bytes:
+        file_system, root = self._place
         try:
-            data: bytes = self._fs.cat_file(f"{self._root}/runs/{name}/{file}")
+            data: bytes = file_system.cat_file(f"{root}/runs/{name}/{file}")
         except Exception as error:
             raise StoreError(
                 f"{self.location}/runs/{name}: {file} can't be read: {_reason(error)}"
@@ -139,7 +150,13 @@ def remembered_remotes(outputs: Path) -> list[str]:
 
 
 def remember_remote(outputs: Path, url: str) -> None:
-    """Add a URL to those that every ingest of an outputs folder looks at."""
+    """Add a URL to those that every ingest of an outputs folder looks at.
+
+    Raises `StoreError` when it is no URL or can't be listed now: a misspelt one is not remembered.
+    """
+    if not is_url(url):
+        raise StoreError(f"'{url}' is not a URL (protocol://place)")
+    RemoteBundles(url).names()
     urls = remembered_remotes(outputs)
     if url not in urls:
         durable.write_whole(outputs / REMOTES_FILE, json.dumps([*urls, url], indent=1).encode("utf-8"))

@@ -70,9 +70,12 @@ ranked AS (
            max(gain_y) OVER (ORDER BY gain_x DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                              EXCLUDE GROUP) AS best_beyond
     FROM points)
-SELECT w.* FROM ranked f JOIN results w USING (run_id)
-WHERE f.gain_y = f.best_here AND (f.best_beyond IS NULL OR f.gain_y > f.best_beyond)
-ORDER BY f.gain_x DESC, w.run_id
+SELECT * EXCLUDE (gain_x) FROM (
+    SELECT w.*, f.gain_x FROM ranked f JOIN results w USING (run_id)
+    WHERE f.gain_y = f.best_here AND (f.best_beyond IS NULL OR f.gain_y > f.best_beyond)
+    UNION ALL  -- no row, but it makes DuckDB look at both names even when one has no value
+    SELECT w.*, NULL FROM axes LEFT JOIN results w ON false WHERE axes.sign_x * axes.sign_y = 0)
+ORDER BY gain_x DESC, run_id
 """
 
 

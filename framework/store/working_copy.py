@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from framework.errors import StoreError
 from framework.store import durable
-from framework.store.layout import database_path
+from framework.store.layout import database_path, has_database
 from framework.store.migrations import create_or_migrate
 from framework.store.schema_version import check_not_newer, read_trouble
 
@@ -41,7 +41,7 @@ class WorkingCopy:
     def __enter__(self) -> WorkingCopy:
         durable.remove_debris(self.published.parent)
         self._remove()
-        if self.published.exists() and not self._fresh:
+        if has_database(self.published.parent) and not self._fresh:
             with durable.store_errors("write", self.path):
                 try:
                     _copy(self.published, self.path)
