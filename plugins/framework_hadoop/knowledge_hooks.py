@@ -1,0 +1,53 @@
+"""What the plugin's hooks delegate to for recorded executions, prediction, outliers and cost. Light: no NumPy here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from framework.contracts import Importer, MetricDefinition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from framework.contracts import ImportedRun
+
+
+def schemas() -> Iterable[tuple[str, str, type]]:
+    """Return the typed schemas of the prediction study."""
+    from framework_hadoop.knowledge_settings import ExecutionFilesConfig, ExecutionPredictionConfig
+
+    return (
+        ("backend", "execution_prediction_schema", ExecutionPredictionConfig),
+        ("workload", "executions_schema", ExecutionFilesConfig),
+    )
+
+
+METRICS = (
+    MetricDefinition("exe_time_s", "s", "Wall time of an execution.", "lower"),
+    MetricDefinition(
+        "cost_usd",
+        "USD",
+        "Hours times the hourly price of the cluster with its remote volumes, solid-state disks and InfiniBand.",
+        "lower",
+    ),
+    MetricDefinition("mape", "", "Mean absolute percentage error of predictions, as a fraction.", "lower"),
+    MetricDefinition("median_ape", "", "Median absolute percentage error, as a fraction.", "lower"),
+    MetricDefinition("mae", "s", "Mean absolute error of predicted times.", "lower"),
+    MetricDefinition(
+        "smape_halved", "", "Mean of |p - m| / (|p| + |m|): for small errors half a MAPE, as a fraction.", "lower"
+    ),
+    MetricDefinition("interval_coverage", "", "Share of measured values within their predicted interval."),
+)
+
+
+def importers() -> Iterable[Importer]:
+    """Return the importer of ALOJA's executions."""
+    return (Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja),)
+
+
+def _read_aloja(file: Path) -> Iterator[ImportedRun]:
+    from framework_hadoop.recorded import read_aloja
+
+    return read_aloja(file)

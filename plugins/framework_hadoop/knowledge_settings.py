@@ -1,0 +1,40 @@
+"""Typed configuration of what is learned from executions: Hydra's schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ExecutionFilesConfig:
+    """`workload=executions`: two CSV files (or `.csv.gz`) in ALOJA's columns.
+
+    Attributes:
+        train: executions to learn from; rows without a time are left out and counted.
+        test: executions to predict; a time is not needed.
+        seed: of folds and learners.
+    """
+
+    _target_: str = "framework_hadoop.prediction_study.ExecutionFiles"
+    name: str = "executions"
+    train: str | None = None
+    test: str | None = None
+    seed: int = 0
+
+
+@dataclass
+class ExecutionPredictionConfig:
+    """`backend=execution_prediction`.
+
+    Attributes:
+        level: nominal coverage of the intervals.
+        learner: for rows of known clusters and benchmarks: boosting, forest, tree, neighbours, polynomial or net.
+        validation: also hold out rows, configurations, clusters and benchmarks of the training file, and list the
+            errors side by side in table `prediction_errors` (takes some twenty times as long).
+    """
+
+    _target_: str = "framework_hadoop.prediction_study.ExecutionPrediction"
+    name: str = "execution_prediction"
+    level: float = 0.9
+    learner: str = "boosting"
+    validation: bool = False
