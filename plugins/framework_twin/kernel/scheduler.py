@@ -55,9 +55,12 @@ def _make_room(sim: Any, replica: Any) -> None:
     """Give a block to every decoding request that starts one in this step; preempt as long as they don't suffice."""
     blocks = int64s(replica.block_phase)
     phase = replica.decode_steps % sim.block_size
-    while blocks[phase] > replica.free_blocks:
+    served = 0
+    while blocks[phase] > served + replica.free_blocks:
+        served += replica.free_blocks  # the oldest requests come first, and only then is one dropped
+        take_blocks(sim, replica, replica.free_blocks)
         preempt_newest(sim, replica)
-    take_blocks(sim, replica, blocks[phase])
+    take_blocks(sim, replica, blocks[phase] - served)
 
 
 @merged

@@ -15,6 +15,14 @@ LAW = step_seconds.py_func
 
 
 @dataclass(eq=False)
+class Block:
+    """A KV block. `name` is what it is found by, None while its content is unknown or a copy."""
+
+    name: int | None = None
+    users: int = 0
+
+
+@dataclass(eq=False)
 class NaiveRequest:
     index: int
     arrival_s: float
@@ -23,14 +31,21 @@ class NaiveRequest:
     adapter: int
     generated: int = 0
     computed: int = 0
-    blocks: int = 0
     scheduled_s: float = math.nan
     first_token_s: float = math.nan
     last_token_s: float = math.nan
     preemptions: int = 0
     status: str = "waiting"
     in_decode: bool = False
+    names: list[int] = field(default_factory=list)
+    block_list: list[Block] = field(default_factory=list)
+    named: int = 0
+    hit_tokens: int = 0
     gaps: list[float] = field(default_factory=list)
+
+    @property
+    def blocks(self) -> int:
+        return len(self.block_list)
 
     @property
     def target(self) -> int:
@@ -47,7 +62,9 @@ class NaiveEngine:
         self.time_s = 0.0
         self.waiting: list[NaiveRequest] = []
         self.running: list[NaiveRequest] = []
-        self.free = engine.kv_blocks
+        self.free_queue = [Block() for _ in range(engine.kv_blocks)]
+        self.cached: dict[int, Block] = {}
+        self.queries = self.hits = 0
         self.preemptions = self.steps = self.loads = self.disk_loads = 0
         self.peak_blocks = 0
         self.cut = False
@@ -59,6 +76,48 @@ class NaiveEngine:
     def blocks(self, tokens: int) -> int:
         return -(-tokens // self.engine.block_size)
 
+    @property
+    def free(self) -> int:
+        return len(self.free_queue)
+
+    def take(self, request: NaiveRequest, blocks: int) -> None:
+        """Give a request the longest unused blocks; what they were found by is forgotten."""
+        for _ in range(blocks):
+            block = self.free_queue.pop(0)
+            if block.name is not None:
+                del self.cached[block.name]
+            block.name = None
+            block.users = 1
+            request.block_list.append(block)
+
+    def give_back(self, request: NaiveRequest) -> None:
+        self.name_blocks(request)
+        for block in reversed(request.block_list):
+            block.users -= 1
+            if block.users == 0:
+                self.free_queue.append(block)
+        request.block_list = []
+        request.computed = request.named = 0
+
+    def name_blocks(self, request: NaiveRequest) -> None:
+        if self.engine.enable_prefix_caching:
+            full = min(request.computed // self.engine.block_size, len(request.names))
+            for place in range(request.named, full):
+                block, name = request.block_list[place], request.names[place]
+                if name not in self.cached:
+                    block.name = name
+                    self.cached[name] = block
+            request.named = max(full, request.named)
+
+    def find(self, request: NaiveRequest) -> list[Block]:
+        found: list[Block] = []
+        if self.engine.enable_prefix_caching:
+            for name in request.names[: (request.target - 1) // self.engine.block_size]:
+                if name not in self.cached:
+                    break
+                found.append(self.cached[name])
+        return found
+
     def arrive(self, request: NaiveRequest) -> None:
         cap = self.engine.max_waiting
         too_long = request.prompt + request.output > self.engine.longest_request
@@ -69,8 +128,7 @@ class NaiveEngine:
 
     def preempt_newest(self) -> NaiveRequest:
         victim = self.running.pop()
-        self.free += victim.blocks
-        victim.blocks = victim.computed = 0
+        self.give_back(victim)
         victim.in_decode = False
         victim.preemptions += 1
         victim.status = "waiting"
@@ -84,11 +142,10 @@ class NaiveEngine:
             if self.preempt_newest() is request:
                 return False
         if wanted > 0:
-            request.blocks += wanted
-            self.free -= wanted
+            self.take(request, wanted)
         return True
 
-    def schedule(self) -> tuple[list[NaiveRequest], list[tuple[NaiveRequest, int]]]:
+    def schedule(self) -> tuple[list[NaiveRequest], list[tuple[NaiveRequest, int, float]]]:
         before = self.preemptions
         if self.engine.prefill_first:
             chunks = self.admit(self.engine.max_num_batched_tokens)
@@ -105,11 +162,18 @@ class NaiveEngine:
                 self.preempt_newest()
             else:
                 assert self.reserve(partial[0], held)
-                chunks.append((partial[0], chunk))
+                chunks.append(self.chunk(partial[0], chunk))
                 budget -= chunk
         if self.preemptions == before:
             chunks += self.admit(budget)
         return decoding, chunks
+
+    def chunk(self, request: NaiveRequest, tokens: int) -> tuple[NaiveRequest, int, float]:
+        """Compute prompt tokens: request, tokens, attention work."""
+        attention = tokens * (request.computed + 0.5 * tokens)
+        request.computed += tokens
+        self.name_blocks(request)
+        return request, tokens, attention
 
     def decodes(self) -> list[NaiveRequest]:
         """Give each decoding request room for one more token, oldest first."""
@@ -118,7 +182,7 @@ class NaiveEngine:
                 self.reserve(request, request.target)
         return [request for request in self.running if request.in_decode]
 
-    def admit(self, budget: int) -> list[tuple[NaiveRequest, int]]:
+    def admit(self, budget: int) -> list[tuple[NaiveRequest, int, float]]:
         chunks = []
         whole = self.engine.generation == "v0"
         while budget > 0 and len(self.running) < self.engine.max_num_seqs:
@@ -130,18 +194,29 @@ class NaiveEngine:
             request = admissible[0]
             if self.engine.prefill_first and request.target > budget:
                 break
-            chunk = min(request.target, budget)
-            blocks = self.blocks(request.target if whole else chunk)
-            if blocks > self.free - self.engine.watermark_blocks:
+            found = self.find(request)
+            hit = len(found) * self.engine.block_size
+            chunk = min(request.target - hit, budget)
+            blocks = self.blocks(request.target if whole else hit + chunk) - len(found)
+            if blocks > self.free - sum(not b.users for b in found) - self.engine.watermark_blocks:
                 break
             self.waiting.remove(request)
             self.running.append(request)
-            self.free -= blocks
-            request.blocks = blocks
+            for block in found:
+                if not block.users:
+                    self.free_queue.remove(block)
+                block.users += 1
+            request.block_list = found
+            request.computed = hit
+            request.named = len(found)
+            self.take(request, blocks)
+            self.hits += hit
+            self.queries += request.target
             request.status = "running"
             if not request.preemptions:
                 request.scheduled_s = self.time_s
-            chunks.append((request, chunk))
+                request.hit_tokens = hit
+            chunks.append(self.chunk(request, chunk))
             budget -= chunk
         return chunks
 
@@ -188,14 +263,13 @@ class NaiveEngine:
         assert decoding or chunks, "stuck"
         load_s = self.load_adapters()
         self.peak_blocks = max(self.peak_blocks, self.engine.kv_blocks - self.free)
-        attention = sum(chunk * (request.computed + 0.5 * chunk) for request, chunk in chunks)
         context = sum(request.target for request in decoding)
         law = LAW(
             self.law,
             len(decoding),
             len(chunks),
-            sum(chunk for _, chunk in chunks),
-            attention,
+            sum(tokens for _, tokens, _ in chunks),
+            sum(attention for _, _, attention in chunks),
             len({request.adapter for request in self.running} - {-1}),
             self.engine.max_loras,
             self.engine.max_lora_rank,
@@ -211,8 +285,7 @@ class NaiveEngine:
             return
         self.time_s = end_s
         self.steps += 1
-        for request, chunk in chunks:
-            request.computed += chunk
+        for request, _, _ in chunks:
             if request.computed == request.target:
                 request.in_decode = True
                 self.token(request)
@@ -223,7 +296,7 @@ class NaiveEngine:
         finished = [request for request in self.running if request.status == "finished"]
         for request in sorted(finished, key=lambda r: (r not in decoding, r.index if r in decoding else 0)):
             self.running.remove(request)
-            self.free += request.blocks
+            self.give_back(request)
             self.leave([request.adapter])
 
     def token(self, request: NaiveRequest) -> None:
@@ -235,6 +308,12 @@ class NaiveEngine:
         request.generated += 1
         if request.generated == request.output:
             request.status = "finished"
+
+
+def names_of(requests: Requests, index: int) -> list[int]:
+    if requests.prefix_blocks is None or requests.prefix_start is None:
+        return []
+    return requests.prefix_blocks[requests.prefix_start[index] : requests.prefix_start[index + 1]].tolist()
 
 
 def run_naively(
@@ -250,6 +329,7 @@ def run_naively(
             int(requests.input_tokens[i]),
             int(requests.output_tokens[i]),
             -1 if requests.adapter is None else int(requests.adapter[i]),
+            names=names_of(requests, i),
         )
         for i in range(len(requests))
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
@@ -60,6 +62,8 @@ def assert_same(output: SimulationOutput, everyone: list[NaiveRequest], replicas
     assert output.preemptions == sum(replica.preemptions for replica in replicas)
     assert output.adapter_loads == sum(replica.loads for replica in replicas)
     assert output.adapter_disk_loads == sum(replica.disk_loads for replica in replicas)
+    assert output.requests.prefix_hit_tokens.tolist() == [r.hit_tokens for r in everyone]
+    assert output.prefix_hit_tokens == sum(replica.hits for replica in replicas)
     assert output.kv_blocks_peak == max(replica.peak_blocks for replica in replicas)
 
 
@@ -112,3 +116,42 @@ def test_kernel_agrees_with_naive_engine_on_adapters(
     if (requests.input_tokens + requests.output_tokens).min() > engine.longest_request:
         return
     assert_same(simulate(engine, requests, LAW, adapters), *run_naively(engine, requests, LAW, adapters))
+
+
+def conversations(rng: np.random.Generator, requests: Requests, block_size: int) -> Requests:
+    """Give requests names of blocks: a few common beginnings, then their own, some for generated tokens too."""
+    names: list[int] = []
+    starts = [0]
+    for index in range(len(requests)):
+        tokens = requests.input_tokens[index] + requests.output_tokens[index] * rng.integers(0, 2)
+        blocks = int(rng.integers(0, tokens // block_size + 1))
+        common = int(rng.integers(0, blocks + 1))
+        family = int(rng.integers(0, 3))
+        own = 1000 + 100 * int(rng.integers(0, 40))
+        names += [100 * family + place for place in range(common)]
+        names += [own + place for place in range(common, blocks)]
+        starts.append(len(names))
+    return replace(
+        requests,
+        prefix_blocks=np.array(names, dtype=np.int64),
+        prefix_start=np.array(starts, dtype=np.int64),
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    engines().filter(lambda engine: engine.generation == "v1"),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 60),
+    st.sampled_from([0.0, 0.5, 3.0]),
+)
+def test_kernel_agrees_with_naive_engine_on_prefix_caching(
+    engine: EngineConfig, seed: int, n: int, spread_s: float
+) -> None:
+    """INV-00 with prefix caching: hits, eviction order, copies, preempted requests that find their blocks."""
+    rng = np.random.default_rng(seed)
+    engine = replace(engine, enable_prefix_caching=True)
+    requests = conversations(rng, random_requests(rng, n, spread_s, 0), engine.block_size)
+    if (requests.input_tokens + requests.output_tokens).min() > engine.longest_request:
+        return
+    assert_same(simulate(engine, requests, LAW), *run_naively(engine, requests, LAW))
