@@ -57,12 +57,18 @@ class Metric:
 
 @dataclass(frozen=True)
 class MetricDefinition:
-    """What a metric name means: shown in docs and reports, used to orient Pareto fronts and comparisons."""
+    """What a metric name means: shown in docs and reports, used to orient Pareto fronts and comparisons.
+
+    Attributes:
+        better: which direction is better, if one is.
+        headline: among the few that a live view has room for.
+    """
 
     name: str
     unit: str
     description: str
     better: Better = "none"
+    headline: bool = False
 
 
 @dataclass(frozen=True)

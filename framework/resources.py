@@ -20,3 +20,9 @@ def conf_dir() -> Path:
 def experiments_dir() -> Path:
     """Return the folder of studies: `<name>/README.md`, `<name>/claims.yaml`."""
     return _shipped("experiments")
+
+
+def claims_file(experiment: str) -> Path | None:
+    """Return the file of a study's published claims, if it has one."""
+    file = experiments_dir() / experiment / "claims.yaml"
+    return file if file.is_file() else None

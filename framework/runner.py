@@ -31,7 +31,7 @@ from framework.contracts import (
 from framework.errors import ConfigError, UserError
 from framework.plugins import plugin_manager
 from framework.provenance import provenance
-from framework.run_key import new_run_id, run_key, utc_now
+from framework.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.run_record import Failure, RunRecord, Status
 from framework.stages import StageError, failure_of, one_line, stage
 from framework.versions import code_version
@@ -107,7 +107,7 @@ def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
         sweep_id=position.id,
         sweep_index=position.index,
         repeat=int(position.repeat),
-        config=plain,
+        config=without_volatile(plain),
         varied=_varied(),
         provenance=provenance(),
         failure=failure,
@@ -162,7 +162,7 @@ def _new_record(
         seed=seed,
         workload_hash=workload.content_hash,
         code_version=code_version(backend),
-        config=plain,
+        config=without_volatile(plain),
         varied=_varied(),
         facts={"workload": dict(workload.facts)},
         provenance=provenance(),

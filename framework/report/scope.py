@@ -15,7 +15,7 @@ from pathlib import Path
 
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
-from framework.resources import experiments_dir
+from framework.resources import claims_file
 
 # The latest attempt of each run key, unless newer code has run the same configuration since; and of points
 # that are not done, the latest attempt, unless the point was done later.
@@ -94,8 +94,7 @@ def _selection(store: StoreReader, experiment: str, sweeps: list[_Sweep]) -> Rep
     chosen = [run["run_id"] for run in runs if run["sweep_id"] in ids or run["job_key"] in keys]
     if not chosen:  # no plan is at hand, e.g. bundles from elsewhere
         chosen = [run["run_id"] for run in runs]
-    claims = experiments_dir() / experiment / "claims.yaml"
-    scope = ReportScope(store, experiment, chosen, claims if claims.is_file() else None)
+    scope = ReportScope(store, experiment, chosen, claims_file(experiment))
     return ReportSelection(scope, len(runs) - len(chosen))
 
 

@@ -207,15 +207,14 @@ class SweepProgress:
 
 
 def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefinition]:
-    """Return up to five defined metrics with a value and a better direction, one of each kind.
+    """Return up to five metrics with a value: the headlines; without any, those with a direction.
 
-    `itl_mean_ms` stands for all metrics whose name starts with `itl`; the order is that of the definitions.
+    Of the latter one of each kind: `itl_mean_ms` stands for all metrics whose name starts with `itl`.
     """
-    chosen: dict[str, MetricDefinition] = {}
-    for definition in plugin_blocks.metric_definitions().values():
-        if definition.better != "none" and metrics.get(definition.name) is not None:
-            chosen.setdefault(definition.name.split("_")[0], definition)
-    return list(chosen.values())[:_MAX_METRICS]
+    present = [d for d in plugin_blocks.metric_definitions().values() if metrics.get(d.name) is not None]
+    directed = {d.name.split("_")[0]: d for d in reversed(present) if d.better != "none"}
+    chosen = [d for d in present if d.headline] or [d for d in present if d in directed.values()]
+    return chosen[:_MAX_METRICS]
 
 
 def _short(description: str) -> str:

@@ -15,6 +15,13 @@ from framework.sweep import session as sessions
 class StudyCallback(Callback):
     """Named in `conf/config.yaml` under `hydra.callbacks`."""
 
+    def on_job_start(self, config: DictConfig, *, task_function: Any, **kwargs: Any) -> None:
+        """Show which point is being run now, where jobs run in this process."""
+        session = sessions.current()
+        position = config.sweep
+        if session is not None and position.index is not None:
+            session.on_start(session.points[position.index, position.repeat])
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Show an outcome as soon as its job ends, where the job ran in this process."""
         session = sessions.current()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from framework.components import build_component
 from framework.composition import batch_backend
 from framework.contracts import Advice, AdvisorScope, ReportScope, StoreReader
 from framework.errors import UserError
-from framework.plugins import plugin_manager
+from framework.report.plugin_blocks import sweep_tables
 from framework.report.terminal import console, print_failures, print_note, print_table
-from framework.resources import experiments_dir
+from framework.resources import claims_file
 from framework.stages import one_line
 from framework.store.advice import write_advice
 from framework.store.database import Store
@@ -45,17 +43,13 @@ def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> No
         ingest(session.outputs_dir)
 
 
-def claims_file(experiment: str) -> Path | None:
-    """Return the file of a study's published claims, if it has one."""
-    file = experiments_dir() / experiment / "claims.yaml"
-    return file if file.is_file() else None
-
-
 def _print_tables(session: SweepSession, store: StoreReader) -> None:
     scope = ReportScope(store, session.experiment, session.run_ids, claims_file(session.experiment))
-    for tables in plugin_manager().hook.sweep_tables(scope=scope):
-        for table in tables:
-            print_table(table)
+    tables, problems = sweep_tables(scope)
+    for table in tables:
+        print_table(table)
+    for problem in problems:
+        print_note(str(problem))
     if session.failed:
         failed = [
             (" ".join(session.points[key].overrides), outcome.failure)

@@ -17,7 +17,7 @@ class SweepSession:
         points: every job of the study; grows when repeats are added.
         skipped: run ids of points that were done before.
         outcomes: what ran now.
-        on_outcome: called as outcomes arrive (moves the progress display).
+        on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         interrupted: the user stopped it; what is done is kept.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
     """
@@ -29,6 +29,7 @@ class SweepSession:
     skipped: dict[PointKey, str] = field(default_factory=dict)
     outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
+    on_start: Callable[[Point], None] = lambda point: None
     interrupted: bool = False
     detached: bool = False
 

@@ -97,6 +97,7 @@ class _Study:
         ) as progress:
             if self.changes and not session.skipped:
                 progress.note("configuration changed since the last sweep: " + "; ".join(self.changes))
+            session.on_start = lambda point: progress.started(" ".join(point.overrides))
             session.on_outcome = lambda point, outcome: progress.update(" ".join(point.overrides), outcome)
             try:
                 while batch:

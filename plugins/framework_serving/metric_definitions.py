@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from framework.contracts import Better, MetricDefinition
 
 UNITS: dict[str, str] = {}
@@ -20,7 +22,9 @@ def _metric(name: str, unit: str, description: str, better: Better = "none") -> 
     return MetricDefinition(name, unit, description, better)
 
 
-SERVING_METRICS: tuple[MetricDefinition, ...] = (
+_HEADLINES = {"total_tok_s", "itl_mean_ms", "ttft_mean_ms", "kv_usage_peak", "energy_j_per_token"}
+
+_DEFINED: tuple[MetricDefinition, ...] = (
     _metric("duration_s", "s", "first arrival to the last token, or to the time the run was cut"),
     _metric("completed", "requests", "requests served to their last token", "higher"),
     _metric(
@@ -57,5 +61,7 @@ SERVING_METRICS: tuple[MetricDefinition, ...] = (
         "fairness_jain", "", "Jain's index of the adapters' served share of their offer, 1/n to 1", "higher"
     ),
 )
+
+SERVING_METRICS = tuple(replace(metric, headline=metric.name in _HEADLINES) for metric in _DEFINED)
 
 UNITS.update({definition.name: definition.unit for definition in SERVING_METRICS})
