@@ -101,6 +101,7 @@ PREDICTIONS = _schema(
     ("predicted", _REAL),
     ("low", _REAL),
     ("high", _REAL),
+    ("measured", _REAL),
     ("unit", _TEXT),
     ("method", _TEXT),
     ("reason", _TEXT),
@@ -138,7 +139,7 @@ CORE_TABLES: dict[str, pa.Schema] = {
 }
 RESERVED_NAMES = frozenset(
     {*CORE_TABLES, "results", "results_wide", "failures", "latest", "pareto", "compare", "reference_bands"}
-)
+) - {"predictions"}  # a run that predicts holds its predictions itself
 
 
 def plain_columns(table: pa.Table) -> pa.Table:
@@ -153,9 +154,11 @@ def plain_columns(table: pa.Table) -> pa.Table:
 @cache
 def declared_tables() -> Mapping[str, pa.Schema]:
     """Return the schemas, without `run_id`, of the tables that runs may hold: the core's and the plugins'."""
-    declared: dict[str, pa.Schema] = {"samples": SAMPLES.remove(0)}
+    declared: dict[str, pa.Schema] = {"samples": SAMPLES.remove(0), "predictions": PREDICTIONS.remove(0)}
     for schemas in plugin_manager().hook.table_schemas():
-        declared.update({name: schema for name, schema in schemas.items() if name != "samples"})
+        declared |= {
+            name: schema for name, schema in schemas.items() if name not in ("samples", "predictions")
+        }
     return declared
 
 

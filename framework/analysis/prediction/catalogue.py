@@ -1,0 +1,30 @@
+"""The learners by the word that chooses one in a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from framework.analysis.prediction.baselines import NearestNeighbours, NeuralNet, Polynomial
+from framework.analysis.prediction.learners import GradientBoosting, Learner, RandomForest
+from framework.analysis.prediction.model_tree import ModelTree
+from framework.errors import ConfigError, did_you_mean
+
+LEARNERS: Mapping[str, Callable[[], Learner]] = {
+    "boosting": GradientBoosting,
+    "forest": RandomForest,
+    "tree": ModelTree,
+    "neighbours": NearestNeighbours,
+    "polynomial": Polynomial,
+    "net": NeuralNet,
+}
+
+
+def learner_named(word: str, key: str) -> Learner:
+    """Return a learner with its default settings.
+
+    Raises:
+        ConfigError: no such learner; names the configuration key.
+    """
+    if word not in LEARNERS:
+        raise ConfigError(f"configuration key '{key}': no learner '{word}'{did_you_mean(word, LEARNERS)}")
+    return LEARNERS[word]()
