@@ -42,7 +42,7 @@ class WorkingCopy:
         durable.remove_debris(self.published.parent)
         self._remove()
         if has_database(self.published.parent) and not self._fresh:
-            with durable.store_errors("write", self.path):
+            with durable.store_errors("write", self.published):
                 try:
                     _copy(self.published, self.path)
                 except BaseException:
