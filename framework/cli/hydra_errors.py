@@ -74,7 +74,8 @@ def _bad_value(text: str) -> str | None:
     match = _MERGING.search(text)
     if match is None:
         return None
-    reason = next((line for line in text.splitlines() if line.startswith("Value ")), "")
+    told = ("Error merging", "full_key:", "object_type=", "reference_type=")
+    reason = next((line.strip() for line in text.splitlines() if not line.strip().startswith(told)), "")
     return f"override '{match.group(1)}': {reason or 'the value does not fit'}"
 
 

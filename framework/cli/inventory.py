@@ -46,7 +46,7 @@ def show_doctor() -> int:
     for found in plugin_manager().hook.doctor_checks():
         checks.extend(found)
     marks = {True: "✓", False: "✗", None: "–"}
-    rows = [(marks[check.ok], check.name, check.detail, check.fix) for check in checks]
+    rows = [(marks[c.ok], c.name, c.detail, "" if c.ok else c.fix) for c in checks]
     print_table(TableBlock("This machine", ("", "what", "found", "to fix"), rows))
     return 0
 
