@@ -43,6 +43,7 @@ def _error(*overrides: str) -> str:
             "backend.speed=fast",
             "'backend.speed=fast': Value 'fast' of type 'str' could not be converted to Float",
         ),
+        ("backend.pace=lazy", "'backend.pace=lazy': Invalid value 'lazy', expected one of [steady, hasty]"),
         ("resume", "override 'resume' can't be read: no '=' in it; write key=value"),
         ("resume=[", "override 'resume=[' can't be read: "),
         ("~backend.spede", "backend.spede"),

@@ -43,6 +43,7 @@ class ToyBackend:
 
     name: str = "toy"
     speed: float = 1.0
+    pace: object = None
     fail: str | None = None
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ from framework.errors import InputError
 from framework.hookspecs import hookimpl
 
 
+class Pace(Enum):
+    """How to add."""
+
+    steady = "steady"
+    hasty = "hasty"
+
+
 @dataclass
 class ToyBackendConf:
     """`backend: toy`."""
@@ -28,6 +36,7 @@ class ToyBackendConf:
     _target_: str = "toy_study.components.ToyBackend"
     name: str = "toy"
     speed: float = 1.0
+    pace: Pace = Pace.steady
     fail: str | None = None
 
 
