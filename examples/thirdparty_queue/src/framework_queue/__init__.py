@@ -1,0 +1,1 @@
+"""How long customers wait in a queue with several servers: an example plugin of framework-lab."""

@@ -1,0 +1,41 @@
+"""Erlang C: the mean wait of a queue with Poisson arrivals, exponential service and several servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from framework.contracts import Metric
+
+
+def erlang_c_wait_s(arrival_rate_hz: float, service_mean_s: float, servers: int) -> float:
+    """Return the mean wait (s) of an M/M/c queue.
+
+    Source: A. K. Erlang (1917); in this form L. Kleinrock, Queueing Systems I (1975), section 3.5.
+
+    Raises:
+        ValueError: the servers can't keep up, so that there is no mean.
+    """
+    load = arrival_rate_hz * service_mean_s
+    if load >= servers:
+        raise ValueError(f"{servers} servers can't keep up with a load of {load:g}")
+    blocked = 1.0  # Erlang B, by its recursion over servers
+    for count in range(1, servers + 1):
+        blocked = load * blocked / (count + load * blocked)
+    must_wait = blocked / (1 - load / servers * (1 - blocked))
+    return must_wait * service_mean_s / (servers - load)
+
+
+def predicted_wait(config: Mapping[str, Any]) -> Metric:
+    """Return `wait_theory_s` of a run's configuration; absent, with its reason, where theory does not apply."""
+    name, unit, source = "wait_theory_s", "s", "erlang-c"
+    workload, backend = config.get("workload", {}), config.get("backend", {})
+    if backend.get("discipline") != "fifo":
+        return Metric.absent(name, "Erlang C is about queues served in order of arrival", unit, source)
+    try:
+        rate, service = float(workload["arrival_rate_hz"]), float(workload["service_mean_s"])
+        return Metric(name, erlang_c_wait_s(rate, service, int(backend["servers"])), unit, source)
+    except KeyError as missing:
+        return Metric.absent(name, f"the workload has no {missing}", unit, source)
+    except ValueError as error:
+        return Metric.absent(name, str(error), unit, source)
