@@ -287,7 +287,6 @@ class _Ingest:
 
     def _finish(self, connection: duckdb.DuckDBPyConnection, news: News) -> None:
         """Add the running markers and make the views: the copy is then fit to be published."""
-        connection.execute("BEGIN")
         sink = TableSink(connection)
         sink.add([{"runs": as_table([running_row(run) for run in news.unfinished], CORE_TABLES["runs"])}])
         refused = build_views(connection, self.views)
@@ -295,7 +294,6 @@ class _Ingest:
         connection.execute("DELETE FROM side_files WHERE kind = ?", [DEFINITIONS])
         account = [DEFINITIONS, "", self.views.checksum, self.now]
         connection.execute("INSERT INTO side_files VALUES (?, ?, ?, ?)", account)
-        connection.execute("COMMIT")
 
 
 def _load(candidate: tuple[BundleSource, str]) -> _Loaded:

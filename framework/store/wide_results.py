@@ -114,9 +114,13 @@ def varied_params(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]
 
 
 def _pivot(table: str, names: list[str]) -> str:
-    values = ", ".join(literal(name) for name in names)
-    long = f"(SELECT run_id, name, value FROM {table})"
-    return f"(PIVOT {long} ON name IN ({values}) USING first(value) GROUP BY run_id)"
+    """Return a query with a column `"0"`, `"1"` … for each name, one row a run.
+
+    Numbers stand for names because DuckDB could not tell `Total` from `total`, nor a metric `run_id` from the key.
+    """
+    places = ", ".join(f"({literal(name)}, {place})" for place, name in enumerate(names))
+    long = f"(SELECT run_id, place, value FROM {table} JOIN (VALUES {places}) AS places(name, place) USING (name))"
+    return f"(PIVOT {long} ON place IN ({', '.join(map(str, range(len(names))))}) USING first(value) GROUP BY run_id)"
 
 
 def build_results(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,12 +130,10 @@ def build_results(connection: duckdb.DuckDBPyConnection) -> None:
     param_columns, metric_columns = column_names([name for name, _ in params], metrics)
     columns = [f"r.{name}" for name in IDENTITY]
     columns += [
-        f"TRY_CAST(p.{quoted(name)} AS {kind}) AS {quoted(column)}"
-        for (name, kind), column in zip(params, param_columns, strict=True)
+        f'TRY_CAST(p."{place}" AS {kind}) AS {quoted(column)}'
+        for place, ((_, kind), column) in enumerate(zip(params, param_columns, strict=True))
     ]
-    columns += [
-        f"m.{quoted(name)} AS {quoted(column)}" for name, column in zip(metrics, metric_columns, strict=True)
-    ]
+    columns += [f'm."{place}" AS {quoted(column)}' for place, column in enumerate(metric_columns)]
     columns += [f"r.{name}" for name in TRAILING]
     joins = ""
     if params:
