@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import Figure
-from framework_serving.sweep_points import Curve, SweepPoint, variant
+from framework_serving.sweep_points import PLAIN, Curve, SweepPoint, variant
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 """Okabe and Ito's colours, told apart with every kind of colour vision; one a model."""
@@ -20,49 +21,72 @@ Value = Callable[[SweepPoint], float | None]
 
 @dataclass(frozen=True)
 class Axis:
-    """Title with unit, and whether it is logarithmic."""
+    """Title with unit, whether it is logarithmic, and whether it is marked at powers of two."""
 
     title: str
     log: bool = False
+    powers_of_two: bool = False
 
     def spec(self) -> dict[str, Any]:
         """Return Plotly's axis."""
         found: dict[str, Any] = {"title": {"text": self.title}, "automargin": True}
         if self.log:
             found["type"] = "log"
+            if self.powers_of_two:
+                found["tickvals"] = [2**power for power in range(14)]
         else:
             found["rangemode"] = "tozero"
         return found
 
 
-BATCH_AXIS = Axis("batch ceiling max_num_seqs (requests per replica)", log=True)
+BATCH_AXIS = Axis("batch ceiling max_num_seqs (requests per replica)", log=True, powers_of_two=True)
 
 
 @dataclass(frozen=True)
 class Style:
-    """Colour by model and dash by variant, the same in every figure of a report."""
+    """How each curve looks, the same in every figure of a report.
+
+    A model has a colour. The workload that most of its curves' points serve is its main one; dashes tell
+    variants apart (chunked prefill, replicas), and curves of other workloads wait in the legend for a click.
+
+    Attributes:
+        colours: by model.
+        dashes: by variant.
+        main_workloads: by model.
+    """
 
     colours: Mapping[str, str]
     dashes: Mapping[str, str]
+    main_workloads: Mapping[str, str]
 
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> Style:
         """Deal colours and dashes to the models and variants of these curves, in order."""
-        firsts = [curve.first for curve in curves]
-        models = list(dict.fromkeys(point.model for point in firsts))
-        variants = list(dict.fromkeys(variant(point) for point in firsts))
+        points: dict[str, Counter[str]] = {}
+        for curve in curves:
+            points.setdefault(curve.first.model, Counter())[curve.first.workload] += len(curve.points)
+        variants = sorted({variant(curve.first) for curve in curves}, key=lambda name: (name != PLAIN, name))
         return cls(
-            {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(models)},
+            {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(points)},
             {name: DASHES[index % len(DASHES)] for index, name in enumerate(variants)},
+            {model: counts.most_common(1)[0][0] for model, counts in points.items()},
         )
 
     def line(self, point: SweepPoint) -> dict[str, Any]:
         """Return Plotly's line for a curve."""
-        return {
-            "color": self.colours[point.model],
-            "dash": self.dashes[variant(point)],
-            "width": 2,
-        }
+        return {"color": self.colours[point.model], "dash": self.dashes[variant(point)], "width": 2}
+
+    def is_main(self, point: SweepPoint) -> bool:
+        """Whether a point serves its model's main workload."""
+        return self.main_workloads[point.model] == point.workload
+
+    def visible(self, point: SweepPoint) -> bool | str:
+        """Return Plotly's `visible`: shown, or a legend entry to click."""
+        return True if self.is_main(point) else "legendonly"
+
+    def name(self, point: SweepPoint) -> str:
+        """Return a curve's legend entry: model, variant, and the workload if it is not the main one."""
+        return f"{point.model} · {variant(point, with_workload=not self.is_main(point))}"
 
 
 def batch_chart(
@@ -82,7 +106,7 @@ def batch_chart(
     for curve in curves:
         points = [(point, found) for point in curve.points if (found := value(point)) is not None]
         if len(points) > 1:
-            lines.append(_line(points, curve, curves, style, axis.title, metric))
+            lines.append(_line(points, curve, style, axis.title, metric))
     return Figure(title, {"data": lines, "layout": layout(BATCH_AXIS, axis)}, caption) if lines else None
 
 
@@ -107,7 +131,8 @@ def tradeoff_chart(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": curve_name(curve.first, [other.first for other in curves]),
+                "name": style.name(curve.first),
+                "visible": style.visible(curve.first),
                 "legendgroup": curve.first.model,
                 "x": [latency for _, _, latency in points],
                 "y": [rate for _, rate, _ in points],
@@ -119,7 +144,7 @@ def tradeoff_chart(
         )
     if not traces:
         return None
-    traces.append(_marks(list(front), "on the Pareto front", "circle-open", 12, ""))
+    traces.append(_marks(list(front), "on the Pareto front", "circle-open", 10, ""))
     by_advice: dict[str, list[SweepPoint]] = {}
     for point, label in advised:
         by_advice.setdefault(label, []).append(point)
@@ -142,15 +167,9 @@ def layout(x: Axis, y: Axis) -> dict[str, Any]:
     return {"xaxis": x.spec(), "yaxis": y.spec(), "height": 460}
 
 
-def curve_name(point: SweepPoint, beside: Sequence[SweepPoint]) -> str:
-    """Return a legend entry: model, and the variant if models have several."""
-    return f"{point.model} · {variant(point, beside)}"
-
-
 def _line(
     points: Sequence[tuple[SweepPoint, float]],
     curve: Curve,
-    curves: Sequence[Curve],
     style: Style,
     title: str,
     metric: str,
@@ -158,7 +177,8 @@ def _line(
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": curve_name(curve.first, [other.first for other in curves]),
+        "name": style.name(curve.first),
+        "visible": style.visible(curve.first),
         "legendgroup": curve.first.model,
         "x": [point.max_num_seqs for point, _ in points],
         "y": [value for _, value in points],

@@ -13,7 +13,7 @@ from framework_serving.report_tables import advice_table, baseline_table, result
 from framework_serving.sweep_points import SweepPoint, comparable_groups, curves, load_points
 
 if TYPE_CHECKING:
-    from framework.contracts import ReportScope, StoreReader
+    from framework.contracts import ReportScope
 
 
 def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
@@ -56,7 +56,8 @@ def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | 
             lambda point: point.value("total_tok_s"),
             swept,
             style,
-            "Total tokens per second over all replicas. Open markers: requests were preempted.",
+            "Total tokens per second over all replicas. Open markers: requests were preempted. "
+            "Grey legend entries are other workloads: click to show.",
             metric="total_tok_s",
         ),
         batch_chart(
@@ -76,7 +77,7 @@ def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | 
             style,
             "Where the throughput is flat and this is low, memory is free for something else.",
         ),
-        tradeoff_chart(found, pareto_front(points), _advised(scope.store, scope, points), style),
+        tradeoff_chart(swept, pareto_front(points), _advised(scope, points), style),
         batch_chart(
             "Requests really running",
             Axis("running requests (mean over time)", log=True),
@@ -119,13 +120,11 @@ def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
     return front
 
 
-def _advised(
-    store: StoreReader, scope: ReportScope, points: Sequence[SweepPoint]
-) -> list[tuple[SweepPoint, str]]:
+def _advised(scope: ReportScope, points: Sequence[SweepPoint]) -> list[tuple[SweepPoint, str]]:
     """Return the runs that advice recommends, with the advisor and its rule."""
     import json
 
-    rows = store.query(
+    rows = scope.store.query(
         "SELECT advisor, recommendation, facts, run_ids FROM advice WHERE experiment = ? "
         "AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) ORDER BY advice_id",
         [scope.experiment, list(scope.run_ids)],

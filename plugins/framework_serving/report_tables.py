@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from framework.contracts import ReportScope
 
 MAX_POINTS = 30
-_COLUMNS = (
+_Columns = tuple[tuple[str, str, float], ...]
+"""Heading, metric, and what to multiply it with for that heading."""
+_SERVICE_COLUMNS: _Columns = (
+    ("requests/s", "requests_s", 1.0),
+    ("goodput/s", "goodput_requests_s", 1.0),
+    ("starved", "starved", 1.0),
+    ("adapters starved", "adapters_starved", 1.0),
+    ("fairness", "fairness_jain", 1.0),
+)
+_COLUMNS: _Columns = (
     ("tok/s", "total_tok_s", 1.0),
     ("ITL ms", "itl_mean_ms", 1.0),
     ("p99 ITL ms", "itl_p99_ms", 1.0),
@@ -38,7 +47,7 @@ def result_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
         yield TableBlock(
             title=f"{model} on {first.gpu} · {first.workload}, {variant(first)}",
             columns=("batch", *(name for name, _, _ in _COLUMNS)),
-            rows=[(point.max_num_seqs, *_cells(point)) for point in main.points],
+            rows=[(point.max_num_seqs, *_cells(point, _COLUMNS)) for point in main.points],
             caption=f"{others} more sweeps of this model are in the report and in `results`."
             if others
             else "",
@@ -51,20 +60,28 @@ def _prominence(curve: Curve) -> tuple[bool, int, bool]:
     return (curve.first.replicas == 1, len(curve.points), not curve.first.chunked_prefill)
 
 
-def _cells(point: SweepPoint) -> list[float | None]:
-    found = [(point.value(name), factor) for _, name, factor in _COLUMNS]
+def _cells(point: SweepPoint, columns: _Columns) -> list[float | None]:
+    found = [(point.value(name), factor) for _, name, factor in columns]
     return [None if value is None else value * factor for value, factor in found]
 
 
 def _points_table(points: Sequence[SweepPoint]) -> TableBlock:
-    """Return the points with what their sweep varied."""
+    """Return the points with what their sweep varied, and the columns that any of them has a value for."""
+    columns = tuple(
+        column
+        for column in (*_SERVICE_COLUMNS, *_COLUMNS)
+        if any(point.value(column[1]) is not None for point in points)
+    )
     varied = sorted({name for point in points for name in point.varied if name != "model"})
     shown = points[:MAX_POINTS]
     left = len(points) - len(shown)
     return TableBlock(
         title="Serving runs",
-        columns=("model", *(name.rpartition(".")[2] for name in varied), *(name for name, _, _ in _COLUMNS)),
-        rows=[(point.model, *(_param(point, name) for name in varied), *_cells(point)) for point in shown],
+        columns=("model", *(name.rpartition(".")[2] for name in varied), *(name for name, _, _ in columns)),
+        rows=[
+            (point.model, *(_param(point, name) for name in varied), *_cells(point, columns))
+            for point in shown
+        ],
         caption=f"{left} more in `results`." if left else "",
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framework.contracts import Json, StoreReader
 
 BATCH = "backend.max_num_seqs"
+PLAIN = "one replica"
 _REPETITION = frozenset({"workload.seed", "repeat", "seed"})
 _GROUPS = ("backend.", "model.", "gpu.", "workload.")
 
@@ -191,17 +192,14 @@ def context(point: SweepPoint) -> dict[str, Json]:
     return found
 
 
-def variant(point: SweepPoint, beside: Sequence[SweepPoint] = ()) -> str:
-    """Return what tells a curve apart in a legend: workload, chunked prefill, replicas.
-
-    The workload is named only if the points `beside` have several.
-    """
-    parts = [point.workload] if len({other.workload for other in beside}) > 1 else []
+def variant(point: SweepPoint, with_workload: bool = False) -> str:
+    """Return what tells a curve apart: its workload if asked for, chunked prefill, replicas."""
+    parts = [point.workload] if with_workload else []
     if point.chunked_prefill:
         parts.append("chunked prefill")
     if point.replicas > 1:
         parts.append(f"{point.replicas} replicas {'with' if point.mps else 'without'} MPS")
-    return ", ".join(parts) or "one replica"
+    return ", ".join(parts) or PLAIN
 
 
 def _rows(store: StoreReader, select: str, runs: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -132,3 +132,16 @@ def test_table_blocks_hold_plain_values(store: Any, affine_engine: Any) -> None:
         for row in table.rows:
             assert len(row) == len(table.columns)
             assert all(value is None or isinstance(value, str | int | float) for value in row)
+
+
+def test_other_workloads_of_a_model_wait_in_the_legend_and_the_plain_engine_is_solid(
+    store: Any, affine_engine: Any
+) -> None:
+    study(store, affine_engine)
+    for batch in (1, 8):
+        params = {**BASE, "workload.name": "fixed", "backend.max_num_seqs": batch}
+        store.add(params, affine_engine.metrics(batch))
+    traces = figures(list(sections(store.report_scope())))["Throughput against batch"].spec["data"]
+    shown = {trace["name"]: (trace["visible"], trace["line"]["dash"]) for trace in traces}
+    assert shown["opt-1.3b · one replica"] == (True, "solid")
+    assert shown["opt-1.3b · fixed"] == ("legendonly", "solid")
