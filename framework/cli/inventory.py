@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from framework.composition import group_options
+from framework.composition import config_groups, group_options
 from framework.contracts import DoctorCheck, TableBlock
 from framework.plugins import discover, plugin_manager
-from framework.resources import conf_dir
 
 
 def show_plugins() -> int:
@@ -29,8 +28,7 @@ def show_plugins() -> int:
         for plugin in found
     ]
     print_table(TableBlock("Plugins", ("name", "distribution", "module", "hooks"), rows))
-    groups = sorted(entry.name for entry in conf_dir().iterdir() if entry.is_dir())
-    options = [(group, ", ".join(group_options(group))) for group in groups if group != "hydra"]
+    options = [(group, ", ".join(group_options(group))) for group in config_groups()]
     print_table(TableBlock("Configuration groups", ("group", "options"), options))
     kinds = [(item.kind, item.description) for items in plugin_manager().hook.importers() for item in items]
     if kinds:
