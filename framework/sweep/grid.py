@@ -65,12 +65,41 @@ def points(grids: Sequence[Sequence[Axis]], repeats: int = 1, keep: int | None =
     ]
 
 
-def merged_axes(common: Sequence[Axis], own: Sequence[Axis], given: Sequence[Axis]) -> list[Axis]:
-    """Return the axes of one grid: its own, then the study's common ones that it does not set itself.
+def merged_grids(
+    common: Sequence[Axis], own: Sequence[Sequence[Axis]], given: Sequence[Axis]
+) -> list[list[Axis]]:
+    """Return the axes of each grid: its own, then the study's common ones that it does not set itself.
 
-    What the user gives on the command line replaces both, in every grid.
+    What the user gives on the command line *narrows* the study where its grids know all of the given values
+    (`model=opt-2.7b` keeps the grids of that model and drops the others), and *replaces* the axis in every
+    grid where they don't (`model=llama-3.1-8b` runs the whole study on another model).
     """
-    axes = dict(own)
-    for key, values in common:
-        axes.setdefault(key, values)
-    return list({**axes, **dict(given)}.items())
+    grids = []
+    for axes in own:
+        merged = dict(axes)
+        for key, values in common:
+            merged.setdefault(key, values)
+        grids.append(merged)
+    for key, values in given:
+        known = {_plain(value) for grid in grids for value in grid.get(key, ())}
+        if known.issuperset(map(_plain, values)):
+            grids = [narrowed for grid in grids if (narrowed := _narrowed(grid, key, values)) is not None]
+        else:
+            grids = [{**grid, key: values} for grid in grids]
+    return [list(grid.items()) for grid in grids]
+
+
+def _narrowed(
+    grid: dict[str, tuple[str, ...]], key: str, values: tuple[str, ...]
+) -> dict[str, tuple[str, ...]] | None:
+    """Keep the given values of an axis; None if none is left. A grid without the axis takes them all."""
+    if key not in grid:
+        return {**grid, key: values}
+    wanted = {_plain(value) for value in values}
+    kept = tuple(value for value in grid[key] if _plain(value) in wanted)
+    return {**grid, key: kept} if kept else None
+
+
+def _plain(value: str) -> str:
+    """Return a value without quotes and case, so that `True` in a file is `true` on the command line."""
+    return value.strip("'\"").casefold()

@@ -20,7 +20,7 @@ from framework.run_record import Failure
 from framework.runner import RunOutcome
 from framework.sweep import manifest as manifests
 from framework.sweep.axis_check import Composer, check_axes
-from framework.sweep.grid import Axis, Point, merged_axes, points
+from framework.sweep.grid import Axis, Point, merged_grids, points
 from framework.sweep.repeats import check_rule, next_round
 from framework.sweep.session import SweepSession, begin
 from framework.sweep.watch import watching_bundles
@@ -44,7 +44,7 @@ class Grids:
             f"{key}={values[0]}" for key, values in self.given if len(values) == 1 and key not in gridded
         ]
         swept = [(key, values) for key, values in self.given if len(values) > 1 or key in gridded]
-        return fixed, [merged_axes(self.common, grid, swept) for grid in self.own]
+        return fixed, merged_grids(self.common, self.own, swept)
 
 
 def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Launch) -> SweepSession:
@@ -64,6 +64,8 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
         raise ConfigError(f"configuration key 'scale.axis_points': must be null or at least 1, got {kept}")
     check_rule(config.repeat_until)
     fixed, axes = grids.split()
+    if not axes:
+        raise ConfigError("the overrides leave no point of the study: no grid has all of the given values")
     check_axes(composer, fixed, axes)
     study = _Study(config, fixed, points(axes, repeats, kept), launch)
     study.run()

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.sweep.grid import Axis, Point, merged_axes, points, product, thinned
+from framework.sweep.grid import Axis, Point, merged_grids, points, product, thinned
 
 _VALUES = st.lists(st.integers(0, 30).map(str), min_size=1, max_size=6, unique=True).map(tuple)
 _GRID = st.dictionaries(st.sampled_from(["a", "b", "c"]), _VALUES, max_size=3).map(
@@ -86,18 +86,28 @@ def test_thinning_applies_to_every_axis_of_every_grid() -> None:
     ]
 
 
-def test_given_values_replace_an_axis_in_every_grid_and_in_its_place() -> None:
-    own: list[Axis] = [("model", ("x", "y")), ("batch", ("1", "2"))]
-    assert merged_axes([("seed", ("0",))], own, [("model", ("z",)), ("seed", ("7", "8"))]) == [
-        ("model", ("z",)),
-        ("batch", ("1", "2")),
-        ("seed", ("7", "8")),
+def test_values_that_no_grid_knows_replace_the_axis_in_every_grid_and_in_its_place() -> None:
+    own: list[list[Axis]] = [[("model", ("x", "y")), ("batch", ("1", "2"))]]
+    assert merged_grids([("seed", ("0",))], own, [("model", ("z",)), ("seed", ("7", "8"))]) == [
+        [("model", ("z",)), ("batch", ("1", "2")), ("seed", ("7", "8"))]
+    ]
+
+
+def test_values_that_the_grids_know_narrow_the_study_to_them() -> None:
+    own: list[list[Axis]] = [
+        [("model", ("x", "y")), ("mps", ("True", "False"))],
+        [("model", ("z",))],
+        [("batch", ("1", "2"))],
+    ]
+    assert merged_grids([], own, [("model", ("y",)), ("mps", ("false",))]) == [
+        [("model", ("y",)), ("mps", ("False",))],
+        [("batch", ("1", "2")), ("model", ("y",)), ("mps", ("false",))],
     ]
 
 
 def test_a_grid_may_set_a_common_axis_itself() -> None:
-    assert merged_axes([("batch", ("1", "2"))], [("batch", ("8",))], []) == [("batch", ("8",))]
+    assert merged_grids([("batch", ("1", "2"))], [[("batch", ("8",))]], []) == [[("batch", ("8",))]]
 
 
 def test_a_given_axis_that_no_grid_has_is_added() -> None:
-    assert merged_axes([], [("a", ("1",))], [("b", ("2", "3"))]) == [("a", ("1",)), ("b", ("2", "3"))]
+    assert merged_grids([], [[("a", ("1",))]], [("b", ("2", "3"))]) == [[("a", ("1",)), ("b", ("2", "3"))]]
