@@ -77,8 +77,12 @@ class BcaAdvisor:
         points = batch_points(curve, self.latency)
         for named in self.rules:
             choice = choose_batch(points, named.rule)
-            if choice is not None and choice.chosen is not None:
-                yield self._advice(curve, named, choice)
+            if choice is not None:
+                yield (
+                    self._advice(curve, named, choice)
+                    if choice.chosen
+                    else self._refusal(curve, named, choice)
+                )
 
     def _advice(self, curve: Curve, named: NamedRule, choice: BcaChoice) -> Advice:
         chosen = choice.chosen
@@ -113,6 +117,22 @@ class BcaAdvisor:
             reason=self._reason(named, choice, chosen, point, memory),
             run_ids=tuple(run_id for item in curve.points for run_id in item.run_ids),
             facts=facts,
+        )
+
+    def _refusal(self, curve: Curve, named: NamedRule, choice: BcaChoice) -> Advice:
+        """Return advice that recommends nothing and says what rules each batch out."""
+        objections = "; ".join(f"B={batch}: {reason}" for batch, reason in choice.rejected.items())
+        return Advice(
+            advisor="bca",
+            subject=_subject(curve.first, curve),
+            recommendation={},
+            metric="total_tok_s",
+            predicted=None,
+            low=None,
+            high=None,
+            reason=f"{named.name}: no batch is feasible ({objections})",
+            run_ids=tuple(run_id for item in curve.points for run_id in item.run_ids),
+            facts={"rule": named.name, "workload": curve.first.workload, "slo_ms": choice.slo_ms},
         )
 
     def _reason(

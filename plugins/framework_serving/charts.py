@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import Figure
-from framework_serving.sweep_points import PLAIN, Curve, SweepPoint, variant
+from framework_serving.sweep_points import Curve, SweepPoint, variant
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 """Okabe and Ito's colours, told apart with every kind of colour vision; one a model."""
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px", "8px,3px")
 """One a variant (workload, chunked prefill, replicas)."""
 
 Value = Callable[[SweepPoint], float | None]
@@ -65,7 +65,10 @@ class Style:
         points: dict[str, Counter[str]] = {}
         for curve in curves:
             points.setdefault(curve.first.model, Counter())[curve.first.workload] += len(curve.points)
-        variants = sorted({variant(curve.first) for curve in curves}, key=lambda name: (name != PLAIN, name))
+        firsts = sorted(
+            (curve.first for curve in curves), key=lambda p: (p.replicas, p.chunked_prefill, not p.mps)
+        )
+        variants = list(dict.fromkeys(variant(point) for point in firsts))
         return cls(
             {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(points)},
             {name: DASHES[index % len(DASHES)] for index, name in enumerate(variants)},
@@ -144,9 +147,12 @@ def tradeoff_chart(
         )
     if not traces:
         return None
-    traces.append(_marks(list(front), "on the Pareto front", "circle-open", 10, ""))
+    marked = [point for point in front if style.is_main(point)]
+    traces.append(_marks(marked, "on the Pareto front", "circle-open", 10, ""))
     by_advice: dict[str, list[SweepPoint]] = {}
     for point, label in advised:
+        if not style.is_main(point):
+            continue
         by_advice.setdefault(label, []).append(point)
     symbols = ("star", "star-diamond", "diamond", "hexagram")
     for index, (label, points_advised) in enumerate(by_advice.items()):
@@ -158,7 +164,7 @@ def tradeoff_chart(
         "Throughput against latency",
         {"data": [trace for trace in traces if trace["x"]], "layout": layout(x, y)},
         "Up and left is better. Ringed points are on the front of their model and workload (preempting runs are "
-        "never on it); filled gold marks are what the advisors chose.",
+        "never on it); filled gold marks are what the advisors chose. Marks are for the main workload of each model.",
     )
 
 

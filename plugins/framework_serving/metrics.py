@@ -38,7 +38,8 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
         return []
     given = {metric.name: metric for metric in result.metrics}
     run = RequestTimes.of(result.tables["requests"])
-    duration_s = run_duration_s(run, workload, result)
+    stated = given.get("duration_s")
+    duration_s = stated.value if stated is not None else run_duration_s(run, workload, result)
     found: list[Metric] = []
     for part in (
         _throughput(run, duration_s),

@@ -132,6 +132,8 @@ def _advised(scope: ReportScope, points: Sequence[SweepPoint]) -> list[tuple[Swe
     found: list[tuple[SweepPoint, str]] = []
     for row in rows:
         wanted = json.loads(row["recommendation"])
+        if not wanted:
+            continue
         label = " ".join(filter(None, (row["advisor"], json.loads(row["facts"] or "{}").get("rule"))))
         found.extend(
             (point, label)

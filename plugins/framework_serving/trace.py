@@ -50,7 +50,7 @@ class TraceWorkload:
             requests = _with_hashes(requests, trace.hash_ids)
         facts = self._facts(trace, names)
         if not settings.drain:
-            facts["horizon_s"] = float(arrivals[-1])
+            facts["horizon_s"] = self._horizon_s(float(arrivals[-1]))
         return workload_tables(requests, self._adapters(names), facts)
 
     def _check(self) -> None:
@@ -92,6 +92,14 @@ class TraceWorkload:
         seconds = (trace.arrivals - trace.arrivals[0]) * SECONDS_PER_UNIT[settings.time_unit]
         arrivals: npt.NDArray[np.float64] = np.round(seconds / settings.rate_scale, 6)
         return arrivals
+
+    def _horizon_s(self, last_arrival_s: float) -> float:
+        """Return when a run that is not drained is cut: at the end of the window, else at the last arrival."""
+        settings = self.settings
+        end_s = last_arrival_s
+        if settings.window_end_s is not None:
+            end_s = (settings.window_end_s - settings.window_start_s) / settings.rate_scale
+        return number(end_s, "workload.drain: false cuts the run at its last arrival, which", above=0)
 
     def _adapters(self, names: list[str]) -> pa.Table:
         import pyarrow as pa

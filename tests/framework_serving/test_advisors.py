@@ -157,3 +157,16 @@ def test_bad_advisor_setting_is_named(make: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make()
     assert message in str(caught.value)
+
+
+def test_sweep_without_a_feasible_batch_gets_the_reasons_instead_of_a_recommendation(
+    store: Any, affine_engine: Any
+) -> None:
+    for batch in (1, 32, 64):
+        store.add(
+            {**BASE, "backend.max_num_seqs": batch}, {**affine_engine.metrics(batch), "preemptions": 3.0}
+        )
+    advice = next(iter(BcaAdvisor().advise(store.advisor_scope())))
+    assert advice.recommendation == {}
+    assert advice.predicted is None
+    assert advice.reason.startswith("strict: no batch is feasible (B=1: 3 preemptions; B=32: 3 preemptions")

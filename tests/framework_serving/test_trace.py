@@ -198,3 +198,11 @@ def test_published_traces_load() -> None:
 def test_a_trace_setting_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"workload\.columns: expected keys and values"):
         TraceWorkload(file=str(tmp_path), columns=["a"])
+
+
+def test_trace_that_is_not_drained_is_cut_at_its_window_or_last_arrival(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "0,5,6\n4,5,6\n")
+    assert build(path, drain=False).facts["horizon_s"] == 4
+    assert build(path, drain=False, window_end_s=10, rate_scale=2).facts["horizon_s"] == 5
+    with pytest.raises(ConfigError, match=r"workload\.drain: false cuts the run at its last arrival"):
+        build(path, drain=False, limit=1)
