@@ -1,0 +1,134 @@
+"""Which runs to make next, given those that were made: the ones after which the least is unknown.
+
+A batch is chosen greedily. Each candidate's worth is the variance that one run of it would take from all the
+configurations one wants to know, Σ_r cov(r, c)² / (var(c) + noise), divided by what the run costs (active learning
+after Cohn, "Neural network exploration using optimal experiment design", 1996). Measuring is simulated: after each
+choice the covariances are those given a run there, so that a batch does not ask the same thing twice. While fewer
+than `starters` runs are known, the medoids of the configurations are run first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from framework.analysis.prediction.features import Features, FloatArray, IntArray
+from framework.analysis.prediction.gaussian_process import GaussianProcess, distances
+
+STARTERS = 20
+_MOST_CANDIDATES = 1200
+_MOST_REFERENCES = 500
+
+
+@dataclass(frozen=True)
+class NextRuns:
+    """A batch of runs to make.
+
+    Attributes:
+        rows: row numbers of the candidates, in the order in which to run them.
+        expected_error: expected relative error over the reference configurations before the batch and after it,
+            as fractions; None while too few runs are known to tell.
+    """
+
+    rows: IntArray
+    expected_error: tuple[float, float] | None
+
+
+def medoids(rows: Features, count: int, seed: int = 0) -> IntArray:
+    """Return `count` rows that represent all: greedy k-medoids on the mean distance over settings."""
+    generator = np.random.default_rng(seed)
+    pool = np.sort(generator.permutation(len(rows))[:_MOST_CANDIDATES])
+    apart = distances(rows.rows(pool), rows.rows(pool)).mean(axis=0)
+    nearest = np.full(len(pool), apart.max(initial=1.0))
+    chosen: list[int] = []
+    for _ in range(min(count, len(pool))):
+        gain = np.maximum(nearest[:, None] - apart, 0.0).sum(axis=0)
+        gain[chosen] = -1.0
+        chosen.append(int(np.argmax(gain)))
+        nearest = np.minimum(nearest, apart[:, chosen[-1]])
+    return pool[chosen]
+
+
+def choose_next(
+    known: Features,
+    target: FloatArray,
+    candidates: Features,
+    count: int,
+    cost: FloatArray | None = None,
+    references: Features | None = None,
+    seed: int = 0,
+    starters: int = STARTERS,
+) -> NextRuns:
+    """Choose candidates to run next.
+
+    Args:
+        known: rows that were run, scaled like the candidates (`unit_scaled` over both).
+        target: log of what they gave, shape (rows,).
+        candidates: configurations that may be run; one that was run may be asked for again.
+        count: size of the batch.
+        cost: of one run of each candidate, in any unit; equal if None.
+        references: configurations one wants to know; the candidates if None.
+        seed: of subsampling.
+        starters: known runs below which medoids are chosen.
+    """
+    if len(known) < starters:
+        return NextRuns(_starters(known, candidates, min(count, starters - len(known)), seed), None)
+    process = GaussianProcess.fit(known, target)
+    generator = np.random.default_rng(seed)
+    pool = np.sort(generator.permutation(len(candidates))[:_MOST_CANDIDATES])
+    wanted = references if references is not None else candidates
+    sample = np.sort(generator.permutation(len(wanted))[:_MOST_REFERENCES])
+    price = np.ones(len(pool)) if cost is None else cost[pool]
+    state = _Posterior(process, candidates.rows(pool), wanted.rows(sample))
+    before = state.expected_error()
+    chosen: list[int] = []
+    for _ in range(min(count, len(pool))):
+        worth = state.worth() / price
+        worth[chosen] = -1.0
+        chosen.append(int(np.argmax(worth)))
+        state.observe(chosen[-1])
+    return NextRuns(pool[chosen], (before, state.expected_error()))
+
+
+def _starters(known: Features, candidates: Features, count: int, seed: int) -> IntArray:
+    """Return medoids of the candidates that are not known yet."""
+    order = medoids(candidates, len(known) + count, seed)
+    if not len(known):
+        return order
+    fresh = distances(candidates.rows(order), known).sum(axis=0).min(axis=1) > 0
+    return order[fresh][:count]
+
+
+class _Posterior:
+    """Covariances of candidates and references given the runs that were made or chosen."""
+
+    def __init__(self, process: GaussianProcess, candidates: Features, references: Features) -> None:
+        self.noise = process.noise
+        at_candidates = _whitened(process, candidates)
+        at_references = _whitened(process, references)
+        self.own = process.covariance(candidates, candidates) - at_candidates.T @ at_candidates
+        self.across = process.covariance(candidates, references) - at_candidates.T @ at_references
+        self.left = np.maximum(process.prior_variance - (at_references**2).sum(axis=0), 0.0)
+
+    def worth(self) -> FloatArray:
+        """Return the variance that one run of each candidate takes from the references."""
+        found: FloatArray = (self.across**2).sum(axis=1) / (np.maximum(np.diag(self.own), 0.0) + self.noise)
+        return found
+
+    def observe(self, row: int) -> None:
+        """Condition on a run of a candidate."""
+        variance = max(self.own[row, row], 0.0) + self.noise
+        self.left = np.maximum(self.left - self.across[row] ** 2 / variance, 0.0)
+        gained = self.own[:, row].copy()
+        self.across = self.across - np.outer(gained, self.across[row]) / variance
+        self.own = self.own - np.outer(gained, gained) / variance
+
+    def expected_error(self) -> float:
+        """Return the mean expected relative error: E|exp(e) − 1| ≈ sqrt(2/π) σ for normal e of deviation σ."""
+        return float(np.sqrt(2 / np.pi) * np.sqrt(self.left + self.noise).mean())
+
+
+def _whitened(process: GaussianProcess, rows: Features) -> FloatArray:
+    found: FloatArray = np.linalg.solve(process.chol, process.covariance(process.rows, rows))
+    return found
