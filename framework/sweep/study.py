@@ -40,10 +40,12 @@ class Grids:
     def split(self) -> tuple[list[str], list[list[Axis]]]:
         """Return overrides fixed for every job, and the axes of each grid with the given ones in place."""
         gridded = {key for axes in (self.common, *self.own) for key, _ in axes}
-        fixed = [
-            f"{key}={values[0]}" for key, values in self.given if len(values) == 1 and key not in gridded
+        # `++key=value` means the axis `key` too
+        given = [
+            (key.lstrip("+") if key.lstrip("+") in gridded else key, values) for key, values in self.given
         ]
-        swept = [(key, values) for key, values in self.given if len(values) > 1 or key in gridded]
+        fixed = [f"{key}={values[0]}" for key, values in given if len(values) == 1 and key not in gridded]
+        swept = [(key, values) for key, values in given if len(values) > 1 or key in gridded]
         return fixed, merged_grids(self.common, self.own, swept)
 
 

@@ -13,6 +13,7 @@ from framework.runner import RunOutcome
 from framework.store.database import Store
 from framework.sweep import session as sessions
 from framework.sweep.session import SweepSession
+from framework.sweep.study import Grids
 
 Study = Callable[..., int]
 POINT = ("backend.speed=1", "workload.size=4")
@@ -64,6 +65,11 @@ def test_a_given_value_replaces_the_axis_in_every_grid(study: Study) -> None:
         ("backend.speed=3", "workload.size=4"),
         ("workload.size=8", "backend.speed=3"),
     ]
+
+
+def test_a_value_given_by_force_replaces_the_axis_too() -> None:
+    grids = Grids([[("a", ("1", "2"))]], [], [("++a", ("3",)), ("++b", ("4",))])
+    assert grids.split() == (["++b=4"], [[("a", ("3",))]])
 
 
 def test_a_fixed_value_applies_to_every_point(study: Study) -> None:
