@@ -5,21 +5,35 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from framework.store.schema import CORE_TABLES, RUN_ID, declared_tables
 from framework.store.schema_version import DATABASE_VERSION, stored_version
+from framework.store.wide_results import quoted
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version → statements that lead to it from the one before
 
 
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.float64(): "DOUBLE",
+    pa.int64(): "BIGINT",
+    pa.timestamp("us"): "TIMESTAMP",
+    pa.list_(pa.string()): "VARCHAR[]",
+}
+
+
 def create_table(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
     """Create an empty table from its Arrow schema."""
-    empty = schema.empty_table()
-    connection.register("empty_table", empty)
-    connection.execute(f'CREATE TABLE "{name}" AS FROM empty_table')
+    if all(field.type in _SQL_TYPES for field in schema):
+        columns = ", ".join(f"{quoted(field.name)} {_SQL_TYPES[field.type]}" for field in schema)
+        connection.execute(f"CREATE TABLE {quoted(name)} ({columns})")
+        return
+    connection.register("empty_table", schema.empty_table())  # DuckDB knows how to map any other type
+    connection.execute(f"CREATE TABLE {quoted(name)} AS FROM empty_table")
     connection.unregister("empty_table")
 
 

@@ -64,9 +64,9 @@ def record_to_json(record: RunRecord) -> dict[str, Json]:
     """Return the record as a JSON object; keys are the fields of `RunRecord`."""
     clean = dataclasses.replace(record, metrics=[finite_metric(metric) for metric in record.metrics])
     shallow = {name: getattr(clean, name) for name in _RECORD_FIELDS}
-    shallow["metrics"] = [dataclasses.asdict(metric) for metric in clean.metrics]
-    shallow["checks"] = [dataclasses.asdict(check) for check in clean.checks]
-    shallow["failure"] = dataclasses.asdict(clean.failure) if clean.failure else None
+    shallow["metrics"] = [vars(metric) for metric in clean.metrics]
+    shallow["checks"] = [vars(check) for check in clean.checks]
+    shallow["failure"] = vars(clean.failure) if clean.failure else None
     document: dict[str, Json] = plain(shallow)
     return document
 

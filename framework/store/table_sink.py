@@ -10,7 +10,13 @@ import pyarrow as pa
 
 from framework.errors import StoreError
 from framework.store.migrations import create_table
-from framework.store.schema import BUNDLE_TABLES, check_column_names, check_table_name, plain_columns
+from framework.store.schema import (
+    BUNDLE_TABLES,
+    CORE_TABLES,
+    check_column_names,
+    check_table_name,
+    plain_columns,
+)
 from framework.store.wide_results import quoted
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ class TableSink:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._stored: dict[str, pa.Schema] = {}  # tables as they are in the database
+        self._stored = dict(CORE_TABLES)  # tables as they are in the database
         self._wanted: dict[str, pa.Schema] = {}  # tables as they must be for what was accepted
 
     def accept(self, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
@@ -100,7 +106,7 @@ class TableSink:
     def forget(self) -> None:
         """Forget what was accepted but not added, after the caller rolled back."""
         self._wanted.clear()
-        self._stored.clear()
+        self._stored = dict(CORE_TABLES)
 
     def _fit(self, name: str, incoming: pa.Schema) -> None:
         """Create the table, add columns or widen them, so that the incoming rows fit."""

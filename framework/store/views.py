@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
@@ -92,7 +92,7 @@ class ViewSources:
     @property
     def checksum(self) -> str:
         """Changes when the views would."""
-        return checksum([list(OWN_VIEWS), list(self.statements), [asdict(item) for item in self.definitions]])
+        return checksum([list(OWN_VIEWS), list(self.statements), [vars(item) for item in self.definitions]])
 
 
 def plugin_views() -> ViewSources:
@@ -107,7 +107,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     """Make all views and macros anew; return one line for each statement of a plugin that DuckDB refused."""
     import duckdb
 
-    definitions = [asdict(item) for item in sources.definitions]
+    definitions = [vars(item) for item in sources.definitions]
     connection.register("definitions", as_table(definitions, METRIC_DEFINITIONS))
     connection.execute("DELETE FROM metric_definitions")
     connection.execute("INSERT INTO metric_definitions FROM definitions")

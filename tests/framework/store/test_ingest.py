@@ -7,7 +7,7 @@ from dataclasses import replace
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.contracts import Advice, Metric
@@ -289,7 +289,8 @@ def test_every_older_layout_has_a_migration():
     assert set(migrations.MIGRATIONS) == set(range(2, schema_version.DATABASE_VERSION + 1))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_order_of_writes_kills_and_ingests_ends_with_every_bundle_once(tmp_path_factory, data):
     outputs = tmp_path_factory.mktemp("outputs")
