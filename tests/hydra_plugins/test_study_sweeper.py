@@ -44,6 +44,37 @@ def test_an_experiment_file_holds_its_own_grids(study: Study, capsys: pytest.Cap
     assert not list(Path().glob(".hydra")) + list(Path().glob("multirun"))
 
 
+def _own_file(folder: Path, sweeper: str) -> list[str]:
+    """Write an experiment of one's own; return the arguments that run it."""
+    (folder / "mine" / "experiment").mkdir(parents=True)
+    head = "# @package _global_\ndefaults: [override /backend: toy, override /workload: toy, override /model: none]\n"
+    (folder / "mine" / "experiment" / "own.yaml").write_text(
+        f"{head}experiment: own\nhydra:\n  mode: MULTIRUN\n  sweeper: {sweeper}\n"
+    )
+    return ["--config-dir", str(folder / "mine"), "+experiment=own"]
+
+
+def test_an_axis_may_be_a_yaml_list_a_range_or_a_single_value(study: Study, tmp_path: Path) -> None:
+    axes = (
+        "{params: {backend.speed: [1, 2.5], workload.size: 'range(4,7,2)', backend.fail: null, resume: true}}"
+    )
+    assert study(*_own_file(tmp_path, axes)) == 0
+    session = sessions.current()
+    assert session is not None
+    assert [point.overrides[:2] for point in session.points.values()] == [
+        ("backend.speed=1", "workload.size=4"),
+        ("backend.speed=1", "workload.size=6"),
+        ("backend.speed=2.5", "workload.size=4"),
+        ("backend.speed=2.5", "workload.size=6"),
+    ]
+
+
+@pytest.mark.parametrize("sweeper", ["{grids: {fast: 3}}", "{grids: {fast: [a, b]}}"])
+def test_a_grid_that_is_no_mapping_is_named(study: Study, tmp_path: Path, sweeper: str) -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.grids\.fast"):
+        study(*_own_file(tmp_path, sweeper))
+
+
 def test_what_a_sweep_varied_is_kept_without_how_it_was_carried_out(study: Study) -> None:
     study("+experiment=toy_grid", "backend.speed=3", "workload.size=4", "progress=false", "outputs_dir=here")
     names = Store("here").query("SELECT name FROM varied ORDER BY name")["name"].to_pylist()

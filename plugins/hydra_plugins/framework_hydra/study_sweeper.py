@@ -21,7 +21,8 @@ class StudySweeperConf:
     """`hydra.sweeper` of a study.
 
     Attributes:
-        params: axes common to all grids: key → Hydra's sweep syntax (`1,2,4`, `range(1,5)`, `choice(a,b)`).
+        params: axes common to all grids: key → Hydra's sweep syntax (`1,2,4`, `range(1,5)`, `choice(a,b)`) or a
+            YAML list of the values.
         grids: named grids; the study is the union of their products. Empty: one grid of `params` alone.
     """
 
@@ -61,8 +62,8 @@ class StudySweeper(Sweeper):
             compose=lambda overrides: context.config_loader.load_sweep_config(config, list(overrides)),
             options=lambda group: context.config_loader.get_group_options(group),
         )
-        own = [self._axes(grid) for grid in (self.grids.values() or [{}])]
-        grids = Grids(own, self._axes(self.params), self._given(arguments))
+        own = [self._axes(f"grids.{name}", grid) for name, grid in (self.grids or {"": {}}).items()]
+        grids = Grids(own, self._axes("params", self.params), self._given(arguments))
         return carry_out(config, grids, composer, self._launch)
 
     def _launch(self, jobs: Sequence[Sequence[str]], first_index: int) -> Sequence[Any]:
@@ -76,8 +77,12 @@ class StudySweeper(Sweeper):
         )
         return launcher.launch(jobs, initial_job_idx=first_index)
 
-    def _axes(self, params: Mapping[str, Any] | None) -> list[tuple[str, tuple[str, ...]]]:
-        return self._given([f"{key}={value}" for key, value in (params or {}).items()])
+    def _axes(self, name: str, axes: Any) -> list[tuple[str, tuple[str, ...]]]:
+        if not isinstance(axes, Mapping | None):
+            from framework.errors import ConfigError
+
+            raise ConfigError(f"configuration key 'hydra.sweeper.{name}': not a mapping of keys to values")
+        return self._given([f"{key}={_sweep_text(value)}" for key, value in (axes or {}).items()])
 
     def _given(self, arguments: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
         assert self.hydra_context is not None
@@ -94,3 +99,12 @@ class StudySweeper(Sweeper):
             else:
                 axes.append((key, (override.get_value_element_as_str(),)))
         return axes
+
+
+def _sweep_text(value: Any) -> str:
+    """Return an axis of an experiment file in Hydra's sweep syntax; a YAML list holds its values."""
+    if value is None:
+        return "null"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(_sweep_text, value))
+    return str(value)
