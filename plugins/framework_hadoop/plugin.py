@@ -7,32 +7,50 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from framework.contracts import Importer, MetricDefinition
+    import pyarrow as pa
+
+    from framework.contracts import DoctorCheck, Importer, MetricDefinition
 
 hookimpl = pluggy.HookimplMarker("framework")
 
 
 @hookimpl
 def config_schemas() -> Iterable[tuple[str, str, type]]:
-    """Typed schemas of the prediction study."""
-    from framework_hadoop import knowledge_hooks
+    """Typed schemas of the engines, the benchmarks and the prediction study."""
+    from framework_hadoop import engine_hooks, knowledge_hooks
 
-    return (*knowledge_hooks.schemas(),)
+    return (*engine_hooks.config_schemas(), *knowledge_hooks.schemas())
+
+
+@hookimpl
+def table_schemas() -> Mapping[str, pa.Schema]:
+    """Tables of an engine's run."""
+    from framework_hadoop import tables
+
+    return tables.schemas()
 
 
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the metrics of executions and of their prediction mean."""
-    from framework_hadoop import knowledge_hooks
+    from framework_hadoop import engine_hooks, knowledge_hooks
 
-    return (*knowledge_hooks.METRICS,)
+    return (*engine_hooks.metric_definitions(), *knowledge_hooks.METRICS)
 
 
 @hookimpl
 def importers() -> Iterable[Importer]:
     """Importers of recorded executions."""
-    from framework_hadoop import knowledge_hooks
+    from framework_hadoop import engine_hooks, knowledge_hooks
 
-    return (*knowledge_hooks.importers(),)
+    return (*engine_hooks.importers(), *knowledge_hooks.importers())
+
+
+@hookimpl
+def doctor_checks() -> Iterable[DoctorCheck]:
+    """Whether MapReduce and Spark can run here."""
+    from framework_hadoop import engine_hooks
+
+    return tuple(engine_hooks.doctor_checks())

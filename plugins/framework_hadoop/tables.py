@@ -1,0 +1,102 @@
+"""The Arrow tables of a data engine's run. Times are seconds from the submission of its first measured job.
+
+A null is "unknown" or "did not happen"; it is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def jobs() -> pa.Schema:
+    """Schema of `jobs`: one row a job (MapReduce) or a job of the driver (Spark).
+
+    `phase` is `prepare` (makes the input), `run` (is measured) or `validate`; `step` names it within the
+    benchmark; `tasks_*` are from the first task's start to the last one's end, by kind.
+    """
+    import pyarrow as pa
+
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            pa.field("job_id", text, nullable=False),
+            pa.field("step", text),
+            pa.field("phase", text),
+            pa.field("status", text, nullable=False),
+            pa.field("submitted_s", real),
+            pa.field("started_s", real),
+            pa.field("finished_s", real),
+            pa.field("duration_s", real),
+            pa.field("map_phase_s", real),
+            pa.field("reduce_phase_s", real),
+            pa.field("maps", whole),
+            pa.field("reduces", whole),
+            pa.field("failed_tasks", whole),
+            pa.field("error", text),
+        ]
+    )
+
+
+def tasks() -> pa.Schema:
+    """Schema of `tasks`: one row a task attempt.
+
+    `kind` is map, reduce (MapReduce) or the stage (`stage 3`, Spark). A reduce task fetches until
+    `shuffle_finished_s`, merges until `merge_finished_s`, then reduces. Where the engine tells only the end of
+    both (local job runner), `shuffle_finished_s` is null. A map task maps until `map_finished_s`, then sorts and
+    merges its last spills.
+    """
+    import pyarrow as pa
+
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    names: dict[str, pa.DataType] = {
+        "job_id": text,
+        "task_id": text,
+        "attempt": whole,
+        "kind": text,
+        "status": text,
+        "host": text,
+        "started_s": real,
+        "map_finished_s": real,
+        "shuffle_finished_s": real,
+        "merge_finished_s": real,
+        "finished_s": real,
+        "duration_s": real,
+        "input_records": whole,
+        "output_records": whole,
+        "output_bytes": whole,
+        "spilled_records": whole,
+        "shuffle_bytes": whole,
+        "gc_ms": whole,
+        "cpu_ms": whole,
+        "error": text,
+    }
+    needed = {"job_id", "task_id", "attempt", "status"}
+    return pa.schema([pa.field(name, kind, nullable=name not in needed) for name, kind in names.items()])
+
+
+def counters() -> pa.Schema:
+    """Schema of `counters`: the jobs' counters, by group; `value` is exact.
+
+    `repeatable` says that two runs of the same configuration give the same value; times, memory, and what the
+    engine counts for the whole process while several tasks run are not.
+    """
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("job_id", pa.string(), nullable=False),
+            pa.field("counter_group", pa.string(), nullable=False),
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("value", pa.int64(), nullable=False),
+            pa.field("repeatable", pa.bool_(), nullable=False),
+        ]
+    )
+
+
+def schemas() -> Mapping[str, pa.Schema]:
+    """Return all tables that data engines add to the store."""
+    return {"jobs": jobs(), "tasks": tasks(), "counters": counters()}
