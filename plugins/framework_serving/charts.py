@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import Figure
-from framework_serving.sweep_points import Curve, SweepPoint, variant
+from framework_serving.sweep_points import BATCH, Curve, SweepPoint, variant
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 """Okabe and Ito's colours, told apart with every kind of colour vision; one a model."""
@@ -53,11 +53,13 @@ class Style:
         colours: by model.
         dashes: by variant.
         main_workloads: by model.
+        labels: what tells a curve apart from others of its model, by the runs of its first point.
     """
 
     colours: Mapping[str, str]
     dashes: Mapping[str, str]
     main_workloads: Mapping[str, str]
+    labels: Mapping[tuple[str, ...], str]
 
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> Style:
@@ -73,6 +75,7 @@ class Style:
             {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(points)},
             {name: DASHES[index % len(DASHES)] for index, name in enumerate(variants)},
             {model: counts.most_common(1)[0][0] for model, counts in points.items()},
+            _labels(curves),
         )
 
     def line(self, point: SweepPoint) -> dict[str, Any]:
@@ -89,7 +92,27 @@ class Style:
 
     def name(self, point: SweepPoint) -> str:
         """Return a curve's legend entry: model, variant, and the workload if it is not the main one."""
-        return f"{point.model} · {variant(point, with_workload=not self.is_main(point))}"
+        label = variant(point, with_workload=not self.is_main(point))
+        return " · ".join(filter(None, (point.model, label, self.labels.get(point.run_ids))))
+
+
+def _labels(curves: Sequence[Curve]) -> dict[tuple[str, ...], str]:
+    """Return, for curves of one model, workload and variant, the parameters in which they differ (at most two)."""
+    groups: dict[tuple[str, str], list[SweepPoint]] = {}
+    for curve in curves:
+        key = (curve.first.model, variant(curve.first, with_workload=True))
+        groups.setdefault(key, []).append(curve.first)
+    labels = {}
+    for alike in groups.values():
+        names = sorted({name for point in alike for name in point.params} - {BATCH})
+        differing = [name for name in names if len({point.params.get(name) for point in alike}) > 1][:2]
+        for point in alike:
+            parts = [
+                f"{name.rpartition('.')[2]} {point.params.get(name, '–').removesuffix('.0')}"
+                for name in differing
+            ]
+            labels[point.run_ids] = ", ".join(parts)
+    return labels
 
 
 def batch_chart(
@@ -121,7 +144,7 @@ def tradeoff_chart(
 ) -> Figure | None:
     """Return throughput against latency: all curves, the Pareto front of each model, and the advised points."""
     traces = []
-    for curve in curves:
+    for curve in [*(curve for curve in curves if len(curve.points) > 1), *_single_runs(curves)]:
         points = [
             (point, rate, latency)
             for point in curve.points
@@ -133,8 +156,8 @@ def tradeoff_chart(
         traces.append(
             {
                 "type": "scatter",
-                "mode": "lines+markers",
-                "name": style.name(curve.first),
+                "mode": "markers" if curve.unordered else "lines+markers",
+                "name": f"{curve.first.model} · single runs" if curve.unordered else style.name(curve.first),
                 "visible": style.visible(curve.first),
                 "legendgroup": curve.first.model,
                 "x": [latency for _, _, latency in points],
@@ -166,6 +189,15 @@ def tradeoff_chart(
         "Up and left is better. Ringed points are on the front of their model and workload (preempting runs are "
         "never on it); filled gold marks are what the advisors chose. Marks are for the main workload of each model.",
     )
+
+
+def _single_runs(curves: Sequence[Curve]) -> list[Curve]:
+    """Return the points that no sweep over the batch holds, gathered by model and workload."""
+    groups: dict[tuple[str, str], list[SweepPoint]] = {}
+    for curve in curves:
+        if len(curve.points) == 1:
+            groups.setdefault((curve.first.model, curve.first.workload), []).append(curve.first)
+    return [Curve(tuple(points), unordered=True) for points in groups.values()]
 
 
 def layout(x: Axis, y: Axis) -> dict[str, Any]:

@@ -32,17 +32,20 @@ class Evidence:
     store: StoreReader
     points: Sequence[SweepPoint]
 
-    def curve(self, model: str, workload: str, chunked_prefill: bool) -> Curve:
-        """Return the single-engine sweep over the batch ceiling of a model and workload."""
-        for curve in curves(self.points):
-            first = curve.first
-            wanted = (first.model, first.workload, first.chunked_prefill) == (
-                model,
-                workload,
-                chunked_prefill,
-            )
-            if wanted and first.replicas == 1 and len(curve.points) > 1:
-                return curve
+    def curve(
+        self, model: str, workload: str, chunked_prefill: bool, output_tokens: float | None = None
+    ) -> Curve:
+        """Return the longest single-engine sweep over the batch ceiling of a model and workload."""
+        alike = [
+            curve
+            for curve in curves(self.points)
+            if (curve.first.model, curve.first.workload) == (model, workload)
+            and (curve.first.chunked_prefill, curve.first.replicas) == (chunked_prefill, 1)
+            and output_tokens in (None, curve.first.number("workload.lengths.output_tokens"))
+            and len(curve.points) > 1
+        ]
+        if alike:
+            return max(alike, key=lambda curve: len(curve.points))
         chunked = "with" if chunked_prefill else "without"
         raise NotEvaluatedError(f"no sweep over the batch of {model} on {workload} {chunked} chunked prefill")
 
@@ -82,10 +85,11 @@ def freed_memory_share(
     slo_multiple: float = 3.0,
     latency: str = "tpot_mean_ms",
     workload: str = "fixed",
+    output_tokens: float = 390,
     chunked_prefill: bool = True,
 ) -> Quantity:
     """Return the unused KV cache at B_opt, % of the GPU's memory: latency rule alone, no efficiency rule."""
-    curve = evidence.curve(model, workload, chunked_prefill)
+    curve = evidence.curve(model, workload, chunked_prefill, output_tokens)
     choice = choose_batch(batch_points(curve, latency), BcaRule(slo_multiple, min_efficiency=None))
     if choice is None or choice.chosen is None:
         raise NotEvaluatedError(f"no batch of {model} meets the latency limit")

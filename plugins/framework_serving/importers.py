@@ -41,6 +41,8 @@ METRIC_COLUMNS = {
     "measured_gpu_util_mean_pct": "gpu_util_mean_pct",
     "prefill_time_s": "prefill_time_s",
     "decode_step_mean_ms": "decode_step_mean_ms",
+    "input_tokens_mean": "input_tokens_mean",
+    "output_tokens_mean": "output_tokens_mean",
 }
 """Our metric name by column."""
 
@@ -58,9 +60,9 @@ ENGINE_COLUMNS = {
     "max_loras": "max_loras",
     "max_cpu_loras": "max_cpu_loras",
     "max_lora_rank": "max_lora_rank",
-    "kv_cache_tokens": "kv_cache_tokens",
 }
-"""Our key under `backend` by column; `gpu_memory_utilization` is apart: it is per replica in the file."""
+"""Our key under `backend` by column; `gpu_memory_utilization` is apart: it is per replica in the file.
+`kv_cache_tokens` is what the engine made of these settings, so it is a fact."""
 
 REQUIRED = ("run_id", "model", "gpu")
 REMARKS_WITHOUT_DOUBT = frozenset({"clean", "preemptions"})
@@ -193,7 +195,7 @@ def _workload(row: Mapping[str, str]) -> dict[str, Json]:
             "rate_rps": None if rate == "inf" else _plain(rate or ""),
         },
         "lengths": {
-            name: _plain(row.get(column, ""))
+            name: _length(row, column)
             for name, column in (
                 ("input_tokens", "input_tokens_mean"),
                 ("input_std", "input_tokens_std"),
@@ -206,6 +208,17 @@ def _workload(row: Mapping[str, str]) -> dict[str, Json]:
         if row.get(name):
             found[name] = _plain(row[name])
     return found
+
+
+def _length(row: Mapping[str, str], column: str) -> float | None:
+    """Return a token count as configured: exact for fixed lengths, else to two digits.
+
+    What a random load realised differs from run to run in the third digit, and is kept as a metric.
+    """
+    value = _number(row, column)
+    if value is None or row.get("length_distribution") == "fixed":
+        return value
+    return float(f"{value:.2g}")
 
 
 def _checks(row: Mapping[str, str]) -> list[SanityCheck]:

@@ -77,7 +77,7 @@ def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | 
             style,
             "Where the throughput is flat and this is low, memory is free for something else.",
         ),
-        tradeoff_chart(swept, pareto_front(points), _advised(scope, points), style),
+        tradeoff_chart(found, pareto_front(points), _advised(scope, points), style),
         batch_chart(
             "Requests really running",
             Axis("running requests (mean over time)", log=True),

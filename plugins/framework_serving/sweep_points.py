@@ -105,9 +105,10 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """Points that differ only in the batch ceiling, in its order."""
+    """Points that differ only in the batch ceiling, in its order; `unordered` ones have only a model in common."""
 
     points: tuple[SweepPoint, ...]
+    unordered: bool = False
 
     @property
     def first(self) -> SweepPoint:

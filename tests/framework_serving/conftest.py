@@ -54,17 +54,21 @@ class MemoryStore:
             "INSERT INTO runs VALUES (?, 'study', ?, ?, ?, ?, 'twin')",
             [run_id, status, sanity, params.get("model.name"), params.get("gpu.name")],
         )
-        for name, value in params.items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            self.connection.execute("INSERT INTO params VALUES (?, ?, ?, NULL)", [run_id, name, text])
-        for name, value in metrics.items():
-            middle, low, high = value if isinstance(value, tuple) else (value, None, None)
-            self.connection.execute(
-                "INSERT INTO metrics VALUES (?, ?, ?, '', NULL, ?, ?)", [run_id, name, middle, low, high]
-            )
-        for name in varied:
-            self.connection.execute("INSERT INTO varied VALUES (?, ?)", [run_id, name])
+        texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in params.values()]
+        self._insert("params", {"name": list(params), "value": texts}, run_id)
+        triples = [value if isinstance(value, tuple) else (value, None, None) for value in metrics.values()]
+        columns = [pa.array([triple[place] for triple in triples], pa.float64()) for place in range(3)]
+        named = dict(zip(("value", "low", "high"), columns, strict=True))
+        self._insert("metrics", {"name": list(metrics), **named}, run_id)
+        self._insert("varied", {"name": list(varied)}, run_id)
         return run_id
+
+    def _insert(self, table: str, columns: Mapping[str, Any], run_id: str) -> None:
+        rows = pa.table({"name": pa.array([], pa.string()), **columns})
+        rows = rows.append_column("run_id", pa.array([run_id] * rows.num_rows, pa.string()))
+        self.connection.register("added", rows)
+        self.connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added")
+        self.connection.unregister("added")
 
     def advise(self, advice: Sequence[Advice]) -> None:
         """Store advice as the core does after a sweep."""

@@ -145,3 +145,27 @@ def test_other_workloads_of_a_model_wait_in_the_legend_and_the_plain_engine_is_s
     shown = {trace["name"]: (trace["visible"], trace["line"]["dash"]) for trace in traces}
     assert shown["opt-1.3b · one replica"] == (True, "solid")
     assert shown["opt-1.3b · fixed"] == ("legendonly", "solid")
+
+
+def test_curves_that_look_alike_are_told_apart_by_what_differs(store: Any, affine_engine: Any) -> None:
+    for output_tokens in (130, 390):
+        for batch in (1, 8):
+            params = {**BASE, "workload.lengths.output_tokens": output_tokens, "backend.max_num_seqs": batch}
+            store.add(params, affine_engine.metrics(batch))
+    traces = figures(list(sections(store.report_scope())))["Latency against batch"].spec["data"]
+    assert [trace["name"] for trace in traces] == [
+        "opt-1.3b · one replica · output_tokens 130",
+        "opt-1.3b · one replica · output_tokens 390",
+    ]
+
+
+def test_runs_outside_any_sweep_are_still_points_of_the_tradeoff(store: Any, affine_engine: Any) -> None:
+    for seconds, batch in ((10, 8), (20, 16)):
+        params = {**BASE, "workload.duration_s": seconds, "backend.max_num_seqs": batch}
+        store.add(params, affine_engine.metrics(batch))
+    tradeoff = figures(list(sections(store.report_scope())))["Throughput against latency"].spec["data"]
+    assert (tradeoff[0]["name"], tradeoff[0]["mode"], len(tradeoff[0]["x"])) == (
+        "opt-1.3b · single runs",
+        "markers",
+        2,
+    )
