@@ -122,8 +122,9 @@ def compare(
 
 
 def ingest(
-    folder: Annotated[Path, typer.Argument(help="Outputs folder with bundles.")] = DEFAULT_OUTPUTS,
+    folder: Annotated[str, typer.Argument(help="Outputs folder or fsspec URL with bundles.")] = "outputs",
     rebuild: Annotated[bool, typer.Option(help="Build the database anew from all bundles.")] = False,
+    outputs: Annotated[Path, typer.Option(help="With a URL: the folder of the database.")] = DEFAULT_OUTPUTS,
 ) -> int:
     """Pull finished run bundles into DuckDB; may be repeated at any time.
 
@@ -131,7 +132,7 @@ def ingest(
     """
     from framework.store.store_cli import run_ingest
 
-    return run_ingest(str(folder), rebuild)
+    return run_ingest(folder, rebuild, str(outputs))
 
 
 def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
