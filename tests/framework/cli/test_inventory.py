@@ -32,7 +32,8 @@ def test_a_plugin_that_failed_to_load_is_shown_and_is_the_exit_status(
     install("broken-plugin", "broken = broken_plugin", broken_plugin="raise RuntimeError('no licence')")
     monkeypatch.setenv("FRAMEWORK_PLUGINS", "toy,broken")
     assert show_plugins() == 1
-    assert "FAILED: RuntimeError: no licence" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("broken-plugin", "FAILED:", "RuntimeError:", "licence"))
 
 
 def test_the_doctor_lists_what_this_machine_has_and_what_mends_the_rest(
