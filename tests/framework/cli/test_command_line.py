@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,3 +134,43 @@ class TestVerbs:
     def test_a_plugin_adds_verbs_of_its_own(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run_verb(["add", "2", "3"]) == 0
         assert capsys.readouterr().out == "5\n"
+
+
+_HEAVY = (
+    "duckdb",
+    "hydra",
+    "numba",
+    "numpy",
+    "omegaconf",
+    "pandas",
+    "plotly",
+    "pyarrow",
+    "scipy",
+    "torch",
+    "vllm",
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], set()),
+        (["sql", "--help"], set()),
+        (["plugins"], {"omegaconf", "hydra"}),
+        (["no-such-verb"], set()),
+    ],
+)
+def test_start_up_imports_nothing_that_the_command_does_not_need(
+    arguments: list[str], allowed: set[str]
+) -> None:
+    code = f"""
+import sys
+sys.argv = ["framework", *{arguments!r}]
+from framework.cli import main
+try:
+    main()
+finally:
+    print(*sorted(set(sys.modules) & set({_HEAVY!r})), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert set(done.stderr.splitlines()[-1].split()) <= allowed
