@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from framework_serving.bca_advisor import BcaAdvisor
 from framework_serving.replication_advisor import ReplicationAdvisor
 from hydra.utils import instantiate
 
-from framework.contracts import Advice, Advisor
+from framework.contracts import Advice, Advisor, BatchJob, Metric, Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf" / "advisor"
@@ -129,6 +131,60 @@ def test_replication_advice_names_every_baseline(store: Any, affine_engine: Any)
     assert advice.facts["gain_over_no_mps"] == pytest.approx(1 / 7)
     assert advice.facts["replicas_that_fit"] == 4
     assert "MAX chunked" in advice.reason
+
+
+@dataclass
+class FakeBatchBackend:
+    """Replicas of `FakeBatchBackend` deliver what is asked of it; remembers its jobs."""
+
+    tok_s: float
+    jobs: list[BatchJob] = field(default_factory=list)
+
+    def check(self, workload: WorkloadTables) -> None: ...
+
+    def run(self, workload: WorkloadTables, context: RunContext) -> Result:
+        raise AssertionError("only batches are expected")
+
+    def run_batch(self, jobs: Sequence[BatchJob]) -> Iterator[tuple[int, Result]]:
+        self.jobs.extend(jobs)
+        for index in range(len(jobs)):
+            yield index, Result([Metric("total_tok_s", self.tok_s), Metric("preemptions", 0.0)])
+
+
+STORED_WORKLOAD = {
+    "workload._target_": "framework_serving.workloads.SyntheticWorkload",
+    "workload.num_requests": 20,
+    "workload.seed": 3,
+    "workload.lengths.kind": "fixed",
+    "workload.lengths.input_tokens": 10.0,
+    "workload.lengths.output_tokens": 5.0,
+}
+
+
+def test_replicas_that_the_sweep_lacks_are_simulated_where_freed_memory_admits_them(
+    store: Any, affine_engine: Any
+) -> None:
+    sweep(store, affine_engine, **STORED_WORKLOAD)
+    backend = FakeBatchBackend(tok_s=20_000.0)
+    scope = replace(store.advisor_scope(), batch_backend=lambda name, overrides: backend)
+    (advice,) = ReplicationAdvisor(simulate_with="twin").advise(scope)
+    # budget 57.6 GiB, 7.6 beside the cache: 4 replicas fit up to B = 128 (7.6 + 6.7 GiB), 2 up to B = 256
+    asked = [(job.overrides["replicas"], job.overrides["max_num_seqs"]) for job in backend.jobs]
+    assert asked == [(2, 256), (4, 128)]
+    assert backend.jobs[0].workload.facts["num_requests"] == 20
+    assert advice.facts["simulated"]
+    assert "simulated for this advice" in advice.reason
+    assert advice.recommendation["backend.replicas"] == 2
+    assert list(ReplicationAdvisor().advise(scope)) == []
+
+
+def test_workload_of_others_and_other_backends_are_not_simulated(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    backend = FakeBatchBackend(tok_s=20_000.0)
+    scope = replace(store.advisor_scope(), batch_backend=lambda name, overrides: backend)
+    assert list(ReplicationAdvisor(simulate_with="twin").advise(scope)) == []
+    assert list(ReplicationAdvisor(simulate_with="other").advise(scope)) == []
+    assert backend.jobs == []
 
 
 def test_replicas_within_the_noise_are_advised_against(store: Any, affine_engine: Any) -> None:

@@ -4,11 +4,13 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import yaml
 from framework_serving import sanity, settings, tables
 from framework_serving.metric_definitions import SERVING_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 METRICS = (REPOSITORY / "docs" / "serving_metrics.md").read_text()
+ADVISORS = (REPOSITORY / "docs" / "advisors.md").read_text()
 WORKLOADS = (REPOSITORY / "docs" / "workloads.md").read_text()
 ARROWS = {"↑": "higher", "↓": "lower", "": "none"}
 
@@ -47,3 +49,11 @@ def test_every_workload_file_and_key_is_documented() -> None:
         for field in fields(schema):
             if field.name not in ("_target_", "name", "lengths", "arrivals", "slo", "columns"):
                 assert re.search(rf"[`.]{field.name}\b", WORKLOADS), f"{schema.__name__}.{field.name}"
+
+
+def test_every_advisor_setting_is_documented_in_its_page() -> None:
+    for path in (REPOSITORY / "conf" / "advisor").glob("*.yaml"):
+        settings_of = yaml.safe_load(path.read_text())
+        if settings_of["_target_"].startswith("framework_serving."):
+            for key in set(settings_of) - {"_target_"}:
+                assert f"`{key}`" in ADVISORS, f"{path.stem}.{key}"
