@@ -13,6 +13,7 @@ from framework.contracts import Json
 from framework.errors import ConfigError
 
 VOLATILE_KEYS = (
+    "advisor",
     "sweep",
     "resume",
     "failed_only",
