@@ -249,7 +249,7 @@ QUERIES = {
     "INSTALL httpfs": "read-only",
     "LOAD httpfs": "read-only",
     "SET threads = 1": "read-only",
-    "PRAGMA database_list": "read-only",
+    "PRAGMA enable_profiling": "read-only",
     "CALL pragma_version()": "read-only",
     "BEGIN": "read-only",
     "CHECKPOINT": "read-only",
