@@ -271,18 +271,43 @@ class ImportedRun:
 
 
 @dataclass(frozen=True)
+class ImportedTable:
+    """Runs that happened elsewhere, by the thousand: one row each, in columns; they become one recording.
+
+    Attributes:
+        origin_ids: each run's id in its source; with the importer's kind it makes the import idempotent.
+        experiment, backend: how they will be listed.
+        params: configuration in our dotted names, an array of one value a run; null is a missing value.
+        metrics: scalar outcomes by name, likewise.
+        units: of the metrics.
+        facts: what else the source says of each run, likewise.
+        notes: what to tell the user, one line each (duplicates counted, values taken as missing).
+    """
+
+    origin_ids: Sequence[str]
+    experiment: str
+    backend: str
+    params: Mapping[str, pa.Array]
+    metrics: Mapping[str, pa.Array]
+    units: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, pa.Array] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Importer:
     """Brings recorded runs of one kind into the store: `import KIND FILE`.
 
     Attributes:
         kind: the word on the command line.
         description: one line for `--help`.
-        read: generator over the runs of a file; raises `InputError` naming file and row.
+        read: generator over the runs of a file, one by one or in tables of many; raises `InputError` naming file
+            and row.
     """
 
     kind: str
     description: str
-    read: Callable[[Path], Iterator[ImportedRun]]
+    read: Callable[[Path], Iterator[ImportedRun | ImportedTable]]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.contracts import ImportedRun, Importer
+from framework.contracts import ImportedRun, ImportedTable, Importer
 from framework.errors import InputError, did_you_mean
 from framework.plugins import plugin_manager
 from framework.provenance import provenance
@@ -18,15 +18,32 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     Raises:
         InputError: unknown kind, unreadable file, or a row that breaks its schema; nothing is written then.
     """
-    from framework.report.terminal import print_note, progress_over
-    from framework.store.bundle import write_bundle
+    from framework.report.terminal import print_note
     from framework.store.ingest import ingest
-    from framework.store.lookup import done_job_keys
 
     importer = _importer(kind)
     if not file.is_file():
         raise InputError(f"file '{file}' does not exist or is no regular file")
-    runs = list(importer.read(file))  # the whole file first: a bad row leaves nothing half-imported
+    found = list(importer.read(file))  # the whole file first: a bad row leaves nothing half-imported
+    singles = [run for run in found if isinstance(run, ImportedRun)]
+    tables = [table for table in found if isinstance(table, ImportedTable)]
+    added = _import_singles(kind, file, outputs, singles) if singles else 0
+    total = len(singles) + sum(len(table.origin_ids) for table in tables)
+    for table in tables:
+        added += _import_table(kind, file, outputs, table)
+    ingest(outputs)
+    for note in (note for table in tables for note in table.notes):
+        print_note(note)
+    print_note(f"{added} runs imported from {file}, {total - added} were in the store already")
+    return 0
+
+
+def _import_singles(kind: str, file: Path, outputs: str, runs: list[ImportedRun]) -> int:
+    """Write a bundle for each run that is new; return how many there are."""
+    from framework.report.terminal import progress_over
+    from framework.store.bundle import write_bundle
+    from framework.store.lookup import done_job_keys
+
     keys = [canonical_hash([kind, run.origin_id]) for run in runs]
     present = done_job_keys(outputs, keys)
     added = 0
@@ -35,9 +52,40 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
             write_bundle(outputs, _record(kind, file, key, run), run.result.tables)
             present[key] = ""
             added += 1
-    ingest(outputs)
-    print_note(f"{added} runs imported from {file}, {len(runs) - added} were in the store already")
-    return 0
+    return added
+
+
+def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> int:
+    """Write the runs that are new as one recording; return how many there are."""
+    import pyarrow as pa
+
+    from framework.store.lookup import done_job_keys
+    from framework.store.recordings import Recording, write_recording
+
+    keys = [canonical_hash([kind, origin]) for origin in table.origin_ids]
+    present = done_job_keys(outputs, keys)
+    rows = [row for row, key in enumerate(keys) if key not in present]
+    if not rows:
+        return 0
+    new = pa.array(rows)
+    facts = {"origin_id": pa.array(list(table.origin_ids)), **table.facts}
+    facts["origin_file"] = pa.repeat(pa.scalar(file.name), len(keys))
+    facts["importer"] = pa.repeat(pa.scalar(kind), len(keys))
+    # run ids follow from the keys, so that two imports of one file at once still count each run once
+    recording = Recording(
+        run_ids=[f"{kind}-{keys[row]}" for row in rows],
+        run_keys=[keys[row] for row in rows],
+        experiment=table.experiment,
+        backend=table.backend,
+        imported_at=utc_now(),
+        params={name: values.take(new) for name, values in table.params.items()},
+        metrics={name: values.take(new) for name, values in table.metrics.items()},
+        facts={name: values.take(new) for name, values in facts.items()},
+        units=table.units,
+        source=kind,
+    )
+    write_recording(outputs, f"{kind}-{canonical_hash(recording.run_keys)}", recording)
+    return len(rows)
 
 
 def _importer(kind: str) -> Importer:

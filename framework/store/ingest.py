@@ -25,6 +25,7 @@ from framework.store.heartbeat import RunningRun, read_running
 from framework.store.inventory import DEFINITIONS, Inventory, inventory_of, published_inventory
 from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER
 from framework.store.news import News, find_news
+from framework.store.recordings import add_recording, drop_recording
 from framework.store.remote import is_url, remember_remote
 from framework.store.run_rows import as_table, core_tables, running_row
 from framework.store.schema import CORE_TABLES
@@ -271,15 +272,18 @@ class _Ingest:
         )
 
     def _add_side_file(self, connection: duckdb.DuckDBPyConnection, file: SideFile) -> None:
+        connection.execute("BEGIN")
         try:
-            rows = read_side_file(file)
+            if file.kind == "recordings":
+                self.report.added += add_recording(connection, file.path, file.name, self.now)
+            else:
+                connection.register("rows", read_side_file(file))
+                connection.execute(f"INSERT INTO {file.kind} BY NAME FROM rows")
+                connection.unregister("rows")
         except StoreError as error:
+            connection.execute("ROLLBACK")
             self._quarantine(connection, file.kind, file.name, str(error), file.fingerprint)
             return
-        connection.execute("BEGIN")
-        connection.register("rows", rows)
-        connection.execute(f"INSERT INTO {file.kind} BY NAME FROM rows")
-        connection.unregister("rows")
         account = [file.kind, file.name, file.fingerprint, self.now]
         connection.execute("INSERT INTO side_files VALUES (?, ?, ?, ?)", account)
         connection.execute("COMMIT")
@@ -308,5 +312,7 @@ def _drop_side_rows(connection: duckdb.DuckDBPyConnection, kind: str, name: str)
     connection.execute("DELETE FROM side_files WHERE kind = ? AND name = ?", [kind, name])
     if kind == "advice":
         connection.execute("DELETE FROM advice WHERE starts_with(advice_id, ?)", [f"{name}-"])
+    elif kind == "recordings":
+        drop_recording(connection, name)
     else:
         connection.execute("DELETE FROM predictions WHERE run_id = ?", [name])

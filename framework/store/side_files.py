@@ -1,7 +1,8 @@
-"""Advice and predictions as small files beside the bundles, so that the database can always be rebuilt from files.
+"""Advice, predictions and recordings as files beside the bundles, so that the database can be rebuilt from files.
 
 outputs/advice/<set>.json            one advisor's advice on one sweep; written again, it is replaced
 outputs/predictions/<run_id>.parquet one call of `predict` or `validate`
+outputs/recordings/<name>.parquet    imported runs by the thousand (`recordings`)
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from framework.store.durable import os_reason
 from framework.store.record_json import checksum
 from framework.store.schema import ADVICE, PREDICTIONS, conform
 
-Kind = Literal["advice", "predictions"]
-KINDS: tuple[Kind, ...] = ("advice", "predictions")
-SUFFIX: Mapping[Kind, str] = {"advice": ".json", "predictions": ".parquet"}
+Kind = Literal["advice", "predictions", "recordings"]
+KINDS: tuple[Kind, ...] = ("advice", "predictions", "recordings")
+SUFFIX: Mapping[Kind, str] = {"advice": ".json", "predictions": ".parquet", "recordings": ".parquet"}
 ADVICE_FORMAT = "framework-advice"
 
 

@@ -114,7 +114,9 @@ def execution_costs_usd(executions: Executions, prices: PriceList) -> np.ndarray
     columns = executions.columns
     hourly: dict[tuple[object, object, object], float] = {}
     found = np.full(len(executions), np.nan)
-    rows = zip(columns["cluster"].tolist(), columns["disk"].tolist(), columns["network"].tolist(), strict=True)
+    rows = zip(
+        columns["cluster"].tolist(), columns["disk"].tolist(), columns["network"].tolist(), strict=True
+    )
     for row, key in enumerate(rows):
         if key not in hourly:
             price = prices.prices.get(str(key[0]))
@@ -153,7 +155,9 @@ def read_price_list(file: Path | str, valid_on: date | None = None) -> PriceList
         prices = {}
         for number, row in enumerate(reader, start=1):
             name = (row["cluster"] or "").strip()
-            values = {field: _price(row.get(head), head, number, path) for head, field in _PRICE_COLUMNS.items()}
+            values = {
+                field: _price(row.get(head), head, number, path) for head, field in _PRICE_COLUMNS.items()
+            }
             if name in prices:
                 raise InputError(f"{path}: row {number}: cluster '{name}' stands in the list twice")
             prices[name] = ClusterPrice(name, **values)

@@ -1,10 +1,10 @@
 """Disk layouts and their codes: how many remote volumes, solid-state and spinning disks a node works on.
 
-    HDD, HDn   one, n local spinning disks          SSD, SSn   one, n local solid-state disks
-    RLn        n remote volumes, temporary files on the local disk
-    RRn        n remote volumes, temporary files on them as well
-    HSn        n spinning disks, temporary files on one solid-state disk
-    RSn        n remote volumes, temporary files on one solid-state disk
+HDD, HDn   one, n local spinning disks          SSD, SSn   one, n local solid-state disks
+RLn        n remote volumes, temporary files on the local disk
+RRn        n remote volumes, temporary files on them as well
+HSn        n spinning disks, temporary files on one solid-state disk
+RSn        n remote volumes, temporary files on one solid-state disk
 """
 
 from __future__ import annotations

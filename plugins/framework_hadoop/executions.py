@@ -67,7 +67,14 @@ CONFIGURATION = tuple(column.name for column in COLUMNS if column.group)
 
 _MISSING = frozenset({"", "NULL", "NA", "N/A", "NAN", "-", "?"})
 # 0 to 3 in ALOJA's tables. Code 2 is BZIP2 to the web tool and LZO to the runner, so it keeps both names.
-_CODECS = {"0": "none", "1": "zlib", "2": "bzip2/lzo", "3": "snappy", "bzip2": "bzip2/lzo", "lzo": "bzip2/lzo"}
+_CODECS = {
+    "0": "none",
+    "1": "zlib",
+    "2": "bzip2/lzo",
+    "3": "snappy",
+    "bzip2": "bzip2/lzo",
+    "lzo": "bzip2/lzo",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,8 @@ class Executions:
     @property
     def finished(self) -> np.ndarray:
         """Mask of the rows with a time."""
-        return np.isfinite(self.time_s)
+        finished: np.ndarray = np.isfinite(self.time_s)
+        return finished
 
 
 def read_executions(file: Path | str, strict: bool = False) -> Executions:

@@ -1,4 +1,4 @@
-"""What the plugin's hooks delegate to for recorded executions, prediction, outliers and cost. Light: no NumPy here."""
+"""What the plugin's hooks delegate to for recorded executions, prediction and cost. Light: no NumPy here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from framework.contracts import ImportedRun
+    from framework.contracts import ImportedTable
 
 
 def schemas() -> Iterable[tuple[str, str, type]]:
@@ -36,7 +36,10 @@ METRICS = (
     MetricDefinition("median_ape", "", "Median absolute percentage error, as a fraction.", "lower"),
     MetricDefinition("mae", "s", "Mean absolute error of predicted times.", "lower"),
     MetricDefinition(
-        "smape_halved", "", "Mean of |p - m| / (|p| + |m|): for small errors half a MAPE, as a fraction.", "lower"
+        "smape_halved",
+        "",
+        "Mean of |p - m| / (|p| + |m|): for small errors half a MAPE, as a fraction.",
+        "lower",
     ),
     MetricDefinition("interval_coverage", "", "Share of measured values within their predicted interval."),
 )
@@ -47,7 +50,7 @@ def importers() -> Iterable[Importer]:
     return (Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja),)
 
 
-def _read_aloja(file: Path) -> Iterator[ImportedRun]:
+def _read_aloja(file: Path) -> Iterator[ImportedTable]:
     from framework_hadoop.recorded import read_aloja
 
     return read_aloja(file)

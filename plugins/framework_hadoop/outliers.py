@@ -137,7 +137,8 @@ def _local_deviation(values: FloatArray, residual: FloatArray, rule: OutlierRule
     }
     size = np.abs(residual)
     median = fit_boosting(values, size, parameters, 30, seed).predict(values)
-    return np.maximum(_MEDIAN_TO_DEVIATION * median, rule.least_deviation)
+    found: FloatArray = np.maximum(_MEDIAN_TO_DEVIATION * median, rule.least_deviation)
+    return found
 
 
 def _neighbours_agree(

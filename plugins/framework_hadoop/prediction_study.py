@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framework.contracts import Metric, Result, RunContext, SanityCheck, WorkloadTables
+from framework.contracts import Metric, Result, RunContext, SanityCheck, Verdict, WorkloadTables
 from framework.errors import ConfigError, InputError
 from framework_hadoop.executions import COLUMNS, Executions, from_arrow, read_executions, to_arrow
 
@@ -29,9 +29,7 @@ _SHOWN_ODD_CELLS = 3
 class ExecutionFiles:
     """Reads the two files into tables `train` and `test`."""
 
-    def __init__(
-        self, train: str | None, test: str | None, seed: int = 0, name: str = "executions"
-    ) -> None:
+    def __init__(self, train: str | None, test: str | None, seed: int = 0, name: str = "executions") -> None:
         self.files = {"train": train, "test": test}
 
     def build(self, seed: int) -> WorkloadTables:
@@ -39,7 +37,9 @@ class ExecutionFiles:
         tables, facts, digest = {}, {}, hashlib.sha256()
         for role, file in self.files.items():
             if not file:
-                raise ConfigError(f"configuration key 'data.{role}': name a CSV file, e.g. data.{role}=runs.csv")
+                raise ConfigError(
+                    f"configuration key 'data.{role}': name a CSV file, e.g. data.{role}=runs.csv"
+                )
             executions = read_executions(file)
             tables[role] = to_arrow(executions)
             facts[role] = _facts(executions)
@@ -84,7 +84,9 @@ class ExecutionPrediction:
         usable = len(times) - times.null_count
         if usable < _LEAST_TRAINING_ROWS:
             file = workload.facts["train"]["file"]
-            raise InputError(f"{file}: {usable} rows with a time in 'Exe.Time'; at least 2 are needed to learn from")
+            raise InputError(
+                f"{file}: {usable} rows with a time in 'Exe.Time'; at least 2 are needed to learn from"
+            )
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
         """Learn, predict, and measure the errors where the test rows have a time."""
@@ -102,7 +104,9 @@ class ExecutionPrediction:
         result = Result(
             metrics=_metrics(prediction, test.time_s),
             tables={"predictions": _table(prediction, test.time_s, self.learner.name)},
-            facts={"basis_rows": {name: prediction.basis.count(name) for name in sorted(set(prediction.basis))}},
+            facts={
+                "basis_rows": {name: prediction.basis.count(name) for name in sorted(set(prediction.basis))}
+            },
             checks=_checks(workload),
         )
         if self.validation:
@@ -136,7 +140,9 @@ def _table(prediction: Prediction, measured: np.ndarray, learner: str) -> Any:
     import pyarrow as pa
 
     rows = len(measured)
-    method = [f"{learner}, {basis}" if basis == "known" else f"{learner}, new {basis}" for basis in prediction.basis]
+    method = [
+        f"{learner}, {basis}" if basis == "known" else f"{learner}, new {basis}" for basis in prediction.basis
+    ]
     return pa.table(
         {
             "row": pa.array(np.arange(rows), pa.int64()),
@@ -162,11 +168,15 @@ def _checks(workload: WorkloadTables) -> list[SanityCheck]:
             findings.append(f"{facts['odd_cells']} cells taken as missing ({shown})")
         if role == "train" and facts["rows_without_time"]:
             findings.append(f"{facts['rows_without_time']} rows without a time left out")
-        configuration = [column.name for column in COLUMNS if column.group and column.name in facts["absent_columns"]]
+        configuration = [
+            column.name for column in COLUMNS if column.group and column.name in facts["absent_columns"]
+        ]
         if configuration:
             findings.append(f"no columns for {', '.join(configuration)}")
-        verdict = "warn" if findings else "pass"
-        checks.append(SanityCheck(f"{role}_file", verdict, f"{facts['file']}: " + ("; ".join(findings) or "whole")))
+        verdict: Verdict = "warn" if findings else "pass"
+        checks.append(
+            SanityCheck(f"{role}_file", verdict, f"{facts['file']}: " + ("; ".join(findings) or "whole"))
+        )
     return checks
 
 

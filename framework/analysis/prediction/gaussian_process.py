@@ -92,7 +92,7 @@ class GaussianProcess:
             outlying = (np.abs(left_out) > _OUTLYING * deviation) | (own_noise > 0)
             own_noise = np.where(outlying, np.maximum(own_noise, left_out**2), 0.0)
         chol = np.linalg.cholesky(_covariance(apart, parameters, own_noise))
-        weights = np.linalg.solve(chol.T, np.linalg.solve(chol, residual))
+        weights = np.asarray(np.linalg.solve(chol.T, np.linalg.solve(chol, residual)), dtype=np.float64)
         return cls(rows, parameters, mean, chol, weights)
 
     @property

@@ -47,7 +47,8 @@ def medoids(rows: Features, count: int, seed: int = 0) -> IntArray:
         gain[chosen] = -1.0
         chosen.append(int(np.argmax(gain)))
         nearest = np.minimum(nearest, apart[:, chosen[-1]])
-    return pool[chosen]
+    found: IntArray = pool[chosen].astype(np.int64)
+    return found
 
 
 def choose_next(
@@ -109,7 +110,7 @@ class _Posterior:
         at_references = _whitened(process, references)
         self.own = process.covariance(candidates, candidates) - at_candidates.T @ at_candidates
         self.across = process.covariance(candidates, references) - at_candidates.T @ at_references
-        self.left = np.maximum(process.prior_variance - (at_references**2).sum(axis=0), 0.0)
+        self.left: FloatArray = np.maximum(process.prior_variance - (at_references**2).sum(axis=0), 0.0)
 
     def worth(self) -> FloatArray:
         """Return the variance that one run of each candidate takes from the references."""
