@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from framework.store.heartbeat import read_running
 from framework.store.layout import has_database
 from framework.store.remote import is_url
 from framework.store.sources import bundle_sources
+
+_RUN_ID = re.compile(r"\d{8}T\d{6}-(?P<key>[0-9a-f]{8})-[0-9a-f]{6}")  # of `framework.run_key.new_run_id`
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,37 @@ def running_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, st
 
 
 def done_run(outputs: Path | str, run_key: str) -> str | None:
-    """Return the id of the newest done run with this run key, if there is one."""
-    found = [run for run in finished_runs(outputs) if run.status == "done" and run.run_key == run_key]
-    return max(found, key=lambda run: (run.started_at, run.run_id)).run_id if found else None
+    """Return the id of the newest done run with this run key, if there is one.
+
+    Every run asks this before it starts. A bundle that the database does not hold is opened only if its name,
+    which `new_run_id` begins with the time and the key's start, leaves the question open.
+    """
+    found = _done_in_database(outputs, run_key)
+    for source in bundle_sources(outputs):
+        for name in source.names():
+            if not _may_have_key(name, run_key):
+                continue
+            try:
+                record = source.manifest(name).record
+            except StoreError:
+                continue  # ingest quarantines it and says why
+            if record.status == "done" and record.run_key == run_key:
+                found.append((record.started_at, record.run_id))
+    return max(found)[1] if found else None
+
+
+def _done_in_database(outputs: Path | str, run_key: str) -> list[tuple[str, str]]:
+    if is_url(outputs) or not has_database(outputs):
+        return []
+    with closing(Store(outputs)) as store:
+        _, rows = store.rows(
+            "SELECT strftime(started_at, '%Y-%m-%dT%H:%M:%S.%f'), run_id FROM runs"
+            " WHERE status = 'done' AND run_key = ?",
+            [run_key],
+        )
+    return [(str(started_at), str(run_id)) for started_at, run_id in rows]
+
+
+def _may_have_key(name: str, run_key: str) -> bool:
+    named = _RUN_ID.fullmatch(name)
+    return named is None or run_key.startswith(named["key"])

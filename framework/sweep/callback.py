@@ -23,7 +23,12 @@ class StudyCallback(Callback):
             session.on_start(session.points[position.index, position.repeat])
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Show an outcome as soon as its job ends, where the job ran in this process."""
+        """Show an outcome as soon as its job ends, where the job ran in this process.
+
+        Hydra keeps both configurations of every job until the sweep ends: half a megabyte each. The bundle has
+        them already, so they are let go.
+        """
+        job_return.cfg = job_return.hydra_cfg = None
         session = sessions.current()
         position = config.sweep
         if session is None or position.index is None or job_return.status != JobStatus.COMPLETED:

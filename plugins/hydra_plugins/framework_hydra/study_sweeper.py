@@ -5,7 +5,7 @@ module before it registers it, which dataclasses with postponed annotations don'
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -46,7 +46,11 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over; the launcher is made when there is something to launch."""
-        self.hydra_context = hydra_context
+        from framework.sweep.composition_cache import SweepConfigLoader
+
+        self.hydra_context = replace(
+            hydra_context, config_loader=SweepConfigLoader(hydra_context.config_loader)
+        )
         self.task_function = task_function
         self.config = config
 
