@@ -28,6 +28,16 @@ def test_recorded_runs_become_runs_like_any_other(recorded: Path, tmp_path: Path
     assert _speeds(tmp_path / "outputs") == [("import:toy", "recorded", 1.5), ("import:toy", "recorded", 2.5)]
 
 
+def test_a_table_of_recorded_runs_is_imported_at_once_and_once(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert import_file("toy-table", recorded, str(tmp_path / "outputs")) == 0
+    found = [("import:toy-table", "recorded", 1.5), ("import:toy-table", "recorded", 2.5)]
+    assert _speeds(tmp_path / "outputs") == found
+    assert "read at once" in "".join(capsys.readouterr())
+
+
 def test_importing_a_file_twice_adds_nothing(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

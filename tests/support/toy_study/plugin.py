@@ -11,6 +11,7 @@ from typing import Any
 from framework.contracts import (
     DoctorCheck,
     ImportedRun,
+    ImportedTable,
     Importer,
     Metric,
     MetricDefinition,
@@ -84,7 +85,7 @@ def sanity_checks(
 
 @hookimpl
 def importers() -> list[Importer]:
-    return [Importer("toy", "one speed a line", _read)]
+    return [Importer("toy", "one speed a line", _read), Importer("toy-table", "all speeds at once", _read_table)]
 
 
 def _read(file: Path) -> Iterable[ImportedRun]:
@@ -95,6 +96,21 @@ def _read(file: Path) -> Iterable[ImportedRun]:
             raise InputError(f"file '{file}', row {row}: '{line}' is no number") from None
         result = Result([Metric("numbers_s", speed, "1/s")])
         yield ImportedRun(f"row-{row}", "import:toy", "recorded", {"backend": {"speed": speed}}, result)
+
+
+def _read_table(file: Path) -> Iterable[ImportedTable]:
+    import pyarrow as pa
+
+    speeds = [float(line) for line in file.read_text().splitlines()]
+    yield ImportedTable(
+        origin_ids=[f"row-{row}" for row in range(len(speeds))],
+        experiment="import:toy-table",
+        backend="recorded",
+        params={"backend.speed": pa.array(speeds)},
+        metrics={"numbers_s": pa.array(speeds)},
+        units={"numbers_s": "1/s"},
+        notes=["read at once"],
+    )
 
 
 @hookimpl
