@@ -2,12 +2,12 @@
 
 First who the run is, then the parameters that differ between stored runs or that a sweep varied, then every metric.
 A parameter's column is the last part of its dotted name (`max_num_seqs`) where that is unambiguous, and the whole
-name (`"backend.rate"`) where it is not.
+name (`"backend.rate"`) where it is not. What a group's name implies (a model's layers, a workload's mean length)
+is no column of its own, unless a sweep varied it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 IDENTITY = ("run_id", "experiment", "backend", "model", "gpu")
 TRAILING = ("sanity", "sweep_id", "repeat", "started_at")
-# A group that a fixed column names: its other keys say nothing more than the name does.
-_NAMED_GROUPS = ("model", "gpu")
 
 _CANDIDATES = """
 WITH done AS (SELECT run_id FROM runs WHERE status = 'done'),
@@ -34,11 +32,12 @@ HAVING count(DISTINCT coalesce('=' || p.value, '')) > 1 OR p.name IN (FROM swept
 ORDER BY swept DESC, p.name
 """
 
-_DETERMINED = """
+_IMPLIED = """
 SELECT name FROM (
-    SELECT p.name, r.{group} AS owner, count(DISTINCT coalesce('=' || p.value, '')) AS variants
-    FROM params p JOIN runs r USING (run_id)
-    WHERE r.status = 'done' AND starts_with(p.name, '{group}.')
+    SELECT p.name, g.value AS owner, count(DISTINCT coalesce('=' || p.value, '')) AS variants
+    FROM params p JOIN params g ON g.run_id = p.run_id AND g.name = split_part(p.name, '.', 1) || '.name'
+    SEMI JOIN (SELECT run_id FROM runs WHERE status = 'done') done ON done.run_id = p.run_id
+    WHERE p.name IN (SELECT unnest(?::VARCHAR[])) AND p.name <> g.name
     GROUP BY ALL)
 GROUP BY name HAVING max(variants) = 1
 """
@@ -49,15 +48,6 @@ SEMI JOIN (SELECT run_id FROM runs WHERE status = 'done') USING (run_id)
 LEFT JOIN (SELECT name, row_number() OVER () AS place FROM metric_definitions) d USING (name)
 GROUP BY m.name ORDER BY min(d.place) NULLS LAST, m.name
 """
-
-
-@dataclass(frozen=True)
-class ParamColumn:
-    """A parameter that gets a column: its dotted name, the column's name and DuckDB type."""
-
-    name: str
-    column: str
-    kind: str
 
 
 def quoted(identifier: str) -> str:
@@ -89,28 +79,36 @@ def column_names(params: list[str], metrics: list[str]) -> tuple[list[str], list
     fixed = {name.casefold() for name in (*IDENTITY, *TRAILING)}
     metric_columns = _unique(metrics, fixed)
     taken = fixed | {name.casefold() for name in metric_columns}
-    leaf_names = [name.rpartition(".")[2].casefold() for name in params]
+    leaves = [_leaf(name) for name in params]
+    folded = [leaf.casefold() for leaf in leaves]
     short = [
-        name.rpartition(".")[2] if leaf_names.count(leaf) == 1 and leaf and leaf not in taken else name
-        for name, leaf in zip(params, leaf_names, strict=True)
+        leaf if leaf and folded.count(leaf.casefold()) == 1 and leaf.casefold() not in taken else name
+        for name, leaf in zip(params, leaves, strict=True)
     ]
     return _unique(short, taken), metric_columns
 
 
 def varied_params(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Return (dotted name, DuckDB type) of the parameters that get a column."""
-    implied = {f"{group}{suffix}" for group in (*_NAMED_GROUPS, "backend") for suffix in ("", ".name")}
-    determined = set()
-    for group in _NAMED_GROUPS:
-        determined |= {name for (name,) in connection.execute(_DETERMINED.format(group=group)).fetchall()}
-    chosen = []
-    for name, whole, numeric, logical, swept in connection.execute(_CANDIDATES).fetchall():
-        private = name.rpartition(".")[2].startswith("_")
-        if private or name in implied or (name in determined and not swept):
-            continue
-        kind = "BIGINT" if whole else "DOUBLE" if numeric else "BOOLEAN" if logical else "VARCHAR"
-        chosen.append((name, kind))
-    return chosen
+    fixed = {f"{group}{suffix}" for group in ("backend", "model", "gpu") for suffix in ("", ".name")}
+    candidates = [
+        row
+        for row in connection.execute(_CANDIDATES).fetchall()
+        if row[0] not in fixed and not _leaf(row[0]).startswith("_")
+    ]
+    free = [name for name, *_, swept in candidates if not swept]
+    implied = {name for (name,) in connection.execute(_IMPLIED, [free]).fetchall()}
+    return [
+        (name, "BIGINT" if whole else "DOUBLE" if numeric else "BOOLEAN" if logical else "VARCHAR")
+        for name, whole, numeric, logical, _ in candidates
+        if name not in implied
+    ]
+
+
+def _leaf(name: str) -> str:
+    """Return the last part of a dotted name, of a group's `name` the group."""
+    parts = name.split(".")
+    return parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
 
 
 def _pivot(table: str, names: list[str]) -> str:

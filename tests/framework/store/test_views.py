@@ -61,6 +61,18 @@ def test_what_the_model_implies_is_not_a_column_of_its_own(outputs, add_run):
     assert middle(outputs) == ["layers", "m"]
 
 
+def test_a_workload_is_a_column_called_workload_and_what_it_implies_is_none(outputs, add_run):
+    add_run("run-1", {"m": 1.0}, params={"workload.name": "sharegpt", "workload.mean": 110.6})
+    add_run("run-2", {"m": 1.0}, params={"workload.name": "fixed", "workload.mean": 161})
+    ingest(outputs)
+    assert middle(outputs) == ["workload", "m"]
+    add_run(
+        "run-3", {"m": 1.0}, params={"workload.name": "fixed", "workload.mean": 161}, varied=["workload.mean"]
+    )
+    ingest(outputs)
+    assert middle(outputs) == ["mean", "workload", "m"]
+
+
 def test_columns_have_the_type_of_their_values(outputs, add_run):
     add_run(
         "run-1",
