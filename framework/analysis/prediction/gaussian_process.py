@@ -32,15 +32,21 @@ _NOISE_PRIOR = (-5.5, 1.5)
 
 def unit_scaled(features: Features) -> Features:
     """Return features whose numbers run from 0 to 1, on a logarithmic scale where they are positive."""
+    return scaled_like(features, features)
+
+
+def scaled_like(training: Features, features: Features) -> Features:
+    """Return rows scaled as `unit_scaled` scales the training rows; beyond their range they exceed 0…1."""
     values = features.values.copy()
-    for position, levels in enumerate(features.levels):
-        column = values[:, position]
+    for position, levels in enumerate(training.levels):
+        column = training.values[:, position]
         known = column[~np.isnan(column)]
         if levels is not None or not known.size:
             continue
+        own = values[:, position]
         if known.min() > 0:
-            column, known = np.log(column), np.log(known)
-        values[:, position] = (column - known.min()) / (float(np.ptp(known)) or 1.0)
+            own, known = np.log(np.where(own > 0, own, np.nan)), np.log(known)
+        values[:, position] = (own - known.min()) / (float(np.ptp(known)) or 1.0)
     return Features(features.names, values, features.levels)
 
 
@@ -80,7 +86,7 @@ class GaussianProcess:
         """Fit to scaled rows and a target (log time); `start` continues from earlier parameters."""
         apart = distances(rows, rows)
         mean = float(np.median(target))
-        residual = target - mean
+        residual: FloatArray = target - mean
         own_noise = np.zeros(len(target))
         parameters = _start(len(rows.names)) if start is None else start
         for _ in range(_ROBUST_ROUNDS):
@@ -91,9 +97,9 @@ class GaussianProcess:
             deviation = np.sqrt(1.0 / np.diag(inverse))
             outlying = (np.abs(left_out) > _OUTLYING * deviation) | (own_noise > 0)
             own_noise = np.where(outlying, np.maximum(own_noise, left_out**2), 0.0)
-        chol = np.linalg.cholesky(_covariance(apart, parameters, own_noise))
-        weights = np.asarray(np.linalg.solve(chol.T, np.linalg.solve(chol, residual)), dtype=np.float64)
-        return cls(rows, parameters, mean, chol, weights)
+        factor: FloatArray = np.linalg.cholesky(_covariance(apart, parameters, own_noise)).astype(np.float64)
+        weights: FloatArray = np.linalg.solve(factor.T, np.linalg.solve(factor, residual)).astype(np.float64)
+        return cls(rows, parameters, mean, factor, weights)
 
     @property
     def noise(self) -> float:
@@ -182,3 +188,25 @@ def _most_probable(
         cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}
     )
     return np.asarray(found.x, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SmallDataLearner:
+    """A Gaussian process on log target as a `Learner`: the better choice below some three hundred rows."""
+
+    name: str = "Gaussian process (log)"
+
+    def fit(self, features: Features, target: FloatArray, seed: int = 0) -> _SmallDataModel:
+        """See `Learner.fit`; nothing is drawn."""
+        return _SmallDataModel(features, GaussianProcess.fit(unit_scaled(features), np.log(target)))
+
+
+@dataclass(frozen=True)
+class _SmallDataModel:
+    training: Features
+    process: GaussianProcess
+
+    def predict(self, features: Features) -> FloatArray:
+        if len(features) == 0:
+            return np.zeros(0)
+        return np.exp(self.process.predict(scaled_like(self.training, features))[0])

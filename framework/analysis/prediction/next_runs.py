@@ -56,7 +56,7 @@ def choose_next(
     target: FloatArray,
     candidates: Features,
     count: int,
-    cost: FloatArray | None = None,
+    per_cost: bool = False,
     references: Features | None = None,
     seed: int = 0,
     starters: int = STARTERS,
@@ -68,7 +68,7 @@ def choose_next(
         target: log of what they gave, shape (rows,).
         candidates: configurations that may be run; one that was run may be asked for again.
         count: size of the batch.
-        cost: of one run of each candidate, in any unit; equal if None.
+        per_cost: the target is the logarithm of what a run costs (its time): ask for most knowledge per cost.
         references: configurations one wants to know; the candidates if None.
         seed: of subsampling.
         starters: known runs below which medoids are chosen.
@@ -80,7 +80,7 @@ def choose_next(
     pool = np.sort(generator.permutation(len(candidates))[:_MOST_CANDIDATES])
     wanted = references if references is not None else candidates
     sample = np.sort(generator.permutation(len(wanted))[:_MOST_REFERENCES])
-    price = np.ones(len(pool)) if cost is None else cost[pool]
+    price = np.exp(process.predict(candidates.rows(pool))[0]) if per_cost else np.ones(len(pool))
     state = _Posterior(process, candidates.rows(pool), wanted.rows(sample))
     before = state.expected_error()
     chosen: list[int] = []
@@ -98,7 +98,8 @@ def _starters(known: Features, candidates: Features, count: int, seed: int) -> I
     if not len(known):
         return order
     fresh = distances(candidates.rows(order), known).sum(axis=0).min(axis=1) > 0
-    return order[fresh][:count]
+    found: IntArray = order[fresh][:count]
+    return found
 
 
 class _Posterior:
@@ -120,10 +121,10 @@ class _Posterior:
     def observe(self, row: int) -> None:
         """Condition on a run of a candidate."""
         variance = max(self.own[row, row], 0.0) + self.noise
-        self.left = np.maximum(self.left - self.across[row] ** 2 / variance, 0.0)
+        self.left = np.maximum(self.left - self.across[row] ** 2 / variance, 0.0).astype(np.float64)
         gained = self.own[:, row].copy()
-        self.across = self.across - np.outer(gained, self.across[row]) / variance
-        self.own = self.own - np.outer(gained, gained) / variance
+        self.across -= np.outer(gained, self.across[row]) / variance
+        self.own -= np.outer(gained, gained) / variance
 
     def expected_error(self) -> float:
         """Return the mean expected relative error: E|exp(e) − 1| ≈ sqrt(2/π) σ for normal e of deviation σ."""

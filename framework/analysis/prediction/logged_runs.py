@@ -1,0 +1,118 @@
+"""Finished runs of the store as columns to learn from: their parameters, and one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from framework.analysis.prediction.features import Column, FloatArray
+from framework.contracts import StoreReader
+from framework.errors import UserError, did_you_mean
+
+# Parameters that number repeats or say where a run happened: no cause of a metric.
+_NOT_CAUSES = frozenset({"seed", "repeat", "repeats", "outputs_dir", "experiment"})
+
+_METRIC_OF_RUNS = """
+SELECT m.run_id, m.value, m.unit
+FROM metrics m JOIN runs r USING (run_id)
+WHERE m.name = ? AND m.value IS NOT NULL AND r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail'{where}
+ORDER BY m.run_id
+"""
+_PARAMS_OF_RUNS = """
+SELECT p.run_id, p.name, p.value, p.number FROM params p
+WHERE p.run_id IN (SELECT m.run_id FROM metrics m WHERE m.name = ? AND m.value IS NOT NULL)
+"""
+
+
+@dataclass(frozen=True)
+class LoggedRuns:
+    """Runs that hold a metric.
+
+    Attributes:
+        run_ids: of the runs, sorted.
+        metric, unit: what was measured.
+        target: its value in each run.
+        columns: the parameters that differ between the runs, by dotted name.
+    """
+
+    run_ids: tuple[str, ...]
+    metric: str
+    unit: str
+    target: FloatArray
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.run_ids)
+
+
+def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> LoggedRuns:
+    """Return the finished runs that hold a metric.
+
+    Args:
+        store: read access.
+        metric: its name.
+        where: a condition on view `results` (`backend = 'twin' AND model LIKE 'opt%'`).
+
+    Raises:
+        UserError: no run holds the metric, or none fulfils the condition.
+        StoreError: the condition is no SQL.
+    """
+    clause = f" AND m.run_id IN (SELECT run_id FROM results WHERE {where})" if where else ""
+    found = store.query(_METRIC_OF_RUNS.format(where=clause), [metric])
+    if found.num_rows == 0:
+        names = store.query("SELECT DISTINCT name FROM metrics WHERE value IS NOT NULL").column(0).to_pylist()
+        if metric not in names:
+            raise UserError(f"no finished run holds a metric '{metric}'{did_you_mean(metric, names)}")
+        raise UserError(f"no finished run with metric '{metric}' fulfils --where {where}")
+    run_ids = found.column("run_id").to_pylist()
+    params = store.query(_PARAMS_OF_RUNS, [metric])
+    return LoggedRuns(
+        tuple(run_ids),
+        metric,
+        next((unit for unit in found.column("unit").to_pylist() if unit), ""),
+        np.asarray(found.column("value").to_numpy(), dtype=np.float64),
+        _varying(run_ids, params),
+    )
+
+
+def _varying(run_ids: list[str], params: object) -> dict[str, Column]:
+    """Return one column for each parameter that differs; numbers where every value is one."""
+    place = {run_id: row for row, run_id in enumerate(run_ids)}
+    texts: dict[str, Column] = {}
+    numbers: dict[str, FloatArray] = {}
+    rows = zip(*(params.column(i).to_pylist() for i in range(4)), strict=True)  # type: ignore[attr-defined]
+    for run_id, name, value, number in rows:
+        row = place.get(run_id)
+        if row is None or name.rpartition(".")[2] in _NOT_CAUSES:
+            continue
+        if name not in texts:
+            texts[name] = np.full(len(run_ids), None, dtype=object)
+            numbers[name] = np.full(len(run_ids), np.nan)
+        texts[name][row] = value
+        numbers[name][row] = np.nan if number is None else number
+    columns: dict[str, Column] = {}
+    for name in sorted(texts):
+        given = np.array([value is not None for value in texts[name].tolist()])
+        if len(set(texts[name].tolist())) < 2:
+            continue
+        columns[name] = numbers[name] if np.all(np.isfinite(numbers[name][given])) else texts[name]
+    return columns
+
+
+def full_name(key: str, columns: Mapping[str, Column]) -> str:
+    """Return the dotted name of a parameter given in full or by its last part.
+
+    Raises:
+        UserError: no parameter is called so, or several are; names the nearest or all of them.
+    """
+    if key in columns:
+        return key
+    matches = [name for name in columns if name.rpartition(".")[2] == key]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"'{key}' is ambiguous: {', '.join(sorted(matches))}")
+    known = [*columns, *(name.rpartition(".")[2] for name in columns)]
+    raise UserError(f"no run differs in a parameter '{key}'{did_you_mean(key, known)}")
