@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from framework.errors import StoreError
 from framework.store import durable
+from framework.store.bundle_batches import LoadedBundle, Progress, read_batches
 from framework.store.bundle_format import Bundle
 from framework.store.heartbeat import RunningRun, read_running
 from framework.store.inventory import DEFINITIONS, Inventory, inventory_of, published_inventory
@@ -30,16 +30,12 @@ from framework.store.remote import is_url, remember_remote
 from framework.store.run_rows import as_table, core_tables, running_row
 from framework.store.schema import CORE_TABLES
 from framework.store.side_files import KINDS, SideFile, read_side_file
-from framework.store.sources import BundleSource, bundle_sources
+from framework.store.sources import bundle_sources
 from framework.store.table_sink import TableSink
 from framework.store.views import build_views, plugin_views
 from framework.store.working_copy import WorkingCopy, write_trouble
 from framework.store.writer_lock import DEFAULT_TIMEOUT_S, writer_lock
 
-BATCH_BUNDLES = 500
-BATCH_ROWS = 1_500_000
-READ_AHEAD = 100
-READERS = 4
 PUBLISH_EVERY_S = 60.0
 
 _DROP_UNFINISHED = "DELETE FROM runs WHERE status IN ('running', 'stale')"
@@ -50,8 +46,6 @@ _MEDIUM_ERRORS = (
     duckdb.InternalException,
 )
 _PAIRS = pa.schema([("location", pa.string()), ("name", pa.string())])
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -119,21 +113,6 @@ def ingest(
     return report
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A bundle that was read, or why it can't be."""
-
-    source: BundleSource
-    name: str
-    content: Bundle | StoreError
-
-    @property
-    def rows(self) -> int:
-        if isinstance(self.content, StoreError):
-            return 0
-        return sum(table.num_rows for table in self.content.tables.values())
-
-
 class _Ingest:
     """One ingest, under the writer lock."""
 
@@ -173,7 +152,7 @@ class _Ingest:
         try:
             self._forget(copy.connection, news)
             sink = TableSink(copy.connection)
-            for loaded in self._batches(news.candidates):
+            for loaded in read_batches(news.candidates, self.progress):
                 self._add(copy.connection, sink, loaded)
                 if not self.rebuild and time.monotonic() - published_s > PUBLISH_EVERY_S:
                     self._finish(copy.connection, news)
@@ -204,23 +183,9 @@ class _Ingest:
         connection.unregister("pairs")
         connection.execute("COMMIT")
 
-    def _batches(self, candidates: Sequence[tuple[BundleSource, str]]) -> Iterator[list[_Loaded]]:
-        """Yield bundles as they are read and verified, in batches that fit into memory."""
-        batch: list[_Loaded] = []
-        rows = 0
-        with ThreadPoolExecutor(READERS) as pool:
-            for start in range(0, len(candidates), READ_AHEAD):
-                for loaded in pool.map(_load, candidates[start : start + READ_AHEAD]):
-                    batch.append(loaded)
-                    rows += loaded.rows
-                self.progress(min(start + READ_AHEAD, len(candidates)), len(candidates))
-                if rows >= BATCH_ROWS or len(batch) >= BATCH_BUNDLES:
-                    yield batch
-                    batch, rows = [], 0
-        if batch:
-            yield batch
-
-    def _add(self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[_Loaded]) -> None:
+    def _add(
+        self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[LoadedBundle]
+    ) -> None:
         """Add a batch in one transaction; if DuckDB refuses it, each bundle in its own, to find the culprit."""
         try:
             connection.execute("BEGIN")
@@ -241,7 +206,7 @@ class _Ingest:
             self._insert(connection, sink, [refused])
 
     def _insert(
-        self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[_Loaded]
+        self, connection: duckdb.DuckDBPyConnection, sink: TableSink, batch: Sequence[LoadedBundle]
     ) -> None:
         by_location: dict[str, list[Bundle]] = defaultdict(list)
         tables, refused = [], []
@@ -298,14 +263,6 @@ class _Ingest:
         connection.execute("DELETE FROM side_files WHERE kind = ?", [DEFINITIONS])
         account = [DEFINITIONS, "", self.views.checksum, self.now]
         connection.execute("INSERT INTO side_files VALUES (?, ?, ?, ?)", account)
-
-
-def _load(candidate: tuple[BundleSource, str]) -> _Loaded:
-    source, name = candidate
-    try:
-        return _Loaded(source, name, source.load(name))
-    except StoreError as error:
-        return _Loaded(source, name, error)
 
 
 def _drop_side_rows(connection: duckdb.DuckDBPyConnection, kind: str, name: str) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from framework.contracts import Advice, Metric
 from framework.errors import StoreError
 from framework.run_record import RunRecord
+from framework.store import bundle_batches, migrations, schema_version
 from framework.store import ingest as ingest_module
-from framework.store import migrations, schema_version
 from framework.store.advice import Prediction, write_advice, write_predictions
 from framework.store.bundle import write_bundle
 from framework.store.database import Store
@@ -170,8 +170,8 @@ def test_a_bundle_that_duckdb_itself_refuses_does_not_stop_the_others(outputs, a
 def test_batches_and_intermediate_publications_lose_and_repeat_nothing(outputs, add_run, monkeypatch):
     for number in range(7):
         add_run(f"run-{number}")
-    monkeypatch.setattr(ingest_module, "BATCH_BUNDLES", 2)
-    monkeypatch.setattr(ingest_module, "READ_AHEAD", 2)
+    monkeypatch.setattr(bundle_batches, "BATCH_BUNDLES", 2)
+    monkeypatch.setattr(bundle_batches, "READ_AHEAD", 2)
     monkeypatch.setattr(ingest_module, "PUBLISH_EVERY_S", 0.0)
     seen = []
     assert ingest(outputs, progress=lambda done, total: seen.append((done, total))).added == 7

@@ -135,8 +135,8 @@ def test_every_bundle_is_in_the_store_once_though_writers_and_ingests_are_killed
 
 DYING_INGEST = """
 import os, random, signal, sys, threading, time
-from framework.store import ingest
-ingest.BATCH_BUNDLES, ingest.READ_AHEAD, ingest.PUBLISH_EVERY_S = 20, 20, 0.2
+from framework.store import bundle_batches, ingest
+bundle_batches.BATCH_BUNDLES, bundle_batches.READ_AHEAD, ingest.PUBLISH_EVERY_S = 20, 20, 0.2
 def die(after_s):
     time.sleep(after_s)
     os.kill(os.getpid(), signal.SIGKILL)
