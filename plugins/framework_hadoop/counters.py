@@ -25,7 +25,7 @@ _MEASURED = frozenset(
     }
 )
 _PLACED = frozenset({"DATA_LOCAL_MAPS", "RACK_LOCAL_MAPS", "OTHER_LOCAL_MAPS"})
-_FILE_SYSTEM_GROUP = "FileSystemCounter"
+_OF_FILE_SYSTEM = ("FileSystemCounter", "FileInputFormatCounter", "FileOutputFormatCounter")
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "spilled_records": ("SPILLED_RECORDS", ""),
@@ -60,7 +60,7 @@ def repeatable(group: str, name: str, *, shared_process: bool) -> bool:
     """
     if name in _MEASURED or name in _PLACED or name.endswith(("_MILLIS", "_MILLIS_MAPS", "_MILLIS_REDUCES")):
         return False
-    return not (shared_process and _FILE_SYSTEM_GROUP in group)
+    return not (shared_process and group.endswith(_OF_FILE_SYSTEM))
 
 
 def rows(jobs: list[JobReport], *, shared_process: bool) -> Iterator[dict[str, str | int | bool]]:

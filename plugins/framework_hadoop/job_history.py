@@ -42,7 +42,7 @@ class JobHistory:
     user: str = ""
     queue: str = ""
     status: str = "running"
-    submitted_ms: int | None = None
+    submitted_ms: int = 0
     launched_ms: int | None = None
     finished_ms: int | None = None
     diagnostics: str | None = None
@@ -53,13 +53,12 @@ class JobHistory:
     @property
     def report(self) -> RunReport:
         """The same facts as a run's report."""
-        submitted = self.submitted_ms or 0
         job = JobReport(
             self.job_id,
             self.name,
             "run",
-            submitted,
-            self.finished_ms or submitted,
+            self.submitted_ms,
+            self.finished_ms,
             self.status == "succeeded",
             sum(task.kind == "reduce" and task.succeeded for task in self.attempts),
             self.diagnostics,
@@ -191,8 +190,8 @@ def read_runs(file: Path) -> Iterator[ImportedRun]:
     history = read_history(file)
     report = history.report
     metrics = [*outcome.counter_metrics(report)]
-    if history.finished_ms is not None and history.submitted_ms is not None:
-        duration_s = (history.finished_ms - history.submitted_ms) / 1000
+    duration_s = report.jobs[0].duration_s
+    if duration_s is not None:
         metrics.append(Metric("exe_time_s", duration_s, "s", "jhist"))
     else:
         metrics.append(

@@ -190,7 +190,6 @@ class HadoopKnobs:
         "share of a reduce task's heap that holds fetched map output",
         "mapreduce.reduce.shuffle.input.buffer.percent",
         benchmarks=SHUFFLING,
-        proof=_SPILLS,
         low=0.01,
         high=1.0,
     )
@@ -199,8 +198,7 @@ class HadoopKnobs:
         "share of that buffer that is filled when a merge to disk begins",
         "mapreduce.reduce.shuffle.merge.percent",
         benchmarks=SHUFFLING,
-        proof=_SPILLS,
-        low=0.01,
+        low=0.26,  # Hadoop refuses what is not more than the share of a single fetch, 0.25
         high=1.0,
     )
     shuffle_parallel_copies: int | None = _knob(

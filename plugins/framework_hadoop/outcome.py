@@ -39,16 +39,17 @@ _TASK_COLUMNS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def measured_window(report: RunReport) -> tuple[float, float]:
-    """Return begin and end (seconds since the epoch) of the measured jobs: first submission to last end."""
+def measured_window(report: RunReport) -> tuple[int, int]:
+    """Return begin and end (ms since the epoch) of the measured jobs: first submission to last end."""
     jobs = report.phase("run")
-    return min(job.submitted_ms for job in jobs) / 1000, max(job.finished_ms for job in jobs) / 1000
+    ends = [job.finished_ms for job in jobs if job.finished_ms is not None]
+    return min(job.submitted_ms for job in jobs), max(ends)
 
 
 def time_metrics(plan: BenchmarkPlan, report: RunReport, input_bytes: int) -> list[Metric]:
     """Return durations and throughput of the measured jobs, and how long making and checking took."""
     begin, end = measured_window(report)
-    duration = end - begin
+    duration = (end - begin) / 1000
     metrics = [
         Metric("exe_time_s", duration, "s", "jobs"),
         Metric("throughput_mb_s", input_bytes / _MEGA / duration, "MB/s", "jobs"),
@@ -61,7 +62,7 @@ def time_metrics(plan: BenchmarkPlan, report: RunReport, input_bytes: int) -> li
 def _phase_seconds(name: str, jobs: Sequence[JobReport], otherwise: str) -> Metric:
     if not jobs:
         return Metric.absent(name, otherwise, "s", "jobs")
-    return Metric(name, sum(job.finished_ms - job.submitted_ms for job in jobs) / 1000, "s", "jobs")
+    return Metric(name, sum(job.duration_s or 0.0 for job in jobs), "s", "jobs")
 
 
 def _task_metrics(report: RunReport) -> list[Metric]:
@@ -117,10 +118,10 @@ def _summed(report: RunReport, definitions: Mapping[str, tuple[str, str]]) -> li
     return metrics if gc_ms is None else [*metrics, Metric("gc_s", gc_ms / 1000, "s", "counters")]
 
 
-def usage_metrics(usage: Usage, wall_s: float, window: tuple[float, float]) -> list[Metric]:
+def usage_metrics(usage: Usage, wall_s: float, window_ms: tuple[int, int]) -> list[Metric]:
     """Return what the engine's processes used: of the whole process, and CPU time within the measured jobs."""
     count = len(usage.samples)
-    inside = [cpu for at, cpu, _ in usage.samples if window[0] <= at <= window[1]]
+    inside = [cpu for at, cpu, _ in usage.samples if window_ms[0] <= at * 1000 <= window_ms[1]]
     source = "/proc"
     metrics = [
         Metric("wall_s", wall_s, "s", "process"),
@@ -128,7 +129,7 @@ def usage_metrics(usage: Usage, wall_s: float, window: tuple[float, float]) -> l
         Metric("rss_peak_mb", usage.rss_peak_bytes / _MEGA, "MB", source, updates=count),
     ]
     if len(inside) > 1:
-        span = window[1] - window[0]
+        span = (window_ms[1] - window_ms[0]) / 1000
         metrics.append(
             Metric("cpu_cores_mean", (inside[-1] - inside[0]) / span, "", source, None, None, None, span)
         )
@@ -165,8 +166,8 @@ def _job_row(job: JobReport, report: RunReport, zero_ms: int) -> dict[str, Any]:
         "status": "succeeded" if job.succeeded else "failed",
         "submitted_s": (job.submitted_ms - zero_ms) / 1000,
         "started_s": (min(task.started_ms for task in tasks) - zero_ms) / 1000 if tasks else None,
-        "finished_s": (job.finished_ms - zero_ms) / 1000,
-        "duration_s": (job.finished_ms - job.submitted_ms) / 1000,
+        "finished_s": None if job.finished_ms is None else (job.finished_ms - zero_ms) / 1000,
+        "duration_s": job.duration_s,
         "map_phase_s": _span_s(maps),
         "reduce_phase_s": _span_s(reduces),
         "maps": len(maps) if tasks else None,

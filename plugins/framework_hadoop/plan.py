@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,13 +79,16 @@ class BenchmarkPlan:
 def graph_nodes(size_bytes: int) -> int:
     """Return how many nodes make a graph file of about so many bytes.
 
-    A line holds a node and 8 links on average, each a number of at most as many digits as the last node has,
-    and one separator; links prefer small numbers, which the factor accounts for.
+    A line is a node, a tab, 8 links on average with 7 commas, a newline. Nodes are uniform below n; a link is
+    n u^2 for a uniform u, so that P(link < x) = sqrt(x / n).
     """
     nodes = max(1, size_bytes // 50)
-    for _ in range(20):
-        digits = len(str(nodes - 1)) - 0.2
-        nodes = max(1, round(size_bytes / ((digits + 1) * (_MEAN_LINKS + 1))))
+    for _ in range(30):
+        powers = [10**k for k in range(1, 20) if 10**k < nodes]
+        node_digits = 1 + sum(1 - power / nodes for power in powers)
+        link_digits = 1 + sum(1 - math.sqrt(power / nodes) for power in powers)
+        line = node_digits + 1 + _MEAN_LINKS * (link_digits + 1)
+        nodes = max(1, round(size_bytes / line))
     return nodes
 
 

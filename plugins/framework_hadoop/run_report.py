@@ -13,17 +13,25 @@ Counters = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class JobReport:
-    """One finished job. Times are milliseconds since the epoch; `counters` by group and name."""
+    """One job. Times are milliseconds since the epoch; `finished_ms` is None where its end is not known.
+
+    `counters` are by group and name.
+    """
 
     job_id: str
     step: str
     phase: str
     submitted_ms: int
-    finished_ms: int
+    finished_ms: int | None
     succeeded: bool
     reduces: int | None
     error: str | None
     counters: Counters
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from submission to end."""
+        return None if self.finished_ms is None else (self.finished_ms - self.submitted_ms) / 1000
 
     def counter(self, name: str) -> int | None:
         """Return a counter by its name, whatever its group; None if the job does not have it."""

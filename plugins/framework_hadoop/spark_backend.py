@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,9 +80,16 @@ class SparkBackend:
         Raises:
             EngineFailedError: a JVM failed, hung, ran out of memory or was killed; the message says which.
         """
-        plan, spark = plan_of(workload, "spark"), self._spark()
+        plan = plan_of(workload, "spark")
         work = Path(self.settings.work_dir or context.scratch) / f"spark-{context.run_id}"
-        events = work / "events"
+        try:
+            return self._run(plan, work, context)
+        finally:
+            if not self.settings.keep_output:
+                shutil.rmtree(work, ignore_errors=True)
+
+    def _run(self, plan: BenchmarkPlan, work: Path, context: RunContext) -> Result:
+        spark, events = self._spark(), work / "events"
         events.mkdir(parents=True)
         context.progress(0.05, "input")
         source, made, prepared = self._input(plan, context, spark)

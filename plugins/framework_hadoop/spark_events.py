@@ -136,7 +136,9 @@ class _Reader:
         )
         self._add_job(job_id, submitted, int(event["Completion Time"]), succeeded, error)
 
-    def _add_job(self, job_id: str, begin_ms: int, end_ms: int, succeeded: bool, error: str | None) -> None:
+    def _add_job(
+        self, job_id: str, begin_ms: int, end_ms: int | None, succeeded: bool, error: str | None
+    ) -> None:
         counters = {GROUP: dict(self._sums[job_id])}
         name = self.application.name
         self.application.jobs.append(
@@ -144,11 +146,10 @@ class _Reader:
         )
 
     def finish(self) -> SparkApplication:
-        """Return the application; jobs that never ended are failed at the last moment known."""
-        last = max((task.finished_ms or 0 for task in self.application.tasks), default=0)
+        """Return the application; jobs that never ended stay without an end."""
         for job_id, event in self._open.items():
             begin = int(event["Submission Time"])
-            self._add_job(job_id, begin, max(last, begin), False, "the log breaks off before the job's end")
+            self._add_job(job_id, begin, None, False, "the log breaks off before the job's end")
         return self.application
 
 
@@ -216,11 +217,11 @@ def read_runs(file: Path) -> Iterator[ImportedRun]:
     application = read_application(file)
     report = application.report
     metrics = outcome.spark_metrics(report)
-    if application.jobs:
+    if any(job.finished_ms is not None for job in application.jobs):
         begin, end = outcome.measured_window(report)
-        metrics.append(Metric("exe_time_s", end - begin, "s", "event log"))
+        metrics.append(Metric("exe_time_s", (end - begin) / 1000, "s", "event log"))
     else:
-        metrics.append(Metric.absent("exe_time_s", "the application ran no job", "s", "event log"))
+        metrics.append(Metric.absent("exe_time_s", "the application ended no job", "s", "event log"))
     failed = [job for job in application.jobs if not job.succeeded]
     detail = f"{len(failed)} of {len(application.jobs)} jobs failed: {failed[0].error}" if failed else ""
     yield ImportedRun(

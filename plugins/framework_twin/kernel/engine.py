@@ -106,6 +106,7 @@ def _run_span(sim: Any, replica: Any, decodes: bool, next_event_s: float) -> Non
     replica.step_kv_s = span_s(replica.step_kv_s, increment_s, steps)
     account(sim, replica, duration_s, steps, first_blocks)
     replica.steps += steps
+    replica.spans += 1
     replica.time_s += duration_s
     end_span(sim, replica, decodes, steps)
 

@@ -117,6 +117,7 @@ class SimulationOutput:
         series: the time series, None unless `sample_period_s` was set.
         duration_s: from time 0 to the last step's end, or the horizon.
         steps: engine steps, all replicas.
+        spans: stretches of steps with an unchanged batch, each simulated at once: what a simulation costs.
         prompt_tokens: prompt tokens computed (recomputed ones after preemption again).
         generated_tokens: tokens generated.
         component_s: seconds by component: the step-time law's, then "kv", "adapter_load", "idle". Over one replica
@@ -134,6 +135,7 @@ class SimulationOutput:
     series: TimeSeries | None
     duration_s: float
     steps: int
+    spans: int
     prompt_tokens: int
     generated_tokens: int
     component_s: dict[str, float]

@@ -88,6 +88,7 @@ def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
         series=_collect_series(engine, tables, duration_s),
         duration_s=duration_s,
         steps=int(replicas["steps"].sum()),
+        spans=int(replicas["spans"].sum()),
         prompt_tokens=int(replicas["prompt_tokens"].sum()),
         generated_tokens=int(replicas["generated_tokens"].sum()),
         component_s=component_s,

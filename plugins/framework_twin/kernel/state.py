@@ -96,6 +96,7 @@ REPLICA = np.dtype(
         ("number", "i8"),
         ("gaps", "i8"),
         ("steps", "i8"),
+        ("spans", "i8"),
         ("decode_steps", "i8"),
         ("prompt_tokens", "i8"),
         ("generated_tokens", "i8"),

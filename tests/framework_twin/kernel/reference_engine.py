@@ -68,6 +68,7 @@ class NaiveEngine:
         self.preemptions = self.steps = self.loads = self.disk_loads = 0
         self.peak_blocks = 0
         self.cut = False
+        self.just_finished = 0
         self.gpu: list[int] = []
         cached = len(adapters) if engine.max_cpu_loras is None else engine.max_cpu_loras
         self.cpu_slots = cached
@@ -89,6 +90,10 @@ class NaiveEngine:
             block.name = None
             block.users = 1
             request.block_list.append(block)
+
+    def load_at(self, time_s: float) -> int:
+        """Requests as a router sees them: what the step in progress will finish still counts."""
+        return len(self.running) + len(self.waiting) + (self.just_finished if self.time_s > time_s else 0)
 
     def give_back(self, request: NaiveRequest) -> None:
         self.name_blocks(request)
@@ -294,6 +299,7 @@ class NaiveEngine:
             self.token(request)
         # A convention for adapters that lose their last requests in one step: decoded ones leave by request number.
         finished = [request for request in self.running if request.status == "finished"]
+        self.just_finished = len(finished)
         for request in sorted(finished, key=lambda r: (r not in decoding, r.index if r in decoding else 0)):
             self.running.remove(request)
             self.give_back(request)
@@ -333,21 +339,41 @@ def run_naively(
         )
         for i in range(len(requests))
     ]
-    replicas = []
-    for number in range(engine.replicas):
-        replica = NaiveEngine(engine, law, adapters)
-        replicas.append(replica)
-        coming = [request for request in everyone[number :: engine.replicas] if request.arrival_s < horizon_s]
-        while not replica.cut:
-            while coming and coming[0].arrival_s <= replica.time_s:
-                replica.arrive(coming.pop(0))
-            if replica.running or replica.waiting:
-                replica.step(horizon_s)
-            elif coming:
-                replica.time_s = coming[0].arrival_s
-            else:
-                break
-        if replica.cut:
-            while coming:
-                replica.arrive(coming.pop(0))
+    replicas = [NaiveEngine(engine, law, adapters) for _ in range(engine.replicas)]
+    coming = [request for request in everyone if request.arrival_s < horizon_s]
+    if engine.router == "least_load":
+        route_by_load(coming, replicas, horizon_s)
+        coming = []
+    for number, replica in enumerate(replicas):
+        run_to(replica, coming[number :: engine.replicas], math.inf, horizon_s)
     return everyone, replicas
+
+
+def run_to(replica: NaiveEngine, coming: list[NaiveRequest], until_s: float, horizon_s: float) -> None:
+    """Run the steps that start before a time."""
+    while not replica.cut:
+        while coming and coming[0].arrival_s <= replica.time_s:
+            replica.arrive(coming.pop(0))
+        if replica.time_s >= until_s:
+            break
+        if replica.running or replica.waiting:
+            replica.step(horizon_s)
+        elif coming:
+            replica.time_s = coming[0].arrival_s
+        else:
+            break
+    while replica.cut and coming:
+        replica.arrive(coming.pop(0))
+
+
+def route_by_load(coming: list[NaiveRequest], replicas: list[NaiveEngine], horizon_s: float) -> None:
+    """Send each request to the replica with the least load; ties go round, after the last one chosen."""
+    turn = 0
+    for request in coming:
+        for replica in replicas:
+            run_to(replica, [], request.arrival_s, horizon_s)
+        order = [*range(turn, len(replicas)), *range(turn)]
+        number = min(order, key=lambda i: replicas[i].load_at(request.arrival_s))
+        turn = (number + 1) % len(replicas)
+        replicas[number].time_s = max(replicas[number].time_s, request.arrival_s)
+        replicas[number].arrive(request)

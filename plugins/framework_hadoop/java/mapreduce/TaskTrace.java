@@ -36,6 +36,7 @@ final class TaskTrace {
   private volatile long finishedMs;
   private volatile boolean succeeded;
   private volatile TaskInputOutputContext<?, ?, ?, ?> context;
+  private final Map<String, Object> counters = new LinkedHashMap<>();
 
   private TaskTrace(TaskAttemptID attempt) {
     this.attempt = attempt;
@@ -54,6 +55,7 @@ final class TaskTrace {
     if (trace != null && trace.finishedMs == 0) {
       trace.finishedMs = System.currentTimeMillis();
       trace.succeeded = succeeded;
+      trace.takeCounters();
     }
   }
 
@@ -88,14 +90,18 @@ final class TaskTrace {
     line.put("function_finished_ms", functionFinishedMs == 0 ? null : functionFinishedMs);
     line.put("finished_ms", finishedMs == 0 ? null : finishedMs);
     line.put("succeeded", succeeded);
-    Map<String, Object> counters = new LinkedHashMap<>();
+    line.put("counters", counters);
+    return line;
+  }
+
+  /** Copies the task's counters and lets go of its context, which holds the whole sort buffer. */
+  private void takeCounters() {
     if (context != null) {
       for (TaskCounter name : COUNTERS) {
         counters.put(name.name(), context.getCounter(name).getValue());
       }
+      context = null;
     }
-    line.put("counters", counters);
-    return line;
   }
 
   /** Mappers and reducers whose function's begin and end are traced. */

@@ -1,0 +1,119 @@
+"""The catalogue of knobs: values, properties, where they act."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from framework_hadoop import knobs
+from framework_hadoop.backend import HadoopBackend
+from framework_hadoop.knobs import HadoopKnobs
+from framework_hadoop.workloads import BenchmarkWorkload
+
+from framework.errors import ConfigError
+
+
+def properties(mode: knobs.Mode = "local", input_bytes: int = 1000, **given: object) -> dict[str, str]:
+    return knobs.job_properties(knobs.set_values(HadoopKnobs(**given)), mode, input_bytes)  # type: ignore[arg-type]
+
+
+def test_a_knob_left_null_sets_nothing() -> None:
+    assert properties() == {}
+
+
+def test_the_number_of_maps_becomes_equal_splits_rounded_up() -> None:
+    found = properties(maps=3, input_bytes=1000)
+    assert found["mapreduce.input.fileinputformat.split.maxsize"] == "334"
+    assert found["mapreduce.input.fileinputformat.split.minsize"] == "334"
+
+
+def test_maps_and_a_split_size_contradict_each_other() -> None:
+    with pytest.raises(ConfigError, match=r"backend\.maps: .*backend\.split_size"):
+        properties(maps=3, split_size="1MB")
+
+
+def test_a_codec_is_a_switch_and_a_class() -> None:
+    assert properties(codec="none") == {"mapreduce.map.output.compress": "false"}
+    assert properties(codec="bzip2") == {
+        "mapreduce.map.output.compress": "true",
+        "mapreduce.map.output.compress.codec": "org.apache.hadoop.io.compress.BZip2Codec",
+    }
+
+
+def test_sizes_reach_hadoop_in_bytes_and_switches_in_lower_case() -> None:
+    assert properties(block_size="1MiB", combiner=False) == {
+        "framework.combiner": "false",
+        "fs.local.block.size": "1048576",
+    }
+
+
+def test_the_heap_is_a_flag_of_the_one_jvm_and_a_property_of_a_clusters_tasks() -> None:
+    values = knobs.set_values(HadoopKnobs(heap_mb=256, gc="serial"))
+    assert knobs.jvm_flags(values) == ["-Xmx256m", "-XX:+UseSerialGC"]
+    assert knobs.job_properties(values, "local", 1) == {}
+    assert knobs.job_properties(values, "cluster", 1, ["-Da=b"]) == {
+        "mapreduce.map.java.opts": "-Xmx256m -XX:+UseSerialGC -Da=b",
+        "mapreduce.reduce.java.opts": "-Xmx256m -XX:+UseSerialGC -Da=b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("io_sort_mb", 2048),
+        ("io_sort_mb", 1.5),
+        ("io_sort_factor", 1),
+        ("spill_percent", 0.0),
+        ("spill_percent", 1.01),
+        ("codec", "lzo"),
+        ("reduces", 0),
+        ("combiner", "yes"),
+        ("split_size", "big"),
+        ("heap_mb", True),
+        ("gc", "zgc"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^backend\.{name}: "):
+        HadoopBackend(**{name: value})
+
+
+def test_an_unknown_knob_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"backend\.io_sort_mbb: unknown key .*'io_sort_mb'"):
+        HadoopBackend(io_sort_mbb=10)
+
+
+def test_replication_is_inert_without_hdfs_and_active_on_a_cluster() -> None:
+    assert knobs.inert_reason("replication", "local", "sort") is not None
+    assert knobs.inert_reason("replication", "cluster", "sort") is None
+
+
+def test_a_combiner_is_inert_where_nothing_can_be_combined() -> None:
+    assert knobs.inert_reason("combiner", "cluster", "terasort") == "terasort has nothing that it acts on"
+    assert knobs.inert_reason("combiner", "local", "wordcount") is None
+
+
+def test_an_inert_knob_can_be_refused_before_anything_starts() -> None:
+    workload = BenchmarkWorkload(name="sort", benchmark="sort", size="1MB").build(0)
+    with pytest.raises(ConfigError, match=r"backend\.replication: does nothing here: files lie on the local"):
+        HadoopBackend(replication=2, inert="refuse").check(workload)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("mapreduce.task.io.sort.mb", r"set backend\.io_sort_mb instead"),
+        ("framework.seed", "set by the backend itself"),
+    ],
+)
+def test_a_raw_property_that_has_an_owner_is_refused(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        HadoopBackend(properties={name: "1"})
+
+
+def test_every_knob_is_documented_with_its_state_in_local_mode() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hadoop_engines.md").read_text()
+    for name, knob in knobs.catalogue().items():
+        row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` ")), "")
+        assert ("inert" if knob.inert_locally else "active") in row, f"no row for {name}"
+        assert knob.meaning in row
