@@ -37,6 +37,12 @@ class RunFailedError(UserError):
     """A run, or some runs of a sweep, failed; each has a row in the store."""
 
 
+class TimeLimitError(Exception):
+    """The scheduler is about to end this job; raised inside the run, so that it ends in order and says so."""
+
+    failure_kind = "timeout"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" (did you mean 'x'?)"` for the closest known name, or a list of the names if they are few."""
     names = sorted(set(known))

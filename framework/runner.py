@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,13 +89,20 @@ def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
     """Write a run that never started as a failed one, so that it is a row and not a gap."""
     from framework.store.bundle import write_bundle
 
+    record = refusal_record(config, failure, _own_overrides())
+    write_bundle(str(config.outputs_dir), record, {})
+    return RunOutcome(record.run_id, "failed", failure=failure)
+
+
+def refusal_record(config: DictConfig, failure: Failure, overrides: Sequence[str]) -> RunRecord:
+    """Return the record of a run that never started; `overrides` are those its job was given."""
     try:
         plain = describing_config(config)
     except ConfigError:
         plain = {}
     position = config.sweep
     key = run_key(plain, "", "", int(position.repeat))
-    record = RunRecord(
+    return RunRecord(
         run_id=new_run_id(key),
         run_key=key,
         job_key=position.job_key,
@@ -108,12 +115,10 @@ def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
         sweep_index=position.index,
         repeat=int(position.repeat),
         config=without_volatile(plain),
-        varied=_varied(),
+        varied=_varied(overrides),
         provenance=provenance(),
         failure=failure,
     )
-    write_bundle(str(config.outputs_dir), record, {})
-    return RunOutcome(record.run_id, "failed", failure=failure)
 
 
 def _name_of(group: Json, fallback: str) -> str:
@@ -163,19 +168,22 @@ def _new_record(
         workload_hash=workload.content_hash,
         code_version=code_version(backend),
         config=without_volatile(plain),
-        varied=_varied(),
+        varied=_varied(_own_overrides()),
         facts={"workload": dict(workload.facts)},
         provenance=provenance(),
     )
 
 
-def _varied() -> list[str]:
-    """Return the keys this job was given by its sweep, from Hydra's own record of overrides."""
+def _own_overrides() -> Sequence[str]:
+    """Return the overrides of the job that is being carried out, from Hydra's own record."""
     from hydra.core.hydra_config import HydraConfig
 
-    if not HydraConfig.initialized():
-        return []
-    keys = [text.lstrip("+~").partition("=")[0] for text in HydraConfig.get().overrides.task]
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def _varied(overrides: Sequence[str]) -> list[str]:
+    """Return the keys that a sweep gave to its job."""
+    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
     return [key for key in keys if key.partition(".")[0] not in (*VOLATILE_KEYS, "experiment")]
 
 

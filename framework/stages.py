@@ -43,7 +43,12 @@ def failure_of(error: StageError, scratch: Path | None) -> Failure:
     assert cause is not None
     if os.environ.get("FRAMEWORK_DEBUG") == "1":
         traceback.print_exception(cause, file=sys.stderr)
-    return Failure(error.stage, type(cause).__name__, one_line(cause), _log_tail(cause, scratch))
+    return Failure(error.stage, failure_kind(cause), one_line(cause), _log_tail(cause, scratch))
+
+
+def failure_kind(error: BaseException) -> str:
+    """Return what kind of failure an exception is: its class, unless it knows better (`TimeLimitError`)."""
+    return str(getattr(error, "failure_kind", type(error).__name__))
 
 
 def one_line(error: BaseException) -> str:

@@ -39,7 +39,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version_option)
-    for verb in (sql, report, compare, ingest, compact, plugins, doctor):
+    for verb in (sql, report, compare, ingest, compact, cancel, plugins, doctor):
         app.command()(verb)
     app.command("import")(import_runs)
     plugin_manager().hook.verbs(app=app)
@@ -143,6 +143,19 @@ def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
     from framework.store.store_cli import run_compact
 
     return run_compact(str(outputs))
+
+
+def cancel(
+    sweep: Annotated[str | None, typer.Argument(help="Sweep id; needed if several have jobs.")] = None,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """End the Slurm jobs of a sweep, waiting and running; what is finished is kept.
+
+    Example: python -m framework cancel memory_gap-0123456789
+    """
+    from framework.launching.cancelling import cancel_sweep
+
+    return cancel_sweep(sweep, str(outputs))
 
 
 def import_runs(

@@ -57,6 +57,7 @@ class SweepProgress:
         self._clock = clock
         self._started = clock()
         self._current = ""
+        self._queue = ""
         self._metrics: list[MetricDefinition] = []
         self._first: list[list[str]] = []
         self._latest: deque[list[str]] = deque(maxlen=_LATEST_ROWS)
@@ -99,6 +100,10 @@ class SweepProgress:
     def started(self, description: str) -> None:
         """Say which point is being run now."""
         self._current = _short(description)
+
+    def queue(self, words: str) -> None:
+        """Say how many points wait and run on a cluster; an empty text when none does."""
+        self._queue = words
 
     def update(self, description: str, outcome: RunOutcome) -> None:
         """Count an outcome and show it; may be called from any thread.
@@ -201,6 +206,8 @@ class SweepProgress:
             text.append(f" · {self.skipped} skipped", style="yellow")
         if self.failed:
             text.append(f" · {self.failed} failed", style="red")
+        if self._queue:
+            text.append(f" · {self._queue}", style="cyan")
         if self._current:
             text.append(f" · running {self._current}", style="dim")
         return text

@@ -81,7 +81,10 @@ class SweepConfigLoader(ConfigLoader):
         key = (self._sweep, *texts)
         if key not in _composed:
             composed = self._hydra.load_sweep_config(master_config, texts)
-            _composed[key] = pickle.dumps(composed)  # loading it takes a tenth of the time of a deepcopy
+            try:
+                _composed[key] = pickle.dumps(composed)  # loading it takes a tenth of the time of a deepcopy
+            except (pickle.PicklingError, TypeError, AttributeError):
+                return composed  # a plugin's schema that can't be pickled: composed anew for every job
             if len(_composed) > _MOST_KEPT:
                 _composed.popitem(last=False)
         config = pickle.loads(_composed[key])

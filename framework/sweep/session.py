@@ -30,6 +30,8 @@ class SweepSession:
     outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     on_start: Callable[[Point], None] = lambda point: None
+    on_queue: Callable[[str], None] = lambda words: None
+    announce: Callable[[str], None] = lambda text: None
     interrupted: bool = False
     detached: bool = False
 

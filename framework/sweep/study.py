@@ -103,6 +103,7 @@ class _Study:
                 progress.note("configuration changed since the last sweep: " + "; ".join(self.changes))
             session.on_start = lambda point: progress.started(" ".join(point.overrides))
             session.on_outcome = lambda point, outcome: progress.update(" ".join(point.overrides), outcome)
+            session.on_queue, session.announce = progress.queue, progress.note
             try:
                 while batch:
                     if pending:

@@ -5,7 +5,7 @@ module before it registers it, which dataclasses with postponed annotations don'
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -15,21 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
-@dataclass
-class StudySweeperConf:
-    """`hydra.sweeper` of a study.
-
-    Attributes:
-        params: axes common to all grids: key → Hydra's sweep syntax (`1,2,4`, `range(1,5)`, `choice(a,b)`) or a
-            YAML list of the values.
-        grids: named grids; the study is the union of their products. Empty: one grid of `params` alone.
-    """
-
-    _target_: str = "hydra_plugins.framework_hydra.study_sweeper.StudySweeper"
-    params: dict[str, Any] | None = None
-    grids: dict[str, Any] = field(default_factory=dict)
-
+from framework.sweep.sweeper_conf import StudySweeperConf
 
 ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudySweeperConf, provider="framework")
 
