@@ -10,7 +10,7 @@ from typing import Any
 
 from framework_twin.kernel import linked_list
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import floats, int32s
+from framework_twin.kernel.memory import floats, int64s
 from framework_twin.kernel.state import queue_at
 from framework_twin.kernel.waiting_queue import close_queue, open_queue
 
@@ -27,7 +27,7 @@ def take_adapter(sim: Any, replica: Any, number: int) -> None:
         if queue.resident:
             linked_list.unlink(replica.gpu_lru, number)
         else:
-            int32s(replica.pending_loads)[replica.n_pending_loads] = number
+            int64s(replica.pending_loads)[replica.n_pending_loads] = number
             replica.n_pending_loads += 1
     queue.running += 1
 
@@ -49,7 +49,7 @@ def load_adapters(sim: Any, replica: Any) -> float:
     """Load what the step needs, one after another; return the seconds."""
     seconds = 0.0
     for place in range(replica.n_pending_loads):
-        number = int32s(replica.pending_loads)[place]
+        number = int64s(replica.pending_loads)[place]
         queue = queue_at(replica.queues, number)
         if not queue.cached:
             if replica.cached_adapters == sim.max_cpu_loras:

@@ -9,7 +9,7 @@ from framework_twin.kernel import heap
 from framework_twin.kernel.adapter_slots import load_adapters
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import take_blocks
-from framework_twin.kernel.memory import floats, int32s
+from framework_twin.kernel.memory import floats, read_int32
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
     blocks_after_first_step,
@@ -78,7 +78,7 @@ def _absorb_arrivals(sim: Any, replica: Any) -> float:
 @compiled
 def accept(sim: Any, replica: Any, item: int) -> None:
     """Queue a request that arrived at this replica, or refuse it."""
-    tokens = int32s(sim.input_tokens)[item] + int32s(sim.output_tokens)[item]
+    tokens = read_int32(sim.input_tokens, item) + read_int32(sim.output_tokens, item)
     if tokens > sim.longest_request or replica.waiting >= sim.max_waiting:
         request_at(sim.requests, item).status = REFUSED
     else:
@@ -104,7 +104,7 @@ def _run_span(sim: Any, replica: Any, decodes: bool, next_event_s: float) -> Non
         return
     duration_s = span_s(first_s, increment_s, steps)
     replica.step_kv_s = span_s(replica.step_kv_s, increment_s, steps)
-    account(sim, replica, duration_s, steps, first_blocks)
+    account(sim, replica, duration_s, float(steps), first_blocks)
     replica.steps += steps
     replica.spans += 1
     replica.time_s += duration_s

@@ -1,15 +1,13 @@
 """A binary min-heap of (key, item) pairs that knows where each item is, so that any item can be removed.
 
 An entry is one int64, `key << 32 | item`: ties break by item number, which keeps runs deterministic. `entries` is the
-address of the entries, `places` that of the int32 place of each item in the heap.
+address of the entries, `places` that of the int64 place of each item in the heap.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int32s, int64s
+from framework_twin.kernel.memory import int64s
 
 _ITEM_BITS = 32
 _ITEM_MASK = (1 << _ITEM_BITS) - 1
@@ -36,7 +34,7 @@ def push(entries: int, places: int, size: int, key: int, item: int) -> None:
 @compiled
 def remove(entries: int, places: int, size: int, item: int) -> None:
     """Remove an item from a heap of `size` entries."""
-    hole = np.int64(int32s(places)[item])
+    hole = int64s(places)[item]
     if hole != size - 1:
         _settle(entries, places, size - 1, hole, int64s(entries)[size - 1])
 
@@ -44,7 +42,7 @@ def remove(entries: int, places: int, size: int, item: int) -> None:
 @compiled
 def rekey(entries: int, places: int, size: int, key: int, item: int) -> None:
     """Give an item of a heap of `size` entries another key."""
-    _settle(entries, places, size, np.int64(int32s(places)[item]), (key << _ITEM_BITS) | item)
+    _settle(entries, places, size, int64s(places)[item], (key << _ITEM_BITS) | item)
 
 
 @compiled
@@ -59,7 +57,7 @@ def _settle(entries: int, places: int, size: int, place: int, entry: int) -> Non
 @compiled
 def _rise(entries: int, places: int, place: int, entry: int) -> None:
     values = int64s(entries)
-    place_of = int32s(places)
+    place_of = int64s(places)
     while place > 0:
         parent = (place - 1) >> 1
         above = values[parent]
@@ -75,7 +73,7 @@ def _rise(entries: int, places: int, place: int, entry: int) -> None:
 @compiled
 def _sink(entries: int, places: int, size: int, place: int, entry: int) -> None:
     values = int64s(entries)
-    place_of = int32s(places)
+    place_of = int64s(places)
     while True:
         child = 2 * place + 1
         if child >= size:

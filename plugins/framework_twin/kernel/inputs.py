@@ -93,8 +93,8 @@ class EngineConfig:
             )
         if self.prefill_first and self.max_num_batched_tokens < min(self.max_model_len, self.longest_request):
             raise ConfigError(
-                f"max_num_batched_tokens: {self.max_num_batched_tokens} is below max_model_len ({self.max_model_len}); "
-                "V0 without chunked prefill computes a prompt in one step"
+                f"max_num_batched_tokens: {self.max_num_batched_tokens} is below max_model_len "
+                f"({self.max_model_len}); V0 without chunked prefill computes a prompt in one step"
             )
         if self.enable_prefix_caching and self.generation != "v1":
             raise ConfigError("enable_prefix_caching: modelled for generation v1 only")
@@ -228,8 +228,8 @@ def check_inputs(engine: EngineConfig, requests: Requests, adapters: AdapterTabl
         )
     if shortest > engine.longest_request:
         raise ConfigError(
-            f"kv_blocks: the KV cache can't hold one request: {engine.kv_blocks} blocks of {engine.block_size} tokens, "
-            f"the shortest request has {shortest} tokens"
+            f"kv_blocks: the KV cache can't hold one request: {engine.kv_blocks} blocks of {engine.block_size} "
+            f"tokens, the shortest request has {shortest} tokens"
         )
 
 

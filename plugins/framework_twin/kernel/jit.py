@@ -23,11 +23,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # No fastmath: results must be equal to the byte on every machine of one architecture. The "numpy" error model
 # leaves out division checks, which the kernel guards itself.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+_NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For functions that only compiled code calls: what makes them callable from Python costs as much as some of them; calling one from Python is not possible."""
 
 
 def compiled(function: Function) -> Function:
     """Compile a helper of the kernel; it becomes part of the entry point that calls it."""
-    decorated: Function = numba.njit(**_OPTIONS)(function)
+    decorated: Function = numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)
     return decorated
 
 
@@ -43,7 +45,7 @@ def merged(function: Function) -> Function:
     Numba optimises every function together with all that it calls, so a chain of n nested functions is optimised n
     times; this removes a link of the chain. For functions with one call site only.
     """
-    decorated: Function = numba.njit(inline="always", **_OPTIONS)(function)
+    decorated: Function = numba.njit(inline="always", **_OPTIONS, **_NO_WRAPPERS)(function)
     return decorated
 
 
@@ -54,21 +56,24 @@ def entry_point(function: Function) -> Function:
     temporary one.
     """
     dispatcher: Any = numba.njit(**_OPTIONS)(function)
+    keyed_cache: Any = _SourceKeyedCache
     try:
-        dispatcher._cache = _SourceKeyedCache(function)
+        dispatcher._cache = keyed_cache(function)
     except RuntimeError:  # numba found no writable place
         user = os.getuid() if hasattr(os, "getuid") else 0
-        numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"framework-twin-{user}")
-        dispatcher._cache = _SourceKeyedCache(function)
+        settings: Any = numba.config
+        settings.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"framework-twin-{user}")
+        dispatcher._cache = keyed_cache(function)
     result: Function = dispatcher
     return result
 
 
-class _SourceKeyedCache(FunctionCache):  # type: ignore[misc]
+class _SourceKeyedCache(FunctionCache):
     """Numba's function cache with the digest of all kernel sources in its key."""
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return (*super()._index_key(sig, codegen), _source_digest())
+        key: Any = super()._index_key  # type: ignore[no-untyped-call]
+        return (*key(sig, codegen), _source_digest())
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 
 from framework_twin.kernel import linked_list
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int32s, int64s
+from framework_twin.kernel.memory import int64s
 from framework_twin.kernel.state import NOT_CACHED, request_at
 
 
@@ -35,18 +35,18 @@ def take_blocks(sim: Any, replica: Any, blocks: int) -> None:
     while blocks > 0:
         node = linked_list.first(replica.free_queue, sentinel)
         if node < sim.n_hashes:
-            int32s(replica.references)[node] = NOT_CACHED
+            int64s(replica.references)[node] = NOT_CACHED
             linked_list.unlink(replica.free_queue, node)
             blocks -= 1
             continue
-        run_blocks = int32s(replica.run_blocks)
+        run_blocks = int64s(replica.run_blocks)
         run = node - sim.n_hashes
         taken = min(run_blocks[run], blocks)
         run_blocks[run] -= taken
         blocks -= taken
         if run_blocks[run] == 0:
             linked_list.unlink(replica.free_queue, node)
-            int32s(replica.spare_runs)[replica.n_spare_runs] = run
+            int64s(replica.spare_runs)[replica.n_spare_runs] = run
             replica.n_spare_runs += 1
 
 
@@ -56,7 +56,7 @@ def find_prefix(sim: Any, replica: Any, item: int, tokens: int) -> int:
     start = int64s(sim.prefix_start)[item]
     most = min(int64s(sim.prefix_start)[item + 1] - start, (tokens - 1) // sim.block_size)
     found = 0
-    while found < most and int32s(replica.references)[int32s(sim.prefix_blocks)[start + found]] != NOT_CACHED:
+    while found < most and int64s(replica.references)[int64s(sim.prefix_blocks)[start + found]] != NOT_CACHED:
         found += 1
     return int(found)
 
@@ -67,7 +67,7 @@ def unused_blocks(sim: Any, replica: Any, item: int, found: int) -> int:
     start = int64s(sim.prefix_start)[item]
     unused = 0
     for place in range(start, start + found):
-        if int32s(replica.references)[int32s(sim.prefix_blocks)[place]] == 0:
+        if int64s(replica.references)[int64s(sim.prefix_blocks)[place]] == 0:
             unused += 1
     return unused
 
@@ -76,14 +76,14 @@ def unused_blocks(sim: Any, replica: Any, item: int, found: int) -> int:
 def share_prefix(sim: Any, replica: Any, item: int, found: int) -> None:
     """Let a request use the blocks that `find_prefix` found."""
     start = int64s(sim.prefix_start)[item]
-    references = int32s(replica.references)
+    references = int64s(replica.references)
     for place in range(start, start + found):
-        block = int32s(sim.prefix_blocks)[place]
+        block = int64s(sim.prefix_blocks)[place]
         if references[block] == 0:
             linked_list.unlink(replica.free_queue, block)
             replica.free_blocks -= 1
         references[block] += 1
-        int32s(sim.prefix_shared)[place] = 1
+        int64s(sim.prefix_shared)[place] = 1
     request_at(sim.requests, item).named_blocks = found
 
 
@@ -93,14 +93,14 @@ def name_blocks(sim: Any, replica: Any, item: int, tokens: int) -> None:
     request = request_at(sim.requests, item)
     start = int64s(sim.prefix_start)[item]
     most = min(int64s(sim.prefix_start)[item + 1] - start, tokens // sim.block_size)
-    references = int32s(replica.references)
+    references = int64s(replica.references)
     for place in range(start + request.named_blocks, start + most):
-        block = int32s(sim.prefix_blocks)[place]
+        block = int64s(sim.prefix_blocks)[place]
         if references[block] == NOT_CACHED:
             references[block] = 1
-            int32s(sim.prefix_shared)[place] = 1
+            int64s(sim.prefix_shared)[place] = 1
         else:
-            int32s(sim.prefix_shared)[place] = 0
+            int64s(sim.prefix_shared)[place] = 0
     request.named_blocks = max(most, request.named_blocks)
 
 
@@ -114,10 +114,10 @@ def release_blocks(sim: Any, replica: Any, item: int) -> None:
     name_blocks(sim, replica, item, request.computed)
     start = int64s(sim.prefix_start)[item]
     nameless = request.held_blocks - request.named_blocks
-    references = int32s(replica.references)
+    references = int64s(replica.references)
     for place in range(start + request.named_blocks - 1, start - 1, -1):
-        block = int32s(sim.prefix_blocks)[place]
-        if int32s(sim.prefix_shared)[place]:
+        block = int64s(sim.prefix_blocks)[place]
+        if int64s(sim.prefix_shared)[place]:
             references[block] -= 1
             if references[block] == 0:
                 _append_run(sim, replica, nameless)
@@ -134,7 +134,7 @@ def release_blocks(sim: Any, replica: Any, item: int) -> None:
 def _append_run(sim: Any, replica: Any, blocks: int) -> None:
     if blocks > 0:
         replica.n_spare_runs -= 1
-        run = int32s(replica.spare_runs)[replica.n_spare_runs]
-        int32s(replica.run_blocks)[run] = blocks
+        run = int64s(replica.spare_runs)[replica.n_spare_runs]
+        int64s(replica.run_blocks)[run] = blocks
         linked_list.append(replica.free_queue, sim.n_hashes + sim.capacity_blocks + 1, sim.n_hashes + run)
         replica.free_blocks += blocks

@@ -8,10 +8,11 @@ cheap (Numba passes an array as seven words and compiles every function that tak
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -31,13 +32,14 @@ def record_accessor(dtype: np.dtype[Any]) -> Accessor:
 
         return record(types.int64, types.int64), generate
 
-    accessor: Accessor = intrinsic(record_at)
-    return accessor
+    accessor: Any = intrinsic(record_at)
+    return cast(Accessor, accessor)
 
 
 def pointer_maker(item: Any) -> Callable[[int], Any]:
     """Make a compiled function address -> pointer that can be indexed."""
-    pointer = types.CPointer(item)
+    make_pointer: Any = types.CPointer
+    pointer = make_pointer(item)
 
     def pointer_to(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -45,12 +47,22 @@ def pointer_maker(item: Any) -> Callable[[int], Any]:
 
         return pointer(types.int64), generate
 
-    maker: Callable[[int], Any] = intrinsic(pointer_to)
-    return maker
+    maker: Any = intrinsic(pointer_to)
+    return cast(Callable[[int], Any], maker)
 
 
-int32s = pointer_maker(types.int32)
-"""Read and write 32-bit numbers at an address."""
+@intrinsic
+def _read_int32(typing_context: Any, address: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        offset = builder.mul(arguments[1], context.get_constant(types.int64, 4))
+        place = builder.inttoptr(builder.add(arguments[0], offset), ir.IntType(32).as_pointer())
+        return builder.sext(builder.load(place), ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+read_int32 = cast(Callable[[int, int], int], _read_int32)
+"""Read a 32-bit number at an address and index as a 64-bit one, so that functions see a single integer type."""
 int64s = pointer_maker(types.int64)
 """Read and write 64-bit numbers at an address."""
 floats = pointer_maker(types.float64)

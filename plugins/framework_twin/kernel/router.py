@@ -51,7 +51,7 @@ def _hand_over(sim: Any, item: int, now_s: float, favourite: int) -> int:
     if replica.time_s < now_s:
         idle_until(sim, replica, now_s)
     accept(sim, replica, item)
-    return (chosen + 1) % sim.n_replicas
+    return int((chosen + 1) % sim.n_replicas)
 
 
 @compiled

@@ -22,7 +22,7 @@ from framework_twin.kernel.kv_cache import (
     take_blocks,
     unused_blocks,
 )
-from framework_twin.kernel.memory import floats, int32s, int64s
+from framework_twin.kernel.memory import floats, int64s, read_int32
 from framework_twin.kernel.state import NONE, RUNNING, request_at
 from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
 
@@ -70,7 +70,7 @@ def _continue_partial(sim: Any, replica: Any) -> None:
     if item == NONE:
         return
     request = request_at(sim.requests, item)
-    prompt = int32s(sim.input_tokens)[item] + request.generated
+    prompt = read_int32(sim.input_tokens, item) + request.generated
     chunk = min(prompt - request.computed, sim.token_budget - replica.decoding)
     wanted = blocks_for(request.computed + chunk, sim.block_size) - request.held_blocks
     if wanted > replica.free_blocks:
@@ -93,7 +93,7 @@ def _admit(sim: Any, replica: Any) -> None:
         if item == NONE:
             break
         request = request_at(sim.requests, item)
-        prompt = int32s(sim.input_tokens)[item] + request.generated
+        prompt = read_int32(sim.input_tokens, item) + request.generated
         if sim.prefill_first and prompt > budget:
             break
         found = 0
@@ -107,7 +107,7 @@ def _admit(sim: Any, replica: Any) -> None:
         if blocks > replica.free_blocks - unused - sim.watermark_blocks:
             break
         dequeue(sim, replica, item)
-        take_adapter(sim, replica, int32s(sim.adapter)[item])
+        take_adapter(sim, replica, read_int32(sim.adapter, item))
         _start(sim, replica, item, found, blocks)
         _add_chunk(sim, replica, item, chunk)
         budget -= chunk
@@ -130,7 +130,7 @@ def _start(sim: Any, replica: Any, item: int, found: int, blocks: int) -> None:
         request.hit_tokens = request.computed
     if sim.prefix_caching:
         share_prefix(sim, replica, item, found)
-        replica.prefix_queries += int32s(sim.input_tokens)[item] + request.generated
+        replica.prefix_queries += read_int32(sim.input_tokens, item) + request.generated
         replica.prefix_hits += request.computed
     request.held_blocks = found + blocks
     take_blocks(sim, replica, blocks)
@@ -169,7 +169,7 @@ def preempt_newest(sim: Any, replica: Any) -> None:
     replica.preemptions += 1
     replica.step_preemptions += 1
     request.preemptions += 1
-    release_adapter(sim, replica, int32s(sim.adapter)[victim])
+    release_adapter(sim, replica, read_int32(sim.adapter, victim))
     return_to_front(sim, replica, victim)
 
 

@@ -113,10 +113,10 @@ def _collect(engine: EngineConfig, tables: Tables) -> SimulationOutput:
 def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
     table = tables.requests
     n = len(table)
-    replica = table["replica"].copy()
+    replica = table["replica"].astype(np.int32)
     if not tables.simulation[0]["least_load"]:
         replica = (np.arange(n) % engine.replicas).astype(np.int32)
-    status = table["status"].copy()
+    status = table["status"].astype(np.int8)
     generated = table["generated"].astype(np.int64)
     last_token_s = table["last_token_s"].copy()
     decoding = (status == Status.RUNNING) & (table["decoding"] == 1)
@@ -159,7 +159,7 @@ def _collect_series(engine: EngineConfig, tables: Tables, duration_s: float) -> 
     samples = np.zeros((rows, state.N_SAMPLE_COLUMNS))
     recorded = min(rows, len(tables.samples))
     samples[:recorded] = tables.samples[:recorded]
-    time_s = np.arange(rows) * engine.sample_period_s
+    time_s = np.arange(rows, dtype=np.float64) * engine.sample_period_s
     n_states = len(state.SAMPLE_STATES)
     n_columns = n_states + len(state.SAMPLE_SUMS)
     for replica, component_s in zip(tables.replicas, tables.component_s, strict=True):

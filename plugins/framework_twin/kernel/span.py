@@ -78,4 +78,4 @@ def steps_with_free_blocks(sim: Any, replica: Any, most: int) -> int:
         if free < 0:
             break
         steps += 1
-    return min(steps, most)
+    return int(min(steps, most))

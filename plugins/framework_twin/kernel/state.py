@@ -59,18 +59,18 @@ SIMULATION = np.dtype(
         ("output_tokens", "i8"),  # @ int32 per request
         ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
         ("prefix_start", "i8"),  # @ int64 per request + 1: where its named blocks begin
-        ("prefix_blocks", "i8"),  # @ int32: names, dense from 0
+        ("prefix_blocks", "i8"),  # @ int64: names, dense from 0
         (
             "prefix_shared",
             "i8",
-        ),  # @ int32: whether the request uses the block of that name, or a copy without name
+        ),  # @ int64: whether the request uses the block of that name, or a copy without name
         ("requests", "i8"),  # @ REQUEST per request
         (
             "running_links",
             "i8",
         ),  # @ linked lists of running requests; the sentinel of replica r is n_requests + r
-        ("waiting_next", "i8"),  # @ int32 per request: the one behind it in its queue
-        ("finish_places", "i8"),  # @ int32 per request: its place in the finish heap
+        ("waiting_next", "i8"),  # @ int64 per request: the one behind it in its queue
+        ("finish_places", "i8"),  # @ int64 per request: its place in the finish heap
         ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
         ("disk_to_cpu_s", "i8"),  # @ float64 per adapter
         ("gap_histogram", "i8"),  # @ int64 per bin
@@ -139,19 +139,19 @@ REPLICA = np.dtype(
         ("block_phase", "i8"),  # @ int64 per token of a block
         ("finish_heap", "i8"),  # @ int64 per running request
         ("queues", "i8"),  # @ QUEUE per adapter, the base model's last
-        ("queue_places", "i8"),  # @ int32 per queue: its place in its heap
+        ("queue_places", "i8"),  # @ int64 per queue: its place in its heap
         ("open_heap", "i8"),  # @ int64 per queue
         ("closed_heap", "i8"),  # @ int64 per queue
         ("gpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
-        ("pending_loads", "i8"),  # @ int32 per adapter
-        ("references", "i8"),  # @ int32 per name: requests that use the block, or NOT_CACHED
+        ("pending_loads", "i8"),  # @ int64 per adapter
+        ("references", "i8"),  # @ int64 per name: requests that use the block, or NOT_CACHED
         (
             "free_queue",
             "i8",
         ),  # @ linked list: names, then runs; the sentinel is n_hashes + capacity_blocks + 1
-        ("run_blocks", "i8"),  # @ int32 per run of nameless blocks
-        ("spare_runs", "i8"),  # @ int32 stack of runs not in use
+        ("run_blocks", "i8"),  # @ int64 per run of nameless blocks
+        ("spare_runs", "i8"),  # @ int64 stack of runs not in use
         ("stalled_since_s", "i8"),  # @ float64 per running request
         ("stalled_requests", "i8"),  # @ int64 per running request
     ]
@@ -168,14 +168,14 @@ REQUEST = np.dtype(
         ("queue_key", "i8"),
         ("generated", "i8"),
         ("kv_offset", "i8"),
-        ("computed", "i4"),
-        ("held_blocks", "i4"),
-        ("preemptions", "i4"),
-        ("hit_tokens", "i4"),
-        ("named_blocks", "i4"),
-        ("replica", "i4"),
-        ("status", "i4"),
-        ("decoding", "i4"),
+        ("computed", "i8"),
+        ("held_blocks", "i8"),
+        ("preemptions", "i8"),
+        ("hit_tokens", "i8"),
+        ("named_blocks", "i8"),
+        ("replica", "i8"),
+        ("status", "i8"),
+        ("decoding", "i8"),
     ]
 )
 """A request. While it decodes, its generated tokens are `generated + decode_steps` and the tokens it holds in the KV
@@ -184,12 +184,12 @@ cache before that."""
 
 QUEUE = np.dtype(
     [
-        ("head", "i4"),
-        ("tail", "i4"),
-        ("running", "i4"),
-        ("gpu_loads", "i4"),
-        ("resident", "i4"),
-        ("cached", "i4"),
+        ("head", "i8"),
+        ("tail", "i8"),
+        ("running", "i8"),
+        ("gpu_loads", "i8"),
+        ("resident", "i8"),
+        ("cached", "i8"),
     ]
 )
 """The waiting requests of one adapter, and the adapter itself; the last queue is the base model's."""

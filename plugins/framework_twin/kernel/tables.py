@@ -68,7 +68,7 @@ def build_tables(
         np.copyto(adapter, requests.adapter, where=np.asarray(requests.adapter) >= 0)
     disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
     prefix_start, prefix_blocks = _prefix_columns(engine, requests)
-    running_links = np.zeros((n + engine.replicas, 2), dtype=np.int32)
+    running_links = np.zeros((n + engine.replicas, 2), dtype=np.int64)
     running_links[n:] = np.arange(n, n + engine.replicas)[:, None]
     _set_configuration(tables.simulation[0], engine, n, n_adapters)
     tables.simulation["n_samples"] = n_samples
@@ -84,11 +84,11 @@ def build_tables(
         adapter=adapter,
         prefix_start=prefix_start,
         prefix_blocks=prefix_blocks,
-        prefix_shared=np.zeros(len(prefix_blocks), dtype=np.int32),
+        prefix_shared=np.zeros(len(prefix_blocks), dtype=np.int64),
         requests=tables.requests,
         running_links=running_links,
-        waiting_next=np.zeros(n, dtype=np.int32),
-        finish_places=np.zeros(n, dtype=np.int32),
+        waiting_next=np.zeros(n, dtype=np.int64),
+        finish_places=np.zeros(n, dtype=np.int64),
         cpu_to_gpu_s=np.ascontiguousarray(adapters.cpu_to_gpu_s, dtype=np.float64),
         disk_to_cpu_s=np.ascontiguousarray(disk_to_cpu_s, dtype=np.float64),
         gap_histogram=tables.gap_histogram,
@@ -102,9 +102,9 @@ def build_tables(
 def _prefix_columns(engine: EngineConfig, requests: Requests) -> tuple[Array, Array]:
     """Number the names of prefix blocks densely; no names if caching is off."""
     if not engine.enable_prefix_caching or requests.prefix_blocks is None or requests.prefix_start is None:
-        return np.zeros(len(requests) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+        return np.zeros(len(requests) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
     numbers = np.unique(requests.prefix_blocks, return_inverse=True)[1]
-    return np.ascontiguousarray(requests.prefix_start, dtype=np.int64), numbers.astype(np.int32)
+    return np.ascontiguousarray(requests.prefix_start, dtype=np.int64), numbers.astype(np.int64)
 
 
 def _own(tables: Tables, records: Array, **arrays: Array) -> None:
@@ -142,7 +142,7 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
     """Set every replica to its state before the first arrival."""
     shape = (engine.replicas, min(engine.max_num_seqs, n) + 1)
     queue_shape = tables.queues.shape
-    gpu_lru = np.full((engine.replicas, n_adapters + 1, 2), n_adapters, dtype=np.int32)
+    gpu_lru = np.full((engine.replicas, n_adapters + 1, 2), n_adapters, dtype=np.int64)
     cpu_lru = gpu_lru.copy()
     replicas = tables.replicas
     replicas["number"] = np.arange(engine.replicas)
@@ -167,12 +167,12 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
         block_phase=np.zeros((engine.replicas, engine.block_size), dtype=np.int64),
         finish_heap=np.zeros(shape, dtype=np.int64),
         queues=tables.queues,
-        queue_places=np.zeros(queue_shape, dtype=np.int32),
+        queue_places=np.zeros(queue_shape, dtype=np.int64),
         open_heap=np.zeros(queue_shape, dtype=np.int64),
         closed_heap=np.zeros(queue_shape, dtype=np.int64),
         gpu_lru=gpu_lru,
         cpu_lru=cpu_lru,
-        pending_loads=np.zeros(queue_shape, dtype=np.int32),
+        pending_loads=np.zeros(queue_shape, dtype=np.int64),
         stalled_since_s=np.zeros(shape),
         stalled_requests=np.zeros(shape, dtype=np.int64),
     )
@@ -184,9 +184,9 @@ def _set_free_queues(tables: Tables, engine: EngineConfig) -> None:
     n_hashes = int(tables.simulation[0]["n_hashes"])
     n_runs = engine.kv_blocks + 1 if n_hashes else 0
     sentinel = n_hashes + n_runs
-    free_queue = np.zeros((engine.replicas, sentinel + 1, 2), dtype=np.int32)
-    run_blocks = np.zeros((engine.replicas, n_runs), dtype=np.int32)
-    spare_runs = np.tile(np.arange(n_runs, dtype=np.int32), (engine.replicas, 1))
+    free_queue = np.zeros((engine.replicas, sentinel + 1, 2), dtype=np.int64)
+    run_blocks = np.zeros((engine.replicas, n_runs), dtype=np.int64)
+    spare_runs = np.tile(np.arange(n_runs, dtype=np.int64), (engine.replicas, 1))
     if n_hashes:
         first_run = n_runs - 1
         free_queue[:, [sentinel, n_hashes + first_run]] = np.array([n_hashes + first_run, sentinel])[:, None]
@@ -195,7 +195,7 @@ def _set_free_queues(tables: Tables, engine: EngineConfig) -> None:
     _own(
         tables,
         tables.replicas,
-        references=np.full((engine.replicas, n_hashes), state.NOT_CACHED, dtype=np.int32),
+        references=np.full((engine.replicas, n_hashes), state.NOT_CACHED, dtype=np.int64),
         free_queue=free_queue,
         run_blocks=run_blocks,
         spare_runs=spare_runs,

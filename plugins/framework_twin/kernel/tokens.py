@@ -8,7 +8,7 @@ from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import release_blocks
-from framework_twin.kernel.memory import floats, int32s, int64s
+from framework_twin.kernel.memory import floats, int64s, read_int32
 from framework_twin.kernel.scheduler import leave_decoding
 from framework_twin.kernel.span import span_s
 from framework_twin.kernel.state import FINISHED, NONE, request_at
@@ -75,7 +75,7 @@ def _end_prefills(sim: Any, replica: Any) -> None:
     while item != sentinel:
         following = linked_list.after(sim.running_links, item)
         request = request_at(sim.requests, item)
-        if request.computed < int32s(sim.input_tokens)[item] + request.generated:
+        if request.computed < read_int32(sim.input_tokens, item) + request.generated:
             replica.partial = item
         else:
             _end_prefill(sim, replica, item)
@@ -93,11 +93,11 @@ def _end_prefill(sim: Any, replica: Any, item: int) -> None:
     request.last_token_s = replica.time_s
     request.generated += 1
     replica.generated_tokens += 1
-    left = int32s(sim.output_tokens)[item] - request.generated
+    left = read_int32(sim.output_tokens, item) - request.generated
     if left == 0:
         _finish(sim, replica, item)
         return
-    held_tokens = int32s(sim.input_tokens)[item] + request.generated - 1
+    held_tokens = read_int32(sim.input_tokens, item) + request.generated - 1
     request.decoding = 1
     request.generated -= replica.decode_steps
     request.kv_offset = held_tokens - replica.decode_steps
@@ -131,4 +131,4 @@ def _finish(sim: Any, replica: Any, item: int) -> None:
     release_blocks(sim, replica, item)
     replica.running -= 1
     replica.finished_last_step += 1
-    release_adapter(sim, replica, int32s(sim.adapter)[item])
+    release_adapter(sim, replica, read_int32(sim.adapter, item))

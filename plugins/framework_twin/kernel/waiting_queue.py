@@ -12,22 +12,22 @@ from typing import Any
 
 from framework_twin.kernel import heap
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int32s
+from framework_twin.kernel.memory import int64s, read_int32
 from framework_twin.kernel.state import NONE, WAITING, queue_at, request_at
 
 
 @compiled
 def enqueue(sim: Any, replica: Any, item: int) -> None:
     """Append a request that has arrived."""
-    number = int32s(sim.adapter)[item]
+    number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
-    int32s(sim.waiting_next)[item] = NONE
+    int64s(sim.waiting_next)[item] = NONE
     if queue.head == NONE:
         queue.head = item
         queue.tail = item
         _list_queue(sim, replica, number)
     else:
-        int32s(sim.waiting_next)[queue.tail] = item
+        int64s(sim.waiting_next)[queue.tail] = item
         queue.tail = item
     replica.waiting += 1
     if replica.waiting > replica.waiting_peak:
@@ -37,12 +37,12 @@ def enqueue(sim: Any, replica: Any, item: int) -> None:
 @compiled
 def return_to_front(sim: Any, replica: Any, item: int) -> None:
     """Put a preempted request before everything that waits."""
-    number = int32s(sim.adapter)[item]
+    number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
     request = request_at(sim.requests, item)
     request.status = WAITING
     request.queue_key = -replica.preemptions
-    int32s(sim.waiting_next)[item] = queue.head
+    int64s(sim.waiting_next)[item] = queue.head
     if queue.head == NONE:
         queue.tail = item
         queue.head = item
@@ -70,9 +70,9 @@ def first_admissible(sim: Any, replica: Any) -> int:
 @compiled
 def dequeue(sim: Any, replica: Any, item: int) -> None:
     """Take the head of its queue out, to run."""
-    number = int32s(sim.adapter)[item]
+    number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
-    queue.head = int32s(sim.waiting_next)[item]
+    queue.head = int64s(sim.waiting_next)[item]
     if queue.head == NONE:
         _unlist_queue(sim, replica, number)
     else:
