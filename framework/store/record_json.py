@@ -15,6 +15,9 @@ from framework.errors import StoreError
 from framework.run_record import Failure, RunRecord
 
 _RECORD_FIELDS = {field.name: field for field in dataclasses.fields(RunRecord)}
+_PART_FIELDS = {
+    kind: {field.name for field in dataclasses.fields(kind)} for kind in (Metric, SanityCheck, Failure)
+}
 _REQUIRED = ("run_id", "run_key", "experiment", "backend", "status", "started_at")
 _OPTIONAL_TEXT = ("finished_at", "job_key", "sweep_id", "workload_hash")
 _SANITY = (None, "pass", "warn", "fail")
@@ -75,7 +78,7 @@ def _known(kind: type[Any], item: Json, where: str) -> Any:
     """Build a dataclass from a JSON object; keys of a later version are ignored."""
     if not isinstance(item, dict):
         raise StoreError(f"{where} is not an object")
-    names = {field.name for field in dataclasses.fields(kind)}
+    names = _PART_FIELDS[kind]
     try:
         return kind(**{key: value for key, value in item.items() if key in names})
     except TypeError as error:
