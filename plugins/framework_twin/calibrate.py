@@ -11,15 +11,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from framework.errors import InputError, UserError
 from framework_twin.coefficients import StepCoefficients
-from framework_twin.measured_runs import MeasuredRun
+from framework_twin.kernel.inputs import Requests
+from framework_twin.measured_runs import MeasuredRun, RunSetup
 from framework_twin.prediction import predict_run
 from framework_twin.profile import StepModel
+from framework_twin.realise import realise
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,9 +85,11 @@ def fit_runs(
             "calibrate: no run has a measured quantity that can be fitted (itl, throughput, steps)"
         )
 
+    workload = lru_cache(maxsize=None)(realise)
+
     def residuals(coefficients: StepCoefficients) -> Floats:
         model = replace(prior, coefficients=coefficients)
-        return np.concatenate([_run_residuals(run, model) for run in usable])
+        return np.concatenate([_run_residuals(run, model, workload) for run in usable])
 
     with_adapters = any(run.setup.n_adapters for run in usable)
     spread = {**PRIOR_SPREAD, **(LORA_PRIOR_SPREAD if with_adapters else {})}
@@ -150,8 +155,10 @@ def _targets(run: MeasuredRun) -> list[str]:
     return [name for name in TARGET_NOISE if measured_value(run, name) is not None]
 
 
-def _run_residuals(run: MeasuredRun, model: StepModel) -> Floats:
-    predicted = predict_run(run.setup, model).values
+def _run_residuals(
+    run: MeasuredRun, model: StepModel, workload: Callable[[RunSetup, int], Requests]
+) -> Floats:
+    predicted = predict_run(run.setup, model, workload=workload).values
     caution = _PROFILED_NOISE if "profiled_nsys" in run.quality_flags else 1.0
     out = []
     for name in _targets(run):

@@ -1,54 +1,93 @@
-"""Power and energy of a simulated run, from what the GPU was busy with.
+"""Power and energy of a simulated run, from how much the GPU did.
 
-Mean power is idle power plus, for each kind of work, its share of the time times the watts it adds:
-streaming weights, reading the KV cache, computing, and waiting for the host with the model's kernels
-loaded. Fitted on `measured_power_mean_w` of the memory_gap runs; see docs/twin_physics.md.
+Mean power is idle power, plus watts while kernels run, plus joules for each token computed and for each
+token of context read. Rates and not time shares: a memory-bound step draws more the more of the bandwidth
+it uses. Fitted on `measured_power_mean_w` of the memory_gap runs; see docs/twin_physics.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-_MEMORY = ("weights", "kv")
-_COMPUTE = ("compute", "prefill", "lora")
-_HOST = ("host", "scheduler", "adapter_load")
+import numpy as np
+from framework_serving.gpu_spec import GpuSpec
+from framework_serving.model_shape import ModelShape
+
+from framework_twin.kernel.inputs import Requests
+from framework_twin.kernel.output import SimulationOutput
+
+_KERNELS = ("weights", "compute", "prefill", "lora", "kv")
+
+# Shares of the board's power limit and energies per operation, rounded from the calibrated profiles.
+_IDLE_SHARE = 0.165
+_BUSY_SHARE = 0.27
+_JOULES_PER_FLOP = 1.1e-12
+_JOULES_PER_KV_BYTE = 70e-12
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What one GPU did, averaged over a run.
+
+    Attributes:
+        busy_share: share of the time in which kernels run, 0–1.
+        tokens_s: prompt and generated tokens computed per second.
+        context_tokens_s: tokens of context read by decode attention per second.
+    """
+
+    busy_share: float
+    tokens_s: float
+    context_tokens_s: float
 
 
 @dataclass(frozen=True)
 class PowerCoefficients:
-    """Watts of one GPU.
+    """Watts and joules of a model on one GPU.
 
     Attributes:
         idle_w: with the model loaded and nothing to do.
-        memory_w, compute_w, host_w: added while it streams memory, computes, or waits for the host
-            between kernels.
+        busy_w: added while kernels run.
+        token_j: joules of computing one token.
+        context_token_j: joules of reading one token of context.
     """
 
     idle_w: float
-    memory_w: float
-    compute_w: float
-    host_w: float
+    busy_w: float
+    token_j: float
+    context_token_j: float
 
-    def mean_w(self, component_s: Mapping[str, float], duration_s: float) -> float:
-        """Return mean watts over `duration_s`, given seconds by component summed over the replicas on one GPU.
-
-        Host time of one replica passes under the kernels of another, so shares above the whole are cut
-        in the order host, then the rest in proportion.
-        """
-        shares = busy_shares(component_s, duration_s)
-        return self.idle_w + self.memory_w * shares[0] + self.compute_w * shares[1] + self.host_w * shares[2]
+    def mean_w(self, activity: Activity) -> float:
+        """Return mean watts of a GPU with this activity."""
+        work = self.token_j * activity.tokens_s + self.context_token_j * activity.context_tokens_s
+        return self.idle_w + self.busy_w * activity.busy_share + work
 
 
-def busy_shares(component_s: Mapping[str, float], duration_s: float) -> tuple[float, float, float]:
-    """Return the shares of the time in which the GPU streams memory, computes, and waits for the host."""
-    memory, compute, host = (
-        sum(component_s.get(name, 0.0) for name in names) / duration_s for names in (_MEMORY, _COMPUTE, _HOST)
+def activity(output: SimulationOutput, requests: Requests) -> Activity:
+    """Return the activity of the GPU behind a simulation; replicas are taken to share one GPU.
+
+    Context is counted from tokens: a request with p prompt tokens that generated g tokens attended to
+    p + 1 … p + g − 1 tokens in its decode steps.
+    """
+    generated = output.requests.generated_tokens.astype(np.float64)
+    decodes = np.maximum(generated - 1.0, 0.0)
+    context = decodes * (np.asarray(requests.input_tokens) + 0.5 * generated)
+    kernels_s = sum(output.component_s.get(name, 0.0) for name in _KERNELS)
+    tokens = output.prompt_tokens + output.generated_tokens
+    return Activity(
+        busy_share=min(1.0, kernels_s / output.duration_s),
+        tokens_s=tokens / output.duration_s,
+        context_tokens_s=float(context.sum()) / output.duration_s,
     )
-    kernels = memory + compute
-    if kernels > 1.0:
-        memory, compute, kernels = memory / kernels, compute / kernels, 1.0
-    return memory, compute, min(host, 1.0 - kernels)
+
+
+def datasheet_power(shape: ModelShape, gpu: GpuSpec) -> PowerCoefficients:
+    """Return uncalibrated power: shares of the board's limit, energy per operation and per byte."""
+    return PowerCoefficients(
+        idle_w=_IDLE_SHARE * gpu.tdp_w,
+        busy_w=_BUSY_SHARE * gpu.tdp_w,
+        token_j=_JOULES_PER_FLOP * shape.flops_per_token,
+        context_token_j=_JOULES_PER_KV_BYTE * shape.kv_bytes_per_token,
+    )
 
 
 def energy_j(mean_w: float, duration_s: float) -> float:

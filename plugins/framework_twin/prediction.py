@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from framework_twin.kernel.output import SimulationOutput
 from framework_twin.kernel.simulate import simulate
 from framework_twin.measured_runs import RunSetup
 from framework_twin.memory import EngineMemory, kv_capacity
+from framework_twin.power import activity
 from framework_twin.profile import StepModel
 from framework_twin.realise import realise
 
@@ -37,14 +38,22 @@ class RunPrediction:
     kv_tokens: int
 
 
-def predict_run(setup: RunSetup, model: StepModel, seeds: Sequence[int] = (0,)) -> RunPrediction:
-    """Predict a run; several seeds are averaged. Raises `ConfigError` for a run that can't exist."""
+def predict_run(
+    setup: RunSetup,
+    model: StepModel,
+    seeds: Sequence[int] = (0,),
+    workload: Callable[[RunSetup, int], Requests] = realise,
+) -> RunPrediction:
+    """Predict a run; several seeds are averaged. Raises `ConfigError` for a run that can't exist.
+
+    `workload` realises the requests; a fit passes one that remembers them.
+    """
     engine = engine_config(setup)
     adapters = adapter_table(setup, model)
     law = model.coefficients.law(eager=setup.enforce_eager, mps=setup.mps)
     samples = []
     for seed in seeds:
-        requests = realise(setup, seed)
+        requests = workload(setup, seed)
         output = simulate(engine, requests, law, adapters)
         summarise = _offline_summary if setup.offline else _online_summary
         samples.append(summarise(setup, model, requests, output))
@@ -143,6 +152,5 @@ def _online_summary(
     if setup.duration_limit_s:
         unfinished_s = float((~done).sum()) * duration_s
         values["ttft_censored_ms"] = float((ttft_s[done].sum() + unfinished_s) / len(done) * 1e3)
-    if model.power is not None:
-        values["power_mean_w"] = model.power.mean_w(output.component_s, duration_s)
+    values["power_mean_w"] = model.power.mean_w(activity(output, requests))
     return values

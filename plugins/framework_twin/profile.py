@@ -17,7 +17,7 @@ from framework_serving.catalogue import gpu_spec, model_shape
 from framework.errors import ConfigError, InputError, did_you_mean
 from framework_twin.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.coefficients import COEFFICIENT_NAMES, StepCoefficients
-from framework_twin.power import PowerCoefficients
+from framework_twin.power import PowerCoefficients, datasheet_power
 from framework_twin.roofline import roofline
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
@@ -94,8 +94,13 @@ class StepModel:
 
     coefficients: StepCoefficients
     loads: AdapterLoadTimes
-    power: PowerCoefficients | None
+    power: PowerCoefficients
     profile: TwinProfile | None
+
+    @property
+    def power_calibrated(self) -> bool:
+        """Whether measured power stands behind the watts."""
+        return self.profile is not None and self.profile.power is not None
 
     @property
     def calibrated(self) -> bool:
@@ -120,11 +125,15 @@ def step_model(
     profile = None
     if tensor_parallel == 1:
         profile = find_profile(model, gpu, generation, engine=engine, dtype=dtype)
+    shape, spec = model_shape(model), gpu_spec(gpu)
+    power = datasheet_power(shape, spec)
     if profile is None:
-        kwargs: dict[str, Any] = {"attention_backend": attention_backend, "tensor_parallel": tensor_parallel}
-        coefficients = roofline(model_shape(model), gpu_spec(gpu), generation, **kwargs)
-        return StepModel(coefficients, UNCALIBRATED_LOADS, None, None)
-    return StepModel(profile.coefficients, profile.loads or UNCALIBRATED_LOADS, profile.power, profile)
+        coefficients = roofline(
+            shape, spec, generation, attention_backend=attention_backend, tensor_parallel=tensor_parallel
+        )
+        return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
+    loads = profile.loads or UNCALIBRATED_LOADS
+    return StepModel(profile.coefficients, loads, profile.power or power, profile)
 
 
 def find_profile(

@@ -1,0 +1,168 @@
+"""The twin against a table of measured runs: every row predicted from its configuration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from framework.errors import UserError
+from framework_twin.baselines import NOMINAL, PUBLISHED, nominal_load, published_prediction
+from framework_twin.intervals import interval, predicted_regime
+from framework_twin.measured_runs import BadRow, MeasuredRun, RunSetup
+from framework_twin.prediction import RunPrediction, predict_run
+from framework_twin.prediction_error import GroupError, Pair, group_errors, pairs_of
+from framework_twin.profile import StepModel, step_model
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RowPrediction:
+    """The prediction of one row of the table.
+
+    Attributes:
+        values: quantity to value, named as the `measured_*` columns without prefix.
+        bands: quantity to (low, high), where a profile knows its held-out error.
+        profile: name of the profile behind it, empty where the roofline was used.
+        warnings: how the run leaves the range the profile was calibrated in.
+    """
+
+    setup: RunSetup
+    values: Mapping[str, float]
+    bands: Mapping[str, tuple[float, float]]
+    starved: bool | None
+    profile: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often a yes/no outcome was predicted rightly."""
+
+    question: str
+    right: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """Predictions of a table's rows and their errors.
+
+    Attributes:
+        rows: one per row that could be predicted, in the order of the table.
+        unpredictable: rows without a prediction, each with its reason.
+        baselines: name of a simpler predictor to its errors on the same rows.
+        inside: metric to (runs inside the 80 % band, runs with a band).
+    """
+
+    rows: Sequence[RowPrediction]
+    unpredictable: Sequence[BadRow]
+    errors: Sequence[GroupError]
+    baselines: Mapping[str, Sequence[GroupError]]
+    agreements: Sequence[Agreement]
+    inside: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def validate_runs(
+    runs: Sequence[MeasuredRun],
+    bad_rows: Iterable[BadRow] = (),
+    *,
+    seeds: Sequence[int] = (0,),
+    progress: Progress = lambda done, total: None,
+) -> ValidationReport:
+    """Predict every run from its setup and compare with what was measured."""
+    rows: list[RowPrediction] = []
+    pairs: list[Pair] = []
+    baseline_pairs: dict[str, list[Pair]] = {NOMINAL: [], PUBLISHED: []}
+    unpredictable = list(bad_rows)
+    predicted_runs: list[MeasuredRun] = []
+    for number, run in enumerate(runs):
+        progress(number, len(runs))
+        try:
+            row = predict_row(run.setup, seeds)
+            baselines = {NOMINAL: nominal_load(run.setup), PUBLISHED: published_prediction(run.setup)}
+        except UserError as error:
+            unpredictable.append(BadRow(run.setup.row, run.setup.run_id, str(error)))
+            continue
+        rows.append(row)
+        predicted_runs.append(run)
+        pairs += pairs_of(run, row.values)
+        for name, values in baselines.items():
+            baseline_pairs[name] += pairs_of(run, values)
+    return ValidationReport(
+        rows=rows,
+        unpredictable=sorted(unpredictable, key=lambda bad: bad.row),
+        errors=group_errors(pairs),
+        baselines={name: group_errors(found) for name, found in baseline_pairs.items() if found},
+        agreements=_agreements(predicted_runs, rows),
+        inside=_inside(pairs, rows),
+    )
+
+
+def predict_row(setup: RunSetup, seeds: Sequence[int] = (0,)) -> RowPrediction:
+    """Predict one run with its profile, or with the roofline where there is none."""
+    model = model_of(setup)
+    prediction = predict_run(setup, model, seeds)
+    profile = model.profile
+    if profile is None:
+        return RowPrediction(setup, prediction.values, {}, prediction.starved, "", ("uncalibrated roofline",))
+    where = predicted_regime(setup, prediction.values)
+    bands = {}
+    for name, value in prediction.values.items():
+        band = interval(profile.intervals, name, where, value)
+        if band:
+            bands[name] = band
+    return RowPrediction(
+        setup=setup,
+        values=prediction.values,
+        bands=bands,
+        starved=prediction.starved,
+        profile=profile.name,
+        warnings=tuple(_warnings(setup, prediction, model)),
+    )
+
+
+def model_of(setup: RunSetup) -> StepModel:
+    """Return the physics for a run."""
+    return step_model(
+        setup.model,
+        setup.gpu,
+        setup.generation,
+        engine=setup.engine,
+        attention_backend=setup.attention_backend,
+    )
+
+
+def _warnings(setup: RunSetup, prediction: RunPrediction, model: StepModel) -> list[str]:
+    if model.profile is None:
+        return []
+    batch = int(prediction.values.get("running_peak", setup.num_prompts or 0))
+    context = round(setup.input_mean + setup.output_mean)
+    rank = setup.max_lora_rank if setup.n_adapters else 0
+    return model.profile.valid.warnings(batch, context, setup.max_loras, rank)
+
+
+def _agreements(runs: Sequence[MeasuredRun], rows: Sequence[RowPrediction]) -> list[Agreement]:
+    both = [(run, row) for run, row in zip(runs, rows, strict=True) if run.clean]
+    starved = [(run.starved, row.starved) for run, row in both if None not in (run.starved, row.starved)]
+    preempted = [
+        (run.measured["measured_preemptions"] > 0, row.values["preemptions"] >= 0.5)
+        for run, row in both
+        if "measured_preemptions" in run.measured and "preemptions" in row.values
+    ]
+    return [
+        Agreement(question, sum(a == b for a, b in outcomes), len(outcomes))
+        for question, outcomes in (("starved", starved), ("preempted", preempted))
+        if outcomes
+    ]
+
+
+def _inside(pairs: Sequence[Pair], rows: Sequence[RowPrediction]) -> dict[str, tuple[int, int]]:
+    bands = {row.setup.run_id: row.bands for row in rows}
+    counted: dict[str, tuple[int, int]] = {}
+    for pair in pairs:
+        band = bands[pair.run_id].get(pair.metric)
+        if band and pair.clean:
+            hits, count = counted.get(pair.metric, (0, 0))
+            counted[pair.metric] = (hits + (band[0] <= pair.measured <= band[1]), count + 1)
+    return counted
