@@ -10,8 +10,7 @@ from typing import Any
 
 from framework_twin.kernel import linked_list
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import floats, int64s
-from framework_twin.kernel.state import queue_at
+from framework_twin.kernel.memory import floats, int64s, queue_at
 from framework_twin.kernel.waiting_queue import close_queue, open_queue
 
 

@@ -9,7 +9,7 @@ from framework_twin.kernel import heap
 from framework_twin.kernel.adapter_slots import load_adapters
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import take_blocks
-from framework_twin.kernel.memory import floats, read_int32
+from framework_twin.kernel.memory import floats, read_int32, request_at
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
     blocks_after_first_step,
@@ -18,14 +18,11 @@ from framework_twin.kernel.span import (
     steps_to_reach,
     steps_with_free_blocks,
 )
-from framework_twin.kernel.state import LAW_COMPONENTS, REFUSED, request_at
+from framework_twin.kernel.state import DONE, LAW_COMPONENTS, REFUSED, STUCK
 from framework_twin.kernel.statistics import account
 from framework_twin.kernel.tokens import end_span
 from framework_twin.kernel.waiting_queue import enqueue
 from framework_twin.step_time import step_seconds
-
-DONE, STUCK = range(2)
-"""What `advance` returns; a replica that is stuck has work it can never schedule (a defect, not an outcome)."""
 
 
 @merged

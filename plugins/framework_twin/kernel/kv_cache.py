@@ -15,8 +15,8 @@ from typing import Any
 
 from framework_twin.kernel import linked_list
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int64s
-from framework_twin.kernel.state import NOT_CACHED, request_at
+from framework_twin.kernel.memory import int64s, request_at
+from framework_twin.kernel.state import NOT_CACHED
 
 
 @compiled

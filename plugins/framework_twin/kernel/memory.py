@@ -16,6 +16,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from framework_twin.kernel.state import QUEUE, REPLICA, REQUEST, SIMULATION
+
 Accessor = Callable[[int, int], Any]
 
 
@@ -67,3 +69,8 @@ int64s = pointer_maker(types.int64)
 """Read and write 64-bit numbers at an address."""
 floats = pointer_maker(types.float64)
 """Read and write 64-bit floats at an address."""
+
+simulation_at = record_accessor(SIMULATION)
+replica_at = record_accessor(REPLICA)
+request_at = record_accessor(REQUEST)
+queue_at = record_accessor(QUEUE)

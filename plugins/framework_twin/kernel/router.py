@@ -1,24 +1,25 @@
-"""The compiled entry point: requests to replicas, and every replica to its end."""
+"""The kernel's entry point: requests to replicas, and every replica to its end."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from framework_twin.kernel.engine import DONE, accept, advance, idle_until
-from framework_twin.kernel.jit import compiled, entry_point, merged
-from framework_twin.kernel.memory import floats
-from framework_twin.kernel.state import replica_at, request_at
+from framework_twin.kernel.engine import accept, advance, idle_until
+from framework_twin.kernel.jit import compiled, merged
+from framework_twin.kernel.memory import floats, replica_at, request_at, simulation_at
+from framework_twin.kernel.state import DONE
 
 
-@entry_point
-def run_replicas(sim: Any) -> int:
-    """Simulate every replica; 0 unless one got stuck.
+@compiled
+def run_replicas(simulation: int) -> int:
+    """Run the simulation whose record lies at an address; `DONE` unless a replica got stuck.
 
     Round robin deals requests in turn, so each replica runs to its end on its own (its arrivals are every `stride`-th
     request). Least load sends each arrival to the replica with the fewest requests running and waiting at that
     moment, so the replicas run from arrival to arrival.
     """
+    sim = simulation_at(simulation, 0)
     item = 0 if sim.least_load else sim.n_requests
     favourite = 0
     while True:

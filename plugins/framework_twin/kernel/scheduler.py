@@ -22,8 +22,8 @@ from framework_twin.kernel.kv_cache import (
     take_blocks,
     unused_blocks,
 )
-from framework_twin.kernel.memory import floats, int64s, read_int32
-from framework_twin.kernel.state import NONE, RUNNING, request_at
+from framework_twin.kernel.memory import floats, int64s, read_int32, request_at
+from framework_twin.kernel.state import NONE, RUNNING
 from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
 
 

@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from framework_twin.kernel import state
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, check_inputs
+from framework_twin.kernel.machine_code import entry_point
 from framework_twin.kernel.output import RequestOutcomes, SimulationOutput, Status, TimeSeries, TokenGaps
-from framework_twin.kernel.router import run_replicas
-from framework_twin.kernel.statistics import BINS_PER_OCTAVE, N_BINS, SHORTEST_GAP_S
 from framework_twin.kernel.tables import Tables, build_tables
 from framework_twin.step_time import COMPONENTS
 
@@ -62,7 +61,7 @@ def _run(
     n_samples: int,
 ) -> Tables:
     tables = build_tables(engine, requests, law, adapters, n_samples)
-    if run_replicas(tables.simulation[0]) != 0:
+    if entry_point()(tables.simulation.ctypes.data) != state.DONE:
         raise RuntimeError("the simulated engine has waiting requests that it can never schedule")
     return tables
 
@@ -143,7 +142,7 @@ def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
 
 
 def _collect_gaps(tables: Tables) -> TokenGaps:
-    edges = SHORTEST_GAP_S * 2.0 ** (np.arange(N_BINS + 1) / BINS_PER_OCTAVE)
+    edges = state.SHORTEST_GAP_S * 2.0 ** (np.arange(state.N_BINS + 1) / state.BINS_PER_OCTAVE)
     return TokenGaps(
         counts=tables.gap_histogram,
         lower_edges_s=edges,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from framework_twin.kernel.memory import record_accessor
-
 WAITING, RUNNING, FINISHED, REFUSED, NOT_ARRIVED = range(5)
 """Codes of a request's status."""
 
@@ -27,6 +25,14 @@ N_SAMPLE_COLUMNS = len(SAMPLE_STATES) + len(SAMPLE_SUMS) + N_COMPONENTS
 NONE = -1
 NOT_CACHED = -1
 """In the place of the number of requests that use a named block."""
+
+SHORTEST_GAP_S = 1e-6
+BINS_PER_OCTAVE = 256
+N_BINS = 36 * BINS_PER_OCTAVE
+"""Bins of the histogram of gaps between tokens: 0.27 % wide, from 1 µs to 19 hours."""
+
+DONE, STUCK = range(2)
+"""What a simulation returns; if a replica is stuck, it has work it can never schedule (a defect, not an outcome)."""
 
 SIMULATION = np.dtype(
     [
@@ -193,7 +199,3 @@ QUEUE = np.dtype(
     ]
 )
 """The waiting requests of one adapter, and the adapter itself; the last queue is the base model's."""
-
-replica_at = record_accessor(REPLICA)
-request_at = record_accessor(REQUEST)
-queue_at = record_accessor(QUEUE)

@@ -8,18 +8,16 @@ from typing import Any
 from framework_twin.kernel.jit import compiled
 from framework_twin.kernel.memory import floats, int64s
 from framework_twin.kernel.state import (
+    BINS_PER_OCTAVE,
     IDLE_SECONDS,
     KV_SECONDS,
     LAW_COMPONENTS,
     LOAD_SECONDS,
+    N_BINS,
     N_COMPONENTS,
     N_SAMPLE_COLUMNS,
+    SHORTEST_GAP_S,
 )
-
-SHORTEST_GAP_S = 1e-6
-BINS_PER_OCTAVE = 256
-N_BINS = 36 * BINS_PER_OCTAVE
-"""The histogram's bins are 0.27 % wide and reach from 1 µs to 19 hours."""
 
 _LOG_SHORTEST = math.log2(SHORTEST_GAP_S)
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from framework_twin.kernel import state
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
-from framework_twin.kernel.statistics import N_BINS
 
 Array = npt.NDArray[Any]
 
@@ -59,7 +58,7 @@ def build_tables(
         requests=np.zeros(n, dtype=state.REQUEST),
         queues=np.zeros((engine.replicas, n_adapters + 1), dtype=state.QUEUE),
         component_s=np.zeros((engine.replicas, state.N_COMPONENTS)),
-        gap_histogram=np.zeros(N_BINS, dtype=np.int64),
+        gap_histogram=np.zeros(state.N_BINS, dtype=np.int64),
         samples=np.zeros((n_samples, state.N_SAMPLE_COLUMNS)),
         arrival_s=arrival_s,
     )

@@ -8,10 +8,10 @@ from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import release_blocks
-from framework_twin.kernel.memory import floats, int64s, read_int32
+from framework_twin.kernel.memory import floats, int64s, read_int32, request_at
 from framework_twin.kernel.scheduler import leave_decoding
 from framework_twin.kernel.span import span_s
-from framework_twin.kernel.state import FINISHED, NONE, request_at
+from framework_twin.kernel.state import FINISHED, NONE
 from framework_twin.kernel.statistics import count_gap_series, count_gaps
 
 

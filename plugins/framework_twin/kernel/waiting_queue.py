@@ -12,8 +12,8 @@ from typing import Any
 
 from framework_twin.kernel import heap
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int64s, read_int32
-from framework_twin.kernel.state import NONE, WAITING, queue_at, request_at
+from framework_twin.kernel.memory import int64s, queue_at, read_int32, request_at
+from framework_twin.kernel.state import NONE, WAITING
 
 
 @compiled

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.step_time import step_seconds
 
-LAW = step_seconds.py_func
+LAW = step_seconds
 
 
 @dataclass(eq=False)
