@@ -22,7 +22,7 @@ A study is a Hydra experiment; arguments that hold '=' or start with '+', '~' or
 
 A bare word is a verb:"""
 
-Outputs = Annotated[Path, typer.Option(help="Outputs folder or fsspec URL with the run bundles.")]
+Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]
 DEFAULT_OUTPUTS = Path("outputs")
 
 
