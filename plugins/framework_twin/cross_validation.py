@@ -54,10 +54,16 @@ def held_out_family(setup: RunSetup) -> str:
 def cross_validate(
     runs: Sequence[MeasuredRun],
     *,
+    prior: StepModel | None = None,
+    thin: Callable[[Sequence[MeasuredRun]], Sequence[MeasuredRun]] = lambda runs: runs,
     max_evaluations: int = 6,
     progress: Progress = lambda done, total: None,
 ) -> CrossValidation:
-    """Leave out each family of each model, GPU and engine in turn, refit from the roofline, predict it."""
+    """Leave out each family of each model, GPU and engine in turn, refit from the roofline, predict it.
+
+    `prior` replaces the uncalibrated model of all runs (one model and GPU only); `thin` selects from a
+    long list of training runs.
+    """
     clean = [run for run in runs if run.clean]
     folds = _folds(clean)
     pairs: list[Pair] = []
@@ -73,9 +79,9 @@ def cross_validate(
                 f"{group[0]} {family}: {len(train)} runs of other families, {FEWEST_RUNS} are needed"
             )
             continue
-        prior = uncalibrated_model(train[0].setup)
-        fitted = fit_runs(train, prior, max_evaluations=max_evaluations)
-        model = replace(prior, coefficients=fitted.coefficients)
+        start = prior or uncalibrated_model(train[0].setup)
+        fitted = fit_runs(thin(train), start, max_evaluations=max_evaluations)
+        model = replace(start, coefficients=fitted.coefficients)
         for run in test:
             values = predict_run(run.setup, model).values
             found = pairs_of(run, values)
