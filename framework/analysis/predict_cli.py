@@ -97,12 +97,17 @@ def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
     from framework.analysis.prediction.novelty import Group
     from framework.analysis.prediction.predictor import RunPredictor
 
-    names = [name for name in runs.columns if name.rpartition(".")[2] == "name" and name != "backend.name"]
+    names = [name for name in runs.columns if _names_a_unit(name)]
     groups = tuple(Group(name.partition(".")[0], (name,), (name,)) for name in names)
     plan = RunPredictor(groups=groups, level=level)
     if len(runs) < _ROWS_FOR_BOOSTING:
         plan = replace(plan, learner=SmallDataLearner(), newcomer_learner=SmallDataLearner())
     return plan
+
+
+def _names_a_unit(name: str) -> bool:
+    group, _, leaf = name.rpartition(".")
+    return leaf in ("name", group) and group != "backend"
 
 
 def _axes(runs: LoggedRuns, settings: Sequence[str], grid: Sequence[str]) -> dict[str, list[str]]:

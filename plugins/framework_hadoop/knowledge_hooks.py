@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import typer
+
     from framework.contracts import ImportedTable
 
 
@@ -54,3 +56,10 @@ def _read_aloja(file: Path) -> Iterator[ImportedTable]:
     from framework_hadoop.recorded import read_aloja
 
     return read_aloja(file)
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add the verbs over executions, and the guided study."""
+    from framework_hadoop import knowledge_verbs
+
+    knowledge_verbs.add_verbs(app)

@@ -101,6 +101,14 @@ def find_outliers(executions: Executions, rule: OutlierRule | None = None, seed:
     )
 
 
+def trusted(executions: Executions, seed: int = 0) -> Executions:
+    """Return the executions that are neither outliers, warnings nor failed; all that have a time if they are few."""
+    if np.count_nonzero(executions.finished) < 2 * _FOLDS:
+        return executions.rows(np.flatnonzero(executions.finished))
+    verdicts = find_outliers(executions, seed=seed).verdict
+    return executions.rows(np.flatnonzero(np.array(verdicts) == "ok"))
+
+
 def _spread(values: FloatArray, rows: IntArray, full: int) -> FloatArray:
     """Return values at their rows among all executions, NaN elsewhere."""
     found = np.full(full, np.nan)

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
+    import typer
 
-    from framework.contracts import DoctorCheck, Importer, MetricDefinition
+    from framework.contracts import DoctorCheck, Importer, MetricDefinition, ReportScope, TableBlock
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -54,3 +55,19 @@ def doctor_checks() -> Iterable[DoctorCheck]:
     from framework_hadoop import engine_hooks
 
     return tuple(engine_hooks.doctor_checks())
+
+
+@hookimpl
+def verbs(app: typer.Typer) -> None:
+    """Verbs over recorded executions, and the guided study."""
+    from framework_hadoop import knowledge_hooks
+
+    knowledge_hooks.add_verbs(app)
+
+
+@hookimpl
+def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
+    """Prediction and cost-time fronts of a sweep over knobs."""
+    from framework_hadoop import engine_hooks
+
+    return engine_hooks.sweep_tables(scope)

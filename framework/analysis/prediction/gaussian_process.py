@@ -84,6 +84,12 @@ class GaussianProcess:
     @classmethod
     def fit(cls, rows: Features, target: FloatArray, start: FloatArray | None = None) -> GaussianProcess:
         """Fit to scaled rows and a target (log time); `start` continues from earlier parameters."""
+        # matrices of some hundred rows: threads would spin more than they work
+        with learning_library("threadpoolctl").threadpool_limits(1):
+            return cls._fit(rows, target, start)
+
+    @classmethod
+    def _fit(cls, rows: Features, target: FloatArray, start: FloatArray | None) -> GaussianProcess:
         apart = distances(rows, rows)
         mean = float(np.median(target))
         residual: FloatArray = target - mean
@@ -100,6 +106,13 @@ class GaussianProcess:
         factor: FloatArray = np.linalg.cholesky(_covariance(apart, parameters, own_noise)).astype(np.float64)
         weights: FloatArray = np.linalg.solve(factor.T, np.linalg.solve(factor, residual)).astype(np.float64)
         return cls(rows, parameters, mean, factor, weights)
+
+    def surprise(self) -> FloatArray:
+        """Return how many standard deviations each measured row lies from what the others say of it."""
+        half = np.linalg.inv(self.chol)
+        spread = (half**2).sum(axis=0)  # the diagonal of the inverse covariance
+        found: FloatArray = np.abs(self.weights) / np.sqrt(spread)
+        return found
 
     @property
     def noise(self) -> float:

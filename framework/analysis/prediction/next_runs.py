@@ -4,7 +4,9 @@ A batch is chosen greedily. Each candidate's worth is the variance that one run 
 configurations one wants to know, Σ_r cov(r, c)² / (var(c) + noise), divided by what the run costs (active learning
 after Cohn, "Neural network exploration using optimal experiment design", 1996). Measuring is simulated: after each
 choice the covariances are those given a run there, so that a batch does not ask the same thing twice. While fewer
-than `starters` runs are known, the medoids of the configurations are run first.
+than `starters` runs are known, the medoids of the configurations are run first. The first run of a batch is a
+second opinion: the nearest candidate to the run that surprises most, since a disturbed run that nobody doubts bends
+the surface for good.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 from framework.analysis.prediction.features import Features, FloatArray, IntArray
 from framework.analysis.prediction.gaussian_process import GaussianProcess, distances
 
-STARTERS = 20
+STARTERS = 25
+_SURPRISING = 2.0  # standard deviations from what all other runs say
 _MOST_CANDIDATES = 1200
 _MOST_REFERENCES = 500
 
@@ -83,8 +86,10 @@ def choose_next(
     price = np.exp(process.predict(candidates.rows(pool))[0]) if per_cost else np.ones(len(pool))
     state = _Posterior(process, candidates.rows(pool), wanted.rows(sample))
     before = state.expected_error()
-    chosen: list[int] = []
-    for _ in range(min(count, len(pool))):
+    chosen: list[int] = _second_opinion(process, candidates.rows(pool))
+    for row in chosen:
+        state.observe(row)
+    for _ in range(min(count, len(pool)) - len(chosen)):
         worth = state.worth() / price
         worth[chosen] = -1.0
         chosen.append(int(np.argmax(worth)))
@@ -102,16 +107,26 @@ def _starters(known: Features, candidates: Features, count: int, seed: int) -> I
     return found
 
 
+def _second_opinion(process: GaussianProcess, candidates: Features) -> list[int]:
+    """Return the candidate nearest to the most surprising run; none if no run surprises."""
+    surprise = process.surprise()
+    row = int(np.argmax(surprise))
+    if surprise[row] < _SURPRISING:
+        return []
+    return [int(np.argmin(distances(candidates, process.rows.rows(np.array([row]))).sum(axis=0)))]
+
+
 class _Posterior:
     """Covariances of candidates and references given the runs that were made or chosen."""
 
     def __init__(self, process: GaussianProcess, candidates: Features, references: Features) -> None:
+        self.left: FloatArray
         self.noise = process.noise
         at_candidates = _whitened(process, candidates)
         at_references = _whitened(process, references)
         self.own = process.covariance(candidates, candidates) - at_candidates.T @ at_candidates
         self.across = process.covariance(candidates, references) - at_candidates.T @ at_references
-        self.left: FloatArray = np.maximum(process.prior_variance - (at_references**2).sum(axis=0), 0.0)
+        self.left = np.maximum(process.prior_variance - (at_references**2).sum(axis=0), 0.0)
 
     def worth(self) -> FloatArray:
         """Return the variance that one run of each candidate takes from the references."""
@@ -121,7 +136,8 @@ class _Posterior:
     def observe(self, row: int) -> None:
         """Condition on a run of a candidate."""
         variance = max(self.own[row, row], 0.0) + self.noise
-        self.left = np.maximum(self.left - self.across[row] ** 2 / variance, 0.0).astype(np.float64)
+        self.left -= self.across[row] ** 2 / variance
+        np.maximum(self.left, 0.0, out=self.left)
         gained = self.own[:, row].copy()
         self.across -= np.outer(gained, self.across[row]) / variance
         self.own -= np.outer(gained, gained) / variance
@@ -132,5 +148,5 @@ class _Posterior:
 
 
 def _whitened(process: GaussianProcess, rows: Features) -> FloatArray:
-    found: FloatArray = np.linalg.solve(process.chol, process.covariance(process.rows, rows))
-    return found
+    solved = np.linalg.solve(process.chol, process.covariance(process.rows, rows))
+    return solved.astype(np.float64)

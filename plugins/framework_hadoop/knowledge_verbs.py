@@ -1,0 +1,195 @@
+"""Verbs over recorded executions: outliers, cost, knowledge; and the guided study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from framework.errors import ConfigError, InputError, UserError, did_you_mean
+
+File = Annotated[Path, typer.Argument(help="Executions in ALOJA's columns (CSV or .csv.gz).")]
+Prices = Annotated[Path, typer.Option(help="Cluster prices (CSV with cluster, cost_per_hour …).")]
+Outputs = Annotated[Path, typer.Option(help="Outputs folder.")]
+DEFAULT_OUTPUTS = Path("outputs")
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add the group `executions` and the verb `guide`."""
+    group = typer.Typer(
+        help="What recorded executions teach: outliers, cost, knowledge.", no_args_is_help=True
+    )
+    for verb in (outliers, cost, knowledge):
+        group.command()(verb)
+    app.add_typer(group, name="executions")
+    app.command()(guide)
+
+
+def outliers(
+    file: File,
+    out: Annotated[Path | None, typer.Option(help="Write every verdict to this CSV file.")] = None,
+    ratio: Annotated[float, typer.Option(help="Least factor between time and expectation.")] = 1.75,
+    deviations: Annotated[float, typer.Option(help="Least number of local robust deviations.")] = 5.0,
+) -> int:
+    """Flag executions that took much longer or shorter than runs like them.
+
+    Example: python -m framework executions outliers runs.csv --out verdicts.csv
+    """
+    from collections import Counter
+
+    from framework.report.terminal import print_table
+    from framework_hadoop.executions import read_executions
+    from framework_hadoop.outlier_table import outlier_table, write_verdicts
+    from framework_hadoop.outliers import OutlierRule, find_outliers
+
+    executions = read_executions(file)
+    try:
+        report = find_outliers(executions, OutlierRule(ratio=ratio, deviations=deviations))
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+    counts = Counter(report.verdict)
+    print_table(
+        outlier_table(executions, report, f"{counts['outlier']} outliers, {counts['warning']} warnings")
+    )
+    if out is not None:
+        write_verdicts(executions, report, out)
+    return 0
+
+
+def cost(
+    file: File,
+    prices: Prices,
+    benchmark: Annotated[str, typer.Option(help="The benchmark to compare configurations of.")],
+) -> int:
+    """Show the cost-time front of a benchmark: medians over repeats, with intervals, outliers left out.
+
+    Example: python -m framework executions cost runs.csv --prices clusters.csv --benchmark terasort
+    """
+    import numpy as np
+
+    from framework.report.terminal import print_note, print_table
+    from framework_hadoop.cost import execution_costs_usd, read_price_list
+    from framework_hadoop.effectiveness import cost_time_front, front_table
+    from framework_hadoop.executions import read_executions
+    from framework_hadoop.outliers import trusted
+
+    executions = trusted(read_executions(file))
+    costs = execution_costs_usd(executions, read_price_list(prices))
+    try:
+        found = cost_time_front(executions, costs, benchmark)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}{did_you_mean(benchmark, _names(executions))}") from None
+    print_table(front_table(executions, found, benchmark))
+    unpriced = sorted(set(executions.columns["cluster"][~np.isfinite(costs)].tolist()) - {None})
+    if unpriced:
+        print_note(f"without a price: {', '.join(unpriced)}")
+    return 0
+
+
+def _names(executions: object) -> set[str]:
+    columns = executions.columns  # type: ignore[attr-defined]
+    return {name for name in columns["benchmark"].tolist() if name}
+
+
+def knowledge(
+    file: File,
+    benchmark: Annotated[str | None, typer.Option(help="Best configuration of this benchmark …")] = None,
+    cluster: Annotated[str | None, typer.Option(help="… on this cluster.")] = None,
+) -> int:
+    """Tell what matters: a small tree, the effect of each knob with its interval, the best configuration.
+
+    Example: python -m framework executions knowledge runs.csv --benchmark terasort --cluster al-03
+    """
+    from framework.report.terminal import console, print_table
+    from framework_hadoop.effectiveness import effects_table, setting_effects
+    from framework_hadoop.executions import read_executions
+    from framework_hadoop.knowledge import KNOBS, best_configuration, representative_tree, tree_text
+    from framework_hadoop.outliers import trusted
+
+    executions = trusted(read_executions(file))
+    console().print("time over the benchmark's median:")
+    console().print(tree_text(representative_tree(executions)), markup=False)
+    effects = [effect for knob in KNOBS for effect in setting_effects(executions, knob)]
+    print_table(effects_table(effects, "Effect of single settings on time"))
+    if benchmark and cluster:
+        try:
+            best = best_configuration(executions, benchmark, cluster)
+        except ValueError as error:
+            raise InputError(f"{file}: {error}") from None
+        settings = ", ".join(f"{name}={value}" for name, value in best.settings.items())
+        console().print(
+            f"best of {benchmark} on {cluster}: {settings}: {best.time_s.median:.0f} s "
+            f"({best.time_s.low:.0f} to {best.time_s.high:.0f}), from executions {', '.join(best.evidence)}",
+            markup=False,
+        )
+    return 0
+
+
+def guide(
+    metric: Annotated[str, typer.Argument(help="What a run is made for; a positive metric.")],
+    axes: Annotated[list[str], typer.Argument(help="key=a,b,c of every knob to explore.")],
+    base: Annotated[list[str] | None, typer.Option(help="Override that every run has; repeat it.")] = None,
+    budget: Annotated[int, typer.Option(help="Runs in all, those already there included.")] = 100,
+    batch: Annotated[int, typer.Option(help="Runs between two looks at the results.")] = 10,
+    method: Annotated[str, typer.Option(help="guided, medoids or random")] = "guided",
+    experiment: Annotated[str, typer.Option(help="Name under which the runs are listed.")] = "guided",
+    run: Annotated[bool, typer.Option(help="Make the runs; else only show the next batch.")] = False,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Choose the next runs of a study, those after which the least is unknown, and make them within a budget.
+
+    Example: python -m framework guide exe_time_s workload=wordcount,sort backend.io_sort_mb=8,32,128
+    --base backend=hadoop --budget 20 --run
+    """
+    from framework.report.terminal import print_note
+    from framework.store.database import Store
+    from framework.store.ingest import ingest
+    from framework_hadoop.guided import GuidedStudy, Proposal, carry_out, propose, run_in_process_of_its_own
+
+    if method not in ("guided", "medoids", "random"):
+        raise ConfigError(f"unknown method '{method}'{did_you_mean(method, ('guided', 'medoids', 'random'))}")
+    study = GuidedStudy(
+        metric,
+        parsed_axes(axes),
+        tuple(base or ()),
+        experiment,
+        budget,
+        batch,
+        method,  # type: ignore[arg-type]
+    )
+
+    def open_store() -> Store | None:
+        if not outputs.is_dir():
+            return None
+        ingest(outputs)
+        return Store(outputs)
+
+    def show(proposal: Proposal) -> None:
+        error = proposal.expected_error
+        told = f", expected error {error[0]:.1%}, after the batch {error[1]:.1%}" if error else ""
+        print_note(f"{proposal.known} of {budget} runs known{told}")
+
+    if run:
+        carry_out(study, open_store, lambda words: run_in_process_of_its_own(words, str(outputs)), show)
+        return 0
+    proposal = propose(study, open_store())
+    show(proposal)
+    for overrides in proposal.overrides:
+        print(" ".join(["python -m framework", *study.base, *overrides, f"experiment={experiment}"]))
+    return 0
+
+
+def parsed_axes(texts: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values of each axis.
+
+    Raises:
+        UserError: a text that is not key=values, or a key that is given twice.
+    """
+    axes: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not equals or not values or key in axes:
+            raise UserError(f"'{text}' is not key=a,b,c" if key not in axes else f"'{key}' is given twice")
+        axes[key] = tuple(dict.fromkeys(value.strip() for value in values.split(",")))
+    return axes
