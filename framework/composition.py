@@ -13,6 +13,7 @@ from framework.components import build_component
 from framework.config import StudyConfig
 from framework.contracts import BatchBackend
 from framework.errors import ConfigError
+from framework.launching.parallel_conf import ParallelLauncherConf
 from framework.plugins import plugin_manager
 from framework.resources import conf_dir
 
@@ -39,6 +40,8 @@ def register_with_hydra() -> None:
                 search_path.append(provider="framework plugin", path=location)
 
     Plugins.instance().register(PluginSearchPath)
+    # after Hydra's plugins: hydra-joblib-launcher calls its own configuration by this name
+    store.store(group="hydra/launcher", name="joblib", node=ParallelLauncherConf, provider="framework")
 
 
 def _plugin_folders() -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,51 +16,63 @@ from framework.contracts import Json
 from framework.errors import StoreError
 from framework.launching.job_ledger import SubmittedJob
 from framework.launching.slurm_queue import JobState
-from framework.provenance import provenance
 from framework.run_key import utc_now
 from framework.run_record import Failure, RunRecord
-from framework.runner import RunOutcome, refusal_record
+from framework.runner import refusal_record
 from framework.store.bundle import write_bundle
-from framework.store.heartbeat import RunningRun, read_running, remove_marker
+from framework.store.heartbeat import read_running, remove_marker
 from framework.store.layout import running_folder, runs_folder
 
 
-def record_lost_job(
+def lost_record(
     outputs: str,
     job: SubmittedJob,
     state: JobState,
     failure: Failure,
     config: DictConfig,
     varied: Sequence[str],
-) -> RunOutcome:
-    """Write the failed bundle of a job that left none, and return its outcome.
+) -> RunRecord:
+    """Return the failed run of a job that left no bundle.
 
     What the run itself had begun to record (its heartbeat's marker) is kept; otherwise the record is made from
     the job's configuration.
     """
-    begun = _marker_of(outputs, job)
+    begun = _begun(outputs, job)
     if begun is not None:
-        record = begun.record
-        where = {**_slurm_facts(record), **_facts(job, state)}
-        record = replace(record, provenance={**record.provenance, "slurm": where})
+        where = {**_slurm_facts(begun), **_facts(job, state)}
+        record = replace(begun, provenance={**begun.provenance, "slurm": where})
     else:
         record = refusal_record(config, failure, varied)
-        record = replace(record, run_id=_run_id(job, record.run_key), started_at=_iso(job.submitted_at))
-        of_launcher = {key: value for key, value in provenance().items() if key not in ("host", "gpu")}
-        record = replace(record, provenance={**of_launcher, "slurm": _facts(job, state)})
-    record = replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
-    if not (runs_folder(outputs) / record.run_id).exists():
-        with suppress(StoreError):  # another launcher was faster, or the disk is full: the point stays undone
+        of_launcher = {key: value for key, value in record.provenance.items() if key not in ("host", "gpu")}
+        record = replace(
+            record,
+            run_id=_run_id(job, record.run_key),
+            started_at=_iso(job.submitted_at),
+            provenance={**of_launcher, "slurm": _facts(job, state)},
+        )
+    return replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
+
+
+def write_lost(outputs: str, record: RunRecord) -> None:
+    """Write the bundle of a lost job, unless it is there, and end its run's heartbeat.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    bundle = runs_folder(outputs) / record.run_id
+    try:
+        if not bundle.exists():
             write_bundle(outputs, record, {})
-    if begun is not None:
-        remove_marker(running_folder(outputs) / f"{record.run_id}.json")
-    return RunOutcome(record.run_id, "failed", failure=failure)
+    except StoreError:
+        if not bundle.exists():  # else another launcher was faster
+            raise
+    remove_marker(running_folder(outputs) / f"{record.run_id}.json")
 
 
-def _marker_of(outputs: str, job: SubmittedJob) -> RunningRun | None:
+def _begun(outputs: str, job: SubmittedJob) -> RunRecord | None:
     for run in read_running(outputs):
         if run.record.job_key == job.job_key and _slurm_id(run.record) == job.job_id:
-            return run
+            return run.record
     return None
 
 

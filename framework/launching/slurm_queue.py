@@ -15,20 +15,17 @@ from framework.errors import UserError
 
 _TIMEOUT_S = 30.0
 _IDS_PER_CALL = 500
-_ACTIVE = frozenset(
-    (
-        "PENDING",
-        "CONFIGURING",
-        "RUNNING",
-        "COMPLETING",
-        "SUSPENDED",
-        "STOPPED",
-        "RESIZING",
-        "SIGNALING",
-        "STAGE_OUT",
-    )
-    + ("REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_WAITING = (
+    "PENDING",
+    "CONFIGURING",
+    "REQUEUED",
+    "REQUEUE_HOLD",
+    "REQUEUE_FED",
+    "SPECIAL_EXIT",
+    "RESV_DEL_HOLD",
 )
+_AT_WORK = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+_ACTIVE = frozenset((*_WAITING, *_AT_WORK))
 _KINDS = {
     "TIMEOUT": "timeout",
     "DEADLINE": "timeout",

@@ -19,9 +19,9 @@ from omegaconf import DictConfig
 
 from framework.errors import StoreError
 from framework.launching.job_ledger import JobLedger, SubmittedJob
-from framework.launching.lost_job import record_lost_job
+from framework.launching.lost_job import lost_record, write_lost
 from framework.launching.slurm_queue import JobState, SlurmError, job_states
-from framework.run_record import Failure
+from framework.run_record import Failure, RunRecord
 from framework.runner import RunOutcome
 from framework.stages import failure_kind, one_line
 from framework.store.lookup import failed_job_keys
@@ -114,8 +114,12 @@ class SlurmSweep:
             submitted = self.ledger.jobs[job.job_key]
             since = time.strftime("%Y%m%dT%H%M%S", time.gmtime(submitted.submitted_at))
             has_bundle = (Path(self.session.outputs_dir) / "runs" / recorded.get(job.job_key, "-")).is_dir()
-            if not (has_bundle and recorded[job.job_key] >= since):
-                self._fail(job, submitted, states[submitted.job_id], self._result(submitted))
+            result = self._result(submitted)
+            if isinstance(result, RunOutcome) or (has_bundle and recorded[job.job_key] >= since):
+                continue
+            record = self._lost(job, submitted, states[submitted.job_id], result)
+            self.session.earlier.add(record.run_id)  # before it lands: it is no outcome of the job to come
+            write_lost(self.session.outputs_dir, record)
 
     def _submit(self, jobs: Sequence[SweepJob]) -> None:
         now = time.time()
@@ -170,7 +174,9 @@ class SlurmSweep:
             if time.monotonic() - ended_at < LAG_S:
                 return None
         state = states[submitted.job_id] if states else JobState(submitted.job_id)
-        return self._fail(job, submitted, state, result)
+        record = self._lost(job, submitted, state, result)
+        write_lost(self.session.outputs_dir, record)
+        return RunOutcome(record.run_id, "failed", failure=record.failure)
 
     def _result(self, submitted: SubmittedJob) -> RunOutcome | Failure | None:
         """Return what the job's own Python says: an outcome, what it raised, or nothing."""
@@ -187,18 +193,17 @@ class SlurmSweep:
             return Failure("launcher", kind, message or kind, str(value))
         return _returned(value)
 
-    def _fail(
-        self, job: SweepJob, submitted: SubmittedJob, state: JobState, result: RunOutcome | Failure | None
-    ) -> RunOutcome:
-        if isinstance(result, RunOutcome):
-            return result
-        failure = result
+    def _lost(
+        self, job: SweepJob, submitted: SubmittedJob, state: JobState, raised: Failure | None
+    ) -> RunRecord:
+        """Return the record of a job that left no bundle: what its Python raised, else what Slurm says."""
+        failure = raised
         if failure is None:
             where = f" on {state.node}" if state.node else ""
             text = f"Slurm job {submitted.job_id} ended as {state.state}{where} without a result"
             failure = Failure("launcher", state.failure_kind, text, self._log_tail(submitted))
         config = self.compose(job.overrides)
-        return record_lost_job(self.session.outputs_dir, submitted, state, failure, config, job.overrides)
+        return lost_record(self.session.outputs_dir, submitted, state, failure, config, job.overrides)
 
     def _log_tail(self, submitted: SubmittedJob) -> str:
         parts = []

@@ -17,6 +17,7 @@ class SweepSession:
         points: every job of the study; grows when repeats are added.
         skipped: run ids of points that were done before.
         outcomes: what ran now.
+        earlier: run ids that belong to an earlier attempt, though their bundles land now.
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         interrupted: the user stopped it; what is done is kept.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
@@ -28,6 +29,7 @@ class SweepSession:
     points: dict[PointKey, Point] = field(default_factory=dict)
     skipped: dict[PointKey, str] = field(default_factory=dict)
     outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
+    earlier: set[str] = field(default_factory=set)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     on_start: Callable[[Point], None] = lambda point: None
     on_queue: Callable[[str], None] = lambda words: None

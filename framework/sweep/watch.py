@@ -52,6 +52,8 @@ def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
             record = read_manifest(runs / name).record
         except UserError:
             continue  # ingest will quarantine it and say why
+        if record.run_id in session.earlier:
+            continue
         if record.sweep_id == session.sweep_id and record.sweep_index is not None:
             metrics = {metric.name: metric.value for metric in record.metrics}
             outcome = RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)

@@ -3,7 +3,10 @@
 Hydra imports this module on every study command: submitit is imported when something is launched.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +96,10 @@ class SlurmLauncher(Launcher):
         remote = RemoteJob.share(folder, hydra_job, Singleton.get_state())
 
         def submit(jobs: Sequence[Any]) -> list[str]:
+            overrides, numbers = [list(job.overrides) for job in jobs], [job.index for job in jobs]
             try:
-                submitted = executor.map_array(
-                    remote, [list(job.overrides) for job in jobs], [job.index for job in jobs]
-                )
+                with redirect_stderr(StringIO()):  # submitit repeats there what it raises
+                    submitted = executor.map_array(remote, overrides, numbers)
             except (FailedJobError, FailedSubmissionError) as error:
                 raise SlurmError(f"sbatch: {_reason(error)}") from error
             return [str(job.job_id) for job in submitted]
@@ -107,7 +110,10 @@ class SlurmLauncher(Launcher):
         import submitit
 
         from framework.errors import ConfigError
+        from framework.launching.slurm_queue import SlurmError
 
+        if shutil.which("sbatch") is None or shutil.which("srun") is None:
+            raise SlurmError("no 'sbatch' here: hydra/launcher=slurm runs on a machine with Slurm's clients")
         params = dict(self.params)
         made_with = {
             f"slurm_{key}": params.pop(key) for key in ("max_num_timeout", "python") if key in params

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -58,11 +60,21 @@ class ToyBackend:
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Any:
         context.progress(0.5, "adding")
+        if self.fail is not None and Path("healed").exists():
+            self.fail = None
+        if self.fail in ("hang", "hang_too", "hang_again"):
+            time.sleep(600)
+        if self.fail == "deaf":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+            time.sleep(600)
         if self.fail == "run":
             (context.scratch / "engine.log").write_text("warming up\nengine ran out of numbers\n")
             raise RuntimeError("engine died\nsecond line")
         if self.fail == "slow":
             time.sleep(60)
+        if self.fail == "wait":
+            while not Path("go").exists():
+                time.sleep(0.05)
         if self.fail == "nothing":
             return None
         count = workload.tables["numbers"].num_rows
