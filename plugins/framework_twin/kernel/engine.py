@@ -9,7 +9,7 @@ from framework_twin.kernel import heap
 from framework_twin.kernel.adapter_slots import load_adapters
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import take_blocks
-from framework_twin.kernel.memory import floats, read_int32, request_at
+from framework_twin.kernel.memory import floats, int8s, read_int32
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
     blocks_after_first_step,
@@ -77,7 +77,7 @@ def accept(sim: Any, replica: Any, item: int) -> None:
     """Queue a request that arrived at this replica, or refuse it."""
     tokens = read_int32(sim.input_tokens, item) + read_int32(sim.output_tokens, item)
     if tokens > sim.longest_request or replica.waiting >= sim.max_waiting:
-        request_at(sim.requests, item).status = REFUSED
+        int8s(sim.status)[item] = REFUSED
     else:
         enqueue(sim, replica, item)
 

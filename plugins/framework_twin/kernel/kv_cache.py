@@ -1,9 +1,10 @@
 """KV-cache blocks: counted always, told apart only as far as prefix caching needs it.
 
-With prefix caching, a full block whose content is named by a hash can be found by a later prompt. Blocks that nobody
-uses wait in a queue, the longest unused first: taking blocks empties its head (and so evicts what is named there), and
-a released request's blocks go to its tail, its last block first. Blocks without a name are kept as runs, a number of
-blocks in one place of the queue, so that the cost follows the named blocks and not the tokens generated.
+With prefix caching, a full block whose content is named by a hash can be found by a later prompt. Blocks
+that nobody uses wait in a queue, the longest unused first: taking blocks empties its head (and so evicts
+what is named there), and a released request's blocks go to its tail, its last block first. Blocks without a
+name are kept as runs, a number of blocks in one place of the queue, so that the cost follows the named
+blocks and not the tokens generated.
 
 A block is found as soon as its tokens are scheduled, as in vLLM; blocks of generated tokens, if named, when their
 request releases them. A second copy of a named block in use stays nameless.

@@ -65,6 +65,8 @@ def _read_int32(typing_context: Any, address: Any, index: Any) -> Any:
 
 read_int32 = cast(Callable[[int, int], int], _read_int32)
 """Read a 32-bit number at an address and index as a 64-bit one, so that functions see a single integer type."""
+int8s = pointer_maker(types.int8)
+"""Read and write 8-bit numbers at an address."""
 int64s = pointer_maker(types.int64)
 """Read and write 64-bit numbers at an address."""
 floats = pointer_maker(types.float64)

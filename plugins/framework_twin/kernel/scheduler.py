@@ -1,9 +1,10 @@
 """One scheduling decision of vLLM: who decodes, whose prompt is computed, who is admitted, who is preempted.
 
-V1, and V0 with chunked prefill: running requests first, oldest first, each its next token or prompt chunk; then
-waiting requests, until the token budget, the sequences or the KV blocks are used up. V0 without chunked prefill: a step
-computes whole prompts as long as any can be admitted, and otherwise decodes. A request in want of a KV block preempts
-the newest running one, which loses its KV cache and returns to the front of the queue.
+V1, and V0 with chunked prefill: running requests first, oldest first, each its next token or prompt chunk;
+then waiting requests, until the token budget, the sequences or the KV blocks are used up. V0 without chunked
+prefill: a step computes whole prompts as long as any can be admitted, and otherwise decodes. A request in
+want of a KV block preempts the newest running one, which loses its KV cache and returns to the front of the
+queue.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from framework_twin.kernel.kv_cache import (
     take_blocks,
     unused_blocks,
 )
-from framework_twin.kernel.memory import floats, int64s, read_int32, request_at
+from framework_twin.kernel.memory import floats, int8s, int64s, read_int32, request_at
 from framework_twin.kernel.state import NONE, RUNNING
 from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
 
@@ -122,7 +123,7 @@ def _start(sim: Any, replica: Any, item: int, found: int, blocks: int) -> None:
     replica.running_peak = max(replica.running_peak, replica.running)
     if replica.step_first_admitted == NONE:
         replica.step_first_admitted = item
-    request.status = RUNNING
+    int8s(sim.status)[item] = RUNNING
     request.decoding = 0
     request.computed = found * sim.block_size
     if request.preemptions == 0:

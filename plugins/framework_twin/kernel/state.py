@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-WAITING, RUNNING, FINISHED, REFUSED, NOT_ARRIVED = range(5)
-"""Codes of a request's status."""
+WAITING, RUNNING, FINISHED, REFUSED, NOT_ARRIVED, PREEMPTED = range(6)
+"""Codes of a request's status; the kernel tells one that waits again, after a preemption, from one that never ran."""
 
 LAW_COMPONENTS = 6
 """Seconds that the step-time law returns before its slope."""
@@ -66,15 +66,10 @@ SIMULATION = np.dtype(
         ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
         ("prefix_start", "i8"),  # @ int64 per request + 1: where its named blocks begin
         ("prefix_blocks", "i8"),  # @ int64: names, dense from 0
-        (
-            "prefix_shared",
-            "i8",
-        ),  # @ int64: whether the request uses the block of that name, or a copy without name
+        ("prefix_shared", "i8"),  # @ int64 per name: whether the request shares that block
         ("requests", "i8"),  # @ REQUEST per request
-        (
-            "running_links",
-            "i8",
-        ),  # @ linked lists of running requests; the sentinel of replica r is n_requests + r
+        ("status", "i8"),  # @ int8 per request
+        ("running_links", "i8"),  # @ linked lists of requests; sentinels n_requests + replica
         ("waiting_next", "i8"),  # @ int64 per request: the one behind it in its queue
         ("finish_places", "i8"),  # @ int64 per request: its place in the finish heap
         ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
@@ -152,19 +147,17 @@ REPLICA = np.dtype(
         ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("pending_loads", "i8"),  # @ int64 per adapter
         ("references", "i8"),  # @ int64 per name: requests that use the block, or NOT_CACHED
-        (
-            "free_queue",
-            "i8",
-        ),  # @ linked list: names, then runs; the sentinel is n_hashes + capacity_blocks + 1
+        ("free_queue", "i8"),  # @ linked list of names and runs; the sentinel comes last
         ("run_blocks", "i8"),  # @ int64 per run of nameless blocks
         ("spare_runs", "i8"),  # @ int64 stack of runs not in use
         ("stalled_since_s", "i8"),  # @ float64 per running request
         ("stalled_requests", "i8"),  # @ int64 per running request
     ]
 )
-"""A replica. `context_tokens` is what the next decode step attends to; `decode_steps` counts the steps that gave every
-decoding request a token; `block_phase[d % block_size]` counts the decoding requests that need a new block in decode
-step `d`; `partial` is the request whose prompt is partly computed; `step_*` describe the step being scheduled."""
+"""A replica. `context_tokens` is what the next decode step attends to; `decode_steps` counts the steps that
+gave every decoding request a token; `block_phase[d % block_size]` counts the decoding requests that need a
+new block in decode step `d`; `partial` is the request whose prompt is partly computed; `step_*` describe the
+step being scheduled."""
 
 REQUEST = np.dtype(
     [
@@ -180,13 +173,12 @@ REQUEST = np.dtype(
         ("hit_tokens", "i8"),
         ("named_blocks", "i8"),
         ("replica", "i8"),
-        ("status", "i8"),
         ("decoding", "i8"),
     ]
 )
-"""A request. While it decodes, its generated tokens are `generated + decode_steps` and the tokens it holds in the KV
-cache `kv_offset + decode_steps`, so a decode step changes no request. `computed` counts its prompt's tokens in the KV
-cache before that."""
+"""A request. While it decodes, its generated tokens are `generated + decode_steps` and the tokens it holds in
+the KV cache `kv_offset + decode_steps`, so a decode step changes no request. `computed` counts its prompt's
+tokens in the KV cache before that."""
 
 QUEUE = np.dtype(
     [

@@ -24,12 +24,14 @@ class Tables:
     Attributes:
         simulation: the one `SIMULATION` record.
         replicas, requests, queues: records; queues has shape (replicas, adapters + 1).
+        status: what became of each request.
         owned: every array whose address the records hold, by field name; kept so that none is freed.
     """
 
     simulation: Array
     replicas: Array
     requests: Array
+    status: Array
     queues: Array
     component_s: Array
     gap_histogram: Array
@@ -56,6 +58,7 @@ def build_tables(
         simulation=np.zeros(1, dtype=state.SIMULATION),
         replicas=np.zeros(engine.replicas, dtype=state.REPLICA),
         requests=np.zeros(n, dtype=state.REQUEST),
+        status=np.zeros(n, dtype=np.int8),
         queues=np.zeros((engine.replicas, n_adapters + 1), dtype=state.QUEUE),
         component_s=np.zeros((engine.replicas, state.N_COMPONENTS)),
         gap_histogram=np.zeros(state.N_BINS, dtype=np.int64),
@@ -85,6 +88,7 @@ def build_tables(
         prefix_blocks=prefix_blocks,
         prefix_shared=np.zeros(len(prefix_blocks), dtype=np.int64),
         requests=tables.requests,
+        status=tables.status,
         running_links=running_links,
         waiting_next=np.zeros(n, dtype=np.int64),
         finish_places=np.zeros(n, dtype=np.int64),

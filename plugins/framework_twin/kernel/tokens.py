@@ -8,7 +8,7 @@ from framework_twin.kernel import heap, linked_list
 from framework_twin.kernel.adapter_slots import release_adapter
 from framework_twin.kernel.jit import compiled, merged
 from framework_twin.kernel.kv_cache import release_blocks
-from framework_twin.kernel.memory import floats, int64s, read_int32, request_at
+from framework_twin.kernel.memory import floats, int8s, int64s, read_int32, request_at
 from framework_twin.kernel.scheduler import leave_decoding
 from framework_twin.kernel.span import span_s
 from framework_twin.kernel.state import FINISHED, NONE
@@ -126,7 +126,7 @@ def _stall(sim: Any, replica: Any) -> None:
 def _finish(sim: Any, replica: Any, item: int) -> None:
     request = request_at(sim.requests, item)
     request.last_token_s = replica.time_s
-    request.status = FINISHED
+    int8s(sim.status)[item] = FINISHED
     linked_list.unlink(sim.running_links, item)
     release_blocks(sim, replica, item)
     replica.running -= 1

@@ -1,9 +1,9 @@
 """The waiting queue: first come, first served, skipping requests whose adapter finds no slot.
 
-There is one linked queue per adapter, and two heaps of the queues that hold anything, keyed by the arrival order of
-their heads: *open* (the base model and the adapters of the running batch: always admissible) and *closed* (the others:
-admissible while the batch has fewer than `max_loras` adapters). The next request is the older of two heads, however
-long the queue.
+There is one linked queue per adapter, and two heaps of the queues that hold anything, keyed by the arrival
+order of their heads: *open* (the base model and the adapters of the running batch: always admissible) and
+*closed* (the others: admissible while the batch has fewer than `max_loras` adapters). The next request is the
+older of two heads, however long the queue.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from framework_twin.kernel import heap
 from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int64s, queue_at, read_int32, request_at
-from framework_twin.kernel.state import NONE, WAITING
+from framework_twin.kernel.memory import int8s, int64s, queue_at, read_int32, request_at
+from framework_twin.kernel.state import NONE, PREEMPTED
 
 
 @compiled
@@ -40,7 +40,7 @@ def return_to_front(sim: Any, replica: Any, item: int) -> None:
     number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
     request = request_at(sim.requests, item)
-    request.status = WAITING
+    int8s(sim.status)[item] = PREEMPTED
     request.queue_key = -replica.preemptions
     int64s(sim.waiting_next)[item] = queue.head
     if queue.head == NONE:
