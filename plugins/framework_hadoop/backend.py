@@ -191,6 +191,8 @@ class HadoopBackend:
         moved = made.get("BYTES", 2 * plan.size_bytes)  # DFSIO writes and reads what it is given
         metrics = outcome.time_metrics(plan, report, moved) + outcome.counter_metrics(report)
         metrics += outcome.usage_metrics(ended.usage, ended.wall_s, outcome.measured_window(report))
+        cores = max(int(self._values.get(name, 1)) for name in ("map_slots", "reduce_slots"))
+        metrics += outcome.cost_metrics(report, cores, self.settings.price_per_core_hour_usd)
         inert = self._inert(plan)
         checks = output_checks(plan, made, report)
         checks += [

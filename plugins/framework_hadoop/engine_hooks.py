@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from framework.contracts import DoctorCheck, Importer, MetricDefinition
+from framework.contracts import DoctorCheck, Importer, MetricDefinition, ReportScope, TableBlock
 
 
 def config_schemas() -> Iterable[tuple[str, str, type]]:
@@ -113,3 +113,16 @@ def doctor_checks() -> Iterator[DoctorCheck]:
         yield DoctorCheck("HADOOP_HOME", False, str(error), "point it to a Hadoop distribution, or unset it")
         return
     yield DoctorCheck("HADOOP_HOME", version is not None, f"{home}: {version or 'bin/hadoop version fails'}")
+
+
+def sweep_tables(scope: ReportScope) -> list[TableBlock]:
+    """Prediction, best settings and cost-time fronts, if the sweep ran an engine with several settings."""
+    held = scope.store.query(
+        "SELECT count(*) FROM runs WHERE experiment = ? AND backend IN ('hadoop', 'spark')",
+        [scope.experiment],
+    )
+    if held.column(0)[0].as_py() == 0:
+        return []
+    from framework_hadoop import knob_study
+
+    return knob_study.sweep_tables(scope.store, scope.run_ids)

@@ -136,6 +136,15 @@ def usage_metrics(usage: Usage, wall_s: float, window_ms: tuple[int, int]) -> li
     return metrics
 
 
+def cost_metrics(report: RunReport, cores: int, price_per_core_hour_usd: float | None) -> list[Metric]:
+    """Return `cost_usd`: execution time, times the cores kept for it, times their price; empty without a price."""
+    if price_per_core_hour_usd is None:
+        return []
+    begin, end = measured_window(report)
+    hours = (end - begin) / 3_600_000
+    return [Metric("cost_usd", hours * cores * price_per_core_hour_usd, "USD", "model")]
+
+
 def run_tables(report: RunReport, usage: Usage | None, *, shared_process: bool) -> dict[str, pa.Table]:
     """Return `jobs`, `tasks`, `counters` and, of the engine's processes, `samples`."""
     import pyarrow as pa

@@ -50,6 +50,8 @@ class EngineSettings:
         data_dir: folder or URI for generated input, reused by every run; null: the user's cache folder
             (cluster: `framework-benchmarks` in the home folder of the default file system).
         sample_interval_s: how often CPU time and memory of the engine's processes are read.
+        price_per_core_hour_usd: what an hour of one core costs here; sets metric `cost_usd`, execution time times
+            the cores that its tasks may use at once. Null: no cost.
         jvm_options: further flags of the JVM (local: of all; cluster: of the tasks), such as
             `-XX:TieredStopAtLevel=1`, which halves the CPU time of jobs of a few seconds.
         properties: further properties of the engine, by their own names.
@@ -64,6 +66,7 @@ class EngineSettings:
     keep_output: bool = False
     data_dir: str | None = None
     sample_interval_s: float = 0.2
+    price_per_core_hour_usd: float | None = None
     jvm_options: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     inert: str = "warn"
@@ -135,6 +138,9 @@ def check_engine(settings: EngineSettings) -> None:
         raise ConfigError(
             f"backend.sample_interval_s: must be greater than 0, got {settings.sample_interval_s!r}"
         )
+    price = settings.price_per_core_hour_usd
+    if price is not None and not 0 <= price < float("inf"):
+        raise ConfigError(f"backend.price_per_core_hour_usd: must be at least 0, got {price!r}")
     if settings.inert not in ("warn", "refuse"):
         raise ConfigError(f"backend.inert: expected warn or refuse, got {settings.inert!r}")
     if settings.keep_output and settings.work_dir is None:

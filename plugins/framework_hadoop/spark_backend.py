@@ -193,6 +193,9 @@ class SparkBackend:
         ]
         metrics += outcome.spark_metrics(report)
         metrics += outcome.usage_metrics(ended.usage, ended.wall_s, outcome.measured_window(report))
+        cores = re.match(r"local\[(\d+)", self.settings.master)
+        if cores is not None:
+            metrics += outcome.cost_metrics(report, int(cores[1]), self.settings.price_per_core_hour_usd)
         facts: dict[str, Json] = {
             "mode": "local" if self.settings.master.startswith("local") else "cluster",
             "runner": f"Spark, {self.settings.master}",

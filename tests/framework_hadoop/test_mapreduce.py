@@ -163,10 +163,9 @@ def test_an_exhausted_heap_is_a_failed_run_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_failed_task_is_a_failed_run_with_its_root_cause(tmp_path: Path) -> None:
+    properties = {"mapreduce.job.partitioner.class": "no.such.Partitioner"}
     with pytest.raises(EngineFailedError, match=r"no\.such\.Partitioner"):
-        hadoop(
-            benchmark("sort"), tmp_path, properties={"mapreduce.job.partitioner.class": "no.such.Partitioner"}
-        )
+        hadoop(benchmark("sort"), tmp_path, reduces=2, properties=properties)
 
 
 def engine_processes(mark: str) -> list[int]:
