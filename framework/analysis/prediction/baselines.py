@@ -6,6 +6,7 @@ code none of them sees the target among its predictors.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -130,11 +131,14 @@ class NeuralNet:
             hidden_layer_sizes=(self.hidden,),
             alpha=self.decay,
             max_iter=self.iterations,
-            early_stopping=len(features) >= 100,
+            solver="lbfgs",
             random_state=seed,
         )
         limits = (float(target.min()), float(target.max()))
-        return _Net(scaler, net.fit(table, (target - mean) / deviation), mean, deviation, limits)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reaching the last iteration is how the published net ends, too
+            net.fit(table, (target - mean) / deviation)
+        return _Net(scaler, net, mean, deviation, limits)
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,10 @@ class RunPredictor:
     newcomer_learner: Learner = field(default_factory=lambda: GradientBoosting(leaves=31))
     seed: int = 0
 
+    def configuration_in(self, columns: Mapping[str, Column]) -> tuple[str, ...]:
+        """Return the columns of the configuration that are there; all columns if none is named or there."""
+        return tuple(name for name in self.configuration if name in columns) or tuple(columns)
+
     def fit(self, columns: Mapping[str, Column], target: FloatArray) -> FittedPredictor:
         """Learn from training columns and a positive target.
 
@@ -123,11 +127,11 @@ class FittedPredictor:
 
     def _kind_of_row(self, columns: Mapping[str, Column]) -> IntArray:
         """Return `REPEATED`, `NEW` or `SCARCE` for each row; what a newcomer is, its basis says."""
-        names = self.plan.configuration or tuple(self.columns)
+        names = self.plan.configuration_in(self.columns)
         trained, asked = joint_codes(self.columns, columns, names)
         kind = np.where(seen_in(asked, trained), REPEATED, 0).astype(np.int64)
         for group in self.plan.groups:
-            if group.name == self.plan.balance:
+            if group.name == self.plan.balance and all(key in self.columns for key in group.key):
                 trained, asked = joint_codes(self.columns, columns, group.key)
                 kind[scarce_rows(asked, trained)] = SCARCE
         return kind
@@ -138,7 +142,7 @@ class FittedPredictor:
         return self._bases[name]
 
     def _known_basis(self) -> _Basis:
-        configuration = group_codes(self.columns, self.plan.configuration or tuple(self.columns))
+        configuration = group_codes(self.columns, self.plan.configuration_in(self.columns))
         unit = self._units(self.plan.balance) if self.plan.balance else None
         parts = row_parts(configuration, unit, self.plan.seed)
         return self._learned(self.plan.learner, self.encoder.encode(self.columns), parts, unit)

@@ -63,7 +63,7 @@ class HeldOutError:
 
 def schemes_of(plan: RunPredictor, columns: Mapping[str, Column], rows: int) -> list[Scheme]:
     """Return the schemes: random rows, configurations, and each group's units."""
-    configuration = group_codes(columns, plan.configuration or tuple(columns))
+    configuration = group_codes(columns, plan.configuration_in(columns))
     schemes = [Scheme(RANDOM, np.arange(rows)), Scheme(CONFIGURATION, configuration)]
     for group in plan.groups:
         present = [name for name in group.key if name in columns]
