@@ -7,6 +7,7 @@ gap, the energy counter). What can't be known is absent with the reason, never 0
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, WorkloadTables
@@ -50,7 +51,20 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
         _service(run, workload),
     ):
         found.extend(metric for metric in part if metric.name not in given)
-    return found
+    return _with_intervals(found, result)
+
+
+def _with_intervals(metrics: list[Metric], result: Result) -> list[Metric]:
+    """Give metrics the interval that a model states as (low, high) factors in its fact `interval_factors`."""
+    factors = result.facts.get("interval_factors") or {}
+    return [
+        replace(
+            metric, low=metric.value * factors[metric.name][0], high=metric.value * factors[metric.name][1]
+        )
+        if metric.value is not None and metric.name in factors
+        else metric
+        for metric in metrics
+    ]
 
 
 def run_duration_s(run: RequestTimes, workload: WorkloadTables | None, result: Result) -> float | None:

@@ -36,10 +36,14 @@ def predicted_regime(setup: RunSetup, values: Mapping[str, float]) -> str:
     """Return `burst`, `offline`, or `below`, `at`, `above` saturation as the prediction sees it."""
     if setup.arrival != "poisson":
         return "offline" if setup.offline else "burst"
-    share = values["total_tok_s"] / setup.offered_tok_s
-    if share < STARVED_SHARE:
+    return saturation_regime(values["total_tok_s"] / setup.offered_tok_s)
+
+
+def saturation_regime(served_share: float) -> str:
+    """Return `below`, `at` or `above` saturation from the share of the offered tokens that is served."""
+    if served_share < STARVED_SHARE:
         return "above"
-    return "at" if share < _KNEE_SHARE else "below"
+    return "at" if served_share < _KNEE_SHARE else "below"
 
 
 def fit_intervals(residuals: Sequence[HeldOut]) -> dict[str, dict[str, tuple[float, float]]]:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from framework.contracts import DoctorCheck, MetricDefinition
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -15,3 +21,27 @@ def config_schemas() -> Iterable[tuple[str, str, type]]:
     from framework_twin.settings import TwinSettings
 
     return (("backend", "twin_schema", TwinSettings),)
+
+
+@hookimpl
+def metric_definitions() -> Iterable[MetricDefinition]:
+    """What only a model can tell: where the time goes."""
+    from framework_twin.metric_definitions import TWIN_METRICS
+
+    return TWIN_METRICS
+
+
+@hookimpl
+def doctor_checks() -> Iterable[DoctorCheck]:
+    """Whether the kernel is compiled, and whether profiles can be fitted here."""
+    from framework_twin.doctor import checks
+
+    return checks()
+
+
+@hookimpl
+def verbs(app: typer.Typer) -> None:
+    """`validate` and `calibrate`."""
+    from framework_twin.verbs import add_verbs
+
+    add_verbs(app)

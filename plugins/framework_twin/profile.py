@@ -114,7 +114,7 @@ def step_model(
     generation: str,
     *,
     engine: str = "",
-    dtype: str = "float16",
+    dtype: str = "auto",
     attention_backend: str = "FLASH_ATTN",
     tensor_parallel: int = 1,
 ) -> StepModel:
@@ -137,7 +137,7 @@ def step_model(
 
 
 def find_profile(
-    model: str, gpu: str, generation: str, *, engine: str = "", dtype: str = "float16"
+    model: str, gpu: str, generation: str, *, engine: str = "", dtype: str = "auto"
 ) -> TwinProfile | None:
     """Return the shipped profile for these, preferring one limited to this engine version; None if there is none."""
     fitting = [
@@ -152,13 +152,12 @@ def find_profile(
     return max(fitting, key=lambda profile: len(profile.engine), default=None)
 
 
-def named_profile(name: str, generation: str) -> TwinProfile:
-    """Return a shipped profile by name. Raises `ConfigError` if unknown or of another engine generation."""
+def named_profile(name: str) -> TwinProfile:
+    """Return a shipped profile by name. Raises `ConfigError` if it is unknown."""
     known = {profile.name: profile for profile in shipped_profiles()}
     if name not in known:
-        raise ConfigError(f"profile: unknown profile '{name}'{did_you_mean(name, known)}")
-    if known[name].generation != generation:
-        raise ConfigError(f"profile: '{name}' is of engine {known[name].generation}, the run of {generation}")
+        choices = [*known, "auto", "roofline", "published"]
+        raise ConfigError(f"backend.profile: unknown profile '{name}'{did_you_mean(name, choices)}")
     return known[name]
 
 

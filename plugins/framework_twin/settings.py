@@ -24,7 +24,7 @@ class TwinSettings:
         gpu_memory_utilization: share of each GPU's memory for all replicas on it together.
         kv_blocks: KV blocks per replica; null: from the model's shape and the memory that is left.
         replicas: engines behind one router.
-        gpus: GPUs that the replicas are spread over evenly.
+        gpus: GPUs that the replicas are spread over evenly; null: as many as one replica needs.
         mps: replicas on one GPU share it by NVIDIA MPS; false: by time slicing.
         router: `round_robin` or `least_load`.
         tensor_parallel: GPUs that one replica's model is split over.
@@ -48,7 +48,7 @@ class TwinSettings:
     enable_prefix_caching: bool = False
     enforce_eager: bool = False
     replicas: int = 1
-    gpus: int = 1
+    gpus: int | None = None
     mps: bool = True
     router: str = "round_robin"
     tensor_parallel: int = 1
@@ -59,9 +59,9 @@ class TwinSettings:
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
-        for key in ("max_num_seqs", "replicas", "gpus", "tensor_parallel"):
+        for key in ("max_num_seqs", "replicas", "tensor_parallel"):
             _at_least(key, getattr(self, key), 1)
-        for key in ("max_num_batched_tokens", "max_model_len", "kv_blocks", "max_loras", "max_lora_rank"):
+        for key in _OPTIONAL:
             if getattr(self, key) is not None:
                 _at_least(key, getattr(self, key), 1)
         if not 0.0 < self.gpu_memory_utilization <= 1.0:
@@ -74,18 +74,26 @@ class TwinSettings:
             raise ConfigError("backend.chunked_prefill: false needs engine v0; v1 always chunks prompts")
         if self.router not in ("round_robin", "least_load"):
             raise ConfigError(f"backend.router: '{self.router}' is not one of round_robin, least_load")
-        if (self.replicas * self.tensor_parallel) % self.gpus:
+        shards = self.replicas * self.tensor_parallel
+        if shards % self.gpu_count or self.gpu_count < self.tensor_parallel:
             raise ConfigError(
                 f"backend.gpus: {self.replicas} replicas of {self.tensor_parallel} shards can't be spread evenly "
-                f"over {self.gpus} GPUs"
+                f"over {self.gpu_count} GPUs"
             )
         if self.sample_period_s is not None and not self.sample_period_s > 0:
-            raise ConfigError(f"backend.sample_period_s: {self.sample_period_s} is not above 0; null for none")
+            raise ConfigError(
+                f"backend.sample_period_s: {self.sample_period_s} is not above 0; null for none"
+            )
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of all replicas together."""
+        return self.gpus or self.tensor_parallel
 
     @property
     def replicas_on_gpu(self) -> int:
         """Replicas that share one GPU."""
-        return max(1, self.replicas * self.tensor_parallel // self.gpus)
+        return self.replicas * self.tensor_parallel // self.gpu_count
 
     @property
     def memory_share(self) -> float:
@@ -109,6 +117,9 @@ class TwinSettings:
     def chunks(self, generation: str) -> bool:
         """Return whether prompts are computed in chunks beside decodes."""
         return generation == "v1" or bool(self.chunked_prefill)
+
+
+_OPTIONAL = ("gpus", "max_num_batched_tokens", "max_model_len", "kv_blocks", "max_loras", "max_lora_rank")
 
 
 def _at_least(key: str, value: Any, least: int) -> None:

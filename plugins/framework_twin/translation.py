@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from framework.contracts import Metric, WorkloadTables
-from framework_twin.kernel.inputs import AdapterTable, Requests
+from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 
 _STATUS_NAMES = {
@@ -36,7 +36,8 @@ def adapter_ranks(workload: WorkloadTables) -> npt.NDArray[np.int32]:
     adapters = workload.tables.get("adapters")
     if adapters is None or adapters.num_rows == 0:
         return np.zeros(0, dtype=np.int32)
-    return adapters["rank"].fill_null(0).to_numpy().astype(np.int32)
+    ranks: npt.NDArray[np.int32] = adapters["rank"].fill_null(0).to_numpy().astype(np.int32)
+    return ranks
 
 
 def _adapter_rows(workload: WorkloadTables) -> npt.NDArray[np.int32] | None:
@@ -91,12 +92,3 @@ def token_gap_metrics(output: SimulationOutput) -> list[Metric]:
             for percent in (50, 90, 99)
         ),
     ]
-
-
-def adapter_table(
-    ranks: npt.NDArray[np.int32],
-    cpu_to_gpu_s: npt.NDArray[np.float64],
-    disk_to_cpu_s: npt.NDArray[np.float64] | None,
-) -> AdapterTable:
-    """Return the kernel's adapter table."""
-    return AdapterTable(ranks, cpu_to_gpu_s, disk_to_cpu_s)

@@ -1,0 +1,19 @@
+"""What this machine can do with the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from framework.contracts import DoctorCheck
+
+
+def checks() -> Iterator[DoctorCheck]:
+    """Yield whether shipped profiles are readable and whether new ones can be fitted."""
+    from framework_twin.profile import shipped_profiles
+
+    names = [profile.name for profile in shipped_profiles()]
+    yield DoctorCheck("twin profiles", bool(names), f"{len(names)} calibrated: {', '.join(names)}")
+    fits = find_spec("scipy") is not None
+    fix = "" if fits else "pip install 'framework-lab[calibrate]'"
+    yield DoctorCheck("twin calibration", fits or None, "fits profiles from measured runs (scipy)", fix)

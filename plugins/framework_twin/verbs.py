@@ -1,0 +1,30 @@
+"""The twin's verbs; what they need is imported when one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command()(validate)
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="Measured runs (CSV, .gz too).")],
+    out: Annotated[Path | None, typer.Option(help="Write a prediction for every row to this CSV.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the error summary to this JSON file.")] = None,
+    cross_validate: Annotated[
+        bool, typer.Option(help="Also refit with each family left out; takes minutes.")
+    ] = False,
+) -> int:
+    """Predict measured runs with the twin and print the error by metric, family and regime.
+
+    Example: python -m framework validate serving_runs_calibration.csv.gz --out predictions.csv
+    """
+    from framework_twin.validate_cli import run_validate
+
+    return run_validate(file, out, json, cross_validate)
