@@ -19,6 +19,7 @@ class BenchmarkSettings:
     Attributes:
         benchmark: wordcount, sort, terasort, grep, pagerank, kmeans or dfsio.
         size: size of the input, such as `10MB`, `64KiB`, `1GB`; graphs come close, everything else is exact.
+        max_size: cap on `size`, of `scale`; null: none.
         seed: seed of the input. Repeats of a run read the same input: they measure the engine's noise.
         pattern: regular expression of grep (Java's syntax).
         iterations: of pagerank and kmeans.
@@ -30,6 +31,7 @@ class BenchmarkSettings:
     name: str = "???"
     benchmark: str = "???"
     size: str = "10MB"
+    max_size: str | None = None
     seed: int = 0
     pattern: str = "qui[a-z]*"
     iterations: int = 3

@@ -49,6 +49,8 @@ class BenchmarkWorkload:
         benchmark = check_benchmark(settings.benchmark)
         generator = GENERATORS[benchmark]
         size = parse_size(settings.size, "workload.size")
+        if settings.max_size is not None:
+            size = min(size, parse_size(settings.max_size, "workload.max_size"))
         iterative = benchmark in ("pagerank", "kmeans")
         files = _whole(settings.files, "workload.files") if benchmark == "dfsio" else None
         clusters = _whole(settings.clusters, "workload.clusters") if benchmark == "kmeans" else None

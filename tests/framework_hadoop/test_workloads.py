@@ -42,6 +42,11 @@ def test_records_and_points_are_whole_and_no_larger_than_asked_for() -> None:
     assert plan_of(built("kmeans", size="1000"), "hadoop").records == 13
 
 
+def test_a_smaller_scale_caps_the_input_and_never_enlarges_it() -> None:
+    assert built(size="1MB", max_size="200KB").content_hash == built(size="200KB").content_hash
+    assert built(size="100KB", max_size="200KB").content_hash == built(size="100KB").content_hash
+
+
 @given(st.integers(min_value=10_000, max_value=10**11))
 def test_a_larger_graph_file_has_no_fewer_nodes(size_bytes: int) -> None:
     assert graph_nodes(size_bytes) <= graph_nodes(2 * size_bytes)
