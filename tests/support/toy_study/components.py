@@ -62,9 +62,9 @@ class ToyBackend:
         context.progress(0.5, "adding")
         if self.fail is not None and Path("healed").exists():
             self.fail = None
-        if self.fail in ("hang", "hang_too", "hang_again"):
+        if self.fail == "hang":
             time.sleep(600)
-        if self.fail == "deaf":
+        if self.fail in ("deaf", "deaf_too", "deaf_again"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
             time.sleep(600)
         if self.fail == "run":

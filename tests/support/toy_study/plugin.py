@@ -85,7 +85,10 @@ def sanity_checks(
 
 @hookimpl
 def importers() -> list[Importer]:
-    return [Importer("toy", "one speed a line", _read), Importer("toy-table", "all speeds at once", _read_table)]
+    return [
+        Importer("toy", "one speed a line", _read),
+        Importer("toy-table", "all speeds at once", _read_table),
+    ]
 
 
 def _read(file: Path) -> Iterable[ImportedRun]:
