@@ -11,7 +11,7 @@ from typing import Any
 from framework_twin.kernel import linked_list
 from framework_twin.kernel.jit import compiled
 from framework_twin.kernel.memory import floats, int64s, queue_at
-from framework_twin.kernel.waiting_queue import close_queue, open_queue
+from framework_twin.kernel.waiting_queue import move_queue
 
 
 @compiled
@@ -19,7 +19,7 @@ def take_adapter(sim: Any, replica: Any, number: int) -> None:
     """Count a request of this adapter into the batch; its first one asks for a slot."""
     queue = queue_at(replica.queues, number)
     if number != sim.n_adapters and queue.running == 0:
-        open_queue(sim, replica, number)
+        move_queue(sim, replica, number, replica.closed_heap, replica.open_heap)
         replica.active_adapters += 1
         if queue.cached:
             linked_list.unlink(replica.cpu_lru, number)
@@ -36,7 +36,7 @@ def release_adapter(sim: Any, replica: Any, number: int) -> None:
     """Count a request of this adapter out of the batch; after its last one the adapter may be evicted."""
     queue = queue_at(replica.queues, number)
     if number != sim.n_adapters and queue.running == 1:
-        close_queue(sim, replica, number)
+        move_queue(sim, replica, number, replica.open_heap, replica.closed_heap)
         replica.active_adapters -= 1
         linked_list.append(replica.cpu_lru, sim.n_adapters, number)
         linked_list.append(replica.gpu_lru, sim.n_adapters, number)

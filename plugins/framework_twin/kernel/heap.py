@@ -1,7 +1,7 @@
 """A binary min-heap of (key, item) pairs that knows where each item is, so that any item can be removed.
 
-An entry is one int64, `key << 32 | item`: ties break by item number, which keeps runs deterministic. `entries` is the
-address of the entries, `places` that of the int64 place of each item in the heap.
+An entry is one int64, `key << 32 | item`: ties break by item number, which keeps runs deterministic. `heap` is the
+address of the number of entries with the entries behind it, `places` that of the place of each item in its heap.
 """
 
 from __future__ import annotations
@@ -14,78 +14,69 @@ _ITEM_MASK = (1 << _ITEM_BITS) - 1
 
 
 @compiled
-def first_key(entries: int) -> int:
+def is_empty(heap: int) -> bool:
+    """Tell whether a heap has no entries."""
+    return bool(int64s(heap)[0] == 0)
+
+
+@compiled
+def first_key(heap: int) -> int:
     """Return the lowest key of a heap that is not empty."""
-    return int(int64s(entries)[0] >> _ITEM_BITS)
+    return int(int64s(heap)[1] >> _ITEM_BITS)
 
 
 @compiled
-def first_item(entries: int) -> int:
+def first_item(heap: int) -> int:
     """Return the item of the lowest key of a heap that is not empty."""
-    return int(int64s(entries)[0] & _ITEM_MASK)
+    return int(int64s(heap)[1] & _ITEM_MASK)
 
 
 @compiled
-def push(entries: int, places: int, size: int, key: int, item: int) -> None:
-    """Add an item to a heap of `size` entries."""
-    _rise(entries, places, size, (key << _ITEM_BITS) | item)
+def push(heap: int, places: int, key: int, item: int) -> None:
+    """Add an item."""
+    entries = int64s(heap)
+    entries[0] += 1
+    _settle(heap, places, entries[0], (key << _ITEM_BITS) | item)
 
 
 @compiled
-def remove(entries: int, places: int, size: int, item: int) -> None:
-    """Remove an item from a heap of `size` entries."""
+def remove(heap: int, places: int, item: int) -> None:
+    """Remove an item, wherever it is."""
+    entries = int64s(heap)
     hole = int64s(places)[item]
-    if hole != size - 1:
-        _settle(entries, places, size - 1, hole, int64s(entries)[size - 1])
+    last = entries[0]
+    entries[0] -= 1
+    if hole != last:
+        _settle(heap, places, hole, entries[last])
 
 
 @compiled
-def rekey(entries: int, places: int, size: int, key: int, item: int) -> None:
-    """Give an item of a heap of `size` entries another key."""
-    _settle(entries, places, size, int64s(places)[item], (key << _ITEM_BITS) | item)
+def rekey(heap: int, places: int, key: int, item: int) -> None:
+    """Give an item another key."""
+    _settle(heap, places, int64s(places)[item], (key << _ITEM_BITS) | item)
 
 
 @compiled
-def _settle(entries: int, places: int, size: int, place: int, entry: int) -> None:
-    """Fill a hole with an entry that may belong above or below it."""
-    if place > 0 and entry < int64s(entries)[(place - 1) >> 1]:
-        _rise(entries, places, place, entry)
-    else:
-        _sink(entries, places, size, place, entry)
-
-
-@compiled
-def _rise(entries: int, places: int, place: int, entry: int) -> None:
-    values = int64s(entries)
+def _settle(heap: int, places: int, place: int, entry: int) -> None:
+    """Fill a hole with an entry, which rises above larger ones or sinks below smaller ones."""
+    entries = int64s(heap)
     place_of = int64s(places)
-    while place > 0:
-        parent = (place - 1) >> 1
-        above = values[parent]
-        if above <= entry:
-            break
-        values[place] = above
+    size = entries[0]
+    while place > 1 and entries[place >> 1] > entry:
+        above = entries[place >> 1]
+        entries[place] = above
         place_of[above & _ITEM_MASK] = place
-        place = parent
-    values[place] = entry
-    place_of[entry & _ITEM_MASK] = place
-
-
-@compiled
-def _sink(entries: int, places: int, size: int, place: int, entry: int) -> None:
-    values = int64s(entries)
-    place_of = int64s(places)
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        below = values[child]
-        if child + 1 < size and values[child + 1] < below:
+        place >>= 1
+    child = 2 * place
+    while child <= size:
+        if child < size and entries[child + 1] < entries[child]:
             child += 1
-            below = values[child]
+        below = entries[child]
         if below >= entry:
             break
-        values[place] = below
+        entries[place] = below
         place_of[below & _ITEM_MASK] = place
         place = child
-    values[place] = entry
+        child = 2 * place
+    entries[place] = entry
     place_of[entry & _ITEM_MASK] = place

@@ -156,8 +156,7 @@ def preempt_newest(sim: Any, replica: Any) -> None:
     request = request_at(sim.requests, victim)
     if request.decoding:
         leave_decoding(sim, replica, victim)
-        heap.remove(replica.finish_heap, sim.finish_places, replica.finish_size, victim)
-        replica.finish_size -= 1
+        heap.remove(replica.finish_heap, sim.finish_places, victim)
         if replica.decode_ended_s > request.last_token_s:
             request.last_token_s = replica.decode_ended_s
         elif sim.prefill_first:

@@ -121,9 +121,6 @@ REPLICA = np.dtype(
         ("n_pending_loads", "i8"),
         ("gpu_loads", "i8"),
         ("disk_loads", "i8"),
-        ("finish_size", "i8"),
-        ("open_size", "i8"),
-        ("closed_size", "i8"),
         ("stalled", "i8"),
         ("stalled_groups", "i8"),
         ("prefix_queries", "i8"),
@@ -138,11 +135,11 @@ REPLICA = np.dtype(
         ("component_s", "i8"),  # @ float64 per component
         ("law_s", "i8"),  # @ float64 per component that the law returned for the step being run
         ("block_phase", "i8"),  # @ int64 per token of a block
-        ("finish_heap", "i8"),  # @ int64 per running request
+        ("finish_heap", "i8"),  # @ heap of decoding requests by the decode step that ends them
         ("queues", "i8"),  # @ QUEUE per adapter, the base model's last
         ("queue_places", "i8"),  # @ int64 per queue: its place in its heap
-        ("open_heap", "i8"),  # @ int64 per queue
-        ("closed_heap", "i8"),  # @ int64 per queue
+        ("open_heap", "i8"),  # @ heap of queues by the order of their heads
+        ("closed_heap", "i8"),  # @ heap of queues by the order of their heads
         ("gpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("pending_loads", "i8"),  # @ int64 per adapter

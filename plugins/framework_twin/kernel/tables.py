@@ -145,6 +145,7 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
     """Set every replica to its state before the first arrival."""
     shape = (engine.replicas, min(engine.max_num_seqs, n) + 1)
     queue_shape = tables.queues.shape
+    heap_shape = (engine.replicas, n_adapters + 2)
     gpu_lru = np.full((engine.replicas, n_adapters + 1, 2), n_adapters, dtype=np.int64)
     cpu_lru = gpu_lru.copy()
     replicas = tables.replicas
@@ -171,8 +172,8 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
         finish_heap=np.zeros(shape, dtype=np.int64),
         queues=tables.queues,
         queue_places=np.zeros(queue_shape, dtype=np.int64),
-        open_heap=np.zeros(queue_shape, dtype=np.int64),
-        closed_heap=np.zeros(queue_shape, dtype=np.int64),
+        open_heap=np.zeros(heap_shape, dtype=np.int64),
+        closed_heap=np.zeros(heap_shape, dtype=np.int64),
         gpu_lru=gpu_lru,
         cpu_lru=cpu_lru,
         pending_loads=np.zeros(queue_shape, dtype=np.int64),

@@ -58,10 +58,11 @@ def _count_span_gaps(sim: Any, replica: Any, steps: int) -> None:
 @merged
 def _finish_decoded(sim: Any, replica: Any) -> None:
     """Let go the decoding requests whose last token the span gave."""
-    while replica.finish_size > 0 and heap.first_key(replica.finish_heap) <= replica.decode_steps:
+    while (
+        not heap.is_empty(replica.finish_heap) and heap.first_key(replica.finish_heap) <= replica.decode_steps
+    ):
         item = heap.first_item(replica.finish_heap)
-        heap.remove(replica.finish_heap, sim.finish_places, replica.finish_size, item)
-        replica.finish_size -= 1
+        heap.remove(replica.finish_heap, sim.finish_places, item)
         leave_decoding(sim, replica, item)
         _finish(sim, replica, item)
 
@@ -104,8 +105,7 @@ def _end_prefill(sim: Any, replica: Any, item: int) -> None:
     int64s(replica.block_phase)[-request.kv_offset % sim.block_size] += 1
     replica.context_tokens += held_tokens + 1
     replica.decoding += 1
-    heap.push(replica.finish_heap, sim.finish_places, replica.finish_size, replica.decode_steps + left, item)
-    replica.finish_size += 1
+    heap.push(replica.finish_heap, sim.finish_places, replica.decode_steps + left, item)
     if sim.prefill_first:
         _stall(sim, replica)
 

@@ -24,14 +24,11 @@ def enqueue(sim: Any, replica: Any, item: int) -> None:
     int64s(sim.waiting_next)[item] = NONE
     if queue.head == NONE:
         queue.head = item
-        queue.tail = item
-        _list_queue(sim, replica, number)
+        heap.push(_heap_of(sim, replica, number), replica.queue_places, item, number)
     else:
         int64s(sim.waiting_next)[queue.tail] = item
-        queue.tail = item
-    replica.waiting += 1
-    if replica.waiting > replica.waiting_peak:
-        replica.waiting_peak = replica.waiting
+    queue.tail = item
+    _count_in(replica)
 
 
 @compiled
@@ -39,32 +36,29 @@ def return_to_front(sim: Any, replica: Any, item: int) -> None:
     """Put a preempted request before everything that waits."""
     number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
-    request = request_at(sim.requests, item)
+    key = -replica.preemptions
+    request_at(sim.requests, item).queue_key = key
     int8s(sim.status)[item] = PREEMPTED
-    request.queue_key = -replica.preemptions
     int64s(sim.waiting_next)[item] = queue.head
     if queue.head == NONE:
         queue.tail = item
-        queue.head = item
-        _list_queue(sim, replica, number)
+        heap.push(_heap_of(sim, replica, number), replica.queue_places, key, number)
     else:
-        queue.head = item
-        _rekey_queue(sim, replica, number)
-    replica.waiting += 1
-    if replica.waiting > replica.waiting_peak:
-        replica.waiting_peak = replica.waiting
+        heap.rekey(_heap_of(sim, replica, number), replica.queue_places, key, number)
+    queue.head = item
+    _count_in(replica)
 
 
 @compiled
 def first_admissible(sim: Any, replica: Any) -> int:
     """Return the oldest request that the adapter slots admit, or NONE."""
-    if sim.max_loras > replica.active_adapters and replica.closed_size > 0:
-        closed_key = heap.first_key(replica.closed_heap)
-        if replica.open_size == 0 or closed_key < heap.first_key(replica.open_heap):
-            return int(queue_at(replica.queues, heap.first_item(replica.closed_heap)).head)
-    elif replica.open_size == 0:
+    chosen = replica.open_heap
+    if sim.max_loras > replica.active_adapters and not heap.is_empty(replica.closed_heap):
+        if heap.is_empty(chosen) or heap.first_key(replica.closed_heap) < heap.first_key(chosen):
+            chosen = replica.closed_heap
+    elif heap.is_empty(chosen):
         return NONE
-    return int(queue_at(replica.queues, heap.first_item(replica.open_heap)).head)
+    return int(queue_at(replica.queues, heap.first_item(chosen)).head)
 
 
 @compiled
@@ -74,82 +68,36 @@ def dequeue(sim: Any, replica: Any, item: int) -> None:
     queue = queue_at(replica.queues, number)
     queue.head = int64s(sim.waiting_next)[item]
     if queue.head == NONE:
-        _unlist_queue(sim, replica, number)
+        heap.remove(_heap_of(sim, replica, number), replica.queue_places, number)
     else:
-        _rekey_queue(sim, replica, number)
+        key = _order_of(sim, queue.head)
+        heap.rekey(_heap_of(sim, replica, number), replica.queue_places, key, number)
     replica.waiting -= 1
 
 
 @compiled
-def open_queue(sim: Any, replica: Any, number: int) -> None:
-    """Move an adapter's queue to the open heap: the adapter joins the running batch."""
-    if queue_at(replica.queues, number).head != NONE:
-        heap.remove(replica.closed_heap, replica.queue_places, replica.closed_size, number)
-        replica.closed_size -= 1
-        heap.push(
-            replica.open_heap,
-            replica.queue_places,
-            replica.open_size,
-            _head_key(sim, replica, number),
-            number,
-        )
-        replica.open_size += 1
+def move_queue(sim: Any, replica: Any, number: int, from_heap: int, to_heap: int) -> None:
+    """Move an adapter's queue between the closed and the open heap: it joins or leaves the running batch."""
+    head = queue_at(replica.queues, number).head
+    if head != NONE:
+        heap.remove(from_heap, replica.queue_places, number)
+        heap.push(to_heap, replica.queue_places, _order_of(sim, head), number)
 
 
 @compiled
-def close_queue(sim: Any, replica: Any, number: int) -> None:
-    """Move an adapter's queue to the closed heap: the adapter left the running batch."""
-    if queue_at(replica.queues, number).head != NONE:
-        heap.remove(replica.open_heap, replica.queue_places, replica.open_size, number)
-        replica.open_size -= 1
-        heap.push(
-            replica.closed_heap,
-            replica.queue_places,
-            replica.closed_size,
-            _head_key(sim, replica, number),
-            number,
-        )
-        replica.closed_size += 1
+def _heap_of(sim: Any, replica: Any, number: int) -> int:
+    is_open = number == sim.n_adapters or queue_at(replica.queues, number).running > 0
+    return int(replica.open_heap if is_open else replica.closed_heap)
 
 
 @compiled
-def _is_open(sim: Any, replica: Any, number: int) -> bool:
-    return bool(number == sim.n_adapters or queue_at(replica.queues, number).running > 0)
+def _order_of(sim: Any, item: int) -> int:
+    """Place of a request in the order of arrival; once preempted, a negative number, the latest the lowest."""
+    key = request_at(sim.requests, item).queue_key
+    return int(key if key < 0 else item)
 
 
 @compiled
-def _head_key(sim: Any, replica: Any, number: int) -> int:
-    """Arrival order of a queue's head: its index or, once preempted, a negative number, the latest the lowest."""
-    item = queue_at(replica.queues, number).head
-    request = request_at(sim.requests, item)
-    return int(request.queue_key) if request.queue_key < 0 else int(item)
-
-
-@compiled
-def _list_queue(sim: Any, replica: Any, number: int) -> None:
-    key = _head_key(sim, replica, number)
-    if _is_open(sim, replica, number):
-        heap.push(replica.open_heap, replica.queue_places, replica.open_size, key, number)
-        replica.open_size += 1
-    else:
-        heap.push(replica.closed_heap, replica.queue_places, replica.closed_size, key, number)
-        replica.closed_size += 1
-
-
-@compiled
-def _unlist_queue(sim: Any, replica: Any, number: int) -> None:
-    if _is_open(sim, replica, number):
-        heap.remove(replica.open_heap, replica.queue_places, replica.open_size, number)
-        replica.open_size -= 1
-    else:
-        heap.remove(replica.closed_heap, replica.queue_places, replica.closed_size, number)
-        replica.closed_size -= 1
-
-
-@compiled
-def _rekey_queue(sim: Any, replica: Any, number: int) -> None:
-    key = _head_key(sim, replica, number)
-    if _is_open(sim, replica, number):
-        heap.rekey(replica.open_heap, replica.queue_places, replica.open_size, key, number)
-    else:
-        heap.rekey(replica.closed_heap, replica.queue_places, replica.closed_size, key, number)
+def _count_in(replica: Any) -> None:
+    replica.waiting += 1
+    replica.waiting_peak = max(replica.waiting_peak, replica.waiting)

@@ -226,7 +226,7 @@ class NaiveEngine:
         return chunks
 
     def load_adapters(self) -> float:
-        """Load what the batch lacks: adapters it finds are touched first, then each missing one evicts the oldest."""
+        """Load what the batch lacks: what is there is touched first, then each missing one evicts the oldest."""
         batch: list[int] = []
         for request in self.running:
             if request.adapter != -1 and request.adapter not in batch:
