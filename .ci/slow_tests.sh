@@ -9,4 +9,5 @@ if [ -x .ci/slurm.sh ]; then
   # shellcheck disable=SC1091
   source "$SLURM_ROOT/env.sh"
 fi
+.venv/bin/python -m pip install -q -e '.[hadoop]' # the real engine's classes: 450 MB, so no part of the dev extra
 .venv/bin/python -m pytest -m "slow or integration or slurm"
