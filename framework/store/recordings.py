@@ -192,17 +192,16 @@ def _texts(values: pa.Array) -> pa.Array:
 
 
 def _long(table: pa.Table, prefix: str, schema: pa.Schema) -> pa.Table:
-    """Return the columns of a prefix as rows (run_id, name, value, number); a missing value is no row."""
+    """Return the columns of a prefix as rows (run_id, name, value, number); a missing value is a row with null."""
     parts = []
     for column in table.column_names:
         if not column.startswith(f"{prefix}:"):
             continue
-        kept = table.select(["run_id", column]).filter(table.column(column).is_valid())
-        values = kept.column(column)
+        values = table.column(column)
         numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-        number = values.cast(pa.float64()) if numeric else pa.nulls(kept.num_rows, pa.float64())
-        name = pa.repeat(pa.scalar(column.partition(":")[2]), kept.num_rows)
-        parts.append(pa.table([kept.column("run_id"), name, _texts(values), number], schema=schema))
+        number = values.cast(pa.float64()) if numeric else pa.nulls(len(values), pa.float64())
+        name = pa.repeat(pa.scalar(column.partition(":")[2]), len(values))
+        parts.append(pa.table([table.column("run_id"), name, _texts(values), number], schema=schema))
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 

@@ -171,13 +171,14 @@ def _read_text_table(path: Path) -> pa.Table:
     try:
         with pa.input_stream(str(path)) as stream:
             data = stream.read()
-        names = csv.open_csv(pa.BufferReader(data)).schema.names
+        in_order = csv.ReadOptions(use_threads=False)  # its errors then name the row
+        names = csv.open_csv(pa.BufferReader(data), read_options=in_order).schema.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{path}: column '{twice}' stands in the header twice")
         return csv.read_csv(
             pa.BufferReader(data),
-            read_options=csv.ReadOptions(use_threads=False),  # its errors then name the row
+            read_options=in_order,
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
