@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from framework.errors import StoreError
+from framework.errors import StoreError, TimeLimitError
 from framework.launching.job_ledger import JobLedger, SubmittedJob
 from framework.launching.lost_job import lost_record, write_lost
 from framework.launching.slurm_queue import JobState, SlurmError, job_states
@@ -190,6 +190,8 @@ class SlurmSweep:
             lines = str(value).strip().splitlines() or [""]
             raised = _RAISED.fullmatch(lines[-1])
             kind, message = (raised["kind"], raised["message"]) if raised else ("job_failed", lines[-1])
+            if kind == "UncompletedJobError":  # submitit's, for a signal before the run had begun
+                kind = TimeLimitError.failure_kind
             return Failure("launcher", kind, message or kind, str(value))
         return _returned(value)
 

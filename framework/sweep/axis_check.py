@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.errors import ConfigError, did_you_mean
 from framework.sweep.grid import Axis
+
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,17 @@ def _check_group(composer: Composer, key: str, values: Sequence[str]) -> None:
 
 
 def _check_value(config: DictConfig, key: str, value: str) -> None:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_override(f"{key}={value}")
     try:
-        OmegaConf.update(config, key, parsed.value(), merge=True)
+        OmegaConf.update(config, key, _as_hydra_reads(key, value), merge=True)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"override '{key}={value}': {reason}") from error
+
+
+def _as_hydra_reads(key: str, value: str) -> Any:
+    """Return an override's value; whole numbers, of which an axis may have thousands, without Hydra's parser."""
+    if _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(f"{key}={value}").value()

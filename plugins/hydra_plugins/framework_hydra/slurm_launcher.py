@@ -115,6 +115,9 @@ class SlurmLauncher(Launcher):
         if shutil.which("sbatch") is None or shutil.which("srun") is None:
             raise SlurmError("no 'sbatch' here: hydra/launcher=slurm runs on a machine with Slurm's clients")
         params = dict(self.params)
+        if {"timeout_min", "signal_delay_s"} <= set(params):
+            # Slurm signals up to half a minute early: a short run would be told before it has begun
+            params["signal_delay_s"] = min(params["signal_delay_s"], 15 * params["timeout_min"])
         made_with = {
             f"slurm_{key}": params.pop(key) for key in ("max_num_timeout", "python") if key in params
         }

@@ -18,7 +18,7 @@ from framework.store.database import Store
 from framework.store.heartbeat import read_running
 
 SUPPORT = Path(__file__).parents[2] / "support"
-LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=30")
+LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5")
 TOY = ("-m", "+experiment=toy_single", "workload.size=4", *LAUNCHER)
 Start = Callable[..., subprocess.Popen[str]]
 
