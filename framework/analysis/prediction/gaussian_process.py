@@ -107,13 +107,6 @@ class GaussianProcess:
         weights: FloatArray = np.linalg.solve(factor.T, np.linalg.solve(factor, residual)).astype(np.float64)
         return cls(rows, parameters, mean, factor, weights)
 
-    def surprise(self) -> FloatArray:
-        """Return how many standard deviations each measured row lies from what the others say of it."""
-        half = np.linalg.inv(self.chol)
-        spread = (half**2).sum(axis=0)  # the diagonal of the inverse covariance
-        found: FloatArray = np.abs(self.weights) / np.sqrt(spread)
-        return found
-
     @property
     def noise(self) -> float:
         """Variance between repeats of one configuration."""

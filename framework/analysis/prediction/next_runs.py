@@ -4,9 +4,7 @@ A batch is chosen greedily. Each candidate's worth is the variance that one run 
 configurations one wants to know, Σ_r cov(r, c)² / (var(c) + noise), divided by what the run costs (active learning
 after Cohn, "Neural network exploration using optimal experiment design", 1996). Measuring is simulated: after each
 choice the covariances are those given a run there, so that a batch does not ask the same thing twice. While fewer
-than `starters` runs are known, the medoids of the configurations are run first. The first run of a batch is a
-second opinion: the nearest candidate to the run that surprises most, since a disturbed run that nobody doubts bends
-the surface for good.
+than `starters` runs are known, the medoids of the configurations are run first.
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ import numpy as np
 from framework.analysis.prediction.features import Features, FloatArray, IntArray
 from framework.analysis.prediction.gaussian_process import GaussianProcess, distances
 
-STARTERS = 25
-_SURPRISING = 2.0  # standard deviations from what all other runs say
+STARTERS = 30
 _MOST_CANDIDATES = 1200
 _MOST_REFERENCES = 500
 
@@ -86,10 +83,8 @@ def choose_next(
     price = np.exp(process.predict(candidates.rows(pool))[0]) if per_cost else np.ones(len(pool))
     state = _Posterior(process, candidates.rows(pool), wanted.rows(sample))
     before = state.expected_error()
-    chosen: list[int] = _second_opinion(process, candidates.rows(pool))
-    for row in chosen:
-        state.observe(row)
-    for _ in range(min(count, len(pool)) - len(chosen)):
+    chosen: list[int] = []
+    for _ in range(min(count, len(pool))):
         worth = state.worth() / price
         worth[chosen] = -1.0
         chosen.append(int(np.argmax(worth)))
@@ -105,15 +100,6 @@ def _starters(known: Features, candidates: Features, count: int, seed: int) -> I
     fresh = distances(candidates.rows(order), known).sum(axis=0).min(axis=1) > 0
     found: IntArray = order[fresh][:count]
     return found
-
-
-def _second_opinion(process: GaussianProcess, candidates: Features) -> list[int]:
-    """Return the candidate nearest to the most surprising run; none if no run surprises."""
-    surprise = process.surprise()
-    row = int(np.argmax(surprise))
-    if surprise[row] < _SURPRISING:
-        return []
-    return [int(np.argmin(distances(candidates, process.rows.rows(np.array([row]))).sum(axis=0)))]
 
 
 class _Posterior:
