@@ -21,10 +21,6 @@ AXES = {
     "backend.io_sort_mb": ("8", "16", "32", "64"),
     "backend.codec": ("none", "zlib"),
 }
-    "workload": ("sort", "grep"),
-    "backend.io_sort_mb": ("8", "16", "32", "64"),
-    "backend.codec": ("none", "zlib"),
-}
 STUDY = GuidedStudy("exe_time_s", AXES, base=("backend=hadoop",), budget=14, batch=4)
 
 
