@@ -3,8 +3,9 @@
     python benchmarks/twin_grid.py --sample 200           # a random part, and what the whole would take
     python benchmarks/twin_grid.py --results grid.csv     # everything; run it again to go on where it stopped
 
-The grid: adapters and slots {16 … 384} with slots ≤ adapters, all triples of ten request rates, seven rank triples, repeated with other seeds up to 75,000
-(../shared/science/adapter_serving.md §2). Every hour of load is drawn in full, overloaded or not.
+The grid: adapters and slots {16 … 384} with slots ≤ adapters, all triples of ten request rates, seven rank
+triples (../shared/science/adapter_serving.md §2), repeated with other seeds up to 75,000. Every hour of load
+is drawn in full, overloaded or not.
 """
 
 from __future__ import annotations
@@ -95,26 +96,33 @@ def run_cell(cell: Cell) -> tuple[float, int, int, float]:
 
 def an_hour(cell: Cell, rng: np.random.Generator) -> tuple[Requests, np.ndarray]:
     """Draw Poisson arrivals at the adapters' rates, dealt round robin and shuffled, with gamma lengths."""
-    rates = rng.permutation(np.resize(cell.rates_rps, cell.adapters))
+    shuffled = rng.permutation(cell.adapters).astype(np.int32)
+    members = [shuffled[kind::3] for kind in range(3)]
+    rates = np.array([rate * len(group) for rate, group in zip(cell.rates_rps, members, strict=True)])
     n = max(1, int(rng.poisson(rates.sum() * HORIZON_S)))
     gaps = rng.standard_exponential(n + 1)
     arrival_s = np.cumsum(gaps[:-1]) * (HORIZON_S / gaps.sum())
-    adapter = np.searchsorted(np.cumsum(rates) / rates.sum(), rng.random(n)).astype(np.int32)
-    adapter = np.minimum(adapter, cell.adapters - 1)
-    pool = lengths()
-    lengths_of = pool[rng.integers(0, len(pool), n)]
-    inputs, outputs = np.ascontiguousarray(lengths_of.T)
-    return Requests(arrival_s, inputs, outputs, adapter), np.resize(cell.ranks, cell.adapters).astype(
-        np.int32
-    )
+    # One uniform number says which rate a request's adapter has, and which of the adapters of that rate it is.
+    place = rng.random(n) * rates.sum()
+    kind = (place >= rates[0]).astype(np.int32) + (place >= rates[0] + rates[1])
+    sizes = np.array([len(group) for group in members])
+    starts = np.r_[0, np.cumsum(rates)[:2]]
+    within = ((place - starts[kind]) * (sizes / rates)[kind]).astype(np.int32)
+    order = np.concatenate(members)
+    first = np.r_[0, np.cumsum(sizes)[:2]]
+    adapter = order[np.minimum(first[kind] + within, cell.adapters - 1)]
+    inputs, outputs = lengths()
+    pick = rng.integers(0, len(inputs), n, dtype=np.int32)
+    ranks = np.resize(cell.ranks, cell.adapters).astype(np.int32)
+    return Requests(arrival_s, inputs[pick], outputs[pick], adapter), ranks
 
 
 @cache
-def lengths() -> np.ndarray:
+def lengths() -> tuple[np.ndarray, np.ndarray]:
     """Draw 100,000 pairs of prompt and output tokens with the study's moments (222.6 ± 246.5, 198.6 ± 206)."""
     rng = np.random.default_rng(1)
-    pair = rng.gamma(0.815, 273.0, 100_000), rng.gamma(0.93, 213.7, 100_000)
-    return np.clip(np.stack(pair, axis=1), 1, 2048).astype(np.int32)
+    inputs, outputs = rng.gamma(0.815, 273.0, 100_000), rng.gamma(0.93, 213.7, 100_000)
+    return np.clip(inputs, 1, 2048).astype(np.int32), np.clip(outputs, 1, 2048).astype(np.int32)
 
 
 def main() -> None:
