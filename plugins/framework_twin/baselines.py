@@ -18,7 +18,6 @@ from framework_twin.published_twin import published_twin
 NOMINAL = "nominal load"
 PUBLISHED = "published twin"
 
-_PASSES = 2
 _SHORTEST_INPUT, _SHORTEST_OUTPUT = 1.0, 2.0
 _PUBLISHED_LOADS = {
     "llama-3.1-8b-instruct": AdapterLoadTimes(6.5e-3, 7.9e-3, 0.0, 0.0),
@@ -39,11 +38,11 @@ def nominal_load(setup: RunSetup) -> dict[str, float]:
     }
 
 
-def published_prediction(setup: RunSetup) -> Mapping[str, float]:
+def published_prediction(setup: RunSetup, batch: float) -> Mapping[str, float]:
     """Return what the published step-time formulas and lengths give on the twin's own scheduler.
 
     The published lengths are a clipped normal, whose mean is larger than the one asked for; its step is
-    linearised at the predicted batch, in two passes. Empty for models without published coefficients.
+    linearised at `batch`, the mean number of running requests. Empty where nothing was published.
     """
     twin = published_twin(setup.model)
     loads = _PUBLISHED_LOADS.get(setup.model)
@@ -55,13 +54,7 @@ def published_prediction(setup: RunSetup) -> Mapping[str, float]:
         output_mean=clipped_normal_mean(setup.output_mean, setup.output_std, _SHORTEST_OUTPUT),
     )
     power = datasheet_power(model_shape(setup.model), gpu_spec(setup.gpu))
-    batch = setup.offered_rps * setup.output_mean * 0.03
-    values: Mapping[str, float] = {}
-    for _ in range(_PASSES):
-        model = StepModel(twin.law(batch), loads, power, None)
-        values = predict_run(longer, model).values
-        batch = values["running_mean"]
-    return values
+    return predict_run(longer, StepModel(twin.law(batch), loads, power, None)).values
 
 
 def clipped_normal_mean(mean: float, std: float, least: float) -> float:

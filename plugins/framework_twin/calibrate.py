@@ -158,7 +158,7 @@ def _targets(run: MeasuredRun) -> list[str]:
 def _run_residuals(
     run: MeasuredRun, model: StepModel, workload: Callable[[RunSetup, int], Requests]
 ) -> Floats:
-    predicted = predict_run(run.setup, model, workload=workload).values
+    predicted = predict_run(run.setup, model, (0,), workload).values
     caution = _PROFILED_NOISE if "profiled_nsys" in run.quality_flags else 1.0
     out = []
     for name in _targets(run):

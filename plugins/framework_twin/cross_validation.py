@@ -55,14 +55,12 @@ def cross_validate(
     runs: Sequence[MeasuredRun],
     *,
     prior: StepModel | None = None,
-    thin: Callable[[Sequence[MeasuredRun]], Sequence[MeasuredRun]] = lambda runs: runs,
     max_evaluations: int = 6,
     progress: Progress = lambda done, total: None,
 ) -> CrossValidation:
     """Leave out each family of each model, GPU and engine in turn, refit from the roofline, predict it.
 
-    `prior` replaces the uncalibrated model of all runs (one model and GPU only); `thin` selects from a
-    long list of training runs.
+    `prior` replaces the uncalibrated model of all runs (one model and GPU only).
     """
     clean = [run for run in runs if run.clean]
     folds = _folds(clean)
@@ -80,7 +78,7 @@ def cross_validate(
             )
             continue
         start = prior or uncalibrated_model(train[0].setup)
-        fitted = fit_runs(thin(train), start, max_evaluations=max_evaluations)
+        fitted = fit_runs(train, start, max_evaluations=max_evaluations)
         model = replace(start, coefficients=fitted.coefficients)
         for run in test:
             values = predict_run(run.setup, model).values

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LONGEST_PROMPT = 1024
@@ -25,12 +26,16 @@ _ROUNDS = 12
 
 @dataclass(frozen=True)
 class LengthMoments:
-    """Mean and standard deviation of prompt and answer lengths, tokens."""
+    """Mean and standard deviation of prompt and answer lengths, tokens, and how the two go together.
+
+    `correlation` is that of the normal scores of prompt and answer (a Gaussian copula).
+    """
 
     input_mean: float
     input_std: float
     output_mean: float
     output_std: float
+    correlation: float = 0.0
 
 
 def sharegpt_lengths(moments: LengthMoments, count: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -41,13 +46,25 @@ def sharegpt_lengths(moments: LengthMoments, count: int, rng: np.random.Generato
     """
     inputs = _stratified(moments.input_mean, moments.input_std, SHORTEST_PROMPT, LONGEST_PROMPT, count, rng)
     outputs = _stratified(moments.output_mean, moments.output_std, 1, LONGEST_ANSWER, count, rng)
+    if moments.correlation:
+        inputs, outputs = _paired(inputs, outputs, moments.correlation, rng)
     caps = LONGEST_REQUEST - inputs
-    return _whole(inputs, moments.input_mean), _whole(np.minimum(outputs, caps), moments.output_mean, caps)
+    prompts = _whole(inputs, moments.input_mean, np.full(count, float(LONGEST_PROMPT)))
+    return prompts, _whole(np.minimum(outputs, caps), moments.output_mean, caps)
+
+
+def _paired(
+    inputs: Floats, outputs: Floats, correlation: float, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Reorder both samples so that their ranks follow correlated normal scores."""
+    first = rng.standard_normal(len(inputs))
+    second = correlation * first + np.sqrt(1.0 - correlation**2) * rng.standard_normal(len(inputs))
+    return np.sort(inputs)[first.argsort().argsort()], np.sort(outputs)[second.argsort().argsort()]
 
 
 def _stratified(
     mean: float, std: float, least: float, most: float, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     table = _quantiles(round(mean, 3), round(std, 3), least, most)
     places = (np.arange(count) + rng.random(count)) / count * (_TABLE_SIZE - 1)
     values = np.interp(places, np.arange(_TABLE_SIZE), table)
@@ -56,7 +73,7 @@ def _stratified(
 
 
 @lru_cache(maxsize=256)
-def _quantiles(mean: float, std: float, least: float, most: float) -> npt.NDArray[np.float64]:
+def _quantiles(mean: float, std: float, least: float, most: float) -> Floats:
     """Evenly spaced quantiles of a gamma law clipped to [least, most] that keeps mean and, if it can, std."""
     rng = np.random.default_rng(20_240_223)
     spread, scale = max(std, 1e-3) / mean, 1.0
@@ -73,9 +90,9 @@ def _quantiles(mean: float, std: float, least: float, most: float) -> npt.NDArra
     return values
 
 
-def _whole(values: npt.NDArray[np.float64], mean: float, caps: npt.NDArray[np.float64] | None = None) -> Ints:
+def _whole(values: Floats, mean: float, caps: Floats) -> Ints:
     """Round to whole tokens so that the total is the mean times the count, respecting `caps`."""
-    limit = np.full(len(values), np.inf) if caps is None else np.floor(caps)
+    limit = np.floor(caps)
     for _ in range(_ROUNDS):
         error = mean / values.mean() - 1.0
         if abs(error) < 1e-6:

@@ -52,11 +52,11 @@ EFFICIENCY = {
 XFORMERS_KV_SHARE = 0.85
 """Decode attention of vLLM's own paged kernel (head sizes FlashAttention lacks) against FlashAttention."""
 
-LORA_FIXED_S = 1.5e-3
-LORA_PER_SLOT_S = 20e-6
-LORA_PER_ADAPTER_S = 0.38e-3
-LORA_PER_PREFILL_TOKEN_S = 20e-6
-LORA_PER_SLOT_TOKEN_S = 0.6e-6
+LORA_FIXED_S = 1.4e-3
+LORA_PER_SLOT_S = 16e-6
+LORA_PER_ADAPTER_S = 0.5e-3
+LORA_PER_PREFILL_TOKEN_S = 17e-6
+LORA_PER_SLOT_TOKEN_S = 0.35e-6
 _SCAN_S = 0.2e-6
 _LORA_REFERENCE_LAYERS = 32
 

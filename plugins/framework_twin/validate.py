@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from framework.errors import UserError
 from framework_twin.baselines import NOMINAL, PUBLISHED, nominal_load, published_prediction
@@ -14,6 +17,8 @@ from framework_twin.prediction_error import GroupError, Pair, group_errors, pair
 from framework_twin.profile import StepModel, step_model
 
 Progress = Callable[[int, int], None]
+
+_RUNS_PER_WORKER = 25
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def validate_runs(
     runs: Sequence[MeasuredRun],
     bad_rows: Iterable[BadRow] = (),
     *,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> ValidationReport:
     """Predict every run from its setup and compare with what was measured."""
@@ -76,19 +81,17 @@ def validate_runs(
     baseline_pairs: dict[str, list[Pair]] = {NOMINAL: [], PUBLISHED: []}
     unpredictable = list(bad_rows)
     predicted_runs: list[MeasuredRun] = []
-    for number, run in enumerate(runs):
-        progress(number, len(runs))
-        try:
-            row = predict_row(run.setup, seeds)
-            baselines = {NOMINAL: nominal_load(run.setup), PUBLISHED: published_prediction(run.setup)}
-        except UserError as error:
-            unpredictable.append(BadRow(run.setup.row, run.setup.run_id, str(error)))
+    setups = [run.setup for run in runs]
+    for run, outcome in zip(runs, _outcomes(setups, seeds, progress), strict=True):
+        if isinstance(outcome, BadRow):
+            unpredictable.append(outcome)
             continue
+        row, published = outcome
         rows.append(row)
         predicted_runs.append(run)
         pairs += pairs_of(run, row.values)
-        for name, values in baselines.items():
-            baseline_pairs[name] += pairs_of(run, values)
+        baseline_pairs[NOMINAL] += pairs_of(run, nominal_load(run.setup))
+        baseline_pairs[PUBLISHED] += pairs_of(run, published)
     return ValidationReport(
         rows=rows,
         unpredictable=sorted(unpredictable, key=lambda bad: bad.row),
@@ -99,7 +102,37 @@ def validate_runs(
     )
 
 
-def predict_row(setup: RunSetup, seeds: Sequence[int] = (0,)) -> RowPrediction:
+_Outcome = tuple[RowPrediction, Mapping[str, float]] | BadRow
+
+
+def _outcomes(
+    setups: Sequence[RunSetup], seeds: Sequence[int] | None, progress: Progress
+) -> Iterator[_Outcome]:
+    """Yield each run's outcome in order, over all cores where there are enough runs to pay for them."""
+    work = partial(_outcome, seeds=seeds)
+    workers = min(os.cpu_count() or 1, len(setups) // _RUNS_PER_WORKER)
+    if workers < 2:
+        yield from _counted(map(work, setups), len(setups), progress)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from _counted(pool.map(work, setups, chunksize=4), len(setups), progress)
+
+
+def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> Iterator[_Outcome]:
+    for done, outcome in enumerate(outcomes, start=1):
+        progress(done, total)
+        yield outcome
+
+
+def _outcome(setup: RunSetup, seeds: Sequence[int] | None) -> _Outcome:
+    try:
+        row = predict_row(setup, seeds)
+        return row, published_prediction(setup, row.values.get("running_mean", 1.0))
+    except UserError as error:
+        return BadRow(setup.row, setup.run_id, str(error))
+
+
+def predict_row(setup: RunSetup, seeds: Sequence[int] | None = None) -> RowPrediction:
     """Predict one run with its profile, or with the roofline where there is none."""
     model = model_of(setup)
     prediction = predict_run(setup, model, seeds)

@@ -1,0 +1,135 @@
+"""From measured runs of one model, GPU and engine to a profile: coefficients, power, errors, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from framework.errors import InputError
+from framework_twin.adapter_loads import AdapterLoadTimes
+from framework_twin.calibrate import fit_runs, measured_value, runs_hash
+from framework_twin.cross_validation import CrossValidation, cross_validate, uncalibrated_model
+from framework_twin.intervals import fit_intervals
+from framework_twin.kernel.simulate import simulate
+from framework_twin.measured_runs import MeasuredRun
+from framework_twin.power import PowerCoefficients, activity
+from framework_twin.prediction import engine_config, predict_run
+from framework_twin.prediction_error import GroupError, group_errors, pairs_of
+from framework_twin.profile import FitRecord, StepModel, TwinProfile, ValidRange
+from framework_twin.realise import realise
+
+IDLE_W = 115.0
+"""Idle power with a model loaded: the samples before and after the load in ../shared/data/timeseries."""
+
+_LONGEST_CONTEXT = 2048
+
+
+@dataclass(frozen=True)
+class ProfileLabel:
+    """What a profile is called and what it covers.
+
+    Attributes:
+        engine: version fragment it is limited to; "" covers every version of the generation.
+        loads: adapter load times, measured apart from the runs.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    dtype: str = "float16"
+    engine: str = ""
+    loads: AdapterLoadTimes | None = None
+
+
+def fit_profile(
+    label: ProfileLabel,
+    runs: Sequence[MeasuredRun],
+    *,
+    leave_families_out: bool = True,
+    max_evaluations: int = 12,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TwinProfile:
+    """Fit a profile to the clean runs among `runs`, all of one model, GPU and engine generation.
+
+    Raises `InputError` when no clean run is left.
+    """
+    chosen = [run for run in runs if run.clean]
+    if not chosen:
+        raise InputError(f"calibrate: no clean run for profile {label.name}")
+    setup = chosen[0].setup
+    prior = uncalibrated_model(setup)
+    if label.loads:
+        prior = replace(prior, loads=label.loads)
+    fitted = fit_runs(chosen, prior, max_evaluations=max_evaluations)
+    power = fit_power(chosen, replace(prior, coefficients=fitted.coefficients))
+    prior = replace(prior, power=power or prior.power)
+    model = replace(prior, coefficients=fitted.coefficients)
+    pairs = [pair for run in chosen for pair in pairs_of(run, predict_run(run.setup, model).values)]
+    held_out = cross_validate(chosen, prior=prior, progress=progress) if leave_families_out else None
+    return TwinProfile(
+        name=label.name,
+        models=label.models,
+        gpu=setup.gpu,
+        generation=setup.generation,
+        dtype=label.dtype,
+        engine=label.engine,
+        coefficients=fitted.coefficients,
+        valid=_valid_range(chosen),
+        fit=FitRecord(
+            runs=len(chosen),
+            runs_hash=runs_hash(chosen),
+            families=tuple(sorted({run.setup.family for run in chosen})),
+            in_sample=_medians(group_errors(pairs)),
+            held_out=_medians(held_out.errors) if held_out else {},
+            relative_std=fitted.relative_std,
+        ),
+        loads=label.loads,
+        power=power,
+        intervals=_bands(held_out),
+    )
+
+
+def fit_power(runs: Sequence[MeasuredRun], model: StepModel) -> PowerCoefficients | None:
+    """Fit watts by non-negative relative least squares on the activity of the simulated runs.
+
+    None where no run measured power.
+    """
+    from scipy.optimize import nnls
+
+    features, watts = [], []
+    for run in runs:
+        measured = measured_value(run, "power_mean_w")
+        if measured is None:
+            continue
+        requests = realise(run.setup, 0)
+        output = simulate(engine_config(run.setup), requests, model.coefficients.law())
+        did = activity(output, requests)
+        features.append((did.busy_share, did.tokens_s, did.context_tokens_s))
+        watts.append(measured)
+    if not watts:
+        return None
+    measured_w = np.array(watts)
+    found, _ = nnls(np.array(features) / measured_w[:, None], 1.0 - IDLE_W / measured_w)
+    return PowerCoefficients(IDLE_W, *(float(value) for value in found))
+
+
+def _valid_range(runs: Sequence[MeasuredRun]) -> ValidRange:
+    return ValidRange(
+        max_batch=int(max(measured_value(run, "running_peak") or run.setup.num_prompts or 1 for run in runs)),
+        max_context_tokens=_LONGEST_CONTEXT,
+        max_slots=max(run.setup.max_loras for run in runs),
+        max_rank=max(run.setup.max_lora_rank for run in runs),
+    )
+
+
+def _medians(errors: Sequence[GroupError]) -> dict[str, float]:
+    return {
+        item.metric: item.errors.median_ape
+        for item in errors
+        if item.group == "all clean" and item.errors.median_ape is not None
+    }
+
+
+def _bands(held_out: CrossValidation | None) -> dict[str, dict[str, tuple[float, float]]]:
+    return fit_intervals(held_out.residuals) if held_out else {}
