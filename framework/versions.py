@@ -66,6 +66,11 @@ def code_version(backend: object) -> str:
 
 @cache
 def _distribution_version(package: str) -> str:
+    for (
+        plugin
+    ) in discover().plugins:  # knows its distribution; asking every installed one takes a tenth of a second
+        if plugin.module.partition(".")[0] == package and plugin.version:
+            return plugin.version
     for name in packages_distributions().get(package, ["framework-lab"]):
         try:
             return version(name)

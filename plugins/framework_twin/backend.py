@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.contracts import BatchJob, Result, RunContext, WorkloadTables
+from framework.contracts import BatchJob, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError, did_you_mean
 from framework.versions import source_fingerprint
 from framework_twin.settings import TwinSettings
@@ -38,16 +38,18 @@ class TwinBackend:
         return self._server(workload).serve(workload)
 
     def run_batch(self, jobs: Sequence[BatchJob]) -> Iterator[tuple[int, Result]]:
-        """Simulate many configurations; yield (index, result) in order.
+        """Simulate many configurations over all cores; yield (index, result) as they finish.
 
-        A job's overrides are this backend's own keys (`max_num_seqs` or `backend.max_num_seqs`).
+        A job's overrides are this backend's own keys (`max_num_seqs` or `backend.max_num_seqs`). A job that can't
+        run gives a result without metrics, whose failed check says why.
         """
-        for index, job in enumerate(jobs):
-            yield index, self._overridden(job.overrides).run(job.workload, _NO_CONTEXT)
+        from framework_twin.kernel.batch import Refusal, run_batch
 
-    def _overridden(self, overrides: Mapping[str, Any]) -> TwinBackend:
-        own = {key.removeprefix("backend."): value for key, value in overrides.items()}
-        return TwinBackend(**{**self._keys, **own})
+        for item in run_batch(_run_job, [(self._keys, job) for job in jobs]):
+            if isinstance(item.outcome, Refusal):
+                yield item.index, Result(checks=[SanityCheck("refused", "fail", item.outcome.reason)])
+            else:
+                yield item.index, item.outcome
 
     def _server(self, workload: WorkloadTables) -> SimulatedServer:
         from framework_twin.server import SimulatedServer
@@ -56,6 +58,12 @@ class TwinBackend:
 
 
 _NO_CONTEXT = RunContext("", {}, 0, Path())
+
+
+def _run_job(work: tuple[Mapping[str, Any], BatchJob]) -> Result:
+    keys, job = work
+    own = {key.removeprefix("backend."): value for key, value in job.overrides.items()}
+    return TwinBackend(**{**keys, **own}).run(job.workload, _NO_CONTEXT)
 
 
 def _settings(keys: Mapping[str, Any]) -> TwinSettings:

@@ -14,7 +14,7 @@ from framework_twin.intervals import EVERY_REGIME, saturation_regime
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput
 from framework_twin.metric_definitions import SHARES
-from framework_twin.power import Activity, activity, energy_j
+from framework_twin.power import activity, energy_j
 
 if TYPE_CHECKING:
     from framework_twin.server import SimulatedServer
@@ -75,9 +75,7 @@ def _busy_mean(server: SimulatedServer, output: SimulationOutput) -> float:
 
 def _power_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
     gpus = server.settings.gpu_count
-    whole = activity(output, requests)
-    each = Activity(whole.busy_share / gpus, whole.tokens_s / gpus, whole.context_tokens_s / gpus)
-    power_w = gpus * server.physics.power.mean_w(each)
+    power_w = gpus * server.physics.power.mean_w(activity(output, requests, gpus))
     source = "twin power model" + ("" if server.physics.power_calibrated else ", uncalibrated")
     return [
         Metric("power_mean_w", power_w, "W", source),
@@ -93,9 +91,9 @@ def _physics_metrics(server: SimulatedServer, requests: Requests, output: Simula
         for name, parts in SHARES.items()
     ]
     gpus = server.settings.gpu_count
-    context_tokens_s = activity(output, requests).context_tokens_s
-    weight_bytes_s = output.steps * server.shape.streamed_weight_bytes / output.duration_s
-    read_tb_s = (weight_bytes_s + context_tokens_s * server.shape.kv_bytes_per_token) / gpus / 1e12
+    context_bytes_s = activity(output, requests, gpus).context_tokens_s * server.shape.kv_bytes_per_token
+    weight_bytes_s = output.steps * server.shape.streamed_weight_bytes / gpus / output.duration_s
+    read_tb_s = (weight_bytes_s + context_bytes_s) / 1e12
     metrics.append(
         Metric("dram_read_tb_s", read_tb_s, "TB/s", "twin: weights a step, keys and values a token")
     )

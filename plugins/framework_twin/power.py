@@ -62,8 +62,8 @@ class PowerCoefficients:
         return self.idle_w + self.busy_w * activity.busy_share + work
 
 
-def activity(output: SimulationOutput, requests: Requests) -> Activity:
-    """Return the activity of the GPU behind a simulation; replicas are taken to share one GPU.
+def activity(output: SimulationOutput, requests: Requests, gpus: int = 1) -> Activity:
+    """Return the mean activity of each of the GPUs behind a simulation; replicas are spread over them evenly.
 
     Context is counted from tokens: a request with p prompt tokens that generated g tokens attended to
     p + 1 … p + g − 1 tokens in its decode steps.
@@ -74,9 +74,9 @@ def activity(output: SimulationOutput, requests: Requests) -> Activity:
     kernels_s = sum(output.component_s.get(name, 0.0) for name in _KERNELS)
     tokens = output.prompt_tokens + output.generated_tokens
     return Activity(
-        busy_share=min(1.0, kernels_s / output.duration_s),
-        tokens_s=tokens / output.duration_s,
-        context_tokens_s=float(context.sum()) / output.duration_s,
+        busy_share=min(1.0, kernels_s / gpus / output.duration_s),
+        tokens_s=tokens / gpus / output.duration_s,
+        context_tokens_s=float(context.sum()) / gpus / output.duration_s,
     )
 
 
