@@ -61,3 +61,9 @@ def poisson_setup() -> RunSetup:
 def burst_setup() -> RunSetup:
     """One V0 server with chunked prefill and a burst of 400 equal prompts."""
     return measured_run(BURST, 0).setup
+
+
+@pytest.fixture
+def poisson_record() -> dict[str, str]:
+    """The row of a table behind `poisson_setup`."""
+    return dict(POISSON)
