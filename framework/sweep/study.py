@@ -65,11 +65,14 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     if kept is not None and not (isinstance(kept, int) and kept >= 1):
         raise ConfigError(f"configuration key 'scale.axis_points': must be null or at least 1, got {kept}")
     check_rule(config.repeat_until)
+    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    backend = build_component(task, "backend")  # first: one that has to get ready can do so meanwhile
     fixed, axes = grids.split()
     if not axes:
         raise ConfigError("the overrides leave no point of the study: no grid has all of the given values")
     check_axes(composer, fixed, axes)
-    study = _Study(config, fixed, points(axes, repeats, kept), launch)
+    code = f"{code_version(backend)}, {installation_fingerprint()}"
+    study = _Study(task, code, fixed, points(axes, repeats, kept), launch)
     study.run()
     return study.session
 
@@ -78,15 +81,14 @@ class _Study:
     """One sweep under way."""
 
     def __init__(
-        self, config: DictConfig, fixed: Sequence[str], todo: Sequence[Point], launch: Launch
+        self, task: DictConfig, code: str, fixed: Sequence[str], todo: Sequence[Point], launch: Launch
     ) -> None:
-        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         self.config = task
+        self.code = code
         self.fixed = fixed
         self.todo = todo
         self.launch = launch
         self.base: dict[str, Json] = describing_config(task)
-        self.code = f"{code_version(build_component(task, 'backend'))}, {installation_fingerprint()}"
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
         self.changes = manifests.changes_since_last(Path(self.session.outputs_dir), first)

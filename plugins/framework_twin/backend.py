@@ -22,8 +22,11 @@ class TwinBackend:
     """
 
     def __init__(self, **keys: Any) -> None:
+        from framework_twin.kernel.machine_code import prepare
+
         self._keys = keys
         self.settings = _settings(keys)
+        prepare()
 
     def fingerprint(self) -> str:
         """Return a hash of the twin's code and profiles: its results change with them and nothing else."""

@@ -9,6 +9,7 @@ stale kernel.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import logging
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,13 +29,31 @@ _LOG = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 
 
-@cache
 def entry_point() -> Callable[[int], int]:
     """Return the kernel as a function of the address of a `SIMULATION` record; it releases the GIL.
 
     Raises:
         UserError: the kernel can't be built, or no folder can hold it.
     """
+    with _LOADING:
+        return _entry_point()
+
+
+def prepare() -> None:
+    """Begin to load, or to build, the kernel in the background; what goes wrong shows when it is needed."""
+
+    def body() -> None:
+        with contextlib.suppress(Exception):
+            entry_point()
+
+    threading.Thread(target=body, name="twin kernel", daemon=True).start()
+
+
+_LOADING = threading.Lock()
+
+
+@cache
+def _entry_point() -> Callable[[int], int]:
     symbol, machine_code = _read_or_build()
     address = _load(symbol, machine_code)
     signature = ctypes.CFUNCTYPE(
