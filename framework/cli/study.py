@@ -29,6 +29,8 @@ def run_study(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_with_hydra()
     _check_flags(arguments)
+    # argparse takes flags between overrides for the end of the overrides
+    arguments = sorted(arguments, key=lambda text: text not in ("-m", "--multirun"))
     sys.argv = [sys.argv[0], *arguments]
     raised: list[Exception] = []
 

@@ -19,10 +19,10 @@ from framework.sweep.session import SweepSession
 
 
 def end_sweep(config: DictConfig, session: SweepSession) -> None:
-    """Ingest the sweep's bundles, run its advisors, and print tables of results, advice and failures."""
+    """Ingest the sweep's bundles, ask its advisors (once it is complete), print tables of results, advice and failures."""
     ingest(session.outputs_dir)
     store = Store(session.outputs_dir)
-    if session.run_ids:
+    if session.run_ids and not (session.interrupted or session.detached):
         _advise(config, session, store)
     if config.progress:
         _print_tables(session, store)
