@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from framework.store.advice import Prediction as PredictionRow
 
 _LEAST_RUNS = 8
-_ROWS_FOR_BOOSTING = 300
 _MOST_CONFIGURATIONS = 100_000
 Settings = dict[str, str]
 
@@ -63,7 +61,7 @@ def run_predict(
     plan = plan_for(runs, level)
     prediction = plan.fit(runs.columns, runs.target).predict(as_columns(runs, asked))
     run_id = new_run_id(canonical_hash([metric, list(settings), list(grid), where]))
-    write_predictions(outputs, _rows(runs, asked, prediction, plan.learner.name), run_id)
+    write_predictions(outputs, _rows(runs, asked, prediction, plan.learner_for(len(runs)).name), run_id)
     ingest(outputs)
     print_table(prediction_table(runs, asked, prediction, list(axes)))
     print_note(_assumed(runs, asked, axes))
@@ -89,20 +87,16 @@ def check_runs(runs: LoggedRuns) -> None:
 
 
 def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
-    """Return how to learn from runs: a Gaussian process for few of them, boosted trees for many.
+    """Return how to learn from runs.
 
     Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in.
     """
-    from framework.analysis.prediction.gaussian_process import SmallDataLearner
     from framework.analysis.prediction.novelty import Group
     from framework.analysis.prediction.predictor import RunPredictor
 
     names = [name for name in runs.columns if _names_a_unit(name)]
     groups = tuple(Group(name.partition(".")[0], (name,), (name,)) for name in names)
-    plan = RunPredictor(groups=groups, level=level)
-    if len(runs) < _ROWS_FOR_BOOSTING:
-        plan = replace(plan, learner=SmallDataLearner(), newcomer_learner=SmallDataLearner())
-    return plan
+    return RunPredictor(groups=groups, level=level)
 
 
 def _names_a_unit(name: str) -> bool:

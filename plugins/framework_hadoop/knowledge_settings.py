@@ -28,7 +28,8 @@ class ExecutionPredictionConfig:
 
     Attributes:
         level: nominal coverage of the intervals.
-        learner: for rows of known clusters and benchmarks: boosting, forest, tree, neighbours, polynomial or net.
+        learner: for rows of known clusters and benchmarks: boosting, process, forest, tree, neighbours,
+            polynomial or net; auto: process (a Gaussian process) below 400 training rows, boosting from there on.
         validation: also hold out rows, configurations, clusters and benchmarks of the training file, and list the
             errors side by side in table `prediction_errors` (takes some twenty times as long).
     """
@@ -36,5 +37,5 @@ class ExecutionPredictionConfig:
     _target_: str = "framework_hadoop.prediction_study.ExecutionPrediction"
     name: str = "execution_prediction"
     level: float = 0.9
-    learner: str = "boosting"
+    learner: str = "auto"
     validation: bool = False

@@ -64,7 +64,7 @@ class ExecutionPrediction:
     def __init__(
         self,
         level: float = 0.9,
-        learner: str = "boosting",
+        learner: str = "auto",
         validation: bool = False,
         name: str = "execution_prediction",
     ) -> None:
@@ -103,7 +103,7 @@ class ExecutionPrediction:
         prediction = plan.fit(columns, known.time_s).predict(execution_features(test))
         result = Result(
             metrics=_metrics(prediction, test.time_s),
-            tables={"predictions": _table(prediction, test.time_s, self.learner.name)},
+            tables={"predictions": _table(prediction, test.time_s, plan.learner_for(len(known)).name)},
             facts={
                 "basis_rows": {name: prediction.basis.count(name) for name in sorted(set(prediction.basis))}
             },

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from framework.analysis.prediction.baselines import NearestNeighbours, NeuralNet, Polynomial
+from framework.analysis.prediction.gaussian_process import SmallDataLearner
 from framework.analysis.prediction.learners import GradientBoosting, Learner, RandomForest
 from framework.analysis.prediction.model_tree import ModelTree
 from framework.errors import ConfigError, did_you_mean
 
+AUTO = "auto"
 LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "boosting": GradientBoosting,
+    "process": SmallDataLearner,
     "forest": RandomForest,
     "tree": ModelTree,
     "neighbours": NearestNeighbours,
@@ -19,12 +22,16 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
 }
 
 
-def learner_named(word: str, key: str) -> Learner:
-    """Return a learner with its default settings.
+def learner_named(word: str, key: str) -> Learner | None:
+    """Return a learner with its default settings; None for `auto`, which chooses by the number of rows.
 
     Raises:
         ConfigError: no such learner; names the configuration key.
     """
+    if word == AUTO:
+        return None
     if word not in LEARNERS:
-        raise ConfigError(f"configuration key '{key}': no learner '{word}'{did_you_mean(word, LEARNERS)}")
+        raise ConfigError(
+            f"configuration key '{key}': no learner '{word}'{did_you_mean(word, (AUTO, *LEARNERS))}"
+        )
     return LEARNERS[word]()

@@ -23,7 +23,7 @@ SCARCE_ROWS = 200  # a unit with fewer training rows is scarce
 
 _FOLDS = 8  # a model on 7/8 of the rows errs nearly as one on all …
 _FOLDS_USED = 3  # … and three of the eight folds give residuals enough
-_ROWS_FOR_ALL_FOLDS = 2000  # below this, every row is held out once
+_ROWS_FOR_ALL_FOLDS = 200  # below this, every row is held out once
 _SCARCE_UNITS = 2  # units made scarce in each fold
 _ROWS_OF_A_SCARCE_UNIT = 400  # held-out rows it contributes, at most
 _UNIT_FOLDS = 5

@@ -22,6 +22,7 @@ from framework.analysis.prediction.features import (
     IntArray,
     group_codes,
 )
+from framework.analysis.prediction.gaussian_process import SmallDataLearner
 from framework.analysis.prediction.holding_out import (
     NEWCOMER,
     REPEATED,
@@ -36,6 +37,7 @@ from framework.analysis.prediction.learners import GradientBoosting, Learner, Mo
 from framework.analysis.prediction.novelty import Group, joint_codes, seen_in
 
 KNOWN = "known"
+ROWS_FOR_BOOSTING = 400
 _UNTESTED_WIDENING = 2.0  # of intervals where no second unit exists on which to measure the error
 
 
@@ -63,8 +65,10 @@ class RunPredictor:
         configuration: columns that make two rows repeats of each other; empty: all columns.
         balance: name of the group whose small units get more say, and wider intervals; empty for none.
         level: nominal coverage of the intervals.
-        learner: for rows of known units.
-        newcomer_learner: for rows of new units: smaller trees, since what it must learn is coarser.
+        learner: for rows of known units; None: a Gaussian process below `ROWS_FOR_BOOSTING` rows, where it errs
+            half as much as trees, boosted trees from there on.
+        newcomer_learner: for rows of new units; None: as above, with smaller trees, since what is to be learned is
+            coarser.
         seed: of folds and learners.
     """
 
@@ -72,9 +76,18 @@ class RunPredictor:
     configuration: tuple[str, ...] = ()
     balance: str = ""
     level: float = 0.9
-    learner: Learner = field(default_factory=GradientBoosting)
-    newcomer_learner: Learner = field(default_factory=lambda: GradientBoosting(leaves=31))
+    learner: Learner | None = None
+    newcomer_learner: Learner | None = None
     seed: int = 0
+
+    def learner_for(self, rows: int, newcomer: bool = False) -> Learner:
+        """Return the learner for so many training rows."""
+        chosen = self.newcomer_learner if newcomer else self.learner
+        if chosen is not None:
+            return chosen
+        if rows < ROWS_FOR_BOOSTING:
+            return SmallDataLearner()
+        return GradientBoosting(leaves=31) if newcomer else GradientBoosting()
 
     def configuration_in(self, columns: Mapping[str, Column]) -> tuple[str, ...]:
         """Return the columns of the configuration that are there; all columns if none is named or there."""
@@ -145,7 +158,9 @@ class FittedPredictor:
         configuration = group_codes(self.columns, self.plan.configuration_in(self.columns))
         unit = self._units(self.plan.balance) if self.plan.balance else None
         parts = row_parts(configuration, unit, self.plan.seed)
-        return self._learned(self.plan.learner, self.encoder.encode(self.columns), parts, unit)
+        return self._learned(
+            self.plan.learner_for(len(self.target)), self.encoder.encode(self.columns), parts, unit
+        )
 
     def _newcomer_basis(self, name: str) -> _Basis:
         position = [group.name for group in self.plan.groups].index(name)
@@ -159,7 +174,11 @@ class FittedPredictor:
         features = self.encoder.encode(self.columns).without(identity)
         parts = unit_parts(unit, self.plan.seed)
         learned = self._learned(
-            self.plan.newcomer_learner, features, parts, None, 1.0 / np.bincount(unit)[unit]
+            self.plan.learner_for(len(self.target), newcomer=True),
+            features,
+            parts,
+            None,
+            1.0 / np.bincount(unit)[unit],
         )
         return replace(learned, dropped=identity, newcomer=True)
 

@@ -83,4 +83,4 @@ def test_a_leaf_with_one_row_predicts_that_row() -> None:
 def test_an_unknown_learner_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match=r"'backend.learner': no learner 'boost'"):
         learner_named("boost", "backend.learner")
-    assert set(LEARNERS) == {"boosting", "forest", "tree", "neighbours", "polynomial", "net"}
+    assert set(LEARNERS) == {"boosting", "process", "forest", "tree", "neighbours", "polynomial", "net"}
