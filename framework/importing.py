@@ -89,7 +89,9 @@ def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> 
 
 
 def _importer(kind: str) -> Importer:
-    known = {item.kind: item for items in plugin_manager().hook.importers() for item in items}
+    known: dict[str, Importer] = {
+        item.kind: item for items in plugin_manager().hook.importers() for item in items
+    }
     if kind not in known:
         raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, known)}")
     return known[kind]
