@@ -19,7 +19,7 @@ from framework.sweep.session import SweepSession
 
 
 def end_sweep(config: DictConfig, session: SweepSession) -> None:
-    """Ingest the sweep's bundles, ask its advisors (once it is complete), print tables of results, advice and failures."""
+    """Ingest the bundles, ask the advisors (once the sweep is complete), print results, advice, failures."""
     ingest(session.outputs_dir)
     store = Store(session.outputs_dir)
     if session.run_ids and not (session.interrupted or session.detached):
