@@ -33,7 +33,7 @@ class GuidedStudy:
         metric: what a run is asked for (a positive quantity, such as its time).
         axes: values of each configuration key; their combinations are the candidates.
         base: overrides that every run has.
-        experiment: name under which the runs are listed.
+        experiment: experiment file of one run, without a grid; its name is that under which the runs are listed.
         budget: runs to make in all, those that are there included.
         batch: runs between two looks at the results.
         method: `guided`, or one of the baselines.
@@ -44,12 +44,17 @@ class GuidedStudy:
     metric: str
     axes: Mapping[str, Sequence[str]]
     base: tuple[str, ...] = ()
-    experiment: str = "guided"
+    experiment: str = "guided_benchmarking"
     budget: int = 100
     batch: int = 10
     method: Method = "guided"
     per_cost: bool = True
     seed: int = 0
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The overrides that every run has."""
+        return (f"+experiment={self.experiment}", *self.base)
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ def carry_out(
         if not proposal.overrides:
             return proposal
         for overrides in proposal.overrides:
-            run((*study.base, *overrides, f"experiment={study.experiment}"))
+            run((*study.fixed, *overrides))
         if propose(study, open_store()).known == proposal.known:
             raise UserError(f"none of the {len(proposal.overrides)} runs of the batch gave '{study.metric}'")
 

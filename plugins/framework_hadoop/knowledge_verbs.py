@@ -133,14 +133,14 @@ def guide(
     budget: Annotated[int, typer.Option(help="Runs in all, those already there included.")] = 100,
     batch: Annotated[int, typer.Option(help="Runs between two looks at the results.")] = 10,
     method: Annotated[str, typer.Option(help="guided, medoids or random")] = "guided",
-    experiment: Annotated[str, typer.Option(help="Name under which the runs are listed.")] = "guided",
+    experiment: Annotated[str, typer.Option(help="Experiment file of one run.")] = "guided_benchmarking",
     run: Annotated[bool, typer.Option(help="Make the runs; else only show the next batch.")] = False,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Choose the next runs of a study, those after which the least is unknown, and make them within a budget.
 
     Example: python -m framework guide exe_time_s workload=wordcount,sort backend.io_sort_mb=8,32,128
-    --base backend=hadoop --budget 20 --run
+    --budget 20 --run
     """
     from framework.report.terminal import print_note
     from framework.store.database import Store
@@ -176,7 +176,7 @@ def guide(
     proposal = propose(study, open_store())
     show(proposal)
     for overrides in proposal.overrides:
-        print(" ".join(["python -m framework", *study.base, *overrides, f"experiment={experiment}"]))
+        print(" ".join(["python -m framework", *study.fixed, *overrides]))
     return 0
 
 
