@@ -39,7 +39,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version_option)
-    for verb in (sql, report, compare, ingest, compact, cancel, plugins, doctor):
+    for verb in (sql, report, compare, predict, ingest, compact, cancel, plugins, doctor):
         app.command()(verb)
     app.command("import")(import_runs)
     plugin_manager().hook.verbs(app=app)
@@ -156,6 +156,26 @@ def cancel(
     from framework.launching.cancelling import cancel_sweep
 
     return cancel_sweep(sweep, str(outputs))
+
+
+def predict(
+    metric: Annotated[str, typer.Argument(help="Metric to predict, e.g. total_tok_s.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value of the configuration.")] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="key=a,b,c or key=* (all that were run); may be repeated.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on `results`: runs to learn from.")] = None,
+    level: Annotated[float, typer.Option(help="Nominal coverage of the intervals.")] = 0.9,
+    validation: Annotated[bool, typer.Option(help="Also print errors on held-out runs.")] = False,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Predict a metric for configurations that were never run, with an interval, from all logged runs.
+
+    Example: python -m framework predict total_tok_s model=opt-1.3b --grid max_num_seqs=48,160,320
+    """
+    from framework.analysis.predict_cli import run_predict
+
+    return run_predict(metric, settings or [], where, grid or [], level, validation, str(outputs))
 
 
 def import_runs(
