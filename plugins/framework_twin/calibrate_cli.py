@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from framework_twin.measured_runs import BadRow, MeasuredRun
     from framework_twin.profile import TwinProfile
 
 
-def run_calibrate(sources: Sequence[Path], out: Path, cross_validate: bool = False) -> int:
-    """Fit one profile for each model, GPU and engine in the tables `sources`; write them to the folder `out`.
+def run_calibrate(
+    sources: Sequence[str], out: Path, cross_validate: bool = False, outputs: str = "outputs"
+) -> int:
+    """Fit one profile for each model, GPU and engine in the sources; write them to the folder `out`.
+
+    A source is a table of measured runs or, where no such file exists, an experiment in the store of `outputs`.
 
     With `cross_validate`, every family of runs is also left out in turn, which gives held-out errors and
     prediction intervals and takes longer. Returns 0 when at least one profile was written. Raises
@@ -22,14 +27,13 @@ def run_calibrate(sources: Sequence[Path], out: Path, cross_validate: bool = Fal
     from rich.console import Console
 
     from framework_twin.cross_validation import fit_group
-    from framework_twin.measured_runs import MeasuredRun, read_measured_runs
     from framework_twin.profile import find_profile, write_profile
     from framework_twin.profile_fit import ProfileLabel, fit_profile
 
     console = Console(stderr=True)
     groups: dict[tuple[str, str, str, str], list[MeasuredRun]] = {}
     for source in sources:
-        runs, bad = read_measured_runs(source)
+        runs, bad = _read(source, outputs)
         for row in bad:
             console.print(f"{source}: row {row.row} ({row.run_id}) left out: {row.reason}", markup=False)
         for run in runs:
@@ -49,6 +53,16 @@ def run_calibrate(sources: Sequence[Path], out: Path, cross_validate: bool = Fal
         written += 1
         _print_fit(Console(), profile, path)
     return 0 if written else 1
+
+
+def _read(source: str, outputs: str) -> tuple[list[MeasuredRun], list[BadRow]]:
+    from framework.store.database import Store
+    from framework_twin.measured_runs import read_measured_runs
+    from framework_twin.stored_runs import stored_runs
+
+    if Path(source).exists() or Path(source).suffix in (".csv", ".gz"):
+        return read_measured_runs(Path(source))
+    return stored_runs(Store(outputs), source)
 
 
 def _print_fit(console: Console, profile: TwinProfile, path: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 def add_verbs(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command()(validate)
+    app.command()(calibrate)
 
 
 def validate(
@@ -28,3 +29,22 @@ def validate(
     from framework_twin.validate_cli import run_validate
 
     return run_validate(file, out, json, cross_validate)
+
+
+def calibrate(
+    sources: Annotated[
+        list[str], typer.Argument(help="Tables of measured runs (CSV, .gz too) or experiments in the store.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the profile files.")] = Path("profiles"),
+    cross_validate: Annotated[
+        bool, typer.Option(help="Leave each family of runs out in turn: held-out error and intervals.")
+    ] = False,
+    outputs: Annotated[Path, typer.Option(help="Outputs folder with the store.")] = Path("outputs"),
+) -> int:
+    """Fit twin profiles from measured runs; use one with backend.profile=FILE.
+
+    Example: python -m framework calibrate runs.csv.gz --out profiles --cross-validate
+    """
+    from framework_twin.calibrate_cli import run_calibrate
+
+    return run_calibrate(sources, out, cross_validate, str(outputs))
