@@ -46,6 +46,7 @@ LORA_PRIOR_SPREAD = {
     "lora_per_adapter_s": 1.0,
     "lora_per_prefill_token_s": 1.0,
     "lora_per_slot_token_s": 1.0,
+    "lora_rank_share": 0.7,
     "scheduler_per_waiting_s": 0.5,
 }
 """The same for coefficients that only runs with adapters can tell."""

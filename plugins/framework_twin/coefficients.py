@@ -19,7 +19,7 @@ shares a GPU without MPS.
 
 @dataclass(frozen=True)
 class StepCoefficients:
-    """What the step-time law needs to know, all in seconds and non-negative (`step_time.PARAMETERS`).
+    """What the step-time law needs to know, in seconds where the name ends in `_s`, and non-negative (`step_time.PARAMETERS`).
 
     Attributes:
         host_s, host_per_seq_s: serial host work of a step, and per sequence in it.
@@ -36,6 +36,8 @@ class StepCoefficients:
         lora_per_adapter_s: one more distinct adapter in the batch.
         lora_per_prefill_token_s, lora_per_slot_token_s: one prompt token in adapter kernels, and the same
             per configured slot.
+        lora_rank_share: share of the last but one and of `lora_per_adapter_s` that is proportional to the
+            rank of the slots, at rank 16; not a time.
         scheduler_per_waiting_s: passing over one waiting request while every slot is taken.
     """
 
@@ -55,6 +57,7 @@ class StepCoefficients:
     lora_per_adapter_s: float
     lora_per_prefill_token_s: float
     lora_per_slot_token_s: float
+    lora_rank_share: float
     scheduler_per_waiting_s: float
 
     def law(self, *, eager: bool = False, mps: bool = True) -> npt.NDArray[np.float64]:

@@ -57,6 +57,7 @@ LORA_PER_SLOT_S = 16e-6
 LORA_PER_ADAPTER_S = 0.5e-3
 LORA_PER_PREFILL_TOKEN_S = 17e-6
 LORA_PER_SLOT_TOKEN_S = 0.35e-6
+LORA_RANK_SHARE = 0.2
 _SCAN_S = 0.2e-6
 _LORA_REFERENCE_LAYERS = 32
 
@@ -99,5 +100,6 @@ def roofline(
         lora_per_adapter_s=LORA_PER_ADAPTER_S * layer_share,
         lora_per_prefill_token_s=LORA_PER_PREFILL_TOKEN_S * layer_share,
         lora_per_slot_token_s=LORA_PER_SLOT_TOKEN_S * layer_share,
+        lora_rank_share=LORA_RANK_SHARE,
         scheduler_per_waiting_s=_SCAN_S,
     )

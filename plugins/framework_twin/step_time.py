@@ -33,6 +33,9 @@ import numpy.typing as npt
 
 from framework_twin.kernel.jit import inlined
 
+REFERENCE_RANK = 16.0
+"""Slot rank at which the adapter coefficients are stated."""
+
 COMPONENTS = ("host", "weights", "compute", "prefill", "lora", "scheduler")
 """Names of the seconds that `step_seconds` returns, in order; the slope comes after them."""
 
@@ -53,13 +56,15 @@ PARAMETERS = (
     "lora_per_adapter_s",
     "lora_per_prefill_token_s",
     "lora_per_slot_token_s",
+    "lora_rank_share",
     "scheduler_per_waiting_s",
     "decode_is_eager",
     "sharing_factor",
 )
 """Names of the entries of the parameter vector, in order.
 
-All are non-negative seconds but the last two: `decode_is_eager` is 1 where CUDA graphs are off, and
+All are non-negative seconds but three: `lora_rank_share` is the share of the adapter kernels that grows with the
+slots' rank (their time at `REFERENCE_RANK` is 1), `decode_is_eager` is 1 where CUDA graphs are off, and
 `sharing_factor` is what a replica's kernels cost when others share the GPU (1 under MPS, more when the
 driver slices time).
 """
@@ -80,6 +85,7 @@ driver slices time).
     _LORA_ADAPTER,
     _LORA_TOKEN,
     _LORA_SLOT_TOKEN,
+    _LORA_RANK,
     _SCAN,
     _EAGER,
     _SHARING,
@@ -132,8 +138,9 @@ def step_seconds(
         prefill = p[_ATTENTION] * prefill_attention
     lora = 0.0
     if distinct_adapters > 0:
-        lora = p[_LORA] + p[_LORA_SLOT] * slots + p[_LORA_ADAPTER] * distinct_adapters
-        lora += (p[_LORA_TOKEN] + p[_LORA_SLOT_TOKEN] * slots) * prefill_tokens
+        wider = 1.0 + p[_LORA_RANK] * (max_rank / REFERENCE_RANK - 1.0)
+        lora = p[_LORA] + p[_LORA_SLOT] * slots + wider * p[_LORA_ADAPTER] * distinct_adapters
+        lora += (p[_LORA_TOKEN] + wider * p[_LORA_SLOT_TOKEN] * slots) * prefill_tokens
     slope = p[_CONTEXT]
     kernels = weights + compute + prefill + lora + slope * decode_context
     if prefill_tokens > 0 or p[_EAGER] > 0.0:

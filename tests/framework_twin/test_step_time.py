@@ -68,6 +68,15 @@ def test_adapters_and_slots_only_add_time(decodes: int, adapters: int, slots: in
     assert few < step(V1, decodes, prompt, adapters, slots + 1)
 
 
+def test_wider_slots_cost_more_and_rank_sixteen_is_the_reference() -> None:
+    def at_rank(rank: int, share: float) -> float:
+        law = replace(V1, lora_rank_share=share).law()
+        return sum(step_seconds(law, 64, 0, 0, 0.0, 32, 64, rank, 64, 0, 1, 1, 0)[:-1])
+
+    assert at_rank(8, 0.2) < at_rank(16, 0.2) < at_rank(32, 0.2)
+    assert at_rank(16, 0.2) == at_rank(16, 0.0) == at_rank(32, 0.0)
+
+
 @given(decodes=batches, slots=st.integers(0, 384))
 def test_slots_without_adapters_in_the_batch_change_nothing(decodes: int, slots: int) -> None:
     assert step(V1, decodes, slots=slots) == step(V1, decodes)
