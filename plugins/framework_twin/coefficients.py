@@ -19,7 +19,7 @@ shares a GPU without MPS.
 
 @dataclass(frozen=True)
 class StepCoefficients:
-    """What the step-time law needs to know, in seconds where the name ends in `_s`, and non-negative (`step_time.PARAMETERS`).
+    """What the step-time law needs to know; non-negative, names in `_s` are seconds (`step_time.PARAMETERS`).
 
     Attributes:
         host_s, host_per_seq_s: serial host work of a step, and per sequence in it.
