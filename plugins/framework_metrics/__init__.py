@@ -1,0 +1,1 @@
+"""Collectors that measure the machine: NVML, energy, Nsight, host."""

@@ -1,0 +1,7 @@
+"""Hooks of the real engine. Imported on every command: everything heavy is imported inside."""
+
+from __future__ import annotations
+
+import pluggy
+
+hookimpl = pluggy.HookimplMarker("framework")
