@@ -13,11 +13,11 @@ import argparse
 import resource
 
 import numpy as np
-from framework_hadoop.executions import CONFIGURATION, read_executions
 
 from framework.analysis.prediction.features import FeatureEncoder, Features, group_codes
 from framework.analysis.prediction.gaussian_process import GaussianProcess, unit_scaled
 from framework.analysis.prediction.next_runs import choose_next, medoids
+from framework_hadoop.executions import CONFIGURATION, read_executions
 
 BATCH = 10
 

@@ -12,6 +12,7 @@ import argparse
 import resource
 
 import numpy as np
+
 from framework_hadoop.executions import Executions, read_executions
 from framework_hadoop.outliers import find_outliers, published_outliers
 

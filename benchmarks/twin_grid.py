@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from framework_twin.kernel.batch import Refusal, run_batch
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate

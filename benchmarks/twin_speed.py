@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate
 from framework_twin.step_time import parameter_vector

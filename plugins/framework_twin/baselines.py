@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import erf, exp, pi, sqrt
 
 from framework_serving.catalogue import gpu_spec, model_shape
-
 from framework_twin.adapter_loads import AdapterLoadTimes
 from framework_twin.measured_runs import RunSetup
 from framework_twin.power import datasheet_power

@@ -95,7 +95,6 @@ def cross_validate(
 def uncalibrated_model(setup: RunSetup) -> StepModel:
     """Return the roofline of a run's model, with the load times that were measured apart from its runs."""
     from framework_serving.catalogue import gpu_spec, model_shape
-
     from framework_twin.roofline import roofline
 
     calibrated = step_model(setup.model, setup.gpu, setup.generation, engine=setup.engine)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from framework.errors import ConfigError
 from framework_serving.gpu_spec import GpuSpec
 from framework_serving.model_shape import GIB, KV_BLOCK_TOKENS, ModelShape
-
-from framework.errors import ConfigError
 from framework_twin.adapter_memory import adapter_slot_bytes
 
 MIB = 1024**2

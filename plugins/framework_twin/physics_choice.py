@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from framework.errors import ConfigError
 from framework_serving.catalogue import gpu_spec, model_shape
 from framework_serving.gpu_spec import GpuSpec
 from framework_serving.model_shape import ModelShape
-
-from framework.errors import ConfigError
 from framework_twin.adapter_loads import UNCALIBRATED_LOADS
 from framework_twin.power import datasheet_power
 from framework_twin.profile import StepModel, TwinProfile, find_profile, named_profile, read_profile

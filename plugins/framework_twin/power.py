@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from framework_serving.gpu_spec import GpuSpec
 from framework_serving.model_shape import ModelShape
-
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput
 

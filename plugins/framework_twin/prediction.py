@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from framework_serving.catalogue import gpu_spec, model_shape
 from framework_serving.model_shape import KV_BLOCK_TOKENS
-
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.kernel.simulate import simulate

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from framework_serving.catalogue import gpu_spec, model_shape
-
 from framework.errors import ConfigError, InputError, did_you_mean
+from framework_serving.catalogue import gpu_spec, model_shape
 from framework_twin.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.coefficients import COEFFICIENT_NAMES, StepCoefficients
 from framework_twin.power import PowerCoefficients, datasheet_power

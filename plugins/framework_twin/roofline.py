@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from framework_serving.gpu_spec import GpuSpec
 from framework_serving.model_shape import ModelShape
-
 from framework_twin.coefficients import StepCoefficients
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from framework_serving.gpu_spec import GpuSpec
-from framework_serving.model_shape import KV_BLOCK_TOKENS, ModelShape
 
 from framework.contracts import Json, Result, WorkloadTables
 from framework.errors import ConfigError
+from framework_serving.gpu_spec import GpuSpec
+from framework_serving.model_shape import KV_BLOCK_TOKENS, ModelShape
 from framework_twin import translation
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, check_inputs
 from framework_twin.memory import EngineMemory, KvCapacity, kv_capacity

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from framework_hadoop.backend import HadoopBackend
-from framework_hadoop.workloads import BenchmarkWorkload
 
 from framework.contracts import Result, RunContext, WorkloadTables
+from framework_hadoop.backend import HadoopBackend
+from framework_hadoop.workloads import BenchmarkWorkload
 
 QUICK = ["-XX:TieredStopAtLevel=1"]
 

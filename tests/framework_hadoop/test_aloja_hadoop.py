@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from framework_hadoop.toolchain import find_java, jars_folder
 
 from framework.errors import ConfigError
+from framework_hadoop.toolchain import find_java, jars_folder
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -8,6 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from aloja_files import SHARED, execution, executions, write
+
+from framework.errors import InputError
 from framework_hadoop.cost import (
     ClusterPrice,
     PriceList,
@@ -18,8 +20,6 @@ from framework_hadoop.cost import (
 )
 from framework_hadoop.effectiveness import cost_time_front, median_spread, scalability, setting_effects
 from framework_hadoop.executions import read_executions
-
-from framework.errors import InputError
 
 FULL = ClusterPrice("c", 6.85, remote_volume_per_hour=0.1, ssd_per_hour=0.7, infiniband_per_hour=0.2)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from framework_hadoop.data_size import format_size, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.errors import ConfigError
+from framework_hadoop.data_size import format_size, parse_size
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from aloja_files import HEADINGS, SHARED, execution, executions, write
-from framework_hadoop.disks import DiskLayout, disk_layout
-from framework_hadoop.executions import from_arrow, read_executions, to_arrow
 
 from framework.errors import InputError
+from framework_hadoop.disks import DiskLayout, disk_layout
+from framework_hadoop.executions import from_arrow, read_executions, to_arrow
 
 
 def test_none_is_a_codec_and_an_empty_cell_is_missing(tmp_path: Path) -> None:

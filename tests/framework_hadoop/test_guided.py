@@ -11,10 +11,9 @@ import pytest
 pytest.importorskip("scipy")
 pytest.importorskip("threadpoolctl")
 
+from framework.errors import UserError
 from framework_hadoop.guided import GuidedStudy, candidates, carry_out, param_of, propose
 from framework_hadoop.knowledge_verbs import parsed_axes
-
-from framework.errors import UserError
 
 AXES = {
     "workload": ("sort", "grep"),

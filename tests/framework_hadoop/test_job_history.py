@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from framework_hadoop.job_history import read_history, read_runs
 
 from framework.errors import InputError
+from framework_hadoop.job_history import read_history, read_runs
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from framework_hadoop.knob_advisor import KnobAdvisor
-from framework_hadoop.knob_study import best_settings, knob_names
 
 from framework.analysis.prediction.logged_runs import LoggedRuns
 from framework.errors import ConfigError
+from framework_hadoop.knob_advisor import KnobAdvisor
+from framework_hadoop.knob_study import best_settings, knob_names
 
 pytest.importorskip("sklearn")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from framework.errors import ConfigError
 from framework_hadoop import knobs
 from framework_hadoop.backend import HadoopBackend
 from framework_hadoop.knobs import HadoopKnobs
 from framework_hadoop.workloads import BenchmarkWorkload
-
-from framework.errors import ConfigError
 
 
 def properties(mode: knobs.Mode = "local", input_bytes: int = 1000, **given: object) -> dict[str, str]:

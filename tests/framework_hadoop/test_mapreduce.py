@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from framework.errors import ConfigError
 from framework_hadoop.failures import (
     EngineFailedError,
     EngineKilledError,
@@ -22,8 +24,6 @@ from framework_hadoop.failures import (
 )
 from framework_hadoop.plan import GENERATORS
 from framework_hadoop.toolchain import find_java, jars_folder
-
-from framework.errors import ConfigError
 from tests.framework_hadoop.engine_runs import (
     benchmark,
     context,

@@ -10,6 +10,7 @@ pytest.importorskip("lightgbm")
 
 sys.path.insert(0, str(Path(__file__).parent))
 from aloja_files import execution, executions, write
+
 from framework_hadoop.executions import Executions, read_executions
 from framework_hadoop.knowledge import best_configuration, representative_tree, tree_figure, tree_text
 from framework_hadoop.outliers import find_outliers, published_outliers, trusted

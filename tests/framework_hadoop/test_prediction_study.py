@@ -10,13 +10,13 @@ pytest.importorskip("lightgbm")
 
 sys.path.insert(0, str(Path(__file__).parent))
 from aloja_files import SHARED, execution, executions, write
-from framework_hadoop.execution_features import execution_features, execution_predictor
-from framework_hadoop.executions import CONFIGURATION, Executions, read_executions
-from framework_hadoop.prediction_study import ExecutionFiles, ExecutionPrediction
 
 from framework.analysis.prediction.features import group_codes
 from framework.contracts import Result, RunContext
 from framework.errors import ConfigError, InputError
+from framework_hadoop.execution_features import execution_features, execution_predictor
+from framework_hadoop.executions import CONFIGURATION, Executions, read_executions
+from framework_hadoop.prediction_study import ExecutionFiles, ExecutionPrediction
 
 
 def predicted(

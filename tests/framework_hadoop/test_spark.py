@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from framework.contracts import Result, WorkloadTables
+from framework.errors import ConfigError
 from framework_hadoop.failures import EngineFailedError, EngineTimeoutError
 from framework_hadoop.plan import GENERATORS
 from framework_hadoop.spark_backend import SparkBackend
 from framework_hadoop.toolchain import find_java, jars_folder
-
-from framework.contracts import Result, WorkloadTables
-from framework.errors import ConfigError
 from tests.framework_hadoop.engine_runs import QUICK, benchmark, context, failed_checks, metrics
 
 pytestmark = pytest.mark.integration

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from framework_hadoop.spark_events import read_application, read_runs
 
 from framework.errors import InputError
+from framework_hadoop.spark_events import read_application, read_runs
 
 LOG = Path(__file__).parent / "fixtures" / "pagerank.spark.jsonl"
 

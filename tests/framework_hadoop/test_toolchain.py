@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+
+from framework.errors import ConfigError
 from framework_hadoop import toolchain
 from framework_hadoop.backend import HadoopBackend
 from framework_hadoop.engines import ClusterEngine, LocalEngine
 from framework_hadoop.spark_backend import SparkBackend
-
-from framework.errors import ConfigError
 from tests.framework_hadoop.engine_runs import benchmark
 
 

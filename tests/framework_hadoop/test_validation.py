@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from framework_hadoop.run_report import JobReport, RunReport
 from framework_hadoop.validation import output_checks
 from framework_hadoop.workloads import BenchmarkWorkload

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from framework_hadoop.generated_input import input_of
-from framework_hadoop.plan import GENERATORS, graph_nodes, plan_of
-from framework_hadoop.workloads import BenchmarkWorkload
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
+from framework_hadoop.generated_input import input_of
+from framework_hadoop.plan import GENERATORS, graph_nodes, plan_of
+from framework_hadoop.workloads import BenchmarkWorkload
 
 
 def built(name: str = "wordcount", seed: int = 0, **keys: Any) -> WorkloadTables:

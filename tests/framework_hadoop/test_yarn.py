@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+
 from framework_hadoop.yarn import application_metrics, kill_tagged
 
 APPS = [

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from framework_serving.bca_advisor import BcaAdvisor
-from framework_serving.replication_advisor import ReplicationAdvisor
 from hydra.utils import instantiate
 
 from framework.contracts import Advice, Advisor, BatchJob, Metric, Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
+from framework_serving.bca_advisor import BcaAdvisor
+from framework_serving.replication_advisor import ReplicationAdvisor
 
 CONF = Path(__file__).parents[2] / "conf" / "advisor"
 BASE = {

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from framework_serving.arrivals import arrival_times
-from framework_serving.settings import ArrivalSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import ConfigError
+from framework_serving.arrivals import arrival_times
+from framework_serving.settings import ArrivalSettings
 
 
 def times(

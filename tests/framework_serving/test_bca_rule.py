@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framework_serving.bca_rule import (
     BatchPoint,
     BcaRule,
@@ -13,8 +16,6 @@ from framework_serving.bca_rule import (
     latency_at,
     utilization_to_set,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
 T0_MS, SLOPE_MS = 4.0, 0.1

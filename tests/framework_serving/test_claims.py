@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from framework.config import flatten
+from framework.errors import InputError
 from framework_serving.claim_quantities import Evidence, NotEvaluatedError, compute
 from framework_serving.claims import Claim, evaluate, load_claims, reproduction_card
 from framework_serving.importers import read_serving_runs
 from framework_serving.sweep_points import load_points
-
-from framework.config import flatten
-from framework.errors import InputError
 
 CLAIMS = Path(__file__).parents[2] / "experiments" / "memory_gap" / "claims.yaml"
 MEASURED = Path(__file__).parents[2].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"

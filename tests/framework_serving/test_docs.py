@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
+
 from framework_serving import sanity, settings, tables
 from framework_serving.metric_definitions import SERVING_METRICS
 

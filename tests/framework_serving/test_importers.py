@@ -4,9 +4,9 @@ import gzip
 from pathlib import Path
 
 import pytest
-from framework_serving.importers import read_serving_runs
 
 from framework.errors import InputError
+from framework_serving.importers import read_serving_runs
 
 FILE = Path(__file__).parents[2].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
 HEADER = (

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from framework_serving.length_law import LengthLaw, histogram_law, moment_law
-from framework_serving.lengths import sample_lengths
-from framework_serving.settings import LengthSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import ConfigError
+from framework_serving.length_law import LengthLaw, histogram_law, moment_law
+from framework_serving.lengths import sample_lengths
+from framework_serving.settings import LengthSettings
 
 KEY = "workload.lengths.input"
 ADAPTER_STUDY = LengthSettings(

@@ -6,12 +6,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+
+from framework.contracts import Metric, Result, WorkloadTables
 from framework_serving import tables
 from framework_serving.adapter_stats import ADAPTER_STATS_VIEW, jain_index
 from framework_serving.metric_definitions import SERVING_METRICS
 from framework_serving.metrics import derive
-
-from framework.contracts import Metric, Result, WorkloadTables
 
 ROWS = [
     # arrival, scheduled, first, last, input, output, adapter, preemptions, status

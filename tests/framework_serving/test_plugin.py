@@ -3,10 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from framework_serving import plugin
-
 from framework.hookspecs import NAMESPACE
 from framework.plugins import plugin_manager
+from framework_serving import plugin
 
 LIGHT = """
 import sys, framework_serving.plugin

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from framework_serving.quantity import Quantity, gain
 from framework_serving.replication_rule import ServingSetup, judge_replication, replicas_that_fit
 

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
+
+from framework.contracts import Figure, ReportSection, TableBlock
 from framework_serving.bca_advisor import BcaAdvisor
 from framework_serving.charts import PALETTE
 from framework_serving.replication_advisor import ReplicationAdvisor
 from framework_serving.report import pareto_front, sections, terminal_tables
 from framework_serving.sweep_points import load_points
-
-from framework.contracts import Figure, ReportSection, TableBlock
 
 BASE = {
     "model.name": "opt-1.3b",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from framework_serving import tables
-from framework_serving.sanity import check
 
 from framework.contracts import Result, WorkloadTables
+from framework_serving import tables
+from framework_serving.sanity import check
 
 COLUMNS = tables.requests_out().names
 GOOD = {

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from framework_serving.prefix_blocks import kv_block_hashes
-from framework_serving.trace import TraceWorkload
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, InputError, UserError
+from framework_serving.prefix_blocks import kv_block_hashes
+from framework_serving.trace import TraceWorkload
 
 TRACES = Path(__file__).parents[2].parent / "shared" / "data" / "traces"
 HEADER = "arrival_s,input_tokens,output_tokens\n"

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framework_serving import plugin, tables
-from framework_serving.adapter_mix import AdapterMixWorkload
-from framework_serving.workloads import SyntheticWorkload
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
 from framework.components import build_component
 from framework.contracts import Workload, WorkloadTables
 from framework.errors import ConfigError
+from framework_serving import plugin, tables
+from framework_serving.adapter_mix import AdapterMixWorkload
+from framework_serving.workloads import SyntheticWorkload
 
 CONF = Path(__file__).parents[2] / "conf"
 LENGTHS = {"kind": "gamma", "input_tokens": 50, "input_std": 60, "output_tokens": 20, "output_std": 25}

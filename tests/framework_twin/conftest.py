@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from framework_twin.measured_runs import RunSetup, measured_run
 
 POISSON = {

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from framework_serving.workloads import SyntheticWorkload
-from framework_twin.backend import TwinBackend
 
 from framework.contracts import BatchJob, Result, RunContext
 from framework.errors import ConfigError
 from framework.resources import conf_dir
+from framework_serving.workloads import SyntheticWorkload
+from framework_twin.backend import TwinBackend
 
 
 def group(kind: str, name: str) -> dict[str, Any]:

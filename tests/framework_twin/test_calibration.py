@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from framework.errors import InputError
 from framework_twin.calibrate import PRIOR_SPREAD, fit_coefficients, fit_runs, runs_hash
 from framework_twin.coefficients import StepCoefficients
 from framework_twin.measured_runs import MeasuredRun, RunSetup
 from framework_twin.prediction import predict_run
 from framework_twin.profile import StepModel, step_model
-
-from framework.errors import InputError
 
 pytest.importorskip("scipy")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from framework_twin.measured_runs import measured_run, read_measured_runs
 
 from framework.errors import InputError
+from framework_twin.measured_runs import measured_run, read_measured_runs
 
 Record = dict[str, str]
 

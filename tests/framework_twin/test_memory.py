@@ -6,12 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from framework_serving.catalogue import gpu_spec, model_shape
-from framework_twin.memory import EngineMemory, KvCapacity, kv_capacity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import ConfigError
+from framework_serving.catalogue import gpu_spec, model_shape
+from framework_twin.memory import EngineMemory, KvCapacity, kv_capacity
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 H100 = gpu_spec("H100-64GB")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from framework_twin.intervals import HeldOut, coverage, fit_intervals, interval
 from framework_twin.kernel.simulate import simulate
 from framework_twin.measured_runs import MeasuredRun, RunSetup, read_measured_runs

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from framework.errors import ConfigError, InputError
 from framework_serving.catalogue import gpu_spec, model_shape
 from framework_twin.profile import (
     TwinProfile,
@@ -17,8 +19,6 @@ from framework_twin.profile import (
     step_model,
     write_profile,
 )
-
-from framework.errors import ConfigError, InputError
 
 H100 = "H100-64GB"
 

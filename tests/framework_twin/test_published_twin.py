@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from framework_twin.baselines import clipped_normal_mean, nominal_load
 from framework_twin.measured_runs import RunSetup
 from framework_twin.published_twin import PUBLISHED, published_twin, scheduler_ms

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from framework_serving.catalogue import gpu_spec, model_shape
 from framework_twin.coefficients import StepCoefficients
 from framework_twin.roofline import roofline
 from framework_twin.step_time import COMPONENTS, PARAMETERS, parameter_vector, step_seconds
-from hypothesis import given
-from hypothesis import strategies as st
 
 H100 = gpu_spec("H100-64GB")
 V1 = roofline(model_shape("llama-3.1-8b"), H100, "v1")

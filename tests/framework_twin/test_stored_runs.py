@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from framework_twin.stored_runs import stored_runs
 
 from framework.errors import InputError
+from framework_twin.stored_runs import stored_runs
 
 PARAMS = {
     "model.name": "llama-3.1-8b-instruct",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from framework.errors import InputError
 from framework_serving.catalogue import gpu_spec, model_shape
 from framework_twin.kernel.inputs import EngineConfig
 from framework_twin.memory import EngineMemory, kv_capacity
 from framework_twin.profile import find_profile
 from framework_twin.trace_fit import read_trace, trace_error
-
-from framework.errors import InputError
 
 OBSERVED = Path(__file__).parents[2].parent / "shared" / "data" / "observed" / "rtxpro6000_llama31_8b"
 

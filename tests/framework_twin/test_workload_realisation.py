@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from framework_twin.length_law import LONGEST_PROMPT, LONGEST_REQUEST, LengthMoments, sharegpt_lengths
 from framework_twin.measured_runs import RunSetup
 from framework_twin.realise import realise
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @settings(max_examples=25, deadline=None)

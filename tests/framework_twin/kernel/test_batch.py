@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from framework_twin.kernel.batch import BatchItem, Refusal, run_batch
 from framework_twin.kernel.inputs import EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate

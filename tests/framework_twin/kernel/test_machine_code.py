@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from framework_twin.kernel import machine_code
 
 from framework.errors import UserError
+from framework_twin.kernel import machine_code
 
 
 @pytest.fixture
