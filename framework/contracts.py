@@ -112,6 +112,24 @@ class Result:
     checks: list[SanityCheck] = field(default_factory=list)
 
 
+@dataclass
+class RunWindow:
+    """When the run's own time began and ended, in seconds of `time.monotonic()`; a backend in real time fills it in.
+
+    Collectors start long before the first arrival (a server has to load its model first) and read this in `stop`.
+
+    Attributes:
+        begin_s: the first arrival, t = 0 of the run's tables; None while unknown, and for simulated time.
+        end_s: the end of the run's duration.
+        idle_begin_s, idle_end_s: a stretch in which the engine was ready, its model loaded, and nothing ran.
+    """
+
+    begin_s: float | None = None
+    end_s: float | None = None
+    idle_begin_s: float | None = None
+    idle_end_s: float | None = None
+
+
 @dataclass(frozen=True)
 class RunContext:
     """Where and how one run happens; given to backends and collectors.
@@ -122,6 +140,7 @@ class RunContext:
         seed: the seed of this run (workload and backend derive theirs from it).
         scratch: a folder for logs and temporary files; `*.log` in it is kept with a failed run.
         progress: call with (fraction 0–1, short text) to move the progress bar.
+        window: when the run's own time began and ended; the backend writes it, collectors read it.
     """
 
     run_id: str
@@ -129,6 +148,7 @@ class RunContext:
     seed: int
     scratch: Path
     progress: Callable[[float, str], None] = lambda fraction, text: None
+    window: RunWindow = field(default_factory=RunWindow)
 
 
 @runtime_checkable
