@@ -10,8 +10,19 @@ from typing import Any
 from framework.contracts import Figure
 from framework_serving.sweep_points import BATCH, Curve, SweepPoint, variant
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
-"""Okabe and Ito's colours, told apart with every kind of colour vision; one a model."""
+PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#7F7F7F",
+    "#F0E442",
+    "#882255",
+    "#44AA99",
+)
+"""Okabe and Ito's colours, then two of Tol's, told apart with every kind of colour vision; one a model."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px", "8px,3px")
 """One a variant (workload, chunked prefill, replicas)."""
@@ -99,7 +110,7 @@ class Style:
 def _labels(curves: Sequence[Curve]) -> dict[tuple[str, ...], str]:
     """Return, for curves of one model, workload and variant, the parameters in which they differ (at most two)."""
     groups: dict[tuple[str, str], list[SweepPoint]] = {}
-    for curve in curves:
+    for curve in [curve for curve in curves if len(curve.points) > 1] or curves:
         key = (curve.first.model, variant(curve.first, with_workload=True))
         groups.setdefault(key, []).append(curve.first)
     labels = {}
@@ -164,7 +175,7 @@ def tradeoff_chart(
                 "y": [rate for _, rate, _ in points],
                 "line": style.line(curve.first) | {"width": 1},
                 "marker": {"symbol": [_symbol(point) for point, _, _ in points], "size": 6},
-                "text": [_hover(point) for point, _, _ in points],
+                "text": [hover(point) for point, _, _ in points],
                 "hovertemplate": "%{text}<br>%{x:.3g} ms, %{y:.4g} tok/s<extra></extra>",
             }
         )
@@ -222,7 +233,7 @@ def _line(
         "y": [value for _, value in points],
         "line": style.line(curve.first),
         "marker": {"symbol": [_symbol(point) for point, _ in points], "size": 7},
-        "text": [_hover(point) for point, _ in points],
+        "text": [hover(point) for point, _ in points],
         "hovertemplate": f"%{{text}}<br>{title}: %{{y:.4g}}<extra></extra>",
     }
     whiskers = [point.metrics.get(metric) for point, _ in points]
@@ -248,7 +259,7 @@ def _marks(points: Sequence[SweepPoint], name: str, symbol: str, size: int, fill
         "y": [point.value("total_tok_s") for point in known],
         "marker": {"symbol": symbol, "size": size, "line": {"width": 1.5, "color": "#555555"}}
         | ({"color": fill} if fill else {"color": "#555555"}),
-        "text": [_hover(point) for point in known],
+        "text": [hover(point) for point in known],
         "hovertemplate": f"%{{text}}<br>{name}<extra></extra>",
     }
 
@@ -257,7 +268,8 @@ def _symbol(point: SweepPoint) -> str:
     return "circle-open" if point.preempted else "circle"
 
 
-def _hover(point: SweepPoint) -> str:
+def hover(point: SweepPoint) -> str:
+    """Return what a figure says of a point under the pointer: setup, batch, what really ran, preemptions."""
     running = point.value("running_mean")
     parts = [f"{point.model}, {variant(point)}", f"B = {point.max_num_seqs}"]
     if running is not None:

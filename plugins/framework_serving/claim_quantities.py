@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework_serving.bca_advisor import batch_points
 from framework_serving.bca_rule import BcaRule, choose_batch, freed_gib
+from framework_serving.fronts import front_gain
+from framework_serving.knees import KNEE_SHARE, Knee, find_knee, growth_exponent
 from framework_serving.quantity import Quantity, gain
 from framework_serving.replication_advisor import setup_of
 from framework_serving.replication_rule import baselines
@@ -117,7 +119,7 @@ def knee_kv_usage(
 ) -> Quantity:
     """Return the KV peak, %, at the knee: the smallest batch with this share of the best throughput."""
     knee = _knee(evidence.curve(model, workload, chunked_prefill), throughput_share)
-    usage = knee.metrics.get("kv_usage_peak")
+    usage = knee.at_share.metrics.get("kv_usage_peak")
     if usage is None:
         raise NotEvaluatedError(f"KV use unknown for {model}")
     return Quantity(100 * usage.value)
@@ -133,11 +135,63 @@ def latency_past_knee(
     """Return mean ITL at MAX over mean ITL at the knee: the price of the last few per cent of throughput."""
     curve = evidence.curve(model, workload, chunked_prefill)
     knee = _knee(curve, throughput_share)
-    last = [point for point in curve.points if not point.preempted][-1]
-    if last is knee:
+    if knee.largest is knee.at_share:
         raise NotEvaluatedError(f"the knee of {model} is its largest batch")
-    found = gain(last.metrics["itl_mean_ms"], knee.metrics["itl_mean_ms"])
+    found = gain(knee.largest.metrics["itl_mean_ms"], knee.at_share.metrics["itl_mean_ms"])
     return Quantity(found.value + 1)
+
+
+def growth_past_knee(
+    evidence: Evidence, model: str, metric: str, definition: str = "chord", workload: str = "sharegpt"
+) -> Quantity:
+    """Return d ln metric / d ln batch from the knee to MAX: 1 grows in proportion to the batch, 0 is flat.
+
+    `definition` of the knee: `chord` or `share`.
+    """
+    knee = _knee(evidence.curve(model, workload, chunked_prefill=False))
+    found = growth_exponent([_place(knee, "knee", definition), knee.largest], metric)
+    if found is None:
+        raise NotEvaluatedError(f"the knee of {model} is its largest batch, or {metric} is unknown")
+    return Quantity(found)
+
+
+def sweep_ratio(
+    evidence: Evidence,
+    model: str,
+    metric: str,
+    of: str,
+    over: str,
+    definition: str = "chord",
+    workload: str = "sharegpt",
+) -> Quantity:
+    """Return a metric at one place of a sweep over that at another; places: `smallest`, `knee`, `MAX`."""
+    knee = _knee(evidence.curve(model, workload, chunked_prefill=False))
+    points = [_place(knee, place, definition) for place in (of, over)]
+    values = [point.metrics.get(metric) for point in points]
+    if values[0] is None or values[1] is None or not values[1].value:
+        raise NotEvaluatedError(f"{metric} of {model} is unknown at {of} or at {over}")
+    return Quantity(values[0].value / values[1].value)
+
+
+def metric_at(
+    evidence: Evidence, model: str, max_num_seqs: int, metric: str, workload: str = "sharegpt"
+) -> Quantity:
+    """Return a metric of the single engine at one batch ceiling."""
+    point = evidence.curve(model, workload, chunked_prefill=False).at(max_num_seqs)
+    found = None if point is None else point.metrics.get(metric)
+    if found is None:
+        raise NotEvaluatedError(f"no {metric} of {model} at {max_num_seqs}")
+    return found
+
+
+def replica_front_gain(evidence: Evidence, model: str, workload: str = "sharegpt") -> Quantity:
+    """Return how far replicas enlarge the front of all single engines, % of its area (`fronts.front_gain`)."""
+    own = [point for point in evidence.points if (point.model, point.workload) == (model, workload)]
+    replicated = [point for point in own if point.replicas > 1]
+    found = front_gain(replicated, [point for point in own if point.replicas == 1])
+    if not replicated or found is None:
+        raise NotEvaluatedError(f"no run of {model} with replicas, or none without")
+    return Quantity(100 * found)
 
 
 def decode_share(
@@ -170,12 +224,22 @@ def sql(evidence: Evidence, query: str) -> Quantity:
     return Quantity(float(values[0]))
 
 
-def _knee(curve: Curve, throughput_share: float) -> SweepPoint:
-    usable = [point for point in curve.points if not point.preempted and point.value("total_tok_s")]
-    if not usable:
-        raise NotEvaluatedError(f"every batch of {curve.first.model} preempts")
-    best = max(point.metrics["total_tok_s"].value for point in usable)
-    return next(point for point in usable if point.metrics["total_tok_s"].value >= throughput_share * best)
+def _place(knee: Knee, place: str, definition: str) -> SweepPoint:
+    places = {
+        "smallest": knee.smallest,
+        "knee": knee.at_share if definition == "share" else knee.by_chord,
+        "MAX": knee.largest,
+    }
+    if place not in places or definition not in ("share", "chord"):
+        raise NotEvaluatedError(f"no place '{place}' by '{definition}': smallest, knee, MAX; share, chord")
+    return places[place]
+
+
+def _knee(curve: Curve, throughput_share: float = KNEE_SHARE) -> Knee:
+    knee = find_knee(curve, throughput_share)
+    if knee is None:
+        raise NotEvaluatedError(f"fewer than two batches of {curve.first.model} run without preemption")
+    return knee
 
 
 COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
@@ -185,6 +249,10 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         freed_memory_share,
         knee_kv_usage,
         latency_past_knee,
+        growth_past_knee,
+        sweep_ratio,
+        metric_at,
+        replica_front_gain,
         decode_share,
         sql,
     )

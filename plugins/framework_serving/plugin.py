@@ -76,10 +76,11 @@ def sanity_checks(
 
 @hookimpl
 def sql_views() -> Sequence[str]:
-    """View `adapter_stats`: what each adapter of each run got."""
+    """View `adapter_stats`, what each adapter of each run got; `serving_points` and macro `serving_front`."""
     from framework_serving.adapter_stats import ADAPTER_STATS_VIEW
+    from framework_serving.front_sql import SERVING_FRONT_MACRO, SERVING_POINTS_VIEW
 
-    return (ADAPTER_STATS_VIEW,)
+    return (ADAPTER_STATS_VIEW, SERVING_POINTS_VIEW, SERVING_FRONT_MACRO)
 
 
 @hookimpl

@@ -9,21 +9,31 @@ from framework.contracts import Figure, ReportSection, TableBlock
 from framework_serving.charts import Axis, Style, batch_chart, tradeoff_chart
 from framework_serving.claim_quantities import Evidence
 from framework_serving.claims import reproduction_card
+from framework_serving.front_report import front_section, knee_table, replica_front_table
+from framework_serving.fronts import LATENCY, THROUGHPUT, fronts
+from framework_serving.open_loop import open_loop_section
 from framework_serving.report_tables import advice_table, baseline_table, result_tables
-from framework_serving.sweep_points import SweepPoint, comparable_groups, curves, load_points
+from framework_serving.sweep_points import SweepPoint, curves, load_points
 
 if TYPE_CHECKING:
     from framework.contracts import ReportScope
 
 
 def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
-    """Yield results by model, baselines of replication, advice, and the reproduction card."""
+    """Yield results by model, knees, what replicas add, advice, and the reproduction card."""
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
     yield from result_tables(points)
     card = reproduction_card(scope, Evidence(scope.store, points))
-    for table in (baseline_table(points), advice_table(scope), card):
+    tables = (
+        knee_table(points),
+        baseline_table(points),
+        replica_front_table(points),
+        advice_table(scope),
+        card,
+    )
+    for table in tables:
         if table is not None:
             yield table
 
@@ -33,9 +43,13 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
-    figures = _figures(scope, points)
+    style = Style.of(curves(points))
+    figures = _figures(scope, points, style)
     if figures:
         yield ReportSection("Throughput, latency and memory", figures, order=20)
+    for section in (front_section(points, style), open_loop_section(points, style)):
+        if section is not None:
+            yield section
     baselines = baseline_table(points)
     if baselines is not None:
         yield ReportSection("Replication", [baselines], order=30)
@@ -44,9 +58,10 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
         yield ReportSection("Reproduction of the paper's claims", [card], order=40)
 
 
-def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | TableBlock | str]:
+def _figures(
+    scope: ReportScope, points: Sequence[SweepPoint], style: Style
+) -> list[Figure | TableBlock | str]:
     found = curves(points)
-    style = Style.of(found)
     swept = [curve for curve in found if len(curve.points) > 1]
     single = [curve for curve in swept if curve.first.replicas == 1]
     figures = [
@@ -99,25 +114,8 @@ def _figures(scope: ReportScope, points: Sequence[SweepPoint]) -> list[Figure | 
 
 
 def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Return the points no other point of the same model and workload beats in throughput and mean ITL.
-
-    Preempting runs and runs with a failed sanity check are never on the front.
-    """
-    from framework.analysis.pareto import front_mask
-
-    front: list[SweepPoint] = []
-    for group in comparable_groups(points):
-        usable = [
-            (point, rate, latency)
-            for point in group
-            if not point.preempted
-            and (rate := point.value("total_tok_s")) is not None
-            and (latency := point.value("itl_mean_ms")) is not None
-        ]
-        if usable:
-            mask = front_mask([[rate, latency] for _, rate, latency in usable], ("higher", "lower"))
-            front.extend(point for (point, _, _), kept in zip(usable, mask, strict=True) if kept)
-    return front
+    """Return the points no other point of the same model and workload beats in throughput and mean ITL."""
+    return [point for front in fronts(points, (THROUGHPUT, LATENCY)) for point in front.points]
 
 
 def _advised(scope: ReportScope, points: Sequence[SweepPoint]) -> list[tuple[SweepPoint, str]]:

@@ -43,10 +43,16 @@ def test_terminal_shows_results_by_model_replication_and_advice(store: Any, affi
     tables = {table.title: table for table in terminal_tables(store.report_scope())}
     assert list(tables) == [
         "opt-1.3b on H100-64GB · sharegpt, one replica",
+        "Knees of single engines",
         "Replicas on one GPU against single engines",
+        "What replicas add to the front",
         "Advice",
     ]
-    results, replication, advice = tables.values()
+    results, knees, replication, gained, advice = tables.values()
+    # T ∝ R / (4 + 0.1 R) up to 256, then preemption: 95 % of T(256) from R = 211 on
+    # and 128, at 88 % of the rise and 7/8 of the way in log B, is the only point above the chord
+    assert [row[2:6] for row in knees.rows] == [(256, 128, 256, "memory")] * 2
+    assert [row[0] for row in gained.rows] == ["opt-1.3b"]
     assert [row[0] for row in results.rows] == [1, 8, 32, 64, 128, 256, 1100]
     assert results.rows[0][results.columns.index("J/token")] is None
     assert [row[1] for row in replication.rows] == ["best replicas", "MAX", "MAX chunked", "same batch"]
@@ -62,6 +68,7 @@ def test_figures_have_titled_axes_with_units_and_no_heavy_import(store: Any, aff
         "KV cache use against batch",
         "Throughput against latency",
         "Requests really running",
+        "Pareto front: tok/s and ITL",
     }
     for figure in found.values():
         json.dumps(figure.spec, allow_nan=False)
