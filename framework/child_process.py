@@ -16,6 +16,7 @@ from pathlib import Path
 from framework import lifeline
 
 _LIFELINE_OVERHEAD_S = 10.0
+_LOG_BYTES = 1_000_000
 
 
 class ChildProcess:
@@ -30,14 +31,14 @@ class ChildProcess:
         self,
         command: Sequence[str],
         log: Path,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         folder: Path | None = None,
         grace_s: float = 10.0,
     ) -> None:
         """Start the command.
 
         Args:
-            environment: added to ours.
+            environment: added to ours; None takes a variable away.
             folder: working folder; None: ours.
 
         Raises:
@@ -51,7 +52,7 @@ class ChildProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env=_environment(environment or {}),
                 cwd=folder,
                 start_new_session=True,
             )
@@ -75,11 +76,11 @@ class ChildProcess:
         """Return its living processes, the guard left out."""
         return [] if self.status is not None else lifeline.descendants(self._guard.pid)
 
-    def log_text(self, last_bytes: int = 1_000_000) -> str:
-        """Return the end of its log."""
+    def log_text(self, from_byte: int = 0) -> str:
+        """Return its log from a byte on; of a long one only the end."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - last_bytes))
+                file.seek(max(from_byte, os.fstat(file.fileno()).st_size - _LOG_BYTES))
                 return file.read().decode(errors="replace")
         except OSError:
             return ""
@@ -102,3 +103,8 @@ class ChildProcess:
             return self._guard.wait(max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
             return None
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    merged: dict[str, str | None] = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,0 +1,203 @@
+"""`backend=vllm`: the real engine under load, with the same tables as its twin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from framework.contracts import Result, RunContext, WorkloadTables
+from framework.errors import ConfigError, InputError
+from framework_vllm.settings import VllmSettings, settings_from
+
+if TYPE_CHECKING:
+    from framework_vllm.client.contracts import Target
+    from framework_vllm.command_line import LoraPlan
+    from framework_vllm.engine_metrics.scraper import MetricScraper
+    from framework_vllm.interpreter import Engine
+    from framework_vllm.server.engine_facts import EngineFacts
+    from framework_vllm.server.engine_server import EngineCommand
+    from framework_vllm.server.placement import Place
+
+_START_SHARE = 0.3
+"""Part of the progress bar for the start; the rest is the load."""
+
+
+@dataclass(frozen=True)
+class ServingEngines:
+    """Servers that are ready for a load.
+
+    Attributes:
+        targets: one a replica.
+        facts: what each said of itself.
+        failure: returns why one of them is gone; None while all are there.
+        start_s: seconds each took to get ready; empty for servers that ran already.
+        platform: device type that they run on; None where that is not known.
+    """
+
+    targets: tuple[Target, ...]
+    facts: tuple[EngineFacts, ...]
+    failure: Callable[[], str | None]
+    start_s: tuple[float, ...] = ()
+    platform: str | None = None
+
+
+class VllmBackend:
+    """Starts vLLM servers, or attaches to running ones, and sends them the workload.
+
+    Keys: see `VllmSettings`.
+    """
+
+    def __init__(self, **keys: Any) -> None:
+        self.settings: VllmSettings = settings_from(VllmSettings, keys)
+
+    def check(self, workload: WorkloadTables) -> None:
+        """Raise `ConfigError` for what could not start or could not be served, before anything starts."""
+        from framework_vllm.load_plan import vocabulary
+        from framework_vllm.served_adapters import adapter_ranks, check_adapters
+
+        requests = workload.tables.get("requests")
+        if requests is None or "input_tokens" not in requests.column_names:
+            raise ConfigError(
+                "configuration group 'workload': backend 'vllm' serves requests of token counts"
+            )
+        if requests.num_rows == 0:
+            raise InputError("requests: there are none")
+        vocabulary(self.settings)
+        check_adapters(self.settings, adapter_ranks(workload))
+        if not self.settings.attached:
+            self._check_engine(workload)
+
+    def _check_engine(self, workload: WorkloadTables) -> None:
+        from framework_vllm.command_line import engine_arguments
+        from framework_vllm.model_source import check_model
+        from framework_vllm.server.mps import require_program
+        from framework_vllm.server.placement import places
+
+        check_model(self.settings)
+        engine, lora = self._engine_and_lora(workload)
+        engine_arguments(self.settings, engine, lora, memory_share=1.0, replicas=self.settings.replicas)
+        places(self.settings, engine.platform)
+        if self._wants_mps(engine):
+            require_program()
+
+    def run(self, workload: WorkloadTables, context: RunContext) -> Result:
+        """Start, load, measure, stop.
+
+        Raises:
+            EngineStartError: an engine did not get ready, with the cause from its log.
+            EngineDiedError: one ended in the middle of the run.
+            LoadFailedError: too many requests failed (`backend.max_failed_share`).
+        """
+        from framework_vllm.client.load import run_load
+        from framework_vllm.engine_metrics.scraper import MetricScraper
+        from framework_vllm.load_plan import load_plan
+        from framework_vllm.outcome import run_result
+
+        with self._engines(workload, context) as engines:
+            context.window.idle_begin_s = time.monotonic()
+            time.sleep(self.settings.idle_s)
+            context.window.idle_end_s = time.monotonic()
+            scraped = [(target.url, target.headers) for target in engines.targets]
+            with MetricScraper(scraped, self.settings.sample_period_s) as scraper:
+                plan = load_plan(self.settings, workload, engines.targets, context.seed)
+                outcome = run_load(plan, _load_progress(context, scraper), engines.failure)
+            context.window.begin_s = outcome.t0_monotonic_s
+            context.window.end_s = outcome.t0_monotonic_s + outcome.duration_s
+            return run_result(self.settings, workload, engines, outcome, scraper)
+
+    @contextmanager
+    def _engines(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
+        if self.settings.attached:
+            from framework_vllm.attach import attached
+
+            yield attached(self.settings, workload)
+        else:
+            with self._started(workload, context) as engines:
+                yield engines
+
+    @contextmanager
+    def _started(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
+        from framework_vllm.client.contracts import Target
+        from framework_vllm.model_source import model_name
+        from framework_vllm.served_adapters import load_adapters
+        from framework_vllm.server.engine_facts import read_facts
+        from framework_vllm.server.fleet import Fleet, FleetPlan
+        from framework_vllm.server.placement import places
+
+        context.progress(0.0, "engine: preparing")
+        engine, lora = self._engine_and_lora(workload)
+        command, runtime_adapters = self._command(engine, lora, workload)
+        plan = FleetPlan(
+            command=command,
+            places=places(self.settings, engine.platform),
+            abreast=max(1, self.settings.replicas // self.settings.replicas_on_gpu),
+            first_port=self.settings.port,
+            mps=self._wants_mps(engine),
+            start_timeout_s=self.settings.start_timeout_s,
+            stop_grace_s=self.settings.stop_grace_s,
+            scratch=context.scratch,
+        )
+        with Fleet(plan, lambda step: context.progress(0.5 * _START_SHARE, step)) as fleet:
+            for server in fleet.servers:
+                load_adapters(server.url, runtime_adapters)
+            yield ServingEngines(
+                tuple(Target(server.url, model_name(self.settings)) for server in fleet.servers),
+                tuple(read_facts(server.url) for server in fleet.servers),
+                fleet.failure,
+                tuple(fleet.start_s),
+                engine.platform,
+            )
+
+    def _engine_and_lora(self, workload: WorkloadTables) -> tuple[Engine, LoraPlan | None]:
+        from framework_vllm.command_line import plan_lora
+        from framework_vllm.interpreter import find_engine, interpreter_words
+        from framework_vllm.served_adapters import adapter_ranks
+
+        engine = find_engine(interpreter_words(self.settings.python, self.settings.command))
+        return engine, plan_lora(self.settings, engine, adapter_ranks(workload))
+
+    def _command(
+        self, engine: Engine, lora: LoraPlan | None, workload: WorkloadTables
+    ) -> tuple[Callable[[int, Place], EngineCommand], dict[str, Any]]:
+        """Return the command of each replica, and the adapters that are to be loaded once it runs."""
+        from framework_vllm.command_line import engine_arguments, serve_command
+        from framework_vllm.environment import engine_environment
+        from framework_vllm.model_source import model_name, resolve_model
+        from framework_vllm.served_adapters import adapter_folders, adapter_ranks
+        from framework_vllm.server.engine_server import HOST, EngineCommand
+
+        model = resolve_model(self.settings)
+        folders = adapter_folders(self.settings, model, adapter_ranks(workload))
+        runtime = self.settings.lora_loading == "runtime"
+        if lora is not None and not runtime:
+            lora = replace(lora, modules=folders)
+        environment = engine_environment(self.settings, engine, runtime_loras=runtime and bool(folders))
+        name = model_name(self.settings)
+
+        def command(number: int, place: Place) -> EngineCommand:
+            arguments = engine_arguments(
+                self.settings, engine, lora, memory_share=place.memory_share, replicas=self.settings.replicas
+            )
+            return EngineCommand(
+                lambda port: serve_command(engine, model, name, HOST, port, arguments),
+                {**place.environment, **environment},
+            )
+
+        return command, folders if runtime else {}
+
+    def _wants_mps(self, engine: Engine) -> bool:
+        return self.settings.mps and self.settings.replicas_on_gpu > 1 and engine.platform == "cuda"
+
+
+def _load_progress(context: RunContext, scraper: MetricScraper) -> Callable[[float, str], None]:
+    """Return the progress of the load: the rest of the run's bar."""
+
+    def show(share: float, text: str) -> None:
+        if share > 0.0:
+            scraper.load_began()
+        context.progress(_START_SHARE + (1.0 - _START_SHARE) * min(1.0, share), text)
+
+    return show

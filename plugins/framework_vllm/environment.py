@@ -1,0 +1,37 @@
+"""The engine's environment variables: what it needs by default, under what the user sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from framework_vllm.interpreter import Engine
+from framework_vllm.settings import EngineSettings
+
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+"""On few cores two OpenMP threads halve the speed of a small model; binding them needs rights in a container."""
+
+
+def engine_environment(
+    settings: EngineSettings,
+    engine: Engine,
+    *,
+    runtime_loras: bool = False,
+    ours: Mapping[str, str] = os.environ,
+) -> dict[str, str | None]:
+    """Return what to change of our environment for an engine; None takes a variable away.
+
+    A default gives way to a variable that is set around us, and everything to `backend.env`.
+    """
+    defaults = dict(_QUIET)
+    if engine.platform == "cpu":
+        defaults |= _CPU
+    if runtime_loras:
+        defaults["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
+    kept: dict[str, str | None] = {name: value for name, value in defaults.items() if name not in ours}
+    if engine.platform == "cpu":
+        # the variable wins over the flag in vLLM; `backend.cpu_kv_gib` has to win over one that is set around us
+        by_flag = engine.knows("kv_cache_memory_bytes")
+        kept["VLLM_CPU_KVCACHE_SPACE"] = None if by_flag else str(max(1, round(settings.cpu_kv_gib)))
+    return {**kept, **{name: str(value) for name, value in settings.env.items()}}

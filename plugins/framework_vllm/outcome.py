@@ -1,0 +1,86 @@
+"""From a load and what the engines said of themselves to the result of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from framework.contracts import Json, Metric, Result, WorkloadTables
+from framework_vllm.client.contracts import LoadOutcome
+from framework_vllm.engine_metrics.agreement import agreement
+from framework_vllm.engine_metrics.engine_metrics import engine_metrics
+from framework_vllm.engine_metrics.record import EngineRecord, engine_record, histograms_table, samples_table
+from framework_vllm.hardware import device_check, machine_facts
+from framework_vllm.model_source import model_shape
+from framework_vllm.server.engine_facts import plain_facts
+from framework_vllm.server.failures import EngineDiedError, LoadFailedError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from framework_vllm.backend import ServingEngines
+    from framework_vllm.engine_metrics.scraper import MetricScraper
+    from framework_vllm.settings import VllmSettings
+
+
+def run_result(
+    settings: VllmSettings,
+    workload: WorkloadTables,
+    engines: ServingEngines,
+    load: LoadOutcome,
+    scraper: MetricScraper,
+) -> Result:
+    """Return tables, metrics, facts and checks of a run.
+
+    Raises:
+        EngineDiedError: an engine is gone.
+        LoadFailedError: more requests failed than `max_failed_share` allows.
+    """
+    death = engines.failure()
+    if death is not None:
+        raise EngineDiedError(death)
+    _check_failures(load.requests, settings.max_failed_share)
+    record = engine_record(scraper.servers, load.t0_monotonic_s)
+    tables: dict[str, pa.Table] = {"requests": load.requests, "client_requests": load.client_requests}
+    for name, table in (("samples", samples_table(record)), ("engine_histograms", histograms_table(record))):
+        if table is not None:
+            tables[name] = table
+    facts = {**load.facts, **_facts(settings, engines, load, record)}
+    checks = [*agreement(load, record), *device_check(settings, engines.platform)]
+    return Result([*load.metrics, *_metrics(load, record)], tables, facts, checks)
+
+
+def _metrics(load: LoadOutcome, record: EngineRecord) -> list[Metric]:
+    known = {metric.name for metric in load.metrics}
+    return [metric for metric in engine_metrics(record) if metric.name not in known]
+
+
+def _check_failures(requests: pa.Table, allowed_share: float) -> None:
+    """Raise `LoadFailedError`, with the commonest error, if too many requests failed."""
+    import pyarrow.compute as pc
+
+    failed = requests.filter(pc.equal(requests["status"], "failed"))
+    arrived = requests.num_rows - (pc.sum(pc.equal(requests["status"], "not_arrived")).as_py() or 0)
+    if failed.num_rows > allowed_share * arrived:
+        error, count = Counter(failed["error"].to_pylist()).most_common(1)[0]
+        raise LoadFailedError(
+            f"{failed.num_rows} of {arrived} requests failed (backend.max_failed_share={allowed_share:g}), "
+            f"{count} of them: {error}"
+        )
+
+
+def _facts(
+    settings: VllmSettings, engines: ServingEngines, load: LoadOutcome, record: EngineRecord
+) -> dict[str, Json]:
+    facts: dict[str, Json] = {"duration_s": load.duration_s, "gpus": settings.gpu_count}
+    if engines.facts:
+        facts |= plain_facts(engines.facts[0])
+    shape, block_tokens = model_shape(settings), facts.get("kv_block_tokens")
+    if shape is not None and block_tokens:
+        facts["kv_block_bytes"] = shape.kv_bytes_per_token * block_tokens
+    if engines.start_s:
+        facts["engine_start_s"] = [round(seconds, 2) for seconds in engines.start_s]
+    if record.trouble:
+        facts["engine_metrics_missing"] = record.trouble
+    facts |= machine_facts(engines.platform)
+    return facts

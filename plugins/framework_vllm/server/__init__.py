@@ -1,0 +1,1 @@
+"""Servers on this machine: ports, start, readiness, placement on GPUs, end."""

@@ -1,0 +1,95 @@
+"""What a running engine says of itself before the load: version, models, resolved configuration, KV cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from framework.contracts import Json
+from framework_vllm.engine_metrics.exposition import parse
+from framework_vllm.server.http_get import NoAnswerError, get, get_json
+
+_TIMEOUT_S = 10.0
+_CACHE_FAMILIES = ("vllm:cache_config", "vllm:cache_config_info")
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """Facts of one engine; None, or empty, where it does not tell.
+
+    Attributes:
+        version: of the engine.
+        models: names that it serves, adapters among them, the first the base model.
+        max_model_len: longest request, tokens.
+        cache_config: its KV cache as resolved at the start, as text values.
+        missing: why a fact is missing, by what was asked.
+    """
+
+    version: str | None = None
+    models: tuple[str, ...] = ()
+    max_model_len: int | None = None
+    cache_config: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kv_blocks(self) -> int | None:
+        """Blocks of the KV cache."""
+        return _whole(self.cache_config.get("num_gpu_blocks"))
+
+    @property
+    def kv_block_tokens(self) -> int | None:
+        """Tokens in one block."""
+        return _whole(self.cache_config.get("block_size"))
+
+
+def read_facts(url: str, headers: Mapping[str, str] | None = None) -> EngineFacts:
+    """Ask an engine. What it does not answer is missing, with the reason.
+
+    Raises `NoAnswerError` only if it does not even list its models.
+    """
+    missing: dict[str, str] = {}
+    listed = get_json(url, "/v1/models", _TIMEOUT_S, headers)
+    entries = listed.get("data", []) if isinstance(listed, Mapping) else []
+    version: str | None = None
+    cache: Mapping[str, str] = {}
+    try:
+        version = str(get_json(url, "/version", _TIMEOUT_S, headers)["version"])
+    except (NoAnswerError, KeyError, TypeError) as error:
+        missing["version"] = str(error)
+    try:
+        info = parse(
+            get(url, "/metrics", _TIMEOUT_S, headers).decode(errors="replace"), histograms=False
+        ).info
+        cache = next((info[name] for name in _CACHE_FAMILIES if name in info), {})
+        if not cache:
+            missing["kv_blocks"] = "/metrics: no vllm:cache_config_info"
+    except (NoAnswerError, ValueError) as error:
+        missing["kv_blocks"] = str(error)
+    lengths = [entry.get("max_model_len") for entry in entries if entry.get("max_model_len")]
+    return EngineFacts(
+        version,
+        tuple(str(entry.get("id")) for entry in entries),
+        int(lengths[0]) if lengths else None,
+        cache,
+        missing,
+    )
+
+
+def plain_facts(facts: EngineFacts) -> dict[str, Json]:
+    """Return the facts as JSON values under the names of the store; what is missing is left out, with its reason."""
+    found: dict[str, Json] = {
+        "engine_version": facts.version,
+        "max_model_len": facts.max_model_len,
+        "kv_blocks": facts.kv_blocks,
+        "kv_block_tokens": facts.kv_block_tokens,
+    }
+    found = {name: value for name, value in found.items() if value is not None}
+    if facts.cache_config:
+        found["cache_config"] = dict(facts.cache_config)
+    if facts.missing:
+        found["facts_missing"] = dict(facts.missing)
+    return found
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
