@@ -1,0 +1,45 @@
+"""What each metric of the collectors means; `docs/measuring.md` says it at length and a test compares the two.
+
+`power_mean_w` and `energy_j` are serving's (`docs/serving_metrics.md`): a model may tell them too.
+"""
+
+from __future__ import annotations
+
+from framework.contracts import MetricDefinition
+
+NVML_METRICS = (
+    MetricDefinition("gpu_util_mean_pct", "%", "time with any kernel running, mean over the run's GPUs"),
+    MetricDefinition(
+        "gpu_memory_util_mean_pct", "%", "time in which memory was read or written, mean over GPUs"
+    ),
+    MetricDefinition("gpu_memory_used_peak_gib", "GiB", "largest sample of memory in use, summed over GPUs"),
+    MetricDefinition("gpu_sm_clock_mean_mhz", "MHz", "mean clock of the SMs"),
+    MetricDefinition("gpu_memory_clock_mean_mhz", "MHz", "mean clock of the memory"),
+    MetricDefinition("gpu_power_peak_w", "W", "largest sample of power, summed over GPUs"),
+    MetricDefinition("gpu_temperature_max_c", "°C", "highest sample of the GPUs' temperature"),
+    MetricDefinition("gpu_memory_temperature_max_c", "°C", "highest sample of the memories' temperature"),
+    MetricDefinition("gpu_pcie_tx_mean_mib_s", "MiB/s", "PCIe traffic from the GPUs, summed"),
+    MetricDefinition("gpu_pcie_rx_mean_mib_s", "MiB/s", "PCIe traffic to the GPUs, summed"),
+    MetricDefinition(
+        "gpu_sm_active_mean_pct", "%", "SMs with work, mean over SMs, time and GPUs (GPM)", "higher"
+    ),
+    MetricDefinition("gpu_sm_occupancy_mean_pct", "%", "warps in flight of the most that fit (GPM)"),
+    MetricDefinition("gpu_tensor_active_mean_pct", "%", "time in which tensor cores computed (GPM)"),
+    MetricDefinition("gpu_dram_active_mean_pct", "%", "DRAM bandwidth used of its peak (GPM)"),
+    MetricDefinition(
+        "gpu_throttled_share", "", "share of samples with clocks held back, idleness apart", "lower"
+    ),
+)
+
+ENERGY_METRICS = (
+    MetricDefinition(
+        "gpu_idle_w", "W", "mean power of the idle GPUs; the source says with a model loaded or not"
+    ),
+    MetricDefinition(
+        "energy_above_idle_j", "J", "energy of the run less idle power times its duration", "lower"
+    ),
+    MetricDefinition("cpu_energy_j", "J", "energy of all CPU packages over the run, by RAPL", "lower"),
+    MetricDefinition("dram_energy_j", "J", "energy of the host's DRAM over the run, by RAPL", "lower"),
+)
+
+MACHINE_METRICS = (*NVML_METRICS, *ENERGY_METRICS)

@@ -1,0 +1,1 @@
+"""What NVIDIA's management library tells of the GPUs of a run."""

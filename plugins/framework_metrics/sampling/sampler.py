@@ -1,0 +1,102 @@
+"""The sampler's process: reads a probe on schedule and writes what it saw to a file, line by line.
+
+    python -m framework_metrics.sampling.sampler '{"probe": "package.module:Class", …}'
+
+A process of its own, because a vendor's library may hang or crash, and because the run's own threads would hold
+samples up. It says `ready`, or why not, on stdout; it ends when its stdin does, so it never outlives the run.
+Every line is flushed: what was seen before a crash is kept. Imported here: nothing that takes long to load.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, TextIO
+
+from framework_metrics.sampling.probe import Opened, Probe, Reading, UnavailableError
+from framework_metrics.sampling.schedule import Schedule
+
+GRACE_S = 3.0
+"""Time that a reading may take after the end was asked for; then the process ends without it."""
+
+
+def main() -> int:
+    """Sample until stdin ends; return the exit status."""
+    spec: dict[str, Any] = json.loads(sys.argv[1])
+    module, _, name = spec["probe"].partition(":")
+    try:
+        probe: Probe = getattr(import_module(module), name)(**spec["settings"])
+        opened = probe.open()
+    except UnavailableError as reason:
+        return _answer({"unavailable": str(reason)})
+    except Exception as error:  # a vendor's library may raise anything
+        return _answer({"unavailable": f"{type(error).__name__}: {error}".splitlines()[0]})
+    ending = threading.Event()
+    threading.Thread(target=_watch_stdin, args=(ending,), daemon=True).start()
+    with open(spec["file"], "w", encoding="utf-8") as file:
+        _line(file, {"columns": list(opened.columns), "absent": opened.absent, "facts": opened.facts})
+        _answer({"ready": True})
+        _sample(probe, opened, float(spec["period_s"]), ending, file)
+    return 0
+
+
+def _answer(message: dict[str, Any]) -> int:
+    print(json.dumps(message), flush=True)
+    return 0
+
+
+def _watch_stdin(ending: threading.Event) -> None:
+    """Wait for the end of stdin; end the process if a reading hangs then."""
+    os.read(0, 1)
+    ending.set()
+    time.sleep(GRACE_S)
+    os._exit(3)
+
+
+def _sample(probe: Probe, opened: Opened, period_s: float, ending: threading.Event, file: TextIO) -> None:
+    """Read at the first moment, at every deadline, and once more at the end."""
+    told: set[str] = set()
+    parent, schedule = os.getppid(), Schedule(time.monotonic(), period_s)
+    last = False
+    while True:
+        _write_row(probe, opened.columns, told, file)
+        if last or os.getppid() != parent:
+            break
+        now = time.monotonic()
+        last = ending.wait(schedule.next_deadline_s(now) - now)
+    _line(file, {"missed": schedule.missed, "cpu_s": time.process_time(), "facts": probe.close()})
+
+
+def _write_row(probe: Probe, columns: Sequence[str], told: set[str], file: TextIO) -> None:
+    """Write time and readings of one tick, and the reason of a reading that fails for the first time."""
+    begin = time.monotonic()
+    readings = probe.read()
+    t_s = 0.5 * (begin + time.monotonic())
+    _line(file, [round(t_s, 6), *(_number(reading) for reading in readings)])
+    for column, reading in zip(columns, readings, strict=True):
+        if column not in told and _number(reading) is None:
+            told.add(column)
+            reason = (
+                str(reading) if isinstance(reading, UnavailableError) else f"the sensor returned {reading!r}"
+            )
+            _line(file, {"trouble": column, "t_s": t_s, "reason": reason})
+
+
+def _number(reading: Reading) -> float | None:
+    usable = isinstance(reading, int | float) and math.isfinite(reading)
+    return reading if usable else None  # type: ignore[return-value]
+
+
+def _line(file: TextIO, content: Any) -> None:
+    file.write(json.dumps(content, separators=(",", ":")) + "\n")
+    file.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
