@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -18,27 +18,42 @@ hookimpl = pluggy.HookimplMarker("framework")
 
 @hookimpl
 def config_schemas() -> Iterable[tuple[str, str, type]]:
-    """Typed schema of `backend=vllm`."""
+    """Typed schemas of `backend=vllm` and `backend=vllm_offline`."""
+    from framework_vllm.offline.settings import OfflineSettings
     from framework_vllm.settings import VllmSettings
 
-    return (("backend", "vllm_schema", VllmSettings),)
+    return (("backend", "vllm_schema", VllmSettings), ("backend", "vllm_offline_schema", OfflineSettings))
 
 
 @hookimpl
 def table_schemas() -> Mapping[str, pa.Schema]:
-    """What the client saw of each request, and the engine's own histograms."""
+    """What the client saw of each request, the engine's own histograms, and steps of the lock-step engine."""
     from framework_vllm.client.contracts import client_requests_schema
+    from framework_vllm.offline.steps import offline_steps
     from framework_vllm.tables import engine_histograms
 
-    return {"client_requests": client_requests_schema(), "engine_histograms": engine_histograms()}
+    return {
+        "client_requests": client_requests_schema(),
+        "engine_histograms": engine_histograms(),
+        "offline_steps": offline_steps(),
+    }
 
 
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
-    """What the engine counts itself."""
+    """What the engine counts itself, and what the lock-step engine measures."""
     from framework_vllm.engine_metrics.engine_metrics import ENGINE_METRICS
+    from framework_vllm.offline.steps import OFFLINE_METRICS
 
-    return ENGINE_METRICS
+    return (*ENGINE_METRICS, *OFFLINE_METRICS)
+
+
+@hookimpl
+def sql_views() -> Sequence[str]:
+    """View `offline_points`: one row a point of a lock-step grid."""
+    from framework_vllm.offline.steps import OFFLINE_POINTS_VIEW
+
+    return (OFFLINE_POINTS_VIEW,)
 
 
 @hookimpl
