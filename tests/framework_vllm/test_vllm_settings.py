@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from framework.errors import ConfigError
+from framework_twin.settings import TwinSettings
+from framework_vllm.settings import VllmSettings, settings_from
+
+ONLY_A_MODEL_HAS = {"engine", "profile"}
+
+
+def test_every_engine_setting_of_the_twin_is_there_with_the_same_default_and_type() -> None:
+    own = {field.name: (field.type, field.default) for field in fields(VllmSettings)}
+    for field in fields(TwinSettings):
+        if field.name not in {"_target_", "name", *ONLY_A_MODEL_HAS}:
+            assert own[field.name] == (field.type, field.default), field.name
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"max_num_seq": 3},
+            "unknown configuration key 'backend.max_num_seq' (did you mean 'max_num_seqs'?)",
+        ),
+        ({"max_num_seqs": 0}, "backend.max_num_seqs: 0 is not a whole number of at least 1"),
+        ({"kv_blocks": -1}, "backend.kv_blocks: -1 is not a whole number of at least 1"),
+        ({"gpu_memory_utilization": 1.5}, "backend.gpu_memory_utilization: 1.5 is not above 0 and at most 1"),
+        ({"start_timeout_s": 0.0}, "backend.start_timeout_s: 0.0 is not above 0"),
+        ({"router": "random"}, "backend.router: 'random' is not one of round_robin, least_load"),
+        ({"lora_loading": "late"}, "backend.lora_loading: 'late' is not one of static, runtime"),
+        ({"retries": -1}, "backend.retries: -1 is below 0"),
+        ({"max_failed_share": 2.0}, "backend.max_failed_share: 2.0 is not from 0 to 1"),
+        ({"port": 65536}, "backend.port: 65536 is no port for 1 replicas"),
+        ({"vocabulary": [5]}, "backend.vocabulary: [5] is not [first, last] token id"),
+        (
+            {"urls": ["localhost:8000"]},
+            "backend.urls: 'localhost:8000' does not start with http:// or https://",
+        ),
+        (
+            {"replicas": 3, "gpus": 2},
+            "backend.gpus: 3 replicas of 1 shards can't be spread evenly over 2 GPUs",
+        ),
+    ],
+)
+def test_a_value_that_can_not_be_is_one_line_naming_the_key(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings_from(VllmSettings, keys)
+    assert str(refused.value) == message
