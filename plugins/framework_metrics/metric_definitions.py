@@ -42,4 +42,26 @@ ENERGY_METRICS = (
     MetricDefinition("dram_energy_j", "J", "energy of the host's DRAM over the run, by RAPL", "lower"),
 )
 
-MACHINE_METRICS = (*NVML_METRICS, *ENERGY_METRICS)
+RECORDED_METRICS = (
+    MetricDefinition(
+        "energy_busy_j", "J", "recorded series: energy from the first sample with work to the last"
+    ),
+    MetricDefinition("power_busy_mean_w", "W", "recorded series: mean power over the same time"),
+)
+
+HOST_METRICS = (
+    MetricDefinition("host_cpu_mean_pct", "%", "CPU time of the machine, all cores together 100 %"),
+    MetricDefinition("host_memory_used_peak_gib", "GiB", "largest sample of memory that is not available"),
+    MetricDefinition("run_cpu_s", "s", "CPU time of the run's processes, those seen by a sample", "lower"),
+    MetricDefinition(
+        "run_cpu_mean_cores", "cores", "cores that the run's processes kept busy, mean over time"
+    ),
+    MetricDefinition(
+        "run_rss_peak_gib", "GiB", "largest sample of the resident memory of the run's processes"
+    ),
+    MetricDefinition(
+        "run_task_clock_s", "s", "CPU time of the run's processes, counted by the kernel", "lower"
+    ),
+)
+
+MACHINE_METRICS = (*NVML_METRICS, *ENERGY_METRICS, *RECORDED_METRICS, *HOST_METRICS)

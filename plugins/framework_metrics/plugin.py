@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
-    from framework.contracts import MetricDefinition
+    import pyarrow as pa
+
+    from framework.contracts import Importer, MetricDefinition
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -23,6 +25,22 @@ def config_schemas() -> Iterable[tuple[str, str, type]]:
         ("metrics", "energy_schema", settings.EnergySettings),
         ("metrics", "host_schema", settings.HostSettings),
     )
+
+
+@hookimpl
+def table_schemas() -> Mapping[str, pa.Schema]:
+    """Tables of the collectors."""
+    from framework_metrics.host.tables import host_processes
+
+    return {"host_processes": host_processes()}
+
+
+@hookimpl
+def importers() -> Iterable[Importer]:
+    """`import dmon|nvidia-smi|gpu-series FILE`."""
+    from framework_metrics.importers import IMPORTERS
+
+    return IMPORTERS
 
 
 @hookimpl

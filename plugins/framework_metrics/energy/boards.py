@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COUNTER, POWER = "nvml energy counter", "nvml power"
+"""Sources of energy; a recording may name its own in the fact `power_source`."""
 
 
 def gpu_energy(recording: Recording, window: Window) -> Energy | str:
@@ -45,7 +46,7 @@ def _board_energy(recording: Recording, label: str, window: Window) -> Energy:
     reasons = []
     for column, method, source in (
         (f"{label}.energy_counter_j", counter_energy, COUNTER),
-        (f"{label}.power_w", integrated_energy, POWER),
+        (f"{label}.power_w", integrated_energy, str(recording.facts.get("power_source", POWER))),
     ):
         series = recording.series(column)
         if series is None:

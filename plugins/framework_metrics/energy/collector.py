@@ -11,6 +11,7 @@ from framework.contracts import Metric, Result, RunContext, SanityCheck
 from framework.errors import ConfigError
 from framework_metrics.nvml.devices import asked_for
 from framework_metrics.sampling.process import SamplerProcess
+from framework_metrics.sampling.verdict import sampling_check
 from framework_metrics.sampling.window import Window, measured_window
 from framework_metrics.settings import checked_period
 
@@ -85,7 +86,7 @@ class EnergyCollector:
         packages = {kind: rapl_energy(recording, kind, window) for kind in ("package", "dram")}
         return Result(
             metrics=[
-                *_gpu_metrics(found),
+                *energy_metrics(found),
                 *self._idle_metrics(recording, found, window),
                 _metric("cpu_energy_j", packages["package"]),
                 _metric("dram_energy_j", packages["dram"]),
@@ -100,8 +101,9 @@ class EnergyCollector:
         from framework_metrics.energy.boards import gpu_energy
 
         stated = self._context.window
-        if stated.idle_begin_s is not None and stated.idle_end_s is not None:
-            stretch, state = Window(stated.idle_begin_s, stated.idle_end_s), "model loaded"
+        loaded = Window(stated.idle_begin_s or 0.0, stated.idle_end_s or 0.0)
+        if loaded.length_s > self._period_s:
+            stretch, state = loaded, "model loaded"
         elif self._idle is not None:
             stretch, state = self._idle, "before the backend started, no model loaded by it"
         else:
@@ -146,7 +148,8 @@ def _metric(name: str, found: Energy | str) -> Metric:
     )
 
 
-def _gpu_metrics(found: Energy | str) -> Iterator[Metric]:
+def energy_metrics(found: Energy | str) -> Iterator[Metric]:
+    """Yield `energy_j` and `power_mean_w` of an energy, or absent ones with the reason that stands in its place."""
     yield _metric("energy_j", found)
     if isinstance(found, str):
         yield Metric.absent("power_mean_w", found, "W", "energy")
@@ -173,8 +176,7 @@ def _facts(recording: Recording, found: Energy | str, window: Window) -> dict[st
 
 
 def _checks(recording: Recording, found: Energy | str, window: Window) -> Iterator[SanityCheck]:
-    if recording.ended_early:
-        yield SanityCheck("energy_sampler", "warn", recording.ended_early)
+    yield from sampling_check("energy", recording)
     if isinstance(found, str):
         return
     if found.flags:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from framework.contracts import Result, RunContext
 from framework_metrics.nvml.devices import asked_for
 from framework_metrics.nvml.outcome import METRIC_NAMES, metrics_of, named_series
-from framework_metrics.nvml.verdicts import clock_check, contention_check, sampling_check
+from framework_metrics.nvml.verdicts import clock_check, contention_check
 from framework_metrics.sampling.process import SamplerProcess
 from framework_metrics.sampling.samples import sample_rows
+from framework_metrics.sampling.verdict import sampling_check
 from framework_metrics.sampling.window import measured_window
 from framework_metrics.settings import checked_period
 

@@ -63,33 +63,35 @@ _COMBINED: dict[str, Callable[[Sequence[float]], Any]] = {"mean": np.mean, "sum"
 METRIC_NAMES = (*(summary.metric for summary in SUMMARIES), "gpu_throttled_share")
 
 
-def metrics_of(recording: Recording, window: Window, with_power: bool) -> Iterator[Metric]:
+def metrics_of(
+    recording: Recording, window: Window, with_power: bool, source: str = SOURCE
+) -> Iterator[Metric]:
     """Yield every metric, as a value with its window and updates or as absent with the reason."""
     for summary in (*SUMMARIES, POWER_MEAN) if with_power else SUMMARIES:
-        yield _summarised(recording, window, summary)
-    yield _throttled_share(recording, window)
+        yield _summarised(recording, window, summary, source)
+    yield _throttled_share(recording, window, source)
 
 
-def _summarised(recording: Recording, window: Window, summary: Summary) -> Metric:
+def _summarised(recording: Recording, window: Window, summary: Summary, source: str) -> Metric:
     columns = columns_of(recording, summary.quantity)
     parts: list[Integral] = []
     peaks: list[float] = []
     for column in columns:
         series = recording.series(column)
         if series is None:
-            return Metric.absent(summary.metric, recording.reason(column), summary.unit, SOURCE)
+            return Metric.absent(summary.metric, recording.reason(column), summary.unit, source)
         try:
             parts.append(integrate(series.t_s, series.values, window))
         except NotCoveredError as gap:
             why = recording.troubles.get(column) or recording.ended_early
             reason = f"{gap}{f' ({why})' if why else ''}"
-            return Metric.absent(summary.metric, reason, summary.unit, SOURCE)
+            return Metric.absent(summary.metric, reason, summary.unit, source)
         inside = (series.t_s >= window.begin_s) & (series.t_s <= window.end_s)
         peaks.append(float(np.max(series.values[inside], initial=-np.inf)))
     combined = _COMBINED[summary.over_gpus]
     updates = min(part.samples for part in parts)
     if updates == 0:
-        return Metric.absent(summary.metric, "no sample within the run", summary.unit, SOURCE)
+        return Metric.absent(summary.metric, "no sample within the run", summary.unit, source)
     if summary.over_time == "peak":
         value, low, high = summary.scale * float(combined(peaks)), None, None
     else:
@@ -97,7 +99,7 @@ def _summarised(recording: Recording, window: Window, summary: Summary) -> Metri
             summary.scale * float(combined([getattr(part, bound) for part in parts])) / window.length_s
             for bound in ("value", "low", "high")
         )
-    return Metric(summary.metric, value, summary.unit, SOURCE, None, low, high, window.length_s, updates)
+    return Metric(summary.metric, value, summary.unit, source, None, low, high, window.length_s, updates)
 
 
 def columns_of(recording: Recording, quantity: str) -> list[str]:
@@ -107,7 +109,7 @@ def columns_of(recording: Recording, quantity: str) -> list[str]:
     return sorted(found) or [quantity]
 
 
-def _throttled_share(recording: Recording, window: Window) -> Metric:
+def _throttled_share(recording: Recording, window: Window, source: str) -> Metric:
     """Return the share of samples in which a GPU was held back for another reason than having nothing to do."""
     from framework_metrics.nvml.verdicts import IDLE
 
@@ -115,14 +117,14 @@ def _throttled_share(recording: Recording, window: Window) -> Metric:
     for column in columns_of(recording, "throttle_reasons"):
         series = recording.series(column)
         if series is None:
-            return Metric.absent(name, recording.reason(column), "", SOURCE)
+            return Metric.absent(name, recording.reason(column), "", source)
         inside = (series.t_s >= window.begin_s) & (series.t_s <= window.end_s)
         flags.append(series.values[inside].astype(np.int64) & ~IDLE != 0)
     share = np.concatenate(flags)
     if not share.size:
-        return Metric.absent(name, "no sample within the run", "", SOURCE)
+        return Metric.absent(name, "no sample within the run", "", source)
     updates = min(len(part) for part in flags)
-    return Metric(name, float(share.mean()), "", SOURCE, window_s=window.length_s, updates=updates)
+    return Metric(name, float(share.mean()), "", source, window_s=window.length_s, updates=updates)
 
 
 def named_series(recording: Recording) -> dict[str, Series]:

@@ -133,13 +133,3 @@ def contention_check(recording: Recording, attached: bool) -> Iterator[SanityChe
 
 def _mib(memory_mib: float | None) -> str:
     return "unknown memory" if memory_mib is None else f"{memory_mib:.0f} MiB"
-
-
-def sampling_check(name: str, recording: Recording) -> Iterator[SanityCheck]:
-    """Yield a warning if the sampler ended early, or could not keep its schedule."""
-    if recording.ended_early:
-        yield SanityCheck(f"{name}_sampler", "warn", recording.ended_early)
-    elif recording.missed and recording.missed > ALLOWED_SHARE * (recording.missed + len(recording.t_s)):
-        planned = recording.missed + len(recording.t_s)
-        detail = f"{recording.missed} of {planned} samples missed: the sensors took longer than the period"
-        yield SanityCheck(f"{name}_sampler", "warn", detail)

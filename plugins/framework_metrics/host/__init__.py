@@ -1,0 +1,1 @@
+"""What the run costs the host: CPU, memory, and which process took them."""
