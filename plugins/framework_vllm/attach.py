@@ -44,7 +44,7 @@ def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines
             _check_adapters(url, found, [adapter_name(identity) for identity in ranks])
         targets.append(Target(url.rstrip("/"), name, headers))
         facts.append(found)
-    return ServingEngines(tuple(targets), tuple(facts), lambda: None)
+    return ServingEngines(tuple(targets), tuple(facts), lambda: None, ours=False)
 
 
 def _facts(url: str, headers: dict[str, str]) -> EngineFacts:

@@ -13,7 +13,7 @@ from framework.errors import ConfigError, InputError
 from framework_vllm.settings import VllmSettings, settings_from
 
 if TYPE_CHECKING:
-    from framework_vllm.client.contracts import Target
+    from framework_vllm.client.contracts import LoadOutcome, LoadPlan, Target
     from framework_vllm.command_line import LoraPlan
     from framework_vllm.engine_metrics.scraper import MetricScraper
     from framework_vllm.interpreter import Engine
@@ -32,14 +32,16 @@ class ServingEngines:
     Attributes:
         targets: one a replica.
         facts: what each said of itself.
-        failure: returns why one of them is gone; None while all are there.
-        start_s: seconds each took to get ready; empty for servers that ran already.
+        failure: returns why one of them is gone; None while all are there, and always for servers of others.
+        ours: whether we started them.
+        start_s: seconds each took to get ready.
         platform: device type that they run on; None where that is not known.
     """
 
     targets: tuple[Target, ...]
     facts: tuple[EngineFacts, ...]
     failure: Callable[[], str | None]
+    ours: bool
     start_s: tuple[float, ...] = ()
     platform: str | None = None
 
@@ -91,7 +93,6 @@ class VllmBackend:
             EngineDiedError: one ended in the middle of the run.
             LoadFailedError: too many requests failed (`backend.max_failed_share`).
         """
-        from framework_vllm.client.load import run_load
         from framework_vllm.engine_metrics.scraper import MetricScraper
         from framework_vllm.load_plan import load_plan
         from framework_vllm.outcome import run_result
@@ -103,10 +104,22 @@ class VllmBackend:
             scraped = [(target.url, target.headers) for target in engines.targets]
             with MetricScraper(scraped, self.settings.sample_period_s) as scraper:
                 plan = load_plan(self.settings, workload, engines.targets, context.seed)
-                outcome = run_load(plan, _load_progress(context, scraper), engines.failure)
+                outcome = self._loaded(plan, engines, _load_progress(context, scraper))
             context.window.begin_s = outcome.t0_monotonic_s
             context.window.end_s = outcome.t0_monotonic_s + outcome.duration_s
             return run_result(self.settings, workload, engines, outcome, scraper)
+
+    def _loaded(
+        self, plan: LoadPlan, engines: ServingEngines, progress: Callable[[float, str], None]
+    ) -> LoadOutcome:
+        from framework_vllm.client.contracts import LoadError
+        from framework_vllm.client.load import run_load
+        from framework_vllm.outcome import DEATH_PATIENCE_S, death_of
+
+        try:
+            return run_load(plan, progress, engines.failure)
+        except LoadError as error:
+            raise death_of(engines, DEATH_PATIENCE_S) or error from error
 
     @contextmanager
     def _engines(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
@@ -147,6 +160,7 @@ class VllmBackend:
                 tuple(Target(server.url, model_name(self.settings)) for server in fleet.servers),
                 tuple(read_facts(server.url) for server in fleet.servers),
                 fleet.failure,
+                True,
                 tuple(fleet.start_s),
                 engine.platform,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from framework_vllm.engine_metrics.scraper import MetricScraper
     from framework_vllm.settings import VllmSettings
 
+DEATH_PATIENCE_S = 3.0
+_POLL_S = 0.05
+
 
 def run_result(
     settings: VllmSettings,
@@ -36,10 +40,7 @@ def run_result(
         EngineDiedError: an engine is gone.
         LoadFailedError: more requests failed than `max_failed_share` allows.
     """
-    death = engines.failure()
-    if death is not None:
-        raise EngineDiedError(death)
-    _check_failures(load.requests, settings.max_failed_share)
+    _check_failures(load.requests, settings.max_failed_share, engines)
     record = engine_record(scraper.servers, load.t0_monotonic_s)
     tables: dict[str, pa.Table] = {"requests": load.requests, "client_requests": load.client_requests}
     for name, table in (("samples", samples_table(record)), ("engine_histograms", histograms_table(record))):
@@ -55,13 +56,28 @@ def _metrics(load: LoadOutcome, record: EngineRecord) -> list[Metric]:
     return [metric for metric in engine_metrics(record) if metric.name not in known]
 
 
-def _check_failures(requests: pa.Table, allowed_share: float) -> None:
-    """Raise `LoadFailedError`, with the commonest error, if too many requests failed."""
+def death_of(engines: ServingEngines, patience_s: float) -> EngineDiedError | None:
+    """Return why an engine is gone; None if all are there, also after so many seconds.
+
+    Its connections break a moment before its last process has ended.
+    """
+    deadline = time.monotonic() + (patience_s if engines.ours else 0.0)
+    while (found := engines.failure()) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return None if found is None else EngineDiedError(found)
+
+
+def _check_failures(requests: pa.Table, allowed_share: float, engines: ServingEngines) -> None:
+    """Raise an error if an engine is gone, or if too many requests failed: then with the commonest error."""
     import pyarrow.compute as pc
 
     failed = requests.filter(pc.equal(requests["status"], "failed"))
     arrived = requests.num_rows - (pc.sum(pc.equal(requests["status"], "not_arrived")).as_py() or 0)
-    if failed.num_rows > allowed_share * arrived:
+    too_many = failed.num_rows > allowed_share * arrived
+    death = death_of(engines, DEATH_PATIENCE_S if too_many else 0.0)
+    if death is not None:
+        raise death
+    if too_many:
         error, count = Counter(failed["error"].to_pylist()).most_common(1)[0]
         raise LoadFailedError(
             f"{failed.num_rows} of {arrived} requests failed (backend.max_failed_share={allowed_share:g}), "
