@@ -233,7 +233,7 @@ def test_a_run_in_which_requests_fail_is_a_failed_run_with_the_commonest_cause(
 def test_failures_below_the_allowed_share_leave_a_run_with_rows_that_say_so(
     tmp_path: Path, running_server: str
 ) -> None:
-    keys = {"urls": [running_server], "served_model_name": "any", "max_failed_share": 1.0}
+    keys: dict[str, Any] = {"urls": [running_server], "served_model_name": "any", "max_failed_share": 1.0}
     result = run(tmp_path, warmup_requests=0, extra_body={"stub": "http_500"}, **keys)
     assert result.tables["requests"]["status"].to_pylist() == ["failed"] * 6
 
