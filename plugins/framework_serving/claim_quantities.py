@@ -14,6 +14,7 @@ from framework_serving.bca_advisor import batch_points
 from framework_serving.bca_rule import BcaRule, choose_batch, freed_gib
 from framework_serving.fronts import front_gain
 from framework_serving.knees import KNEE_SHARE, Knee, find_knee, growth_exponent
+from framework_serving.physical_report import lockstep_shares
 from framework_serving.quantity import Quantity, gain
 from framework_serving.replication_advisor import setup_of
 from framework_serving.replication_rule import baselines
@@ -216,6 +217,28 @@ def decode_share(
     )
 
 
+def decode_time_share(evidence: Evidence, model: str, batch: int, part: str) -> Quantity:
+    """Return a part (`attention`, `host`, `products`) of the decode time, %, of the 161/338 lock-step run."""
+    shares = lockstep_shares(evidence.store, evidence.points, model, batch)
+    if shares is None:
+        raise NotEvaluatedError(
+            f"no lock-step run of {model} with {batch} prompts that tells where time goes"
+        )
+    if part not in shares:
+        raise NotEvaluatedError(f"no part '{part}': {', '.join(shares)}")
+    return Quantity(shares[part])
+
+
+def dram_read_share(evidence: Evidence, model: str, batch: int) -> Quantity:
+    """Return the memory traffic of a lock-step run of this batch, % of the GPU's peak."""
+    for point in evidence.points:
+        traffic, peak = point.value("dram_read_tb_s"), point.number("gpu.bandwidth_tb_s")
+        alone = point.number("workload.num_requests") == batch == point.max_num_seqs
+        if point.model == model and alone and traffic is not None and peak:
+            return Quantity(100 * traffic / peak)
+    raise NotEvaluatedError(f"no lock-step run of {model} with {batch} prompts that tells its traffic")
+
+
 def sql(evidence: Evidence, query: str) -> Quantity:
     """Return the single number that a query over the store gives."""
     values = [value for row in evidence.store.query(query).to_pylist() for value in row.values()]
@@ -254,6 +277,8 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         metric_at,
         replica_front_gain,
         decode_share,
+        decode_time_share,
+        dram_read_share,
         sql,
     )
 }

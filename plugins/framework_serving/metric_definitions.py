@@ -55,6 +55,17 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     _metric("power_mean_w", "W", "mean power of the accelerator over the run"),
     _metric("energy_j", "J", "energy of the accelerator over the run", "lower"),
     _metric("energy_j_per_token", "J/token", "energy per input + output token of finished requests", "lower"),
+    _metric("energy_j_per_request", "J", "energy per finished request", "lower"),
+    _metric(
+        "energy_delay_js", "J·s", "energy per finished request times mean time from arrival to end", "lower"
+    ),
+    _metric("power_steady_w", "W", "mean power while at least 0.9 of the largest batch runs"),
+    _metric(
+        "tok_s_per_w",
+        "tok/s/W",
+        "input + output tokens per second and watt, of the time with a full batch",
+        "higher",
+    ),
     _metric("starved", "", "1 if tokens served were less than 0.9 of the tokens offered, else 0", "lower"),
     _metric("adapters_starved", "", "adapters that got less than 0.9 of the tokens offered to them", "lower"),
     _metric(

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, WorkloadTables
 from framework_serving.adapter_stats import adapter_service, jain_index
+from framework_serving.energy import energy_metrics
 from framework_serving.metric_definitions import UNITS
 from framework_serving.request_times import RequestTimes
+from framework_serving.sample_series import series_of
 from framework_serving.tables import is_serving_result
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pyarrow as pa
 
 STARVED_BELOW = 0.9
 """A run, or an adapter, is starved when served tokens are under this share of the offered ones (arXiv 2508.08343)."""
@@ -47,7 +48,7 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
         _latencies(run, duration_s),
         _goodput(run, duration_s, config),
         _engine_load(run, result, config),
-        _energy(run, duration_s, given),
+        energy_metrics(run, duration_s, given, result),
         _service(run, workload),
     ):
         found.extend(metric for metric in part if metric.name not in given)
@@ -167,13 +168,13 @@ def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, A
 def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -> Iterator[Metric]:
     import numpy as np
 
-    usage = _series(result, "kv_usage")
+    usage = series_of(result, "kv_usage")
     if usage is None:
         yield _absent("kv_usage_peak", "no samples of kv_usage")
     else:
         yield _value("kv_usage_peak", usage[1].max(), "samples")
     yield _kv_cache_gib(result, config)
-    running = _series(result, "running")
+    running = series_of(result, "running")
     busy = None if running is None else _busy_mean(*running)
     if busy is not None:
         yield _value("running_mean", busy, "samples")
@@ -186,7 +187,7 @@ def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -
             yield _value("running_mean", np.nansum(held_s) / span_s)
         else:
             yield _absent("running_mean", "no samples of running, no request times to count from")
-    waiting = _series(result, "waiting")
+    waiting = series_of(result, "waiting")
     yield (
         _absent("waiting_peak", "no samples of waiting")
         if waiting is None
@@ -206,22 +207,6 @@ def _busy_mean(t_s: npt.NDArray[np.float64], running: npt.NDArray[np.float64]) -
     return float(np.average(running[busy], weights=weights[busy])) if weights[busy].sum() > 0 else None
 
 
-def _series(result: Result, name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """Return (times, values) of a sampled series in order of time, or None if there is no value."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    samples: pa.Table | None = result.tables.get("samples")
-    if samples is None:
-        return None
-    own = samples.filter(pc.and_(pc.equal(samples["name"], name), pc.is_valid(samples["value"])))
-    if own.num_rows == 0:
-        return None
-    t_s, values = own["t_s"].to_numpy(), own["value"].to_numpy()
-    order = np.argsort(t_s, kind="stable")
-    return t_s[order], values[order]
-
-
 def _kv_cache_gib(result: Result, config: Mapping[str, Any]) -> Metric:
     blocks, block_bytes = result.facts.get("kv_blocks"), result.facts.get("kv_block_bytes")
     if not isinstance(blocks, int | float) or not isinstance(block_bytes, int | float):
@@ -236,31 +221,11 @@ def _preemptions(result: Result) -> Metric:
     requests = result.tables["requests"]
     column = requests["preemptions"] if "preemptions" in requests.column_names else None
     if column is None or column.null_count == len(column):
-        cumulative = _series(result, "preemptions")
+        cumulative = series_of(result, "preemptions")
         if cumulative is None:
             return _absent("preemptions", "neither request table nor samples hold them")
         return _value("preemptions", cumulative[1].max(), "samples")
     return _value("preemptions", pc.sum(column).as_py())
-
-
-def _energy(run: RequestTimes, duration_s: float | None, given: Mapping[str, Metric]) -> Iterator[Metric]:
-    power, energy = given.get("power_mean_w"), given.get("energy_j")
-    if power is None:
-        yield _absent("power_mean_w", "no collector or model of power in this run")
-    if energy is None or energy.value is None:
-        if power is None or power.value is None or not duration_s:
-            reason = (energy or power).reason if (energy or power) else None  # type: ignore[union-attr]
-            reason = reason or "no collector or model of energy in this run"
-            yield _absent("energy_j", reason)
-            yield _absent("energy_j_per_token", reason)
-            return
-        energy = _value("energy_j", power.value * duration_s, f"power_mean_w ({power.source}) × duration_s")
-        yield energy
-    tokens = int(run.served().tokens.sum())
-    if tokens and energy.value is not None:
-        yield _value("energy_j_per_token", energy.value / tokens, energy.source)
-    else:
-        yield _absent("energy_j_per_token", "no request finished")
 
 
 def _service(run: RequestTimes, workload: WorkloadTables | None) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ from framework_serving.claims import reproduction_card
 from framework_serving.front_report import front_section, knee_table, replica_front_table
 from framework_serving.fronts import LATENCY, THROUGHPUT, fronts
 from framework_serving.open_loop import open_loop_section
+from framework_serving.physical_report import physical_section
 from framework_serving.report_tables import advice_table, baseline_table, result_tables
 from framework_serving.sweep_points import SweepPoint, curves, load_points
 
@@ -47,7 +48,12 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
     figures = _figures(scope, points, style)
     if figures:
         yield ReportSection("Throughput, latency and memory", figures, order=20)
-    for section in (front_section(points, style), open_loop_section(points, style)):
+    further = (
+        front_section(points, style),
+        open_loop_section(points, style),
+        physical_section(scope, points, style),
+    )
+    for section in further:
         if section is not None:
             yield section
     baselines = baseline_table(points)

@@ -19,8 +19,8 @@ _MEANINGS = {
     "time_host_share": "share of time in host work between kernels: scheduling, sampling, queue scans",
     "time_weights_share": "share of time reading weights",
     "time_kv_share": "share of time reading keys and values in decode attention",
-    "time_compute_share": "share of time in matrix products beyond reading the weights, and in small kernels",
-    "time_prefill_share": "share of time that prompts add: their products, attention and launches",
+    "time_compute_share": "share of time in products beyond reading the weights, prompts' too, and in small kernels",
+    "time_prefill_share": "share of time that prompts add: their attention, and launches outside CUDA graphs",
     "time_lora_share": "share of time in adapter kernels and adapter loads",
     "time_idle_share": "share of time without work",
 }

@@ -35,9 +35,10 @@
     };
   }
 
-  // a long legend stands beside a plot of full width, or below one that has no room beside it
-  function arrangement(element, data, width) {
+  // a long legend stands beside a plot of full width, or below one that has no room beside it; panels need the width, too
+  function arrangement(element, data, layout, width) {
     const entries = data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    if ("xaxis2" in layout) element.closest("figure").classList.add("wide");
     if (entries <= MAX_LEGEND_ABOVE) return { legend: ABOVE, moreHeight: 0 };
     element.closest("figure").classList.add("wide");
     if ((width || element.clientWidth) > 800) return { legend: BESIDE, moreHeight: Math.max(0, entries * 21 - 320) };
@@ -46,7 +47,7 @@
 
   function draw(isDark, width) {
     for (const { element, data, layout } of plots) {
-      const { legend, moreHeight } = arrangement(element, data, width);
+      const { legend, moreHeight } = arrangement(element, data, layout, width);
       const full = { template: template(isDark, legend), autosize: !width, ...layout };
       full.height = (layout.height || 420) + moreHeight;
       if (width) full.width = width;
