@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from framework_vllm.client.event_text import data_of, error_text, excerpt, line_feeds
+
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
-_EXCERPT: Final = 160
 
 _HEAD, _CHUNKS, _TRAILERS, _LENGTH, _UNTIL_CLOSE = range(5)
 
@@ -65,12 +66,18 @@ class CompletionStream:
 
     def feed(self, data: bytes) -> int:
         """Take bytes as they came; return the number of tokens in them."""
+        state = self._state
+        if state == _CHUNKS:
+            if data.endswith(b"}\n\n\r\n") and not (self._remaining or self._raw or self._text):
+                tokens = self._lone_event(data)
+                if tokens:
+                    return tokens
+            if self._raw:
+                data, self._raw = self._raw + data, b""
+            return self._chunks(data)
         self.begun = True
         if self._raw:
             data, self._raw = self._raw + data, b""
-        state = self._state
-        if state == _CHUNKS:
-            return self._chunks(data)
         if self.complete:
             self.reusable = False  # bytes that belong to no answer
             return 0
@@ -81,6 +88,36 @@ class CompletionStream:
         if state == _TRAILERS:
             return self._trailers(data)
         return self._payload(data)
+
+    def _lone_event(self, data: bytes) -> int:
+        """Return the tokens of what nearly every read holds: one whole chunk with one event of a running answer.
+
+        0 if it is anything else. Nothing here is cut out of `data` but the few bytes that are numbers.
+        """
+        start = data.find(b"\r\n")
+        end = len(data) - 4
+        try:
+            if int(data[:start], 16) != len(data) - start - 4:
+                return 0
+        except ValueError:
+            return 0
+        if (
+            not data.startswith(b"data: {", start + 2)
+            or data.find(b"\n", start + 2) != end
+            or _RUNNING not in data
+        ):
+            return 0
+        ids = data.find(_TOKEN_IDS, start)
+        if ids < 0:
+            return 0
+        ids += len(_TOKEN_IDS)
+        last = data.find(b"]", ids)
+        if last == ids:
+            return 0
+        tokens = data.count(b",", ids, last) + 1
+        self.tokens += tokens
+        self.events += 1
+        return tokens
 
     def closed(self) -> int:
         """Note that the server closed the connection; return tokens that only now are known to be whole."""
@@ -119,7 +156,7 @@ class CompletionStream:
             first, *lines = data[:end].split(b"\r\n")
             parts = first.split(b" ", 2)
             if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not _is_status(parts[1]):
-                return self._fail(f"not an HTTP/1.1 answer: {_excerpt(first)}")
+                return self._fail(f"not an HTTP/1.1 answer: {excerpt(first)}")
             data = data[end + 4 :]
             if parts[1][:1] == b"1":
                 continue  # an interim answer, such as 100 Continue
@@ -133,7 +170,7 @@ class CompletionStream:
         if len(data) > MAX_HEAD_BYTES:
             return self._fail(f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
         if data[:7] != b"HTTP/1."[: len(data)]:
-            return self._fail(f"not an HTTP/1.1 answer: {_excerpt(data)}")
+            return self._fail(f"not an HTTP/1.1 answer: {excerpt(data)}")
         self._raw = data
         return 0
 
@@ -154,7 +191,7 @@ class CompletionStream:
             self.reusable = False
             return self._payload(rest)
         if not length.isdigit() or len(length) > 18:
-            return self._fail(f"bad Content-Length: {_excerpt(length)}")
+            return self._fail(f"bad Content-Length: {excerpt(length)}")
         self._state = _LENGTH
         self._remaining = int(length)
         return self._length(rest)
@@ -181,7 +218,7 @@ class CompletionStream:
                     if size == 0:
                         self._state = _TRAILERS
                         return tokens + self._trailers(data[line_end + 1 :])
-                    return tokens + self._fail(f"not a chunk's length: {_excerpt(line)}")
+                    return tokens + self._fail(f"not a chunk's length: {excerpt(line)}")
                 remaining = size + 2  # with the CRLF that closes it
                 position = line_end + 1
             taken = min(remaining, end - position)
@@ -223,7 +260,7 @@ class CompletionStream:
             self._text = text[:MAX_HEAD_BYTES]
             return 0
         if b"\r" in text:
-            text = _line_feeds(text)
+            text = line_feeds(text)
         last = text.rfind(b"\n\n")
         if last < 0:
             self._text = text
@@ -236,7 +273,7 @@ class CompletionStream:
         return tokens
 
     def _event(self, event: bytes) -> int:
-        data = event[6:] if event.startswith(b"data: ") and b"\n" not in event else _data_of(event)
+        data = event[6:] if event.startswith(b"data: ") and b"\n" not in event else data_of(event)
         ids = data.find(_TOKEN_IDS)
         if ids >= 0 and _RUNNING in data and data.endswith(b"}") and data.startswith(b"{"):
             start = ids + len(_TOKEN_IDS)
@@ -257,11 +294,11 @@ class CompletionStream:
         try:
             message = json.loads(data)
         except (ValueError, RecursionError):
-            return self._fail(f"malformed event: {_excerpt(data)}")
+            return self._fail(f"malformed event: {excerpt(data)}")
         if not isinstance(message, dict):
-            return self._fail(f"malformed event: {_excerpt(data)}")
+            return self._fail(f"malformed event: {excerpt(data)}")
         if message.get("error"):
-            return self._fail(f"error within the stream: {_error_text(message)}")
+            return self._fail(f"error within the stream: {error_text(message)}")
         usage = message.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         choices = message.get("choices")
@@ -291,7 +328,7 @@ class CompletionStream:
     def _flush(self) -> int:
         """Take the last event of a server that does not close it with an empty line."""
         text, self._text = self._text, b""
-        return self._event(_line_feeds(text).strip(b"\n")) if self._event_stream and text.strip() else 0
+        return self._event(line_feeds(text).strip(b"\n")) if self._event_stream and text.strip() else 0
 
     def _end(self) -> int:
         """Judge the message, which is now whole."""
@@ -299,7 +336,7 @@ class CompletionStream:
         if self.status != 200:
             self.failure = self._http_failure()
         elif not self._event_stream:
-            self.failure = f"the server did not stream its answer: {_excerpt(self._text)}"
+            self.failure = f"the server did not stream its answer: {excerpt(self._text)}"
         else:
             tokens = self._flush()
             if self.failure is None and not self._done and self.finish_reason is None:
@@ -311,9 +348,9 @@ class CompletionStream:
 
     def _http_failure(self) -> str:
         try:
-            text = _error_text(json.loads(self._text))
+            text = error_text(json.loads(self._text))
         except (ValueError, RecursionError):
-            text = _excerpt(self._text)
+            text = excerpt(self._text)
         return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
 
 
@@ -327,41 +364,6 @@ def _chunk_size(line: bytes) -> int:
         return int(line.partition(b";")[0], 16)
     except ValueError:
         return -1
-
-
-def _line_feeds(text: bytes) -> bytes:
-    """Turn CRLF and CR, which an event stream may use, into LF; a CR at the end may still become either."""
-    held = b"\r" if text.endswith(b"\r") else b""
-    return text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
-
-
-def _data_of(event: bytes) -> bytes:
-    """Return the data of an event with several lines, comments or other fields (WHATWG HTML, section 9.2.6)."""
-    found = []
-    for line in event.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            found.append(value.removeprefix(b" "))
-    return b"\n".join(found)
-
-
-def _error_text(message: object) -> str:
-    """Return the text of an OpenAI-style error, whatever its shape."""
-    if isinstance(message, dict):
-        for key in ("error", "message", "detail"):
-            if message.get(key):
-                return _error_text(message[key])
-    text = message if isinstance(message, str) else json.dumps(message)
-    return _one_line(text)
-
-
-def _excerpt(data: bytes) -> str:
-    return _one_line(data[: 4 * _EXCERPT].decode("utf-8", "replace"))
-
-
-def _one_line(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _EXCERPT else line[:_EXCERPT] + " …"
 
 
 def _whole(value: object, otherwise: int | None = None) -> int | None:

@@ -19,7 +19,7 @@ CONNECTING_AT_ONCE: Final = 64
 """Handshakes of one process under way to one target. Servers listen with a backlog of 100 (asyncio) to 2,048
 (uvicorn); beyond it the kernel drops the SYN and tries again only after a second."""
 
-FRESH_PER_TICK: Final = 64
+FRESH_PER_TICK: Final = 32
 _REFUSED_PAUSE_S: Final = 0.5
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # linux/in.h; Python has no name for it before 3.12
 
@@ -120,6 +120,10 @@ class ConnectionPool:
                 self._pause_until_s[target] = time.monotonic() + _REFUSED_PAUSE_S
                 return
             opening.add(connection)
+
+    def opening(self) -> bool:
+        """Return whether any connection is on its way ahead of its request."""
+        return any(self._opening)
 
     def idle(self, target: int) -> int:
         """Return how many connections to a target wait for a request."""

@@ -18,7 +18,7 @@ from framework_vllm.client.contracts import (
     SaturationRule,
     ShouldStop,
 )
-from framework_vllm.client.load_loop import LoopReport
+from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.load_task import LoadTask, Ready, Refused, Start, Stop
 from framework_vllm.client.outcome import Ending, outcome
 from framework_vllm.client.plan_check import check_plan

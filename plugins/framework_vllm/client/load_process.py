@@ -5,6 +5,7 @@ Started as `python -m framework_vllm.client.load_process FD`. It ends when its p
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -17,7 +18,8 @@ from multiprocessing.connection import Connection as Pipe
 from framework.errors import UserError
 from framework_vllm.client.board import Board
 from framework_vllm.client.connections import ConnectionPool
-from framework_vllm.client.load_loop import LoadLoop, LoopReport
+from framework_vllm.client.ledger import Ledger, LoopReport
+from framework_vllm.client.load_loop import LoadLoop, LoopRules
 from framework_vllm.client.load_task import LoadTask, Ready, Refused, Start, Stop
 from framework_vllm.client.outbox import Outbox
 from framework_vllm.client.prompts import PromptMaker
@@ -25,10 +27,14 @@ from framework_vllm.client.request_bytes import Endpoint, RequestEncoder
 from framework_vllm.client.schedule import ClosedLoop, OpenLoop, Schedule
 from framework_vllm.client.shares import descriptor_limit
 
+_NICE = -10
+
 
 def main(pipe_fd: int) -> None:
     """Serve one load."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    with contextlib.suppress(OSError):  # only some may: a client late for want of a core measures itself
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     limit = descriptor_limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     pipe = Pipe(pipe_fd)
@@ -69,19 +75,17 @@ def build(task: LoadTask, pipe: Pipe) -> LoadLoop:
         except (EOFError, ConnectionResetError):
             os._exit(1)  # nobody is left to report to
 
-    return LoadLoop(
-        share.process,
-        board,
-        schedule,
-        Outbox(share, encoder, prompts, board.view("attempts")),
-        ConnectionPool(endpoints, poller, share.process),
-        poller,
-        (pipe.fileno(), told_to_stop),
+    rules = LoopRules(
         inf if task.horizon_s is None else task.horizon_s,
         task.request_timeout_s,
         task.retries,
         task.least_load,
     )
+    outbox = Outbox(share, encoder, prompts, board.view("attempts"))
+    pool = ConnectionPool(endpoints, poller, share.process)
+    ledger = Ledger(board, share.process)
+    control = (pipe.fileno(), told_to_stop)
+    return LoadLoop(ledger, schedule, outbox, pool, poller, control, targets, rules)
 
 
 def _run(loop: LoadLoop, t0_monotonic_s: float) -> LoopReport:

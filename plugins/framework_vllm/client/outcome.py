@@ -10,7 +10,7 @@ from framework.contracts import Json, Metric
 from framework_serving.tables import requests_out
 from framework_vllm.client.board import FAILED, FINISHED, OPEN, PENDING, REFUSED, STREAMING, Board
 from framework_vllm.client.contracts import LoadOutcome, LoadPlan, client_requests_schema
-from framework_vllm.client.load_loop import LoopReport
+from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.saturation import Saturation
 
 if TYPE_CHECKING:
