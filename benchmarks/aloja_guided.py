@@ -1,10 +1,10 @@
-"""Whether guided selection learns a cluster from fewer runs than random selection does.
+"""Whether guided selection learns executions from fewer runs than random selection does.
 
-    python benchmarks/aloja_guided.py ../shared/data/aloja_executions_dev.csv.gz --cluster al-03 --seeds 10
+    python benchmarks/aloja_guided.py ../shared/data/aloja_executions_dev.csv.gz --cluster al-03 rl-19 all --seeds 10
 
-A quarter of the cluster's executions is the test. Of the rest, each configuration may be "run" once: it then gives
-one of its recorded times, drawn by the seed. All three selections end with the same model of the same number of runs,
-and none sees the test.
+Each cluster is a study of its own; `all` is one over all clusters, told apart by name and hardware. A quarter of the
+executions is the test. Of the rest, each configuration may be "run" once: it then gives one of its recorded times,
+drawn by the seed. All three selections end with the same model of the same number of runs, and none sees the test.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 from framework.analysis.prediction.features import FeatureEncoder, Features, group_codes
 from framework.analysis.prediction.gaussian_process import GaussianProcess, unit_scaled
 from framework.analysis.prediction.next_runs import choose_next, medoids
-from framework_hadoop.executions import CONFIGURATION, read_executions
+from framework_hadoop.executions import CONFIGURATION, Executions, read_executions
 
 BATCH = 10
+LEAST_CONFIGURATIONS = 400  # of a cluster: a quarter is the test, and 200 of the rest must be a choice
 
 
 def cpu_s() -> float:
@@ -29,36 +30,36 @@ def cpu_s() -> float:
 
 def guided(
     features: Features, log_time: np.ndarray, rows: np.ndarray, runs: int, seed: int
-) -> tuple[np.ndarray, float]:
-    """Return the rows chosen batch by batch, and the CPU seconds of the dearest step."""
+) -> tuple[np.ndarray, dict[int, float], float]:
+    """Return the rows chosen batch by batch, the error expected after each, and the dearest step's CPU seconds."""
     chosen, dearest = np.zeros(0, dtype=np.int64), 0.0
+    expected: dict[int, float] = {}
     while len(chosen) < runs:
         left, started = np.setdiff1d(rows, chosen), cpu_s()
-        batch = min(BATCH, runs - len(chosen))
-        step = choose_next(features.rows(chosen), log_time[chosen], features.rows(left), batch, seed=seed)
+        step = choose_next(
+            features.rows(chosen),
+            log_time[chosen],
+            features.rows(left),
+            min(BATCH, runs - len(chosen)),
+            references=features.rows(rows),
+            seed=seed + len(chosen),
+        )
         dearest = max(dearest, cpu_s() - started)
         chosen = np.concatenate([chosen, left[step.rows]])
-    return chosen, dearest
+        if step.expected_error is not None:
+            expected[len(chosen)] = step.expected_error[1]
+    return chosen, expected, dearest
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("file")
-    parser.add_argument("--cluster", nargs="+", default=["al-03"])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=100)
-    given = parser.parse_args()
-    everything = read_executions(given.file)
-    here = everything.rows(np.flatnonzero(np.isin(everything.columns["cluster"].astype(str), given.cluster)))
+def study(here: Executions, name: str, sizes: list[int], seeds: int) -> None:
     columns = {
         name: here.columns[name] for name in CONFIGURATION if name not in ("vm_size", "provider", "vm_os")
     }
     features, log_time = unit_scaled(FeatureEncoder.fit(columns).encode(columns)), np.log(here.time_s)
     configuration = group_codes(here.columns, CONFIGURATION)
-    wins = 0
-    for seed in range(given.seeds):
+    errors: dict[int, list[tuple[float, float, float, float]]] = {size: [] for size in sizes}
+    dearest = 0.0
+    for seed in range(seeds):
         draw = np.random.default_rng(seed)
         out = draw.random(len(here)) < 0.25
         test, rest = np.flatnonzero(out), draw.permutation(np.flatnonzero(~out))
@@ -69,17 +70,48 @@ def main() -> None:
             predicted = process.predict(features.rows(test))[0]
             return float(np.mean(np.abs(np.exp(predicted - log_time[test]) - 1)))
 
-        chosen, dearest = guided(features, log_time, rows, given.runs, seed)
-        of_guided = error(chosen)
-        of_random = error(draw.permutation(rows)[: given.runs])
-        of_medoids = error(rows[medoids(features.rows(rows), given.runs, seed)])
-        wins += of_guided < of_random
+        by_guide, expected, step = guided(features, log_time, rows, max(sizes), seed)
+        by_chance = draw.permutation(rows)
+        dearest = max(dearest, step)
+        for size in sizes:
+            by_medoids = rows[medoids(features.rows(rows), size, seed)]
+            errors[size].append(
+                (error(by_guide[:size]), error(by_chance[:size]), error(by_medoids), expected[size])
+            )
+    for size in sizes:
+        table = np.array(errors[size])
+        mean, worst = table.mean(axis=0), table.max(axis=0)
         print(
-            f"seed {seed}: MAPE with {given.runs} runs: guided {of_guided:.3f}, random {of_random:.3f}, "
-            f"medoids {of_medoids:.3f}; dearest step {dearest:.2f} CPU-s",
+            f"{name:>20} {size:>4} runs: MAPE guided {mean[0]:.3f} (worst {worst[0]:.2f}), random {mean[1]:.3f} "
+            f"({worst[1]:.2f}), medoids {mean[2]:.3f} ({worst[2]:.2f}); expected {mean[3]:.3f}; "
+            f"guided below random in {int((table[:, 0] < table[:, 1]).sum())} of {seeds} seeds",
             flush=True,
         )
-    print(f"{'+'.join(given.cluster)}: guided below random in {wins} of {given.seeds} seeds")
+    print(f"{name:>20} dearest step: {dearest:.2f} CPU-s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file")
+    parser.add_argument(
+        "--cluster", nargs="*", help="names, or `all`; every large cluster and `all` if not given"
+    )
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--runs", type=int, nargs="+", default=[50, 100, 200], help="multiples of ten")
+    given = parser.parse_args()
+    everything = read_executions(given.file)
+    cluster = everything.columns["cluster"].astype(str)
+    configuration = group_codes(everything.columns, CONFIGURATION)
+    large = [
+        name
+        for name in np.unique(cluster)
+        if len(np.unique(configuration[cluster == name])) >= LEAST_CONFIGURATIONS
+    ]
+    for name in given.cluster or [*large, "all"]:
+        here = everything if name == "all" else everything.rows(np.flatnonzero(cluster == name))
+        study(here, name, given.runs, given.seeds)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,12 @@ class GaussianProcess:
         weights: FloatArray = np.linalg.solve(factor.T, np.linalg.solve(factor, residual)).astype(np.float64)
         return cls(rows, parameters, mean, factor, weights)
 
+    @classmethod
+    def prior(cls, like: Features) -> GaussianProcess:
+        """Return the process before anything was measured, of the settings of these rows."""
+        nothing = like.rows(np.zeros(0, dtype=np.int64))
+        return cls(nothing, _start(len(like.names)), 0.0, np.zeros((0, 0)), np.zeros(0))
+
     @property
     def noise(self) -> float:
         """Variance between repeats of one configuration."""
@@ -115,6 +121,21 @@ class GaussianProcess:
     def covariance(self, a: Features, b: Features) -> FloatArray:
         """Return the prior covariance between rows, without noise."""
         return _kernel(distances(a, b), self.parameters)
+
+    def interplay(self, a: Features, b: Features) -> FloatArray:
+        """Return how alike rows are in what settings do together, Π_j exp(−w_j d_j): 1 for equal rows."""
+        settings = len(self.rows.names)
+        weight = np.exp(self.parameters[settings : 2 * settings])
+        return np.exp(-np.tensordot(weight, distances(a, b), 1)).astype(np.float64)
+
+    def left_out_scores(self) -> FloatArray:
+        """Return each measured row's squared residual, the row left out, in units of its variance (noise included).
+
+        The leave-one-out mean and variance in closed form: Rasmussen and Williams, section 5.4.2.
+        """
+        half = np.linalg.inv(self.chol)
+        found: FloatArray = self.weights**2 / (half**2).sum(axis=0)
+        return found
 
     def predict(self, rows: Features) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance (without noise) of the target in each row."""

@@ -1,10 +1,15 @@
 """Which runs to make next, given those that were made: the ones after which the least is unknown.
 
 A batch is chosen greedily. Each candidate's worth is the variance that one run of it would take from all the
-configurations one wants to know, Σ_r cov(r, c)² / (var(c) + noise), divided by what the run costs (active learning
-after Cohn, "Neural network exploration using optimal experiment design", 1996). Measuring is simulated: after each
-choice the covariances are those given a run there, so that a batch does not ask the same thing twice. While fewer
-than `starters` runs are known, the medoids of the configurations are run first.
+configurations one wants to know, Σ_r s_r cov(r, c)² / (var(c) + noise), divided by what the run costs (active
+learning after Cohn, "Neural network exploration using optimal experiment design", 1996). Measuring is simulated:
+after each choice the covariances are those given a run there, so that a batch does not ask the same thing twice.
+Before anything is known the same criterion works on the process's prior.
+
+s_r corrects the process where it errs more, or less, than it says: a process has one scale for all configurations,
+but one benchmark may answer to its knobs wildly and another not at all. It is the mean squared leave-one-out
+residual, in units of its own variance, over the known runs like r, drawn towards 1 as if `_PRIOR_RUNS` more had
+been just as expected.
 """
 
 from __future__ import annotations
@@ -16,9 +21,10 @@ import numpy as np
 from framework.analysis.prediction.features import Features, FloatArray, IntArray
 from framework.analysis.prediction.gaussian_process import GaussianProcess, distances
 
-STARTERS = 30
 _MOST_CANDIDATES = 1200
 _MOST_REFERENCES = 500
+_PRIOR_RUNS = 3.0
+_WILDEST = 9.0  # squared residual of a run in units of its variance: beyond three deviations it is disturbed
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class NextRuns:
     Attributes:
         rows: row numbers of the candidates, in the order in which to run them.
         expected_error: expected relative error over the reference configurations before the batch and after it,
-            as fractions; None while too few runs are known to tell.
+            as fractions; None before anything is known.
     """
 
     rows: IntArray
@@ -59,7 +65,6 @@ def choose_next(
     per_cost: bool = False,
     references: Features | None = None,
     seed: int = 0,
-    starters: int = STARTERS,
 ) -> NextRuns:
     """Choose candidates to run next.
 
@@ -69,18 +74,17 @@ def choose_next(
         candidates: configurations that may be run; one that was run may be asked for again.
         count: size of the batch.
         per_cost: the target is the logarithm of what a run costs (its time): ask for most knowledge per cost.
-        references: configurations one wants to know; the candidates if None.
+        references: configurations one wants to know, those that were run included; the candidates if None.
         seed: of subsampling.
-        starters: known runs below which medoids are chosen.
     """
-    if len(known) < starters:
-        return NextRuns(_starters(known, candidates, min(count, starters - len(known)), seed), None)
-    process = GaussianProcess.fit(known, target)
+    process = GaussianProcess.fit(known, target) if len(known) else GaussianProcess.prior(candidates)
     generator = np.random.default_rng(seed)
     pool = np.sort(generator.permutation(len(candidates))[:_MOST_CANDIDATES])
     wanted = references if references is not None else candidates
     sample = np.sort(generator.permutation(len(wanted))[:_MOST_REFERENCES])
-    price = np.exp(process.predict(candidates.rows(pool))[0]) if per_cost else np.ones(len(pool))
+    price = np.ones(len(pool))
+    if per_cost and len(known):
+        price = np.exp(process.predict(candidates.rows(pool))[0])
     state = _Posterior(process, candidates.rows(pool), wanted.rows(sample))
     before = state.expected_error()
     chosen: list[int] = []
@@ -89,16 +93,14 @@ def choose_next(
         worth[chosen] = -1.0
         chosen.append(int(np.argmax(worth)))
         state.observe(chosen[-1])
-    return NextRuns(pool[chosen], (before, state.expected_error()))
+    return NextRuns(pool[chosen], (before, state.expected_error()) if len(known) else None)
 
 
-def _starters(known: Features, candidates: Features, count: int, seed: int) -> IntArray:
-    """Return medoids of the candidates that are not known yet."""
-    order = medoids(candidates, len(known) + count, seed)
-    if not len(known):
-        return order
-    fresh = distances(candidates.rows(order), known).sum(axis=0).min(axis=1) > 0
-    found: IntArray = order[fresh][:count]
+def local_scale(process: GaussianProcess, references: Features) -> FloatArray:
+    """Return for each reference how many times the process's variance its surroundings showed; shape (rows,)."""
+    likeness = process.interplay(references, process.rows) ** 2
+    surprise = np.minimum(process.left_out_scores(), _WILDEST)
+    found: FloatArray = (_PRIOR_RUNS + likeness @ surprise) / (_PRIOR_RUNS + likeness.sum(axis=1))
     return found
 
 
@@ -108,6 +110,7 @@ class _Posterior:
     def __init__(self, process: GaussianProcess, candidates: Features, references: Features) -> None:
         self.left: FloatArray
         self.noise = process.noise
+        self.scale = local_scale(process, references)
         at_candidates = _whitened(process, candidates)
         at_references = _whitened(process, references)
         self.own = process.covariance(candidates, candidates) - at_candidates.T @ at_candidates
@@ -116,7 +119,7 @@ class _Posterior:
 
     def worth(self) -> FloatArray:
         """Return the variance that one run of each candidate takes from the references."""
-        found: FloatArray = (self.across**2).sum(axis=1) / (np.maximum(np.diag(self.own), 0.0) + self.noise)
+        found: FloatArray = (self.across**2 @ self.scale) / (np.maximum(np.diag(self.own), 0.0) + self.noise)
         return found
 
     def observe(self, row: int) -> None:
@@ -130,7 +133,7 @@ class _Posterior:
 
     def expected_error(self) -> float:
         """Return the mean expected relative error: E|exp(e) − 1| ≈ sqrt(2/π) σ for normal e of deviation σ."""
-        return float(np.sqrt(2 / np.pi) * np.sqrt(self.left + self.noise).mean())
+        return float(np.sqrt(2 / np.pi) * np.sqrt(self.scale * self.left + self.noise).mean())
 
 
 def _whitened(process: GaussianProcess, rows: Features) -> FloatArray:

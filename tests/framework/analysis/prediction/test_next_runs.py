@@ -14,7 +14,7 @@ from synthetic import make
 
 from framework.analysis.prediction.features import FeatureEncoder, Features
 from framework.analysis.prediction.gaussian_process import GaussianProcess, distances, unit_scaled
-from framework.analysis.prediction.next_runs import choose_next, medoids
+from framework.analysis.prediction.next_runs import choose_next, local_scale
 
 
 def scaled(rows: int, seed: int = 0) -> tuple[Features, np.ndarray]:
@@ -67,14 +67,52 @@ def test_a_batch_leaves_less_unknown_and_asks_nothing_twice() -> None:
     assert chosen.expected_error[1] < chosen.expected_error[0]
 
 
-def test_before_anything_is_known_medoids_are_run() -> None:
-    features, _ = scaled(120)
+def test_before_anything_is_known_the_first_runs_spread_over_the_levels() -> None:
+    features, _ = scaled(300)
     nothing = features.rows(np.zeros(0, dtype=np.int64))
 
-    chosen = choose_next(nothing, np.zeros(0), features, 10)
+    chosen = choose_next(nothing, np.zeros(0), features, 12)
 
     assert chosen.expected_error is None
-    assert chosen.rows.tolist() == medoids(features, 10).tolist()
+    assert len(set(chosen.rows.tolist())) == 12
+    for position, levels in enumerate(features.levels):
+        if levels is not None and len(levels) <= 6:
+            assert set(features.values[chosen.rows, position]) == set(features.values[:, position])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_runs_surprised_more_is_taken_to_be_known_less(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    calm = generator.random(600) < 0.5
+    columns = {
+        "benchmark": np.where(calm, "calm", "wild").astype(object),
+        "a": generator.integers(0, 6, 600).astype(float),
+        "b": generator.integers(0, 6, 600).astype(float),
+    }
+    features = unit_scaled(FeatureEncoder.fit(columns).encode(columns))
+    wild = np.sin(2.0 * columns["a"]) * np.cos(1.5 * columns["b"])
+    log_time = 5.0 + np.where(calm, 0.0, wild) + 0.01 * generator.standard_normal(600)
+    known, asked = np.arange(60), np.arange(60, 600)
+
+    scale = local_scale(GaussianProcess.fit(features.rows(known), log_time[known]), features.rows(asked))
+
+    assert scale[calm[asked]].mean() < scale[~calm[asked]].mean()
+
+
+def test_left_out_scores_are_those_of_processes_that_never_saw_the_run() -> None:
+    features, log_time = scaled(30)
+    process = GaussianProcess.fit(features, log_time)
+    own_noise = (process.chol @ process.chol.T - process.covariance(features, features)).diagonal()
+
+    for row in (0, 7, 29):
+        others = np.delete(np.arange(30), row)
+        covariance = process.covariance(features.rows(others), features.rows(others))
+        inverse = np.linalg.inv(covariance + np.diag(own_noise[others]))
+        across = process.covariance(features.rows(np.array([row])), features.rows(others))[0]
+        mean = across @ inverse @ (log_time[others] - process.mean) + process.mean
+        variance = process.prior_variance - across @ inverse @ across + own_noise[row]
+        expected = (log_time[row] - mean) ** 2 / variance
+        assert process.left_out_scores()[row] == pytest.approx(expected, rel=1e-4)
 
 
 def test_knowledge_per_cost_prefers_short_runs() -> None:
