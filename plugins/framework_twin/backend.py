@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,13 @@ class TwinBackend:
         prepare()
 
     def fingerprint(self) -> str:
-        """Return a hash of the twin's code and profiles: its results change with them and nothing else."""
-        return source_fingerprint(Path(__file__).parent)
+        """Return a hash of the twin's code and profiles: its results change with them and nothing else.
+
+        All profiles of the user count, and not just the one that this configuration takes: a study asks once
+        for the code version of all its points.
+        """
+        own = _folder_digest(self.settings.profile_folder)
+        return source_fingerprint(Path(__file__).parent) + (f"+{own}" if own else "")
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what no server could start with, or no request could run on."""
@@ -58,6 +64,15 @@ class TwinBackend:
         from framework_twin.server import SimulatedServer
 
         return SimulatedServer.start(self.settings, workload)
+
+
+def _folder_digest(folder: str | None) -> str:
+    """Return a digest of the profiles in a folder, "" where there are none."""
+    files = sorted(Path(folder).glob("*.yaml")) if folder else []
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12] if files else ""
 
 
 _NO_CONTEXT = RunContext("", {}, 0, Path())

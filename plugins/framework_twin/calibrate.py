@@ -4,12 +4,16 @@ A maximum-a-posteriori fit in the logarithm of the coefficients, so they stay po
 shape and datasheet is the prior mean and `PRIOR_SPREAD` its standard deviation: a coefficient that the
 runs don't determine keeps its physical value. Residuals are relative, and a soft-l1 loss keeps single
 bad runs from bending the fit.
+
+Where single steps were timed too (`backend=vllm_offline`), they come first: they tell the device's coefficients
+directly, however far these are from the datasheet's. The runs then move what a served engine adds, its host work,
+and the rest only as far as the steps left it open.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,9 +24,10 @@ from framework.errors import InputError, UserError
 from framework_twin.coefficients import StepCoefficients
 from framework_twin.kernel.inputs import Requests
 from framework_twin.measured_runs import MeasuredRun, RunSetup
-from framework_twin.prediction import predict_run
+from framework_twin.prediction import predict_measured
 from framework_twin.profile import StepModel
 from framework_twin.realise import realise
+from framework_twin.step_samples import StepSample, step_residuals
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,6 +65,23 @@ TARGET_NOISE = {
 }
 """Relative standard deviation given to each fitted quantity: run-to-run noise and the law's own error."""
 
+HOST_COEFFICIENTS = (
+    "host_s",
+    "host_per_seq_s",
+    "prefill_step_s",
+    "launch_s",
+    "hidden_host_per_seq_s",
+    "scheduler_per_waiting_s",
+)
+"""What an engine behind a server spends more of than one in lock step: the way between its processes."""
+
+_STEP_SPREAD = 4.0
+"""Steps may lead this much further from the datasheet than runs: in units of the prior's spread."""
+_STEP_EVALUATIONS = 100
+_SERVED_HOST_SPREAD = 1.0
+_LEAST_SPREAD = 0.1
+"""How far runs may move a device coefficient that steps know better: what the served engine's neighbours cost it."""
+
 _PROFILED_NOISE = 3.0  # a profiler slows small batches by up to 6 %, so those rows weigh less
 _STEP = 0.02  # finite-difference step in log space: small steps drown in scheduling noise
 _CENTRE = 1.0  # scipy's relative step needs variables away from 0
@@ -74,17 +96,28 @@ class FittedCoefficients:
 
 
 def fit_runs(
-    runs: Sequence[MeasuredRun], prior: StepModel, *, max_evaluations: int = 10
+    runs: Sequence[MeasuredRun],
+    prior: StepModel,
+    *,
+    steps: Sequence[StepSample] = (),
+    max_evaluations: int = 10,
 ) -> FittedCoefficients:
-    """Fit `prior.coefficients` to measured runs of one model, GPU and engine.
+    """Fit `prior.coefficients` to measured runs, and timed steps if any, of one model, GPU and engine.
 
-    Raises `InputError` when no run carries a quantity to fit.
+    Raises `InputError` when neither a run nor a step carries a quantity to fit.
     """
     usable = [run for run in runs if _targets(run)]
-    if not usable:
+    if not usable and not steps:
         raise InputError(
             "calibrate: no run has a measured quantity that can be fitted (itl, throughput, steps)"
         )
+    with_adapters = any(run.setup.n_adapters for run in usable) or any(step.adapters for step in steps)
+    spread = {**PRIOR_SPREAD, **(LORA_PRIOR_SPREAD if with_adapters else {})}
+    if steps:
+        known = fit_steps(steps, prior.coefficients, spread)
+        if not usable:
+            return known
+        prior, spread = replace(prior, coefficients=known.coefficients), _spread_after_steps(spread, known)
 
     workload = lru_cache(maxsize=None)(realise)
 
@@ -92,15 +125,36 @@ def fit_runs(
         model = replace(prior, coefficients=coefficients)
         return np.concatenate([_run_residuals(run, model, workload) for run in usable])
 
-    with_adapters = any(run.setup.n_adapters for run in usable)
-    spread = {**PRIOR_SPREAD, **(LORA_PRIOR_SPREAD if with_adapters else {})}
     return fit_coefficients(residuals, prior.coefficients, spread, max_evaluations=max_evaluations)
+
+
+def fit_steps(
+    steps: Sequence[StepSample], prior: StepCoefficients, spread: Mapping[str, float]
+) -> FittedCoefficients:
+    """Fit coefficients to timed steps by the law alone, without a simulation."""
+    wide = {name: _STEP_SPREAD * width for name, width in spread.items()}
+
+    def residuals(coefficients: StepCoefficients) -> Floats:
+        return step_residuals(steps, coefficients)
+
+    return fit_coefficients(residuals, prior, wide, max_evaluations=_STEP_EVALUATIONS)
+
+
+def _spread_after_steps(spread: Mapping[str, float], known: FittedCoefficients) -> dict[str, float]:
+    left_open = {
+        name: max(_LEAST_SPREAD, min(width, known.relative_std.get(name, width)))
+        for name, width in spread.items()
+    }
+    return {
+        name: max(width, _SERVED_HOST_SPREAD) if name in HOST_COEFFICIENTS else width
+        for name, width in left_open.items()
+    }
 
 
 def fit_coefficients(
     residuals: Callable[[StepCoefficients], Floats],
     prior: StepCoefficients,
-    spread: dict[str, float],
+    spread: Mapping[str, float],
     *,
     max_evaluations: int = 10,
 ) -> FittedCoefficients:
@@ -140,10 +194,9 @@ def fit_coefficients(
     return FittedCoefficients(coefficients(fit.x), dict(zip(names, map(float, std), strict=True)))
 
 
-def runs_hash(runs: Sequence[MeasuredRun]) -> str:
+def runs_hash(run_ids: Iterable[str]) -> str:
     """Return a digest of the run ids, in any order."""
-    ids = "\n".join(sorted(run.setup.run_id for run in runs))
-    return hashlib.sha256(ids.encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(sorted(run_ids)).encode()).hexdigest()[:16]
 
 
 def measured_value(run: MeasuredRun, quantity: str) -> float | None:
@@ -159,7 +212,7 @@ def _targets(run: MeasuredRun) -> list[str]:
 def _run_residuals(
     run: MeasuredRun, model: StepModel, workload: Callable[[RunSetup, int], Requests]
 ) -> Floats:
-    predicted = predict_run(run.setup, model, (0,), workload).values
+    predicted = predict_measured(run, model, (0,), workload).values
     caution = _PROFILED_NOISE if "profiled_nsys" in run.quality_flags else 1.0
     out = []
     for name in _targets(run):

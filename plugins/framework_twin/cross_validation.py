@@ -8,9 +8,13 @@ from dataclasses import dataclass, replace
 from framework_twin.calibrate import fit_runs
 from framework_twin.intervals import HeldOut, coverage, predicted_regime
 from framework_twin.measured_runs import MeasuredRun, RunSetup
-from framework_twin.prediction import predict_run
+from framework_twin.prediction import predict_measured
 from framework_twin.prediction_error import GroupError, Pair, group_errors, pairs_of
 from framework_twin.profile import StepModel, step_model
+from framework_twin.stored_runs import MeasuredSteps
+
+FitSubject = RunSetup | MeasuredSteps
+"""What says which model, GPU and engine a fit is about."""
 
 FEWEST_RUNS = 3
 Progress = Callable[[int, int], None]
@@ -33,7 +37,7 @@ class CrossValidation:
     skipped: Sequence[str]
 
 
-def fit_group(setup: RunSetup) -> tuple[str, str, str, str]:
+def fit_group(setup: FitSubject) -> tuple[str, str, str, str]:
     """Return what one profile covers: model, GPU, engine generation, engine version."""
     return setup.model, setup.gpu, setup.generation, setup.engine
 
@@ -81,7 +85,7 @@ def cross_validate(
         fitted = fit_runs(train, start, max_evaluations=max_evaluations)
         model = replace(start, coefficients=fitted.coefficients)
         for run in test:
-            values = predict_run(run.setup, model).values
+            values = predict_measured(run, model).values
             found = pairs_of(run, values)
             pairs += found
             where = predicted_regime(run.setup, values)
@@ -92,7 +96,7 @@ def cross_validate(
     return CrossValidation(group_errors(pairs), residuals, coverage(residuals), skipped)
 
 
-def uncalibrated_model(setup: RunSetup) -> StepModel:
+def uncalibrated_model(setup: FitSubject) -> StepModel:
     """Return the roofline of a run's model, with the load times that were measured apart from its runs."""
     from framework_serving.catalogue import gpu_spec, model_shape
     from framework_twin.roofline import roofline

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import InputError
+from framework_twin.kernel.inputs import Requests
 
 UNKNOWN = math.nan
 """A number that the table does not give."""
@@ -92,12 +93,14 @@ class MeasuredRun:
         measured: column (`measured_itl_mean_ms`, `decode_step_mean_ms` …) to value; absent if empty.
         starved: measured throughput below 0.9 of what was offered; None where nothing was offered.
         quality_flags: the source's remarks; `clean` among them means no known defect.
+        requests: what was sent, where that is known to the single request; None: moments of it alone.
     """
 
     setup: RunSetup
     measured: Mapping[str, float]
     starved: bool | None
     quality_flags: tuple[str, ...]
+    requests: Requests | None = None
 
     @property
     def clean(self) -> bool:
@@ -186,8 +189,10 @@ def measured_run(record: Mapping[str, str | None], row: int) -> MeasuredRun:
 
 
 def _check(setup: RunSetup) -> None:
-    if setup.arrival == "poisson" and not setup.duration_limit_s:
-        raise ValueError("duration_limit_s: a poisson run needs a time window")
+    if setup.arrival == "poisson" and not (setup.duration_limit_s or setup.num_prompts):
+        raise ValueError(
+            "duration_limit_s: a poisson run needs a time window, or num_prompts a number of prompts"
+        )
     if setup.arrival == "burst" and not setup.num_prompts:
         raise ValueError("num_prompts: a burst needs a number of prompts")
     if setup.adapter_ranks and max(setup.adapter_ranks) > setup.max_lora_rank:

@@ -32,7 +32,7 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
     """
     if settings.profile == "auto":
         generation = _generation(settings, _measured_generation(settings, shape, gpu))
-        profile = _shipped(settings, shape, gpu, generation)
+        profile = _measured(settings, shape, gpu, generation)
     elif settings.profile in ("roofline", "published"):
         generation = _generation(settings, "v1")
         if settings.profile == "published":
@@ -57,14 +57,14 @@ def _generation(settings: TwinSettings, measured: str) -> str:
 
 
 def _measured_generation(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> str:
-    found = [generation for generation in ("v1", "v0") if _shipped(settings, shape, gpu, generation)]
+    found = [generation for generation in ("v1", "v0") if _measured(settings, shape, gpu, generation)]
     return found[0] if found else "v1"
 
 
-def _shipped(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str) -> TwinProfile | None:
+def _measured(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str) -> TwinProfile | None:
     if settings.tensor_parallel > 1 or not _as_published(shape, gpu):
         return None
-    return find_profile(shape.name, gpu.name, generation, dtype="auto")
+    return find_profile(shape.name, gpu.name, generation, dtype="auto", folder=_folder(settings))
 
 
 def _as_published(shape: ModelShape, gpu: GpuSpec) -> bool:
@@ -77,7 +77,11 @@ def _as_published(shape: ModelShape, gpu: GpuSpec) -> bool:
 def _named(settings: TwinSettings) -> TwinProfile:
     if settings.profile.endswith((".yaml", ".yml")):
         return read_profile(Path(settings.profile))
-    return named_profile(settings.profile)
+    return named_profile(settings.profile, _folder(settings))
+
+
+def _folder(settings: TwinSettings) -> Path | None:
+    return None if settings.profile_folder is None else Path(settings.profile_folder)
 
 
 def _check_fits(profile: TwinProfile, shape: ModelShape, gpu: GpuSpec) -> None:

@@ -12,7 +12,7 @@ from framework_serving.model_shape import KV_BLOCK_TOKENS
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.kernel.simulate import simulate
-from framework_twin.measured_runs import RunSetup
+from framework_twin.measured_runs import MeasuredRun, RunSetup
 from framework_twin.memory import EngineMemory, kv_capacity
 from framework_twin.power import activity
 from framework_twin.profile import StepModel
@@ -68,16 +68,29 @@ def predict_run(
         samples.append(summarise(setup, model, requests, output))
     values = {name: float(np.mean([sample[name] for sample in samples])) for name in samples[0]}
     starved = None
-    if setup.arrival == "poisson":
+    if setup.arrival == "poisson" and setup.duration_limit_s:
         starved = values["total_tok_s"] < STARVED_SHARE * setup.offered_tok_s
     return RunPrediction(values, starved, engine.kv_blocks * KV_BLOCK_TOKENS)
+
+
+def predict_measured(
+    run: MeasuredRun,
+    model: StepModel,
+    seeds: Sequence[int] | None = None,
+    workload: Callable[[RunSetup, int], Requests] = realise,
+) -> RunPrediction:
+    """Predict a run that was measured, on the very requests it was sent where these are known."""
+    known = run.requests
+    if known is None:
+        return predict_run(run.setup, model, seeds, workload)
+    return predict_run(run.setup, model, (0,), lambda setup, seed: known)
 
 
 def default_seeds(setup: RunSetup) -> range:
     """Return enough seeds for some 30,000 random requests, at most five; one where nothing is random."""
     if setup.arrival != "poisson":
         return range(1 if setup.length_distribution == "fixed" else 3)
-    requests = max(1.0, setup.offered_rps * (setup.duration_limit_s or 0.0))
+    requests = max(1.0, setup.offered_rps * (setup.duration_limit_s or 0.0), setup.num_prompts or 0)
     return range(max(1, min(5, round(_RANDOM_REQUESTS / requests))))
 
 

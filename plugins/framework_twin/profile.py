@@ -1,7 +1,8 @@
 """Calibrated profiles: coefficients with the runs, the error and the range they come from.
 
 A profile belongs to models of one shape, a GPU, an engine generation and a weight type. The shipped ones
-are YAML files in `profiles/`; `find_profile` chooses one, `StepModel` falls back to the roofline.
+are YAML files in `profiles/`, those of the user in a folder of his; `find_profile` chooses one, `StepModel` falls
+back to the roofline.
 """
 
 from __future__ import annotations
@@ -136,27 +137,39 @@ def step_model(
 
 
 def find_profile(
-    model: str, gpu: str, generation: str, *, engine: str = "", dtype: str = "auto"
+    model: str,
+    gpu: str,
+    generation: str,
+    *,
+    engine: str = "",
+    dtype: str = "auto",
+    folder: Path | None = None,
 ) -> TwinProfile | None:
-    """Return the shipped profile for these, preferring one limited to this engine version; None if there is none.
+    """Return the profile for these, preferring one limited to this engine version; None if there is none.
 
-    `dtype` is `float16`, `bfloat16` or `auto`, which takes either.
+    `dtype` is `float16`, `bfloat16` or `auto`, which takes either. A profile in `folder` goes before a shipped
+    one; of several there the last by name. It was made for the engine at hand, so its version need not be asked
+    for. Raises `InputError` for a file in the folder that is no profile.
     """
-    fitting = [
-        profile
-        for profile in shipped_profiles()
-        if model.lower() in profile.models
-        and profile.gpu.lower() == gpu.lower()
-        and profile.generation == generation
-        and dtype in (profile.dtype, "auto")
-        and profile.engine in engine
-    ]
-    return max(fitting, key=lambda profile: len(profile.engine), default=None)
+
+    def fits(profile: TwinProfile) -> bool:
+        return (
+            model.lower() in profile.models
+            and profile.gpu.lower() == gpu.lower()
+            and profile.generation == generation
+            and dtype in (profile.dtype, "auto")
+        )
+
+    own = [profile for profile in user_profiles(folder) if fits(profile)]
+    if own:
+        return own[-1]
+    shipped = [profile for profile in shipped_profiles() if fits(profile) and profile.engine in engine]
+    return max(shipped, key=lambda profile: len(profile.engine), default=None)
 
 
-def named_profile(name: str) -> TwinProfile:
-    """Return a shipped profile by name. Raises `ConfigError` if it is unknown."""
-    known = {profile.name: profile for profile in shipped_profiles()}
+def named_profile(name: str, folder: Path | None = None) -> TwinProfile:
+    """Return a profile of the user or a shipped one by name. Raises `ConfigError` if it is unknown."""
+    known = {profile.name: profile for profile in (*shipped_profiles(), *user_profiles(folder))}
     if name not in known:
         choices = [*known, "auto", "roofline", "published"]
         raise ConfigError(f"backend.profile: unknown profile '{name}'{did_you_mean(name, choices)}")
@@ -167,6 +180,18 @@ def named_profile(name: str) -> TwinProfile:
 def shipped_profiles() -> tuple[TwinProfile, ...]:
     """Return all shipped profiles."""
     return tuple(read_profile(path) for path in sorted(PROFILE_FOLDER.glob("*.yaml")))
+
+
+def user_profiles(folder: Path | None) -> tuple[TwinProfile, ...]:
+    """Return the profiles in a user's folder by name; none where there is no folder."""
+    if folder is None:
+        return ()
+    return tuple(_read_once(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.yaml")))
+
+
+@cache
+def _read_once(path: Path, changed_ns: int) -> TwinProfile:
+    return read_profile(path)
 
 
 def read_profile(path: Path) -> TwinProfile:

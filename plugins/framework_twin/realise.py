@@ -32,7 +32,7 @@ def realise(setup: RunSetup, seed: int) -> Requests:
     inputs, outputs = _lengths(setup, count, rng)
     if setup.arrival == "burst":
         return Requests(np.zeros(count), inputs, outputs, _dealt_adapters(setup, count))
-    window_s = setup.duration_limit_s or math.nan
+    window_s = setup.duration_limit_s or count / setup.offered_rps
     arrivals = np.sort(rng.random(count)) * window_s
     return Requests(arrivals, inputs, outputs, _drawn_adapters(setup, count, rng))
 
@@ -51,7 +51,7 @@ def length_moments(setup: RunSetup) -> LengthMoments:
 
 
 def _request_count(setup: RunSetup) -> int:
-    if setup.arrival == "burst":
+    if setup.arrival == "burst" or not setup.duration_limit_s:
         return setup.num_prompts or 1
     return max(1, round(setup.offered_rps * (setup.duration_limit_s or 0.0)))
 

@@ -17,6 +17,7 @@ class TwinSettings:
             always chunks), else the one that a profile of this model and GPU was measured on, else `v1`.
         profile: `auto` (the fitted profile of this model, GPU, generation; else `roofline`), `roofline`
             (datasheet only), `published` (the formulas of arXiv 2508.08343), or a profile's file or name.
+        profile_folder: where the user's own profiles are; one of them goes before a shipped one.
         max_num_seqs: most requests in the running batch, per replica.
         max_num_batched_tokens: tokens a step may compute; null: the engine generation's default.
         chunked_prefill: null: the engine generation's default.
@@ -39,6 +40,7 @@ class TwinSettings:
     gpu: Any = None
     engine: str = "auto"
     profile: str = "auto"
+    profile_folder: str | None = None
     max_num_seqs: int = 256
     max_num_batched_tokens: int | None = None
     chunked_prefill: bool | None = None

@@ -56,7 +56,10 @@ def test_row_that_breaks_the_schema_is_returned_with_its_reason(
     ("change", "reason"),
     [
         ({"engine_generation": "v7"}, "engine_generation: 'v7' is not one of v0, v1"),
-        ({"duration_limit_s": ""}, "duration_limit_s: a poisson run needs a time window"),
+        (
+            {"duration_limit_s": "", "num_prompts": ""},
+            "duration_limit_s: a poisson run needs a time window, or num_prompts a number of prompts",
+        ),
         ({"adapter_ranks": "8x8;64x8"}, "max_lora_rank: 16 is below rank 64"),
         ({"max_loras": ""}, "max_loras: no adapter slots for 16 adapters"),
         ({"input_tokens_mean": "nan"}, "input_tokens_mean: nan is below 1"),

@@ -49,9 +49,12 @@ class MemoryStore:
     def __init__(self, sanity: str = "pass", **changed_params: str) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(
-            "CREATE TABLE runs(run_id TEXT, experiment TEXT, status TEXT, sanity TEXT, started_at TEXT)"
+            "CREATE TABLE runs(run_id TEXT, experiment TEXT, backend TEXT, status TEXT, sanity TEXT, seed BIGINT, "
+            "workload_hash TEXT, started_at TEXT)"
         )
-        self.connection.execute(f"INSERT INTO runs VALUES ('a', 'mine', 'done', '{sanity}', '2026')")
+        self.connection.execute(
+            f"INSERT INTO runs VALUES ('a', 'mine', 'vllm', 'done', '{sanity}', 0, NULL, '2026')"
+        )
         self._fill("params", {**PARAMS, **changed_params})
         self._fill("facts", FACTS)
         self._fill("metrics", {"itl_mean_ms": "21.5"})
