@@ -23,6 +23,9 @@ COLUMNS: Final[dict[str, str]] = {
     "lag_s": "d",
     "first_s": "d",
     "last_s": "d",
+    "engine_queue_s": "d",
+    "engine_prefill_s": "d",
+    "engine_decode_s": "d",
     "token_at": "q",
     "tokens": "i",
     "events": "i",
@@ -81,8 +84,9 @@ class Board:
         """Mark every request as not sent and give each room for its tokens' times."""
         import numpy as np
 
-        for name in ("due_s", "sent_s", "lag_s", "first_s", "last_s"):
-            self.array(name)[:] = np.nan
+        for name, kind in COLUMNS.items():
+            if kind == "d":
+                self.array(name)[:] = np.nan
         for name in ("prompt_tokens", "completion_tokens", "target"):
             self.array(name)[:] = -1
         self.array("counted")[:] = 1

@@ -34,14 +34,16 @@ class CompletionStream:
         complete: the message is over; nothing more belongs to it.
         reusable: the connection can take another request.
         failure: one line on what went wrong; None if nothing did.
+        queue_s, prefill_s, decode_s: the engine's own times of the request: waiting, from being scheduled to the
+            first token, from there to the last (vLLM's `--enable-per-request-metrics`); None if it gave none.
         retry_after_s: what the server asked for with a 429 or 503.
         begun: any byte of the answer has come.
     """
 
     __slots__ = (
-        "_done", "_event_stream", "_raw", "_remaining", "_state", "_text", "begun", "complete", "completion_tokens",
-        "counted", "events", "failure", "finish_reason", "prompt_tokens", "retry_after_s", "reusable", "status",
-        "tokens",
+        "_done", "_event_stream", "_raw", "_remaining", "_state", "_text", "begun", "complete",
+        "completion_tokens", "counted", "decode_s", "events", "failure", "finish_reason", "prefill_s",
+        "prompt_tokens", "queue_s", "retry_after_s", "reusable", "status", "tokens",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +57,9 @@ class CompletionStream:
         self.complete = False
         self.reusable = True
         self.failure: str | None = None
+        self.queue_s: float | None = None
+        self.prefill_s: float | None = None
+        self.decode_s: float | None = None
         self.retry_after_s: float | None = None
         self.begun = False
         self._done = False
@@ -299,6 +304,8 @@ class CompletionStream:
             return self._fail(f"malformed event: {excerpt(data)}")
         if message.get("error"):
             return self._fail(f"error within the stream: {error_text(message)}")
+        if isinstance(message.get("metrics"), dict):
+            self._engine_times(message["metrics"])
         usage = message.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         choices = message.get("choices")
@@ -310,6 +317,11 @@ class CompletionStream:
         self.tokens += tokens
         self.events += tokens > 0
         return tokens
+
+    def _engine_times(self, metrics: dict[str, object]) -> None:
+        self.queue_s = _from_ms(metrics.get("queue_time_ms"))
+        self.prefill_s = _from_ms(metrics.get("time_to_first_token_ms"))  # counted from being scheduled
+        self.decode_s = _from_ms(metrics.get("generation_time_ms"))
 
     def _choice(self, choice: dict[str, object], tokens_so_far: int | None) -> int:
         """Return the tokens of a choice: its token ids, else a running usage, else one an event."""
@@ -368,6 +380,10 @@ def _chunk_size(line: bytes) -> int:
 
 def _whole(value: object, otherwise: int | None = None) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 2**31 else otherwise
+
+
+def _from_ms(value: object) -> float | None:
+    return value / 1e3 if isinstance(value, int | float) and 0 <= value < 1e12 else None
 
 
 def _seconds(value: bytes | None) -> float | None:

@@ -112,8 +112,8 @@ class LoadOutcome:
     """What happened to every request of a plan.
 
     Attributes:
-        requests: `framework_serving.tables.requests_out`; `scheduled_s` and `preemptions` are null, a client
-            can't know them.
+        requests: `framework_serving.tables.requests_out`. `scheduled_s` is `first_token_s` less the engine's own time
+            from there, null where it does not tell; `preemptions` is null.
         client_requests: `client_requests_schema`, one row a request that was due, in the same order.
         t0_monotonic_s: `time.monotonic()` of t = 0, the same clock in every process of this machine.
         duration_s: from t = 0 to the last token, or to when the load was cut.
@@ -135,8 +135,10 @@ def client_requests_schema() -> pa.Schema:
     `target` counts from 0 in the order of the plan. `sent_s` is when the kernel had taken the last byte of the
     last attempt; `lag_s` how late the first attempt was sent. `http_status` and `finish_reason` are the last
     answer's. `prompt_tokens` and `completion_tokens` are the server's own count (its usage), null where it
-    gave none. `token_times_s` holds one offset from the first token for each token (tokens of one event share it),
-    null where the server does not tell how many tokens an event held.
+    gave none. `engine_queue_s`, `engine_prefill_s` (from being scheduled to the first token) and `engine_decode_s`
+    (from there to the last) are the engine's own times, where it tells them (vLLM's `--enable-per-request-metrics`).
+    `token_times_s` holds one offset from the first token for each token (tokens of one event share it), null
+    where the server does not tell how many tokens an event held.
     """
     import pyarrow as pa
 
@@ -153,6 +155,9 @@ def client_requests_schema() -> pa.Schema:
             pa.field("prompt_tokens", pa.int64()),
             pa.field("completion_tokens", pa.int64()),
             pa.field("events", pa.int64(), nullable=False),
+            pa.field("engine_queue_s", pa.float64()),
+            pa.field("engine_prefill_s", pa.float64()),
+            pa.field("engine_decode_s", pa.float64()),
             pa.field("token_times_s", pa.list_(pa.float32())),
         ]
     )

@@ -116,6 +116,9 @@ class Ledger:
             column["prompt_tokens"][row] = stream.prompt_tokens
         if stream.completion_tokens is not None:
             column["completion_tokens"][row] = stream.completion_tokens
+        for name, value in zip(_ENGINE, (stream.queue_s, stream.prefill_s, stream.decode_s), strict=True):
+            if value is not None:
+                column[name][row] = value
         self.unconnected(connection.target)
 
     def unconnected(self, target: int) -> None:
@@ -134,4 +137,5 @@ class Ledger:
         self._state[row] = state
 
 
-_SELDOM = ("events", "prompt_tokens", "completion_tokens", "target", "http_status", "counted")
+_ENGINE = ("engine_queue_s", "engine_prefill_s", "engine_decode_s")
+_SELDOM = (*_ENGINE, "events", "prompt_tokens", "completion_tokens", "target", "http_status", "counted")

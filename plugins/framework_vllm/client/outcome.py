@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Json, Metric
 from framework_serving.tables import requests_out
-from framework_vllm.client.board import FAILED, FINISHED, OPEN, PENDING, REFUSED, STREAMING, Board
+from framework_vllm.client.board import COLUMNS, FAILED, FINISHED, OPEN, PENDING, REFUSED, STREAMING, Board
 from framework_vllm.client.contracts import LoadOutcome, LoadPlan, client_requests_schema
 from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.saturation import Saturation
@@ -50,7 +50,7 @@ def outcome(
     """Return a load's outcome from what its processes wrote down."""
     import numpy as np
 
-    seen = {name: np.array(board.array(name)) for name in _READ}
+    seen = {name: np.array(board.array(name)) for name in COLUMNS}
     arrival_s = plan.requests["arrival_s"].to_numpy()
     if plan.concurrency is not None:
         arrival_s = np.where(np.isnan(seen["due_s"]), np.inf, seen["due_s"])
@@ -67,12 +67,6 @@ def outcome(
     client_requests = _client_table(plan, board, seen, reports)
     facts = _facts(plan, seen, board, reports, ending, id_prefix)
     return LoadOutcome(requests, client_requests, t0_s, duration_s, _itl(board, seen), facts)
-
-
-_READ = (
-    "due_s", "sent_s", "lag_s", "first_s", "last_s", "token_at", "tokens", "events", "prompt_tokens",
-    "completion_tokens", "target", "http_status", "attempts", "counted", "state",
-)  # fmt: skip
 
 
 def _token_counts(seen: dict[str, Any]) -> npt.NDArray[np.int64]:
@@ -136,7 +130,7 @@ def _requests_table(
     columns = [
         asked["request_id"].combine_chunks(),
         pa.array(arrival_s, pa.float64()),
-        pa.nulls(rows, pa.float64()),
+        _times(_scheduled(seen, arrival_s)),
         _times(seen["first_s"]),
         _times(seen["last_s"]),
         asked["input_tokens"].combine_chunks(),
@@ -174,9 +168,20 @@ def _client_table(
         _counts(seen["prompt_tokens"], pa.int64()),
         _counts(seen["completion_tokens"], pa.int64()),
         pa.array(seen["events"], pa.int64()),
+        _times(seen["engine_queue_s"]),
+        _times(seen["engine_prefill_s"]),
+        _times(seen["engine_decode_s"]),
         _token_times(board, seen),
     ]
     return pa.table(columns, schema=client_requests_schema())
+
+
+def _scheduled(seen: dict[str, Any], arrival_s: FloatArray) -> FloatArray:
+    """Return when the engine began: as long before the first token as it says; NaN where it does not."""
+    import numpy as np
+
+    scheduled_s: FloatArray = np.maximum(seen["first_s"] - seen["engine_prefill_s"], arrival_s)
+    return scheduled_s
 
 
 def _times(values: FloatArray) -> pa.Array:
