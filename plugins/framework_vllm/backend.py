@@ -93,21 +93,25 @@ class VllmBackend:
             EngineDiedError: one ended in the middle of the run.
             LoadFailedError: too many requests failed (`backend.max_failed_share`).
         """
+        with self.engines(workload, context) as engines:
+            return self.measure(engines, workload, context)
+
+    def measure(self, engines: ServingEngines, workload: WorkloadTables, context: RunContext) -> Result:
+        """Send the workload to servers that are ready; raises like `run`."""
         from framework_vllm.engine_metrics.scraper import MetricScraper
         from framework_vllm.load_plan import load_plan
         from framework_vllm.outcome import run_result
 
-        with self._engines(workload, context) as engines:
-            context.window.idle_begin_s = time.monotonic()
-            time.sleep(self.settings.idle_s)
-            context.window.idle_end_s = time.monotonic()
-            scraped = [(target.url, target.headers) for target in engines.targets]
-            with MetricScraper(scraped, self.settings.sample_period_s) as scraper:
-                plan = load_plan(self.settings, workload, engines.targets, context.seed)
-                outcome = self._loaded(plan, engines, _load_progress(context, scraper))
-            context.window.begin_s = outcome.t0_monotonic_s
-            context.window.end_s = outcome.t0_monotonic_s + outcome.duration_s
-            return run_result(self.settings, workload, engines, outcome, scraper)
+        context.window.idle_begin_s = time.monotonic()
+        time.sleep(self.settings.idle_s)
+        context.window.idle_end_s = time.monotonic()
+        scraped = [(target.url, target.headers) for target in engines.targets]
+        with MetricScraper(scraped, self.settings.sample_period_s) as scraper:
+            plan = load_plan(self.settings, workload, engines.targets, context.seed)
+            outcome = self._loaded(plan, engines, _load_progress(context, scraper))
+        context.window.begin_s = outcome.t0_monotonic_s
+        context.window.end_s = outcome.t0_monotonic_s + outcome.duration_s
+        return run_result(self.settings, engines, outcome, scraper)
 
     def _loaded(
         self, plan: LoadPlan, engines: ServingEngines, progress: Callable[[float, str], None]
@@ -122,7 +126,8 @@ class VllmBackend:
             raise death_of(engines, DEATH_PATIENCE_S) or error from error
 
     @contextmanager
-    def _engines(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
+    def engines(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
+        """Servers that are ready for the workload; those that we started end with the block, whatever happens."""
         if self.settings.attached:
             from framework_vllm.attach import attached
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from framework.contracts import Json, Metric, Result, WorkloadTables
+from framework.contracts import Json, Metric, Result
 from framework_vllm.client.contracts import LoadOutcome
 from framework_vllm.engine_metrics.agreement import agreement
 from framework_vllm.engine_metrics.engine_metrics import engine_metrics
@@ -29,7 +29,6 @@ _POLL_S = 0.05
 
 def run_result(
     settings: VllmSettings,
-    workload: WorkloadTables,
     engines: ServingEngines,
     load: LoadOutcome,
     scraper: MetricScraper,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from framework.contracts import Metric, MetricDefinition
 from framework_vllm.engine_metrics.families import HISTOGRAM_MEANS
@@ -49,6 +49,29 @@ def engine_metrics(record: EngineRecord) -> Iterator[Metric]:
         else:
             yield Metric(name, grown, unit, _SOURCE)
     yield _prefix_hits(record)
+    yield _sampled_peak(record, "kv_usage_peak", "vllm:kv_cache_usage_perc", "", max)
+    yield _sampled_peak(record, "waiting_peak", "vllm:num_requests_waiting", "requests", sum)
+
+
+def _sampled_peak(
+    record: EngineRecord, name: str, family: str, unit: str, over_servers: Callable[[list[float]], float]
+) -> Metric:
+    """Return the largest sample of a gauge in the run, with how many there were: a lower bound of the true peak."""
+    peaks, updates = [], 0
+    for server in record.servers:
+        values = [moment.said.total(family) for moment in server.series[1:-1]]
+        known = [value for value in values if value is not None]
+        if not known:
+            reason = "the run was over before it could be sampled" if not values else _reason(record, family)
+            return Metric.absent(name, reason, unit, _SOURCE)
+        peaks.append(max(known))
+        updates += len(known)
+    if not peaks:
+        return Metric.absent(name, _reason(record, family), unit, _SOURCE)
+    if name == "kv_usage_peak" and max(peaks) == 0.0 and record.grown("vllm:generation_tokens"):
+        return Metric.absent(name, f"none of {updates} samples fell into a step", unit, _SOURCE)
+    window_s = max(server.series[-1].t_s - server.series[0].t_s for server in record.servers)
+    return Metric(name, over_servers(peaks), unit, _SOURCE, window_s=window_s, updates=updates)
 
 
 def _prefix_hits(record: EngineRecord) -> Metric:
