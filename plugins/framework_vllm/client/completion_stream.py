@@ -131,11 +131,10 @@ class CompletionStream:
             return 0
         if self._state == _UNTIL_CLOSE:
             return self._end()
-        tokens = self._flush() if self.status == 200 else 0
         if not self._done and self.failure is None:
             self.failure = self._torn()
         self.complete = True
-        return tokens
+        return 0
 
     def _torn(self) -> str:
         if not self.begun:
