@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from framework.components import build_component
-from framework.contracts import Collector, Json, Metric, Result, RunContext, SanityCheck
+from framework.contracts import Collector, Json, Metric, ProcessWrapper, Result, RunContext, SanityCheck
 from framework.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ COLLECTOR_TIMEOUT_S = 30.0
 
 @dataclass
 class _Watched:
-    """A collector and what has gone wrong with it so far."""
+    """A collector and what has gone wrong with it so far: `trouble` costs its result, `notes` do not."""
 
     name: str
     collector: Collector
     trouble: str | None = None
+    notes: list[str] = field(default_factory=list)
     result: Result = field(default_factory=Result)
 
 
@@ -51,8 +52,26 @@ class Collectors:
                 if item.trouble is None:
                     self._stop(item)
 
+    def command_prefix(self, process: str) -> list[str]:
+        """Return what the collectors put before the command of a process of the backend, the first one outermost."""
+        words: list[str] = []
+        for item in self.watched:
+            if item.trouble is None and isinstance(item.collector, ProcessWrapper):
+                ask = partial(item.collector.command_prefix, process)
+                value, trouble = _guarded(ask, f"{item.name} command_prefix")
+                if (
+                    trouble is None
+                    and isinstance(value, list | tuple)
+                    and all(isinstance(w, str) for w in value)
+                ):
+                    words += value
+                else:
+                    item.notes.append(trouble or f"{item.name} command_prefix returned {value!r:.80}")
+        return words
+
     def _stop(self, item: _Watched) -> None:
-        value, item.trouble = _guarded(item.collector.stop, f"{item.name} stop")
+        limit_s = getattr(item.collector, "stop_timeout_s", None)
+        value, item.trouble = _guarded(item.collector.stop, f"{item.name} stop", limit_s)
         if item.trouble is None:
             item.trouble = _flaw(item.name, value)
             if item.trouble is None and isinstance(value, Result):
@@ -65,6 +84,7 @@ class Collectors:
         """
         for item in self.watched:
             tables: dict[str, pa.Table] = {}
+            result.checks.extend(SanityCheck(f"collector_{item.name}", "warn", note) for note in item.notes)
             if item.trouble is None:
                 try:
                     tables = _joined(result.tables, item.result.tables)
@@ -97,11 +117,14 @@ def build_collectors(config: DictConfig) -> Collectors:
     return Collectors(watched)
 
 
-def _guarded(action: Callable[[], object], what: str) -> tuple[object, str | None]:
+def _guarded(
+    action: Callable[[], object], what: str, limit_s: float | None = None
+) -> tuple[object, str | None]:
     """Run an action with a time limit; return (value, None) or (None, what went wrong).
 
     A hanging collector's thread is left behind as a daemon: the run matters more.
     """
+    limit_s = COLLECTOR_TIMEOUT_S if limit_s is None else limit_s
     box: dict[str, object] = {}
 
     def body() -> None:
@@ -112,9 +135,9 @@ def _guarded(action: Callable[[], object], what: str) -> tuple[object, str | Non
 
     thread = threading.Thread(target=body, name=f"collector {what}", daemon=True)
     thread.start()
-    thread.join(COLLECTOR_TIMEOUT_S)
+    thread.join(limit_s)
     if thread.is_alive():
-        return None, f"{what}: no answer within {COLLECTOR_TIMEOUT_S:g} s"
+        return None, f"{what}: no answer within {limit_s:g} s"
     trouble = box.get("trouble")
     return box.get("value"), str(trouble) if trouble is not None else None
 

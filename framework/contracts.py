@@ -141,6 +141,8 @@ class RunContext:
         scratch: a folder for logs and temporary files; `*.log` in it is kept with a failed run.
         progress: call with (fraction 0–1, short text) to move the progress bar.
         window: when the run's own time began and ended; the backend writes it, collectors read it.
+        command_prefix: call with the name of a process (`engine-0`) for the words to put before its command: a
+            profiler that a collector wants to start it under. Empty for none.
     """
 
     run_id: str
@@ -149,6 +151,7 @@ class RunContext:
     scratch: Path
     progress: Callable[[float, str], None] = lambda fraction, text: None
     window: RunWindow = field(default_factory=RunWindow)
+    command_prefix: Callable[[str], Sequence[str]] = lambda process: ()
 
 
 @runtime_checkable
@@ -201,6 +204,19 @@ class Collector(Protocol):
 
     def stop(self) -> Result:
         """End sampling; return `samples` and scalar metrics, absent ones with their reason."""
+        ...
+
+
+@runtime_checkable
+class ProcessWrapper(Collector, Protocol):
+    """A collector that must start the backend's processes itself, as profilers do."""
+
+    def command_prefix(self, process: str) -> Sequence[str]:
+        """Return the words to put before the command of this process; empty to leave it alone.
+
+        Called once for each process that the backend is about to start, after `start`. Raising here is reported,
+        and the process starts without it.
+        """
         ...
 
 

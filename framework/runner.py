@@ -198,7 +198,9 @@ def _carry_out(
     from framework.store.heartbeat import Heartbeat
 
     scratch = Path(tempfile.mkdtemp(prefix="framework-run-"))
-    context = RunContext(record.run_id, record.config, record.seed, scratch)
+    context = RunContext(
+        record.run_id, record.config, record.seed, scratch, command_prefix=collectors.command_prefix
+    )
     if progress is not None:
         context = replace(context, progress=progress)
     try:

@@ -157,6 +157,7 @@ class VllmBackend:
             start_timeout_s=self.settings.start_timeout_s,
             stop_grace_s=self.settings.stop_grace_s,
             scratch=context.scratch,
+            prefix=context.command_prefix,
         )
         with Fleet(plan, lambda step: context.progress(0.5 * _START_SHARE, step)) as fleet:
             for server in fleet.servers:

@@ -133,3 +133,66 @@ class Recorder:
     def stop(self) -> Result:
         self.log.append(f"stop {self.name}")
         return Result()
+
+
+class Wrapper:
+    """A collector that wants the backend's processes under a profiler."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def start(self, context: RunContext) -> None: ...
+
+    def stop(self) -> Result:
+        return Result()
+
+    def command_prefix(self, process: str) -> list[str]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return [f"{self.answer}-{process}"] if isinstance(self.answer, str) else self.answer  # type: ignore[return-value]
+
+
+def _wrapped(*answers: object) -> tuple[list[str], Result]:
+    collectors = collection.Collectors(
+        [collection._Watched(f"wrapper{place}", Wrapper(answer)) for place, answer in enumerate(answers)]
+    )
+    words = collectors.command_prefix("engine-0")
+    result = Result()
+    collectors.merge_into(result)
+    return words, result
+
+
+def test_words_before_a_command_come_from_every_collector_the_first_one_outermost() -> None:
+    words, result = _wrapped("nsys", "taskset")
+    assert words == ["nsys-engine-0", "taskset-engine-0"]
+    assert result.checks == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (OSError("no such tool"), "wrapper0 command_prefix: OSError: no such tool"),
+        ([1, 2], "wrapper0 command_prefix returned [1, 2]"),
+    ],
+)
+def test_a_collector_that_fails_to_wrap_a_process_leaves_it_alone(answer: object, reason: str) -> None:
+    words, result = _wrapped(answer, "nsys")
+    assert words == ["nsys-engine-0"]
+    assert [check.detail for check in result.checks] == [reason]
+
+
+def test_collectors_that_wrap_nothing_put_nothing_before_a_command(toy_config: Make) -> None:
+    assert build_collectors(toy_config()).command_prefix("engine-0") == []
+
+
+def test_a_collector_may_say_how_long_it_needs_to_stop(
+    failing: Callable[[str | None], DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "COLLECTOR_TIMEOUT_S", 0.05)
+    collectors = build_collectors(failing("hang_stop"))
+    collectors.watched[0].collector.stop_timeout_s = 5.0  # type: ignore[attr-defined]
+    with collectors.running(RunContext("run", {}, 0, tmp_path)):
+        pass
+    result = Result()
+    collectors.merge_into(result)
+    assert "no answer" not in " ".join(check.detail for check in result.checks)

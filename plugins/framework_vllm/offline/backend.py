@@ -51,7 +51,13 @@ class OfflineBackend:
         command = offline_command(self.settings, workload)
         plan, results = context.scratch / "plan.json", context.scratch / "results.jsonl"
         plan.write_text(json.dumps(command.plan(grid, self.settings, context.seed)), encoding="utf-8")
-        words = [*command.engine_words, str(DRIVER), str(plan), str(results)]
+        words = [
+            *context.command_prefix("engine"),
+            *command.engine_words,
+            str(DRIVER),
+            str(plan),
+            str(results),
+        ]
         child = ChildProcess(
             words, context.scratch / "engine.log", command.environment, grace_s=self.settings.stop_grace_s
         )

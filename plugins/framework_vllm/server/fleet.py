@@ -28,6 +28,7 @@ class FleetPlan:
         mps: whether replicas that share a GPU are clients of an MPS daemon.
         start_timeout_s, stop_grace_s: see `EngineSettings`.
         scratch: folder for logs.
+        prefix: words before the command of a process: a profiler (`RunContext.command_prefix`).
     """
 
     command: Callable[[int, Place], EngineCommand]
@@ -38,6 +39,7 @@ class FleetPlan:
     start_timeout_s: float
     stop_grace_s: float
     scratch: Path
+    prefix: Callable[[str], Sequence[str]] = lambda process: ()
 
 
 @dataclass
@@ -82,6 +84,9 @@ class Fleet:
         command = self.plan.command(number, place)
         if self._mps is not None:
             command = EngineCommand(command.words, {**command.environment, **self._mps.environment})
+        prefix, engine_words = list(self.plan.prefix(name)), command.words
+        if prefix:
+            command = EngineCommand(lambda port: [*prefix, *engine_words(port)], command.environment)
         log = self.plan.scratch / f"{name}.log"
         try:
             server = EngineServer(name, command, port, log, self.plan.stop_grace_s)
