@@ -15,6 +15,7 @@ _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is not in struct|not in '[^']+')")
 _OVERRIDE = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
 _MERGING = re.compile(r"Error merging override (\S+)")
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
+_LIST = re.compile(r"\[[^\[\]]*\]")  # its commas are no sweep's
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 
 
@@ -91,7 +92,10 @@ def _sibling_keys(name: str, arguments: Sequence[str]) -> list[str]:
     choices = [
         text
         for text in arguments
-        if "=" in text and "," not in text and "." not in text.partition("=")[0] and not text.startswith("-")
+        if "=" in text
+        and "," not in _LIST.sub("", text)
+        and "." not in text.partition("=")[0]
+        and not text.startswith("-")
     ]
     try:
         config = compose([text for text in choices if text.partition("=")[0] != name])

@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from framework.contracts import Importer, MetricDefinition
+    from framework.contracts import DoctorCheck, Importer, MetricDefinition
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -49,3 +49,11 @@ def metric_definitions() -> Iterable[MetricDefinition]:
     from framework_metrics.metric_definitions import MACHINE_METRICS
 
     return MACHINE_METRICS
+
+
+@hookimpl
+def doctor_checks() -> Iterable[DoctorCheck]:
+    """What of this machine can be measured."""
+    from framework_metrics.doctor import checks
+
+    return checks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,12 @@ def _zone(folder: Path, place: str, name: str, energy_uj: int, wrap_at_uj: int =
     (zone / "energy_uj").write_text(f"{energy_uj}\n")
     (zone / "max_energy_range_uj").write_text(f"{wrap_at_uj}\n")
     return zone
+
+
+def _write(zone: Path, energy_uj: int) -> None:
+    """Replace a counter's file at once, as a reader of a real one never sees half a number."""
+    (zone / "next").write_text(f"{energy_uj}\n")
+    (zone / "next").replace(zone / "energy_uj")
 
 
 def test_the_counter_comes_first_and_tells_the_energy_of_the_run(
@@ -130,8 +138,6 @@ def test_idle_power_is_measured_before_the_run_when_asked_for(
 def test_a_stretch_with_the_model_loaded_is_the_better_idle(
     fake_nvml: Follow, tmp_path: Path, no_rapl: str
 ) -> None:
-    import time
-
     fake_nvml("power_w 100")
     context = RunContext("run", {}, 0, tmp_path)
     collector = EnergyCollector(period_s=0.02, powercap_dir=no_rapl)
@@ -183,24 +189,26 @@ def test_packages_and_dram_add_up_over_sockets_and_wraps_are_undone(around: Arou
     _zone(folder, "0:0", "core", 1)
     _zone(folder, "2", "psys", 1)
 
-    import threading
-    import time
+    over = threading.Event()
 
     def grow() -> None:
-        for step in range(1, 60):
-            (zones[0] / "energy_uj").write_text(f"{(999_000_000 + step * 400_000) % 1_000_000_000}\n")
-            (zones[1] / "energy_uj").write_text(f"{5_000_000 + step * 200_000}\n")
-            (dram / "energy_uj").write_text(f"{7_000_000 + step * 100_000}\n")
-            time.sleep(0.01)
+        step = 0
+        while not over.wait(0.01):
+            step += 1
+            _write(zones[0], (999_000_000 + step * 400_000) % 1_000_000_000)
+            _write(zones[1], 5_000_000 + step * 200_000)
+            _write(dram, 7_000_000 + step * 100_000)
 
     thread = threading.Thread(target=grow)
     thread.start()
-    result = around(EnergyCollector(period_s=0.01, gpus=["0"], powercap_dir=str(folder)), 0.4, stated=False)
+    collector = EnergyCollector(period_s=0.01, gpus=["0"], powercap_dir=str(folder))
+    result = around(collector, 0.4, stated=False)
+    over.set()
     thread.join()
     package, memory = metric(result, "cpu_energy_j"), metric(result, "dram_energy_j")
     assert package.value is not None
     assert memory.value is not None
-    assert 2 < package.value < 36
+    assert package.value > 1
     assert package.value == pytest.approx(6 * memory.value, rel=0.2)
     assert package.source == "RAPL, sum of 2"
     assert "no NVML library" in (metric(result, "energy_j").reason or "")

@@ -52,6 +52,9 @@ def _board_energy(recording: Recording, label: str, window: Window) -> Energy:
         if series is None:
             reasons.append(f"{source}: {recording.reason(column)}")
             continue
+        if len(series.t_s) < 2 and recording.ended_early:
+            reasons.append(f"{source}: {recording.ended_early}")
+            continue
         try:
             return method(series.t_s, series.values, window, source)
         except NoEnergyError as reason:

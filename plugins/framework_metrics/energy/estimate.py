@@ -170,7 +170,7 @@ def unwrapped(values: Floats, wrap_at: float) -> Floats:
 
 
 def integrated_energy(t_s: Floats, watts: Floats, window: Window, source: str) -> Energy:
-    """Return the energy of a window by the trapezoid over power samples.
+    """Return the energy of a window by the trapezoid over power samples; a single sample is held over the window.
 
     Args:
         t_s: shape (n,), ascending.
@@ -181,6 +181,11 @@ def integrated_energy(t_s: Floats, watts: Floats, window: Window, source: str) -
     Raises:
         NoEnergyError: no sample, or samples that do not reach over the window.
     """
+    if len(t_s) == 1 and window.begin_s <= t_s[0] <= window.end_s and window.length_s > 0:
+        held_j = float(watts[0]) * window.length_s
+        return Energy(
+            held_j, 0.0, 2 * held_j, f"{source} × duration", window.length_s, 1, None, _short(1, None, window)
+        )
     try:
         found = integrate(t_s, watts, window)
     except NotCoveredError as reason:
@@ -192,10 +197,10 @@ def integrated_energy(t_s: Floats, watts: Floats, window: Window, source: str) -
         energy_j=found.value,
         low_j=found.low,
         high_j=found.high,
-        source=f"{source}, trapezoid" if found.period_s else f"{source} × duration",
+        source=f"{source}, trapezoid",
         window_s=window.length_s,
         updates=found.samples,
-        cadence_s=found.period_s,
+        cadence_s=found.period_s or None,
         flags=flags,
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from framework_metrics.sampling.probe import UnavailableError
 
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+FIX = "sudo sysctl kernel.perf_event_paranoid=1"
 _SYSCALL = {"x86_64": 298, "aarch64": 241}
 _TYPE_SOFTWARE, _COUNT_TASK_CLOCK = 1, 1
 _ATTRIBUTE_BYTES = 64  # PERF_ATTR_SIZE_VER0, which every kernel takes
@@ -74,6 +75,5 @@ def _open(thread: int) -> int:
         code = ctypes.get_errno()
     if code in (errno.EACCES, errno.EPERM):
         level = PARANOID.read_text().strip() if PARANOID.exists() else "?"
-        fix = "sudo sysctl kernel.perf_event_paranoid=1"
-        raise UnavailableError(f"perf events are not allowed here (perf_event_paranoid {level}; {fix})")
+        raise UnavailableError(f"perf events are not allowed here (perf_event_paranoid is {level}: {FIX})")
     raise UnavailableError(f"perf event task-clock: {os.strerror(code)}")

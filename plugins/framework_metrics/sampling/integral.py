@@ -35,7 +35,7 @@ class Integral:
         value, low, high: estimate, and bounds of what lies between the samples.
         window_s: length of the window.
         samples: within the window.
-        period_s: median time between samples; None with a single one.
+        period_s: median time between samples.
         gaps_s: part of the window without samples.
     """
 
@@ -44,7 +44,7 @@ class Integral:
     high: float
     window_s: float
     samples: int
-    period_s: float | None
+    period_s: float
     gaps_s: float
 
     @property
@@ -65,10 +65,10 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
         window: on the clock of `t_s`.
 
     Raises:
-        NotCoveredError: no sample, or none in 5 % of the window (and two periods) at its begin or end.
+        NotCoveredError: fewer than two samples, or none in 5 % of the window (and two periods) at its begin or end.
     """
     if len(t_s) < 2:
-        return _of_one(t_s, values, window)
+        raise NotCoveredError("one sample, no time between two" if len(t_s) else "no sample")
     period_s = float(np.median(np.diff(t_s)))
     require_cover(t_s, window, period_s)
     at = np.concatenate(
@@ -85,21 +85,9 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
         high=value + error + too_low,
         window_s=window.length_s,
         samples=int(np.count_nonzero((t_s >= window.begin_s) & (t_s <= window.end_s))),
-        period_s=period_s or None,
+        period_s=period_s,
         gaps_s=gaps_s,
     )
-
-
-def _of_one(t_s: Floats, values: Floats, window: Window) -> Integral:
-    """Return what one sample tells: its value held over the window, by a factor of two at best."""
-    if len(t_s) == 0:
-        raise NotCoveredError("no sample")
-    if window.length_s <= 0:
-        raise NotCoveredError("one sample, no time between two")
-    if not window.begin_s <= t_s[0] <= window.end_s:
-        raise NotCoveredError("one sample, and that outside the window")
-    value = float(values[0]) * window.length_s
-    return Integral(value, 0.0, 2 * value, window.length_s, 1, None, 0.0)
 
 
 def require_cover(t_s: Floats, window: Window, period_s: float) -> None:
