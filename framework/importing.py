@@ -27,7 +27,7 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     found = list(importer.read(file))  # the whole file first: a bad row leaves nothing half-imported
     singles = [run for run in found if isinstance(run, ImportedRun)]
     tables = [table for table in found if isinstance(table, ImportedTable)]
-    added = _import_singles(kind, file, outputs, singles) if singles else 0
+    added = keep_runs(kind, file.name, outputs, singles) if singles else 0
     total = len(singles) + sum(len(table.origin_ids) for table in tables)
     for table in tables:
         added += _import_table(kind, file, outputs, table)
@@ -38,8 +38,15 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     return 0
 
 
-def _import_singles(kind: str, file: Path, outputs: str, runs: list[ImportedRun]) -> int:
-    """Write a bundle for each run that is new; return how many there are."""
+def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> int:
+    """Write a bundle for each run that is new; return how many there are.
+
+    Args:
+        kind: of the importer, or of whatever made the runs.
+        source: name of what they were made from, for their facts.
+        outputs: the outputs folder; `ingest` brings the runs into its database.
+        runs: their origin ids tell which are there already.
+    """
     from framework.report.terminal import progress_over
     from framework.store.bundle import write_bundle
     from framework.store.lookup import done_job_keys
@@ -47,9 +54,9 @@ def _import_singles(kind: str, file: Path, outputs: str, runs: list[ImportedRun]
     keys = [canonical_hash([kind, run.origin_id]) for run in runs]
     present = done_job_keys(outputs, keys)
     added = 0
-    for key, run in progress_over(list(zip(keys, runs, strict=True)), f"importing {file.name}"):
+    for key, run in progress_over(list(zip(keys, runs, strict=True)), f"importing {source}"):
         if key not in present:
-            write_bundle(outputs, _record(kind, file, key, run), run.result.tables)
+            write_bundle(outputs, _record(kind, source, key, run), run.result.tables)
             present[key] = ""
             added += 1
     return added
@@ -97,7 +104,7 @@ def _importer(kind: str) -> Importer:
     return known[kind]
 
 
-def _record(kind: str, file: Path, key: str, run: ImportedRun) -> RunRecord:
+def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:
     checks = list(run.result.checks)
     verdicts = {check.verdict for check in checks}
     return RunRecord(
@@ -113,6 +120,6 @@ def _record(kind: str, file: Path, key: str, run: ImportedRun) -> RunRecord:
         sanity="fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass",
         metrics=run.result.metrics,
         config=run.config,
-        facts={**run.result.facts, "origin_id": run.origin_id, "origin_file": file.name, "importer": kind},
+        facts={**run.result.facts, "origin_id": run.origin_id, "origin_file": source, "importer": kind},
         provenance=provenance(),
     )

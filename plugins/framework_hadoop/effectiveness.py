@@ -1,22 +1,25 @@
-"""Cost against time: configurations with their repeats, the front between them, and what single settings do.
+"""Cost against time and what single settings do, as values and tables; made by the statements of `execution_sql`.
 
-Never the luckiest run: a configuration stands for the median of its repeats, with a bootstrap interval where it was
-run twice or more; one that was run once borrows the spread of those that were not.
+Never the luckiest run: a configuration stands for the median of its repeats with an interval; one that was run once
+borrows the spread of those that were not. `median_spread` is for the few runs of one sweep or one configuration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from framework.analysis.pareto import noisy_front_mask
-from framework.analysis.prediction.features import FloatArray, IntArray, group_codes
+from framework.analysis.prediction.features import FloatArray
 from framework.contracts import TableBlock
-from framework_hadoop.executions import CONFIGURATION, Executions
+from framework_hadoop.executions import Executions
 
 _RESAMPLES = 400
+
+Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
+"""Returns the rows of a SQL statement with `?` placeholders."""
 
 
 @dataclass(frozen=True)
@@ -26,58 +29,6 @@ class Spread:
     median: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class ConfigurationCost:
-    """One configuration of a benchmark.
-
-    Attributes:
-        row: an execution that has it.
-        repeats: executions behind the figures.
-        time_s, cost_usd: their medians with intervals.
-        on_front: whether no other configuration is for certain faster and cheaper.
-    """
-
-    row: int
-    repeats: int
-    time_s: Spread
-    cost_usd: Spread
-    on_front: bool
-
-
-def cost_time_front(
-    executions: Executions, costs_usd: FloatArray, benchmark: str, level: float = 0.9, seed: int = 0
-) -> list[ConfigurationCost]:
-    """Return the configurations of a benchmark, fastest first, and which of them are on the cost-time front.
-
-    Args:
-        executions: of any benchmarks; those without time or cost are left out.
-        costs_usd: of each execution.
-        benchmark: the one to look at; times of different benchmarks don't compare.
-        level: of the intervals.
-        seed: of the bootstrap.
-
-    Raises:
-        ValueError: no priced execution of the benchmark.
-    """
-    of_benchmark = executions.columns["benchmark"] == benchmark
-    rows = np.flatnonzero(of_benchmark & executions.finished & np.isfinite(costs_usd))
-    if not len(rows):
-        raise ValueError(f"no execution of '{benchmark}' has both a time and a price")
-    codes = group_codes(executions.rows(rows).columns, CONFIGURATION)
-    members = [rows[codes == code] for code in np.unique(codes)]
-    noise = pooled_relative_spread([executions.time_s[part] for part in members])
-    times = [median_spread(executions.time_s[part], noise, level, seed) for part in members]
-    costs = [median_spread(costs_usd[part], noise, level, seed) for part in members]
-    low = np.array([[t.low, c.low] for t, c in zip(times, costs, strict=True)])
-    high = np.array([[t.high, c.high] for t, c in zip(times, costs, strict=True)])
-    front = noisy_front_mask(low, high, ("lower", "lower"))
-    found = [
-        ConfigurationCost(int(part[0]), len(part), time, cost, bool(kept))
-        for part, time, cost, kept in zip(members, times, costs, front, strict=True)
-    ]
-    return sorted(found, key=lambda item: item.time_s.median)
 
 
 def pooled_relative_spread(repeats: Sequence[FloatArray]) -> float:
@@ -105,7 +56,7 @@ class Effect:
         setting: our name of it.
         base, value: from which to which value.
         ratio: time at `value` over time at `base`: median over the configurations that were run at both.
-        low, high: bootstrap interval of that median.
+        low, high: its 90 % interval.
         pairs: configurations behind it.
     """
 
@@ -119,51 +70,22 @@ class Effect:
 
 
 def setting_effects(
-    executions: Executions, setting: str, least_pairs: int = 5, level: float = 0.9, seed: int = 0
+    query: Query, settings: Sequence[str], benchmark: str | None = None, least_pairs: int = 5
 ) -> list[Effect]:
-    """Return the effect of each value of a setting against its commonest one, by matched pairs.
+    """Return the effect of each value of each setting against its commonest one, by the macro `setting_effects`.
 
-    Only configurations that differ in nothing else are compared, so that no other setting, benchmark or cluster
-    leaks into the effect (a speed-up against the mean of other runs does let it).
+    Args:
+        query: reads a store, or a file (`file_query`).
+        settings: dotted parameter names.
+        benchmark: the only one to look at; None for all.
+        least_pairs: configurations that must have been run at both values.
     """
-    known = executions.rows(np.flatnonzero(executions.finished))
-    others = group_codes(known.columns, [name for name in CONFIGURATION if name != setting])
-    texts = np.array(
-        ["" if value is None or value != value else f"{value}" for value in known.columns[setting]]
+    statement = (
+        "SELECT setting, from_value, to_value, time_ratio, low, high, configurations "
+        "FROM setting_effects(?, benchmark := ?, least_pairs := ?)"
     )
-    values, counts = np.unique(texts, return_counts=True)
-    base = str(values[np.argmax(counts)])
-    centre = _medians(others, texts, np.log(known.time_s))
-    effects = []
-    for value in values:
-        ratios = [
-            centre[code, str(value)] - centre[code, base]
-            for code in np.unique(others).tolist()
-            if (code, str(value)) in centre and (code, base) in centre
-        ]
-        if value == base or len(ratios) < least_pairs:
-            continue
-        spread = median_spread(np.exp(np.array(ratios)), 0.0, level, seed)
-        effects.append(Effect(setting, base, str(value), spread.median, spread.low, spread.high, len(ratios)))
-    return effects
-
-
-def _medians(codes: IntArray, texts: np.ndarray, log_time: FloatArray) -> dict[tuple[int, str], float]:
-    groups: dict[tuple[int, str], list[float]] = {}
-    for code, text, value in zip(codes.tolist(), texts.tolist(), log_time.tolist(), strict=True):
-        groups.setdefault((code, text), []).append(value)
-    return {key: float(np.median(values)) for key, values in groups.items()}
-
-
-def scalability(executions: Executions, benchmark: str, resource: str = "data_nodes") -> list[Effect]:
-    """Return what more of a resource does to a benchmark's time, all else equal (see `setting_effects`)."""
-    chosen = executions.rows(np.flatnonzero(executions.columns["benchmark"] == benchmark))
-    without_cluster = {**chosen.columns}
-    for name in ("cluster", "vm_size", "provider"):
-        without_cluster[name] = np.full(
-            len(chosen), None, dtype=object
-        )  # more nodes is another cluster's name
-    return setting_effects(Executions(without_cluster, chosen.source), resource, least_pairs=2)
+    rows = [row for name in settings for row in query(statement, [name, benchmark, least_pairs])]
+    return [Effect(str(row[0]).rpartition(".")[2], *row[1:]) for row in rows]
 
 
 def effects_table(effects: Sequence[Effect], title: str) -> TableBlock:
@@ -177,31 +99,23 @@ def effects_table(effects: Sequence[Effect], title: str) -> TableBlock:
     )
 
 
-def front_table(executions: Executions, found: Sequence[ConfigurationCost], benchmark: str) -> TableBlock:
-    """Return the front as a table, fastest first."""
-    columns = executions.columns
-    rows = [
-        (
-            columns["cluster"][item.row],
-            columns["disk"][item.row],
-            columns["network"][item.row],
-            columns["map_slots"][item.row],
-            columns["codec"][item.row],
-            item.repeats,
-            item.time_s.median,
-            item.time_s.low,
-            item.time_s.high,
-            item.cost_usd.median,
-            item.cost_usd.low,
-            item.cost_usd.high,
-        )
-        for item in found
-        if item.on_front
-    ]
-    headings = ("cluster", "disk", "network", "map_slots", "codec", "repeats", "time_s", "low", "high")
+def front_table(query: Query, executions: Executions, benchmark: str) -> TableBlock:
+    """Return the front of a benchmark as a table, fastest first, by the macro `cost_time_front`.
+
+    Raises:
+        ValueError: no priced execution of the benchmark.
+    """
+    counted = "SELECT count(*) FROM cost_effectiveness WHERE benchmark = ? AND cost_usd IS NOT NULL"
+    ((configurations,),) = query(counted, [benchmark])
+    if not configurations:
+        raise ValueError(f"no execution of '{benchmark}' has both a time and a price")
+    figures = ("repeats", "time_s", "time_low", "time_high", "cost_usd", "cost_low", "cost_high")
+    front = query(f"SELECT run_id, {', '.join(figures)} FROM cost_time_front(benchmark := ?)", [benchmark])
+    settings = ("cluster", "disk", "network", "map_slots", "codec")
+    rows = [(*(executions.columns[name][int(run_id)] for name in settings), *own) for run_id, *own in front]
     return TableBlock(
         f"{benchmark}: configurations that no other is for certain faster and cheaper than",
-        (*headings, "cost_usd", "cost_low", "cost_high"),
+        (*settings, *figures),
         rows,
-        f"{len(rows)} of {len(found)} configurations; medians of repeats with intervals",
+        f"{len(rows)} of {configurations} configurations; medians of repeats with intervals",
     )

@@ -44,6 +44,10 @@ METRICS = (
         "lower",
     ),
     MetricDefinition("interval_coverage", "", "Share of measured values within their predicted interval."),
+    MetricDefinition("executions_judged", "", "Executions that a run of the outlier rule judged."),
+    MetricDefinition("execution_outliers", "", "Of them, those that deviate while their neighbours do not."),
+    MetricDefinition("execution_warnings", "", "Of them, those that deviate as their neighbours do."),
+    MetricDefinition("execution_failures", "", "Of them, those too short to have done their work."),
 )
 
 

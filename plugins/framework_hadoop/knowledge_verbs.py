@@ -27,27 +27,46 @@ def add_verbs(app: typer.Typer) -> None:
 
 
 def outliers(
-    file: File,
+    file: Annotated[
+        Path | None, typer.Argument(help="Executions in ALOJA's columns; without it, those in the store.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every verdict to this CSV file.")] = None,
     ratio: Annotated[float, typer.Option(help="Least factor between time and expectation.")] = 1.75,
     deviations: Annotated[float, typer.Option(help="Least number of local robust deviations.")] = 5.0,
+    outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Flag executions that took much longer or shorter than runs like them.
+
+    Without a file, the recorded executions in the store are judged, and the verdicts kept there: views `outliers`
+    and `executions` show them, and cost and effects leave out whom not to trust.
 
     Example: python -m framework executions outliers runs.csv --out verdicts.csv
     """
     from collections import Counter
 
-    from framework.report.terminal import print_table
+    from framework.report.terminal import print_note, print_table
     from framework_hadoop.executions import read_executions
     from framework_hadoop.outlier_table import outlier_table, write_verdicts
     from framework_hadoop.outliers import OutlierRule, find_outliers
 
-    executions = read_executions(file)
-    try:
-        report = find_outliers(executions, OutlierRule(ratio=ratio, deviations=deviations))
-    except ValueError as error:
-        raise InputError(f"{file}: {error}") from None
+    rule = OutlierRule(ratio=ratio, deviations=deviations)
+    if file is None:
+        from framework.store.database import Store
+        from framework.store.ingest import ingest
+        from framework_hadoop.stored_executions import judge_stored
+
+        ingest(outputs)
+        executions, report, new = judge_stored(Store(outputs), outputs, rule)
+        ingest(outputs)
+        print_note(
+            f"verdicts on {len(executions)} executions " + ("kept" if new else "were in the store already")
+        )
+    else:
+        executions = read_executions(file)
+        try:
+            report = find_outliers(executions, rule)
+        except ValueError as error:
+            raise InputError(f"{file}: {error}") from None
     counts = Counter(report.verdict)
     print_table(
         outlier_table(executions, report, f"{counts['outlier']} outliers, {counts['warning']} warnings")
@@ -70,17 +89,18 @@ def cost(
 
     from framework.report.terminal import print_note, print_table
     from framework_hadoop.cost import execution_costs_usd, read_price_list
-    from framework_hadoop.effectiveness import cost_time_front, front_table
+    from framework_hadoop.effectiveness import front_table
+    from framework_hadoop.execution_sql import file_query
     from framework_hadoop.executions import read_executions
     from framework_hadoop.outliers import trusted
 
     executions = trusted(read_executions(file))
     costs = execution_costs_usd(executions, read_price_list(prices))
     try:
-        found = cost_time_front(executions, costs, benchmark)
+        table = front_table(file_query(executions, costs), executions, benchmark)
     except ValueError as error:
         raise InputError(f"{file}: {error}{did_you_mean(benchmark, _names(executions))}") from None
-    print_table(front_table(executions, found, benchmark))
+    print_table(table)
     unpriced = sorted(set(executions.columns["cluster"][~np.isfinite(costs)].tolist()) - {None})
     if unpriced:
         print_note(f"without a price: {', '.join(unpriced)}")
@@ -103,14 +123,17 @@ def knowledge(
     """
     from framework.report.terminal import console, print_table
     from framework_hadoop.effectiveness import effects_table, setting_effects
-    from framework_hadoop.executions import read_executions
+    from framework_hadoop.execution_sql import file_query
+    from framework_hadoop.executions import BY_NAME, read_executions
     from framework_hadoop.knowledge import KNOBS, best_configuration, representative_tree, tree_text
     from framework_hadoop.outliers import trusted
 
     executions = trusted(read_executions(file))
     console().print("time over the benchmark's median:")
     console().print(tree_text(representative_tree(executions)), markup=False)
-    effects = [effect for knob in KNOBS for effect in setting_effects(executions, knob)]
+    effects = setting_effects(
+        file_query(executions), [f"{BY_NAME[knob].group}.{knob}" for knob in KNOBS], benchmark
+    )
     print_table(effects_table(effects, "Effect of single settings on time"))
     if benchmark and cluster:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
     import typer
@@ -39,6 +39,14 @@ def metric_definitions() -> Iterable[MetricDefinition]:
     from framework_hadoop import engine_hooks, knowledge_hooks
 
     return (*engine_hooks.metric_definitions(), *knowledge_hooks.METRICS)
+
+
+@hookimpl
+def sql_views() -> Sequence[str]:
+    """Executions with their verdicts, what they cost, what settings do: `execution_sql`."""
+    from framework_hadoop.execution_sql import STATEMENTS
+
+    return STATEMENTS
 
 
 @hookimpl

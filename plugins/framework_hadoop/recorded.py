@@ -45,7 +45,7 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
         origin_ids,
         EXPERIMENT,
         BACKEND,
-        params=_params(kept),
+        params=param_columns(kept),
         metrics=_metrics(kept, prices),
         units={"exe_time_s": "s", "cost_usd": "USD"},
         facts={"copies": _whole(copies)},
@@ -77,7 +77,8 @@ def _origin_ids(executions: Executions, file: Path) -> list[str]:
     return ids
 
 
-def _params(executions: Executions) -> dict[str, pa.Array]:
+def param_columns(executions: Executions) -> dict[str, pa.Array]:
+    """Return the configuration by dotted parameter name, one value an execution; null is a missing value."""
     import pyarrow as pa
 
     params = {}

@@ -97,6 +97,32 @@ def counters() -> pa.Schema:
     )
 
 
+def execution_verdicts() -> pa.Schema:
+    """Schema of `execution_verdicts`: one row an execution that this run of the outlier rule judged.
+
+    `verdict` is ok, warning, outlier or failed; `expected_s` is what models say that never saw the execution,
+    `time_ratio` its time over that, `deviation` the local robust deviation of log time, `neighbours` how many were
+    asked (0 where it did not deviate).
+    """
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("judged_run_id", pa.string(), nullable=False),
+            pa.field("verdict", pa.string(), nullable=False),
+            pa.field("expected_s", pa.float64()),
+            pa.field("time_ratio", pa.float64()),
+            pa.field("deviation", pa.float64()),
+            pa.field("neighbours", pa.int64()),
+        ]
+    )
+
+
 def schemas() -> Mapping[str, pa.Schema]:
-    """Return all tables that data engines add to the store."""
-    return {"jobs": jobs(), "tasks": tasks(), "counters": counters()}
+    """Return all tables that data engines, and what is learned from executions, add to the store."""
+    return {
+        "jobs": jobs(),
+        "tasks": tasks(),
+        "counters": counters(),
+        "execution_verdicts": execution_verdicts(),
+    }

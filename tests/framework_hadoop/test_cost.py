@@ -18,7 +18,8 @@ from framework_hadoop.cost import (
     read_price_list,
     surcharges_known,
 )
-from framework_hadoop.effectiveness import cost_time_front, median_spread, scalability, setting_effects
+from framework_hadoop.effectiveness import front_table, median_spread, setting_effects
+from framework_hadoop.execution_sql import execution_database, file_query
 from framework_hadoop.executions import read_executions
 
 FULL = ClusterPrice("c", 6.85, remote_volume_per_hour=0.1, ssd_per_hour=0.7, infiniband_per_hour=0.2)
@@ -91,16 +92,41 @@ def test_one_lucky_run_does_not_push_repeats_off_the_front(tmp_path: Path) -> No
     found = read_executions(write(tmp_path / "runs.csv", [*steady, lucky]))
     costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
 
-    front = cost_time_front(found, costs, "terasort")
+    front = front_table(file_query(found, costs), found, "terasort")
 
-    assert [item.on_front for item in front] == [True, True]
-    assert sorted(item.repeats for item in front) == [1, 5]
+    assert sorted(row[front.columns.index("repeats")] for row in front.rows) == [1, 5]
+
+
+def test_a_configuration_that_is_slower_and_dearer_for_certain_is_not_on_the_front(tmp_path: Path) -> None:
+    times = (("600", "0"), ("606", "0"), ("900", "1"), ("905", "1"))
+    rows = [execution(n, **{"Exe.Time": t, "Comp": codec}) for n, (t, codec) in enumerate(times)]
+    found = read_executions(write(tmp_path / "runs.csv", rows))
+    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+
+    points = file_query(found, costs)(
+        "SELECT run_id, on_front, time_low, time_s, time_high FROM cost_effectiveness", []
+    )
+
+    assert {run_id: front for run_id, front, *_ in points} == {"0": True, "2": False}
+    assert all(low < middle < high for _, _, low, middle, high in points)
+
+
+def test_an_unpriced_configuration_is_neither_on_the_front_nor_pushes_one_off(tmp_path: Path) -> None:
+    rows = [execution(1), execution(2, **{"Cl.Name": "c-9", "Exe.Time": "1"})]
+    found = read_executions(write(tmp_path / "runs.csv", rows))
+    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+
+    points = (
+        execution_database(found, costs).execute("SELECT run_id, on_front FROM cost_effectiveness").fetchall()
+    )
+
+    assert dict(points) == {"0": True, "1": False}
 
 
 def test_effects_compare_only_what_differs_in_nothing_else(tmp_path: Path) -> None:
     found = read_executions(write(tmp_path / "runs.csv", executions(1500)))
 
-    effects = {effect.value: effect for effect in setting_effects(found, "codec")}
+    effects = {effect.value: effect for effect in setting_effects(file_query(found), ["backend.codec"])}
     base = next(iter(effects.values())).base
 
     truth = {"none": 1.0, "zlib": 1.2, "snappy": 0.9}
@@ -118,10 +144,14 @@ def test_scalability_compares_clusters_that_differ_in_nodes_alone(tmp_path: Path
         for n, (nodes, maps) in enumerate((nodes, maps) for nodes in (4, 8) for maps in ("4", "6", "8"))
     ]
 
-    (effect,) = scalability(read_executions(write(tmp_path / "runs.csv", rows)), "terasort")
+    found = read_executions(write(tmp_path / "runs.csv", rows))
+    (effect,) = file_query(found)(
+        "SELECT from_value, time_ratio, configurations FROM scalability(benchmark := 'terasort')", []
+    )
 
-    assert effect.pairs == 3
-    assert effect.ratio == pytest.approx(0.5 if effect.base == "4.0" else 2.0)
+    base, ratio, pairs = effect
+    assert pairs == 3
+    assert ratio == pytest.approx(0.5 if base == "4" else 2.0)
 
 
 def test_median_of_a_single_value_borrows_the_pooled_noise() -> None:

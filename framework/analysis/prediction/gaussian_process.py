@@ -126,7 +126,8 @@ class GaussianProcess:
         """Return how alike rows are in what settings do together, Π_j exp(−w_j d_j): 1 for equal rows."""
         settings = len(self.rows.names)
         weight = np.exp(self.parameters[settings : 2 * settings])
-        return np.exp(-np.tensordot(weight, distances(a, b), 1)).astype(np.float64)
+        found: FloatArray = np.exp(-np.tensordot(weight, distances(a, b), 1))
+        return found
 
     def left_out_scores(self) -> FloatArray:
         """Return each measured row's squared residual, the row left out, in units of its variance (noise included).
