@@ -107,6 +107,8 @@ def faulty(fault: str, pace: Pace, prompt: int, tokens: int, attempt: int) -> It
         yield 0, error(b"500 Internal Server Error", "engine died"), 0
     elif fault == "http_400":
         yield 0, error(b"400 Bad Request", "This model's maximum context length is 16 tokens"), 0
+    elif fault == "http_422":
+        yield 0, error(b"422 Unprocessable Entity", "unknown key ignore_eos"), 0
     elif fault == "busy":
         yield 0, error(b"429 Too Many Requests", "try later"), 0
     elif fault == "busy_once" and attempt == 1:
@@ -148,9 +150,10 @@ def faulty(fault: str, pace: Pace, prompt: int, tokens: int, attempt: int) -> It
         last = event(b",".join([b"7"] * rest), b'"length"')
         yield itl, chunk(last) + chunk(usage(prompt, tokens)) + _DONE, rest
     elif fault == "crlf":
+        crlf_usage = b": bye\r\n\r\n" + usage(prompt, tokens).replace(b"\n", b"\r\n")
         yield 0, _HEAD + chunk(b": a comment\r\n\r\n"), 0
         yield from [(itl, chunk(event(b"7", end=b"\r\n\r\n")), 1)] * (tokens - 1)
-        yield itl, chunk(event(b"7", b'"length"', end=b"\r\n\r\n")) + chunk(b": bye\r\n\r\n") + _DONE, 1
+        yield itl, chunk(event(b"7", b'"length"', end=b"\r\n\r\n")) + chunk(crlf_usage) + _DONE, 1
     elif fault == "no_ids":
         yield from plain(pace, False, prompt, tokens)
     elif fault == "close_after":
@@ -266,9 +269,10 @@ class StubServer:
         tokens = int(asked[1]) if asked else 16
         if b'"stub":' in body:
             message = json.loads(body)
-            client.answer = faulty(
-                message["stub"], self.pace, len(message["prompt"]), tokens, self.attempts[key]
-            )
+            fault = message["stub"]
+            if fault == "strict" and "ignore_eos" in message:
+                fault = "http_422"
+            client.answer = faulty(fault, self.pace, len(message["prompt"]), tokens, self.attempts[key])
         else:
             prompt = body.count(b",", 0, body.find(b"]")) + 1
             client.answer = plain(self.pace, b'"return_token_ids"' in body, prompt, tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -117,20 +118,26 @@ def _wait_until_ready(clients: Sequence[ClientProcess], progress: Progress, shou
             cause = should_stop()
             if cause is not None:
                 raise LoadError(f"stopped before the first request was sent: {cause}")
-        message = client.receive()
+        try:
+            message = client.receive()
+        except LoadError as gone:
+            raise LoadError(f"client process {number + 1} ended: {gone}") from None
         if isinstance(message, Refused):
             raise LoadError(message.reason)
         if not isinstance(message, Ready):
             raise LoadError("client process ended before it was ready")
 
 
-def _gather(clients: Sequence[ClientProcess]) -> list[LoopReport | None]:
-    """Return what each process reports; None where one was lost. What it saw is on the board all the same."""
+def _gather(clients: Sequence[ClientProcess]) -> list[LoopReport | str]:
+    """Return what each process reports, or how it was lost. What it saw is on the board all the same."""
     until = time.monotonic() + _GATHER_LIMIT_S
-    reports: list[LoopReport | None] = []
+    reports: list[LoopReport | str] = []
     for client in clients:
-        message = client.receive() if client.poll(max(0.0, until - time.monotonic())) else None
-        reports.append(message if isinstance(message, LoopReport) else None)
+        try:
+            message = client.receive() if client.poll(max(0.0, until - time.monotonic())) else "no answer"
+        except LoadError as lost:
+            message = str(lost)
+        reports.append(message if isinstance(message, LoopReport) else str(message))
     return reports
 
 
@@ -165,7 +172,8 @@ class _Watch:
 
     def _stop(self, clients: Sequence[ClientProcess], ending: Ending) -> Ending:
         for client in clients:
-            client.send(Stop())
+            with contextlib.suppress(LoadError):  # one that has gone has stopped
+                client.send(Stop())
         return ending
 
     def _show(self, now_s: float) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float64]
 
-_LOST = "the client process that held this request ended"
+_LOST = "the client process that held this request ended: {}"
 _MS = 1e3
 
 
@@ -44,7 +44,7 @@ def outcome(
     board: Board,
     t0_s: float,
     ending: Ending,
-    reports: Sequence[LoopReport | None],
+    reports: Sequence[LoopReport | str],
     id_prefix: str,
 ) -> LoadOutcome:
     """Return a load's outcome from what its processes wrote down."""
@@ -83,12 +83,12 @@ def _statuses(
     arrival_s: FloatArray,
     cut_s: float,
     cause: str | None,
-    reports: Sequence[LoopReport | None],
+    reports: Sequence[LoopReport | str],
 ) -> tuple[list[str], list[str | None]]:
     """Return status and error of every request."""
     known: dict[int, str] = {}
     for report in reports:
-        if report is not None:
+        if isinstance(report, LoopReport):
             known.update(report.errors)
     names = {
         FINISHED: "finished",
@@ -101,18 +101,18 @@ def _statuses(
     statuses: list[str] = []
     errors: list[str | None] = []
     arrived = arrival_s <= cut_s
-    lost = len(reports)
     for row, state in enumerate(seen["state"].tolist()):
         status, error = names[state], known.get(row)
         if state < FINISHED:
-            if reports[row % lost] is None:
-                status, error = "failed", cause or _LOST
+            report = reports[row % len(reports)]
+            if isinstance(report, str):
+                status, error = "failed", cause or _LOST.format(report)
             elif state == PENDING and not arrived[row]:
                 status = "not_arrived"
             elif cause is not None:
                 status, error = "failed", cause
         statuses.append(status)
-        errors.append(error or _LOST if status in ("failed", "refused") else None)
+        errors.append(error if status in ("failed", "refused") else None)
     return statuses, errors
 
 
@@ -144,13 +144,13 @@ def _requests_table(
 
 
 def _client_table(
-    plan: LoadPlan, board: Board, seen: dict[str, Any], reports: Sequence[LoopReport | None]
+    plan: LoadPlan, board: Board, seen: dict[str, Any], reports: Sequence[LoopReport | str]
 ) -> pa.Table:
     import pyarrow as pa
 
     reasons: dict[int, str] = {}
     for report in reports:
-        if report is not None:
+        if isinstance(report, LoopReport):
             reasons.update(report.finish_reasons)
     ended = [
         reasons.get(row, "length") if state == FINISHED else None
@@ -250,14 +250,14 @@ def _facts(
     plan: LoadPlan,
     seen: dict[str, Any],
     board: Board,
-    reports: Sequence[LoopReport | None],
+    reports: Sequence[LoopReport | str],
     ending: Ending,
     id_prefix: str,
 ) -> dict[str, Json]:
     import numpy as np
 
     lag_ms = _MS * seen["lag_s"][np.isfinite(seen["lag_s"])]
-    known = [report for report in reports if report is not None]
+    known = [report for report in reports if isinstance(report, LoopReport)]
     finished = seen["state"] == FINISHED
     events = int(seen["events"][finished].sum())
     facts: dict[str, Json] = {

@@ -42,22 +42,22 @@ class ClientProcess:
             theirs.close()
 
     def send(self, message: object) -> None:
-        """Tell it something; raises `LoadError` with its last words if it has gone."""
+        """Tell it something; raises `LoadError` with its last words alone if it has gone."""
         try:
             self._pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
-            raise LoadError(f"client process ended: {self._last_words()}") from None
+            raise LoadError(self._last_words()) from None
 
     def poll(self, timeout_s: float) -> bool:
         """Return whether it has something to say, or has ended."""
         return bool(wait([self._pipe], timeout_s))
 
     def receive(self) -> object:
-        """Return what it says; raises `LoadError` with its last words if it has gone."""
+        """Return what it says; raises `LoadError` with its last words alone if it has gone."""
         try:
             return self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            raise LoadError(f"client process ended: {self._last_words()}") from None
+            raise LoadError(self._last_words()) from None
 
     def end(self) -> None:
         """See that it has ended, by force if need be."""
