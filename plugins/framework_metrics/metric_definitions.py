@@ -44,7 +44,7 @@ ENERGY_METRICS = (
 
 RECORDED_METRICS = (
     MetricDefinition(
-        "energy_busy_j", "J", "recorded series: energy from the first sample with work to the last"
+        "energy_busy_j", "J", "recorded series: energy from the first sample with work to the last", "lower"
     ),
     MetricDefinition("power_busy_mean_w", "W", "recorded series: mean power over the same time"),
 )

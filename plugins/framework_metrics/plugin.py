@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from framework.contracts import DoctorCheck, Importer, MetricDefinition
+    from framework.contracts import DoctorCheck, Importer, MetricDefinition, ReportScope, ReportSection
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -19,11 +19,13 @@ hookimpl = pluggy.HookimplMarker("framework")
 def config_schemas() -> Iterable[tuple[str, str, type]]:
     """Typed schemas of the collectors."""
     from framework_metrics import settings
+    from framework_metrics.nsight.settings import NsightSettings
 
     return (
         ("metrics", "nvml_schema", settings.NvmlSettings),
         ("metrics", "energy_schema", settings.EnergySettings),
         ("metrics", "host_schema", settings.HostSettings),
+        ("metrics", "nsight_schema", NsightSettings),
     )
 
 
@@ -31,29 +33,46 @@ def config_schemas() -> Iterable[tuple[str, str, type]]:
 def table_schemas() -> Mapping[str, pa.Schema]:
     """Tables of the collectors."""
     from framework_metrics.host.tables import host_processes
+    from framework_metrics.nsight import tables as nsight
 
-    return {"host_processes": host_processes()}
+    return {
+        "host_processes": host_processes(),
+        "gpu_time": nsight.gpu_time(),
+        "gpu_kernels": nsight.gpu_kernels(),
+        "gpu_kernel_counters": nsight.kernel_counters(),
+    }
 
 
 @hookimpl
 def importers() -> Iterable[Importer]:
-    """`import dmon|nvidia-smi|gpu-series FILE`."""
+    """`import dmon|nvidia-smi|gpu-series|nsight FILE`."""
     from framework_metrics.importers import IMPORTERS
+    from framework_metrics.nsight.importer import nsight_importer
 
-    return IMPORTERS
+    return (*IMPORTERS, nsight_importer())
 
 
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the collectors' metrics mean."""
     from framework_metrics.metric_definitions import MACHINE_METRICS
+    from framework_metrics.nsight.metric_definitions import NSIGHT_METRICS
 
-    return MACHINE_METRICS
+    return (*MACHINE_METRICS, *NSIGHT_METRICS)
 
 
 @hookimpl
 def doctor_checks() -> Iterable[DoctorCheck]:
     """What of this machine can be measured."""
     from framework_metrics.doctor import checks
+    from framework_metrics.nsight.doctor import nsight_checks
 
-    return checks()
+    return (*checks(), *nsight_checks())
+
+
+@hookimpl
+def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """What Nsight measured of the runs."""
+    from framework_metrics.nsight.report import sections
+
+    return sections(scope)

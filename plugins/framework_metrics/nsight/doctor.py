@@ -1,0 +1,40 @@
+"""What of Nsight works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from framework.contracts import DoctorCheck
+from framework_metrics.nsight.tools import find_tool, missing_tool
+
+_COUNTERS_FOR_ALL = Path("/proc/driver/nvidia/params")
+
+
+def nsight_checks() -> Iterator[DoctorCheck]:
+    """Yield whether the profilers are here, and whether the driver lets users read hardware counters."""
+    for tool in ("nsys", "ncu"):
+        program = find_tool(tool)
+        use = "timelines" if tool == "nsys" else "kernel counters"
+        if program:
+            yield DoctorCheck(f"nsight {tool}", True, f"{use}: {program}")
+        else:
+            yield DoctorCheck(
+                f"nsight {tool}",
+                None,
+                f"{use}: not installed; exports are read without it",
+                missing_tool(tool),
+            )
+    yield _counter_permission()
+
+
+def _counter_permission() -> DoctorCheck:
+    name = "nsight counters"
+    try:
+        text = _COUNTERS_FOR_ALL.read_text(encoding="utf-8")
+    except OSError:
+        return DoctorCheck(name, None, "no NVIDIA driver here")
+    if "RmProfilingAdminOnly: 1" in text:
+        fix = "options nvidia NVreg_RestrictProfilingToAdminUsers=0 in /etc/modprobe.d, then reload the driver; or run as root"
+        return DoctorCheck(name, False, "hardware counters are for administrators only", fix)
+    return DoctorCheck(name, True, "hardware counters are open to users")
