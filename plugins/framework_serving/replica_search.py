@@ -94,8 +94,11 @@ def engine_overrides(point: SweepPoint) -> dict[str, Any]:
     return {key: _value(text) for key, text in found.items() if text is not None}
 
 
-def workload_of(params: Mapping[str, str]) -> WorkloadTables:
-    """Build a run's workload again from its stored parameters. Raises `ConfigError` for another domain's."""
+def workload_of(params: Mapping[str, str | None], seed: int | None = None) -> WorkloadTables:
+    """Build a run's workload again from its stored parameters, null values as None.
+
+    `seed` is the run's, where repeats moved it from the configured one. Raises `ConfigError` for another domain's.
+    """
     from framework_serving.adapter_mix import AdapterMixWorkload
     from framework_serving.trace import TraceWorkload
     from framework_serving.workloads import SyntheticWorkload
@@ -104,7 +107,7 @@ def workload_of(params: Mapping[str, str]) -> WorkloadTables:
         f"{kind.__module__}.{kind.__name__}": kind
         for kind in (SyntheticWorkload, AdapterMixWorkload, TraceWorkload)
     }
-    target = params.get("workload._target_", "")
+    target = params.get("workload._target_") or ""
     if target not in own:
         raise ConfigError(f"workload '{target}' can't be built again from stored parameters")
     nested: dict[str, Any] = {}
@@ -116,11 +119,13 @@ def workload_of(params: Mapping[str, str]) -> WorkloadTables:
                 node = node.setdefault(part, {})
             node[path[-1]] = _value(text)
     workload: Workload = own[target](**nested)
-    return workload.build(int(nested.get("seed", 0)))
+    return workload.build(int(nested.get("seed") or 0) if seed is None else seed)
 
 
-def _value(text: str) -> Any:
+def _value(text: str | None) -> Any:
     """Return a stored leaf as the value it was: JSON where it is, else text."""
+    if text is None:
+        return None
     try:
         return json.loads(text)
     except ValueError:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from framework.contracts import DoctorCheck
+
+USER_FOLDER = Path("outputs") / "profiles"
+"""Where profiles of the user are unless `outputs_dir` or `backend.profile_folder` says otherwise."""
 
 
 def checks() -> Iterator[DoctorCheck]:
@@ -13,7 +17,9 @@ def checks() -> Iterator[DoctorCheck]:
     from framework_twin.profile import shipped_profiles
 
     names = [profile.name for profile in shipped_profiles()]
-    yield DoctorCheck("twin profiles", bool(names), f"{len(names)} calibrated: {', '.join(names)}")
+    own = [path.stem for path in sorted(USER_FOLDER.glob("*.yaml"))]
+    of_yours = f"; of yours in {USER_FOLDER}: {', '.join(own)}" if own else ""
+    yield DoctorCheck("twin profiles", bool(names), f"{len(names)} calibrated: {', '.join(names)}{of_yours}")
     fits = find_spec("scipy") is not None
     fix = "" if fits else "pip install 'framework-lab[calibrate]'"
     yield DoctorCheck("twin calibration", fits or None, "fits profiles from measured runs (scipy)", fix)

@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from framework.contracts import DoctorCheck, MetricDefinition
+    from framework.contracts import DoctorCheck, MetricDefinition, ReportScope, TableBlock
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -37,6 +37,14 @@ def doctor_checks() -> Iterable[DoctorCheck]:
     from framework_twin.doctor import checks
 
     return checks()
+
+
+@hookimpl
+def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
+    """How well a profile that was just fitted tells the runs of the sweep."""
+    from framework_twin.calibration_report import calibration_tables
+
+    return list(calibration_tables(scope))
 
 
 @hookimpl

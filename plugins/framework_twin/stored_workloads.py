@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from framework.components import build_component
-from framework.contracts import Workload, WorkloadTables
+from framework.contracts import WorkloadTables
 from framework.errors import UserError
-
-_GROUP = "workload."
+from framework_serving.replica_search import workload_of
 
 
 def rebuilt_workload(
@@ -26,39 +22,12 @@ def rebuilt_workload(
     Raises:
         ValueError: it can't be built any more, or has another content than it had.
     """
-    if f"{_GROUP}_target_" not in params:
+    if params.get("workload._target_") is None:
         return None
-    from omegaconf import OmegaConf
-
     try:
-        workload = build_component(OmegaConf.create({"workload": _nested(params)}), "workload")
-        if not isinstance(workload, Workload):
-            raise ValueError(f"workload: {type(workload).__name__} has no build")
-        tables = workload.build(seed)
-    except UserError as error:
+        tables = workload_of(params, seed)
+    except (UserError, TypeError) as error:
         raise ValueError(f"workload: can't be built again: {error}") from error
     if content_hash is not None and tables.content_hash != content_hash:
         raise ValueError("workload: built again it has another content than it had in the run")
     return tables
-
-
-def _nested(params: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return the workload's keys as the nested values that they were before the store flattened them."""
-    root: dict[str, Any] = {}
-    for name, text in params.items():
-        if name.startswith(_GROUP):
-            *path, leaf = name.removeprefix(_GROUP).split(".")
-            node = root
-            for part in path:
-                node = node.setdefault(part, {})
-            node[leaf] = _value(leaf, text)
-    return root
-
-
-def _value(key: str, text: str | None) -> Any:
-    if text is None or key in ("name", "file", "_target_"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -35,13 +35,18 @@ def calibrate(
     sources: Annotated[
         list[str], typer.Argument(help="Tables of measured runs (CSV, .gz too) or experiments in the store.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the profile files.")] = Path("profiles"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the profile files; profiles in the outputs folder, where the twin looks."
+        ),
+    ] = None,
     cross_validate: Annotated[
         bool, typer.Option(help="Leave each family of runs out in turn: held-out error and intervals.")
     ] = False,
     outputs: Annotated[Path, typer.Option(help="Outputs folder with the store.")] = Path("outputs"),
 ) -> int:
-    """Fit twin profiles from measured runs; use one with backend.profile=FILE.
+    """Fit twin profiles from measured runs; backend=twin finds them by model and GPU, or takes backend.profile=FILE.
 
     Example: python -m framework calibrate runs.csv.gz --out profiles --cross-validate
     """
