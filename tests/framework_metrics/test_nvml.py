@@ -224,7 +224,7 @@ def test_slow_sensors_miss_samples_and_say_so(fake_nvml: Follow, around: Around)
     [
         (["sm_clock_mhz 1980"], "pass", "1980 of 1980 MHz under load"),
         (["sm_clock_mhz 1605", "throttle 2"], "fail", "clocks set by the user"),
-        (["sm_clock_mhz 1605"], "fail", "no reason given by NVML"),
+        (["sm_clock_mhz 1605"], "warn", "no reason given by NVML"),
         (["sm_clock_mhz 1605", "throttle 4"], "warn", "power cap"),
         (["sm_clock_mhz 1605", "throttle 64"], "warn", "hardware thermal slowdown"),
         (["sm_clock_mhz 345", "util 0", "throttle 1"], "pass", "never under load"),
@@ -257,7 +257,7 @@ def test_the_runs_own_process_and_attached_servers_are_no_contention(
 ) -> None:
     import os
 
-    fake_nvml(f"neighbour {os.getpid()} 4096")
+    fake_nvml("util 0", f"neighbour {os.getpid()} 4096")
     assert verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")[0] == "pass"
     fake_nvml("neighbour 1 4096")
     attached = {"backend": {"urls": ["http://127.0.0.1:8000"]}}
@@ -270,6 +270,18 @@ def test_where_processes_are_hidden_contention_is_not_judged(fake_nvml: Follow, 
     state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")
     assert state == "pass"
     assert detail.startswith("not judged: no permission")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("util 80", "gpu0 80 % busy"), ("memory_used_mib 9000", "gpu0 9000 MiB in use")]
+)
+def test_a_gpu_in_use_before_the_run_is_suspicious_though_its_user_is_hidden(
+    fake_nvml: Follow, around: Around, line: str, words: str
+) -> None:
+    fake_nvml(line)
+    state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")
+    assert state == "warn"
+    assert words in detail
 
 
 @pytest.mark.parametrize("period_s", [0.0, -1.0, 1e9, float("nan")])

@@ -29,7 +29,9 @@ REASONS = {
 }
 """NVML's clock event reasons (nvmlClocksEventReason*), those that hold a working GPU back."""
 
-POWER_CAP = 0x4
+SETTINGS = 0x2 | 0x10 | 0x100
+"""Of these, the ones that somebody chose."""
+
 BUSY_PCT = 50.0
 """Utilisation above which a GPU counts as under load."""
 
@@ -39,6 +41,9 @@ CLOCK_TOLERANCE = 0.97
 ALLOWED_SHARE = 0.05
 """Share of the loaded samples that may be below the clock without a remark."""
 
+LEFT_BEHIND_MIB = 2048.0
+"""Memory in use before the run that is more than a driver's own."""
+
 SMALL_NEIGHBOUR_MIB = 64.0
 """A process with less memory and no utilisation (a display, a monitor) disturbs nobody."""
 
@@ -47,7 +52,8 @@ def clock_check(recording: Recording, window: Window, expected_mhz: float | None
     """Yield the verdict on the SM clocks under load.
 
     A clock that is held down by a setting is a failure: the run measured another machine. Held down by power or heat
-    it is a warning: that is what this machine does under this load.
+    it is a warning: that is what this machine does under this load. So it is without a reason: some GPUs never reach
+    their nominal maximum.
     """
     details: list[str] = []
     worst: Verdict = "pass"
@@ -81,8 +87,7 @@ def _clock_of(
     detail = (
         f"below {CLOCK_TOLERANCE:.0%} of {limit_mhz:.0f} MHz in {share:.0%} of the loaded samples, median"
     )
-    own_doing = bits & ~(IDLE | 0x2 | 0x10 | 0x100)  # power, heat, the board: not a setting
-    return ("warn" if own_doing else "fail"), f"{detail} {median_mhz:.0f} MHz ({why})"
+    return ("fail" if bits & SETTINGS else "warn"), f"{detail} {median_mhz:.0f} MHz ({why})"
 
 
 def _loaded(recording: Recording, gpu: Mapping[str, Any]) -> npt.NDArray[np.bool_] | None:
@@ -127,8 +132,25 @@ def contention_check(recording: Recording, attached: bool) -> Iterator[SanityChe
             for other in heavy
         )
         yield SanityCheck("gpu_contention", "fail", f"another process held the GPU: {seen}")
+    elif not attached and (before := _in_use_before(recording)):
+        yield SanityCheck("gpu_contention", "warn", f"in use before the run began: {before}")
     else:
         yield SanityCheck("gpu_contention", "pass", "no other process on the GPUs of the run")
+
+
+def _in_use_before(recording: Recording) -> str:
+    """Return which GPUs were in use at the first sample, before the backend started; empty if none."""
+    found = []
+    for column, limit, unit in (
+        ("util_pct", BUSY_PCT, "% busy"),
+        ("memory_used_mib", LEFT_BEHIND_MIB, "MiB in use"),
+    ):
+        for name in recording.columns:
+            label, _, quantity = name.partition(".")
+            values = _column(recording, name)
+            if quantity == column and values is not None and len(values) and values[0] >= limit:
+                found.append(f"{label} {values[0]:.0f} {unit}")
+    return ", ".join(found)
 
 
 def _mib(memory_mib: float | None) -> str:

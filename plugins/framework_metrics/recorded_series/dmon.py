@@ -29,9 +29,6 @@ QUANTITIES = {
     "fb": "memory_used_mib",
     "rxpci": "pcie_rx_mib_s",
     "txpci": "pcie_tx_mib_s",
-    "smact": "sm_active_pct",
-    "tensor": "tensor_active_pct",
-    "dram": "dram_active_pct",
 }
 """Our quantity by dmon's column. Its `sm` is time with a kernel running, not the activity of SMs."""
 
