@@ -74,6 +74,7 @@ class VllmBackend:
 
     def _check_engine(self, workload: WorkloadTables) -> None:
         from framework_vllm.command_line import engine_arguments
+        from framework_vllm.hardware import installed_gpus
         from framework_vllm.model_source import check_model
         from framework_vllm.server.mps import require_program
         from framework_vllm.server.placement import places
@@ -81,7 +82,7 @@ class VllmBackend:
         check_model(self.settings)
         engine, lora = self._engine_and_lora(workload)
         engine_arguments(self.settings, engine, lora, memory_share=1.0, replicas=self.settings.replicas)
-        places(self.settings, engine.platform)
+        places(self.settings, engine.platform, installed=len(installed_gpus()) or None)
         if self._wants_mps(engine):
             require_program()
 
@@ -139,6 +140,7 @@ class VllmBackend:
     @contextmanager
     def _started(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
         from framework_vllm.client.contracts import Target
+        from framework_vllm.hardware import installed_gpus
         from framework_vllm.model_source import model_name
         from framework_vllm.served_adapters import load_adapters
         from framework_vllm.server.engine_facts import read_facts
@@ -150,7 +152,7 @@ class VllmBackend:
         command, runtime_adapters = self._command(engine, lora, workload)
         plan = FleetPlan(
             command=command,
-            places=places(self.settings, engine.platform),
+            places=places(self.settings, engine.platform, installed=len(installed_gpus()) or None),
             abreast=max(1, self.settings.replicas // self.settings.replicas_on_gpu),
             first_port=self.settings.port,
             mps=self._wants_mps(engine),

@@ -30,6 +30,13 @@ class LoraPlan:
     modules: Mapping[str, Path]
 
 
+_DEFAULTS = {
+    "enable_per_request_metrics": True,  # each answer then tells when it was scheduled
+    "disable_uvicorn_access_log": True,
+    "generation_config": "vllm",  # a model's own sampling penalties would cost time in every step
+}
+
+
 def adapter_name(adapter_id: int) -> str:
     """Return the name under which an adapter is served."""
     return f"adapter-{adapter_id}"
@@ -118,14 +125,18 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
         "num_gpu_blocks_override": settings.kv_blocks,
     }
     if engine.platform == "cpu":
-        if engine.knows("kv_cache_memory_bytes") and "kv_cache_memory_bytes" not in settings.engine_args:
+        if engine.knows("kv_cache_memory_bytes") and "kv_cache_memory_bytes" not in _given(settings):
             wanted["kv_cache_memory_bytes"] = int(settings.cpu_kv_gib / replicas * 2**30)
     else:
         wanted["gpu_memory_utilization"] = round(memory_share, 6)
-    for name in ("enable_per_request_metrics", "disable_uvicorn_access_log"):
-        if engine.knows(name) and name not in settings.engine_args:
-            wanted[name] = True
-    return wanted
+    defaults = {name: value for name, value in _DEFAULTS.items() if engine.knows(name)}
+    if engine.knows("disable_log_requests") and not engine.knows("enable_log_requests"):
+        defaults["disable_log_requests"] = True  # older versions write every request to the log
+    return {**wanted, **{name: value for name, value in defaults.items() if name not in _given(settings)}}
+
+
+def _given(settings: EngineSettings) -> set[str]:
+    return {key.lstrip("-").replace("-", "_").removeprefix("no_") for key in settings.engine_args}
 
 
 def _context(settings: EngineSettings) -> int:

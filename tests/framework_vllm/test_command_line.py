@@ -74,6 +74,13 @@ def test_a_flag_of_newer_versions_is_left_out_where_the_engine_lacks_it() -> Non
     assert "--enable-per-request-metrics" not in words(older)
 
 
+def test_what_is_set_for_a_clean_measurement_gives_way_to_the_user() -> None:
+    assert value(words(), "--generation-config") == "vllm"
+    own = words(engine_args={"generation-config": "auto"})
+    assert own.count("--generation-config") == 1
+    assert value(own, "--generation-config") == "auto"
+
+
 def test_any_flag_can_be_set_with_dashes_or_underscores() -> None:
     given = words(
         engine_args={

@@ -62,7 +62,8 @@ class Serving:
 
     def measure(self, workload: WorkloadTables, **keys: Any) -> Result:
         """Load it as an engine of our own; `keys` change the load."""
-        made = backend(**{**vars(self.backend.settings), **keys})
+        own = {name: given for name, given in vars(self.backend.settings).items() if name != "_target_"}
+        made = backend(**{**own, **keys})
         return made.measure(self.engines, workload, context(self.folder))
 
     def attached(self, **keys: Any) -> VllmBackend:
@@ -105,20 +106,24 @@ def poisson(rate_rps: float, count: int) -> list[float]:
 
 
 def test_client_and_engine_agree_on_every_token_and_on_the_time_to_the_first(serving: Serving) -> None:
-    seen = []
-    for _ in range(3):  # other programs on the machine come between the two clocks
-        result = serving.measure(load(poisson(12, 36), adapters=(*ADAPTERS, None)))
-        found = verdicts(result)
-        seen.append(found.pop("engine_ttft"))
-        assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
-        assert set(found.values()) == {"pass"}, result.checks
-        assert {
-            "usage_input_tokens", "usage_output_tokens", "engine_input_tokens", "engine_output_tokens",
-            "engine_request_input_tokens", "engine_request_output_tokens",
-        } <= set(found)  # fmt: skip
-        if seen[-1] == "pass":
-            break
-    assert "pass" in seen
+    # more than it can serve: most of the time to the first token is spent in the engine's own queue, and little
+    # on the way to it, which its clock does not see
+    result = serving.measure(load(poisson(60, 120), output_tokens=60, adapters=(*ADAPTERS, None)))
+    found = verdicts(result)
+    assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
+    assert set(found.values()) == {"pass"}, result.checks
+    assert {
+        "usage_input_tokens", "usage_output_tokens", "engine_input_tokens", "engine_output_tokens",
+        "engine_request_input_tokens", "engine_request_output_tokens", "engine_ttft",
+    } <= set(found)  # fmt: skip
+
+
+def test_the_engine_tells_when_each_request_was_scheduled(serving: Serving) -> None:
+    result = serving.measure(load([0.0] * 30, output_tokens=30))
+    times = RequestTimes.of(result.tables["requests"])
+    assert (times.scheduled_s <= times.first_token_s).all()
+    waited = times.scheduled_s - times.arrival_s
+    assert waited.max() > 3 * waited.min()  # twelve fit at once, the others wait their turn
 
 
 def test_an_engine_says_what_it_is(serving: Serving) -> None:
@@ -196,9 +201,10 @@ def test_an_adapter_that_a_running_server_lacks_is_named_and_can_be_loaded_there
 
 def test_a_kv_cache_beyond_the_memory_fails_the_start_as_out_of_memory(tmp_path: Path) -> None:
     made = backend(cpu_kv_gib=100_000.0)
+    before = set(_engines_below(os.getpid()))
     with pytest.raises(EngineOutOfMemoryError, match="less than requested memory for kv"):
         made.run(load([0.0]), context(tmp_path))
-    assert len(_engines_below(os.getpid())) <= 3  # those of the engine that the other tests use
+    assert set(_engines_below(os.getpid())) <= before
 
 
 def test_a_length_that_the_model_does_not_have_fails_the_start_in_its_words(tmp_path: Path) -> None:

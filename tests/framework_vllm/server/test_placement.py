@@ -32,6 +32,14 @@ def test_too_few_gpus_are_refused() -> None:
         places(VllmSettings(replicas=2, gpus=2), "cuda", {"CUDA_VISIBLE_DEVICES": "3"})
 
 
+def test_a_slurm_job_with_too_few_gpus_is_told_how_to_ask_for_them() -> None:
+    with pytest.raises(ConfigError) as refused:
+        places(VllmSettings(replicas=2, gpus=2), "cuda", {"SLURM_JOB_ID": "7"}, installed=1)
+    assert str(refused.value) == (
+        "backend.gpus: 2 GPUs are needed, 1 are here; hydra.launcher.gpus_per_node=2 asks Slurm for them"
+    )
+
+
 def test_on_a_cpu_no_device_is_named() -> None:
     assert [place.environment for place in places(VllmSettings(replicas=2), "cpu", {})] == [{}, {}]
 
