@@ -35,6 +35,6 @@ def _counter_permission() -> DoctorCheck:
     except OSError:
         return DoctorCheck(name, None, "no NVIDIA driver here")
     if "RmProfilingAdminOnly: 1" in text:
-        fix = "options nvidia NVreg_RestrictProfilingToAdminUsers=0 in /etc/modprobe.d, then reload the driver; or run as root"
+        fix = "'options nvidia NVreg_RestrictProfilingToAdminUsers=0' in /etc/modprobe.d, reload the driver"
         return DoctorCheck(name, False, "hardware counters are for administrators only", fix)
     return DoctorCheck(name, True, "hardware counters are open to users")

@@ -72,8 +72,8 @@ def time_figure(rows: Sequence[_Row], labels: Mapping[str, str]) -> Figure:
     return Figure(
         "Time by class of kernel",
         {"data": traces, "layout": layout},
-        f"'{WHOLE}' is the whole trace, from the first work on the GPU to the last; other phases are NVTX ranges. The host "
-        "gap is time without any work on the GPU. Kernels that overlap make a bar higher than 100 %.",
+        f"'{WHOLE}' is the whole trace, from the first work on the GPU to the last; other phases are NVTX ranges. "
+        "The host gap is time without any work on the GPU. Kernels that overlap make a bar higher than 100 %.",
     )
 
 
@@ -152,8 +152,8 @@ def roofline_figure(
     return Figure(
         "Measured roofline",
         {"data": traces, "layout": layout},
-        "One mark a kernel, its size by time. Operations of the tensor cores are counted; kernels whose operations were "
-        "not are in the table only. Grey: the memory's peak as the profiler states it, or the datasheet's roofs.",
+        "One mark a kernel, its size by time. Operations of the tensor cores are counted; kernels whose operations "
+        "were not are in the table only. Grey: the datasheet's roofs, else the memory's measured peak.",
     )
 
 
@@ -163,8 +163,8 @@ def counter_table(rows: Sequence[_Row], labels: Mapping[str, str]) -> TableBlock
     return TableBlock(
         "Counters of the profiled kernels",
         (
-            "run", "class", "kernel", "launches", "mean µs", "FLOP/byte", "TFLOP/s", "TB/s", "DRAM %", "L1 hit %", "L2 hit %",
-            "most stalls", "share %",
+            "run", "class", "kernel", "launches", "mean µs", "FLOP/byte", "TFLOP/s", "TB/s", "DRAM %", "L1 hit %",
+            "L2 hit %", "most stalls", "share %",
         ),
         [
             (
@@ -207,15 +207,15 @@ def _labels(scope: ReportScope) -> dict[str, str]:
     """Return what to call each run: what its sweep varied, else its file, else its id."""
     rows = scope.store.query(
         "SELECT p.run_id, string_agg(p.value, ' ' ORDER BY p.name) AS label FROM params p "
-        "WHERE p.run_id IN (SELECT unnest(?)) AND p.value IS NOT NULL AND (p.name = 'nsight.file' OR (p.run_id, p.name) IN "
-        "(SELECT (run_id, name) FROM varied)) GROUP BY p.run_id",
+        "WHERE p.run_id IN (SELECT unnest(?)) AND p.value IS NOT NULL AND (p.name = 'nsight.file' "
+        "OR (p.run_id, p.name) IN (SELECT (run_id, name) FROM varied)) GROUP BY p.run_id",
         [list(scope.run_ids)],
     ).to_pylist()
     return {row["run_id"]: row["label"] for row in rows}
 
 
 def _roofs(scope: ReportScope) -> dict[str, tuple[float | None, float | None]]:
-    """Return TB/s and TFLOP/s by GPU: the datasheet's where the configuration has one, else the measured peak of memory."""
+    """Return TB/s and TFLOP/s by GPU: the datasheet's where the run names one, else the measured peak of memory."""
     rows = scope.store.query(
         "SELECT run_id, name, value, number FROM params WHERE run_id IN (SELECT unnest(?)) AND name IN "
         "('gpu.name', 'gpu.bandwidth_tb_s', 'gpu.fp16_tflops') "

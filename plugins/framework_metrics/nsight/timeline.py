@@ -182,7 +182,7 @@ def _phases(connection: duckdb.DuckDBPyConnection) -> tuple[Phase, ...]:
 def _longest(connection: duckdb.DuckDBPyConnection, phases: Sequence[Phase]) -> pa.Table:
     import pyarrow as pa
 
-    table: pa.Table = connection.execute(
+    table: pa.Table = connection.sql(
         f"SELECT phase, kind, name, count(*)::BIGINT AS calls, sum(end_ns - start_ns) / 1e9 AS total_s, "
         f"avg(end_ns - start_ns) / 1e3 AS mean_us FROM clipped WHERE phase = '{WHOLE}' "
         f"GROUP BY ALL ORDER BY total_s DESC, name LIMIT {MAX_KERNELS}"
@@ -204,7 +204,7 @@ def _counter_means(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, flo
 
 def _samples(connection: duckdb.DuckDBPyConnection, most: int) -> pa.Table:
     """Return the known counters over time, the mean of each bucket of time, from the first kernel on."""
-    return connection.execute(
+    return connection.sql(
         f"""
         WITH bounds AS (SELECT min(start_ns) AS low, max(end_ns) AS high FROM work),
         known AS (
