@@ -152,6 +152,10 @@ def _ask(words: tuple[str, ...], question: str, timeout_s: float) -> Any:
     for line in done.stdout.splitlines():
         if line.startswith(engine_probe.MARK):
             return json.loads(line.removeprefix(engine_probe.MARK))
+    if done.returncode == 0:
+        raise ConfigError(
+            f"backend.python: '{words[-1]}' is no Python interpreter: it did not run our question"
+        )
     said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     reason = said[-1].strip() if said else f"status {done.returncode}"
     raise ConfigError(f"backend.python: '{words[-1]}' can't load vLLM: {reason}")

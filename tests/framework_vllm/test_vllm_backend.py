@@ -198,6 +198,11 @@ def test_a_server_that_can_not_share_its_port_gets_another(
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
 
 
+def test_words_before_the_interpreter_run_it(tmp_path: Path) -> None:
+    result = run(tmp_path, command=["env", "SOME=thing"])
+    assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
+
+
 def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         number = other.getsockname()[1]
