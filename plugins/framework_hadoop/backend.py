@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ class HadoopBackend:
             context.progress(0.3, plan.benchmark)
             flags = knobs.jvm_flags(self._values, self.settings.jvm_options)
             properties = self._properties(plan, program, source, made.get("BYTES", plan.size_bytes))
+            context.window.begin_s = time.monotonic()
             ended, report = program.run(["run", plan.benchmark], flags, properties)
+            context.window.end_s = time.monotonic()
             report.jobs[:0] = prepared.jobs
             report.tasks[:0] = prepared.tasks
             if self._mode == "cluster":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +104,9 @@ class SparkBackend:
             "hadoop.tmp.dir": str(work / "tmp"),
             **self._split_properties(),
         }
+        context.window.begin_s = time.monotonic()
         ended = self._submit(spark, plan, told, events, context)
+        context.window.end_s = time.monotonic()
         report = read_report(work / "run.jsonl")
         logs = sorted(file for file in events.iterdir() if file.is_file())
         measured = read_application(logs[0]).report if logs else RunReport()
