@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from framework_metrics.energy.estimate import Energy
     from framework_metrics.sampling.recording import Recording
 
-MAX_IDLE_S = 10.0  # the core gives a collector 30 s to start, and the driver may need 15 of them
+MAX_IDLE_S = 10.0  # the core gives a collector 30 s to start, and the driver may need 18 of them
 
 
 class EnergyCollector:

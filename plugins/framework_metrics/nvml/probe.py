@@ -15,6 +15,9 @@ from framework_metrics.nvml.processes import Neighbour, neighbours
 from framework_metrics.nvml.quantities import PCIE, READERS, Reader, plausible
 from framework_metrics.sampling.probe import Opened, Reading, UnavailableError
 
+GPM_SPACING_S = 0.1
+"""Between GPM's first two samples: NVML may refuse an average over less."""
+
 NEIGHBOUR_PERIOD_S = 1.0
 """Between two looks at the processes on the GPU."""
 
@@ -128,7 +131,7 @@ class NvmlProbe:
         try:
             gpm = GpmReader(self._library, device)
             self._gpm.append(gpm)
-            time.sleep(0.002)  # an average over no time at all is an error to NVML
+            time.sleep(GPM_SPACING_S)
             self._table.add(Source(device.label, GPM_NAMES, gpm.read))
         except UnavailableError as missing:
             for name in GPM_NAMES:

@@ -18,7 +18,7 @@ from framework.errors import UserError
 from framework_metrics.sampling.recording import Recording, read_recording
 from framework_metrics.sampling.sampler import GRACE_S
 
-START_LIMIT_S = 15.0
+START_LIMIT_S = 18.0
 """Time that a probe may take to open its sensors (a driver without persistence mode takes seconds)."""
 
 

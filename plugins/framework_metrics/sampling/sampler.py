@@ -29,6 +29,8 @@ GRACE_S = 3.0
 def main() -> int:
     """Sample until stdin ends; return the exit status."""
     spec: dict[str, Any] = json.loads(sys.argv[1])
+    ending = threading.Event()
+    threading.Thread(target=_watch_stdin, args=(ending,), daemon=True).start()
     module, _, name = spec["probe"].partition(":")
     try:
         probe: Probe = getattr(import_module(module), name)(**spec["settings"])
@@ -37,8 +39,6 @@ def main() -> int:
         return _answer({"unavailable": str(reason)})
     except Exception as error:  # a vendor's library may raise anything
         return _answer({"unavailable": f"{type(error).__name__}: {error}".splitlines()[0]})
-    ending = threading.Event()
-    threading.Thread(target=_watch_stdin, args=(ending,), daemon=True).start()
     with open(spec["file"], "w", encoding="utf-8") as file:
         _line(file, {"columns": list(opened.columns), "absent": opened.absent, "facts": opened.facts})
         _answer({"ready": True})
