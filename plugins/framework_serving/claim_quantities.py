@@ -10,22 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from framework_serving.adapter_claims import best_adapter_throughput, most_adapters, slot_regret
 from framework_serving.bca_advisor import batch_points
 from framework_serving.bca_rule import BcaRule, choose_batch, freed_gib
 from framework_serving.fronts import front_gain
 from framework_serving.knees import KNEE_SHARE, Knee, find_knee, growth_exponent
 from framework_serving.physical_report import lockstep_shares
-from framework_serving.quantity import Quantity, gain
+from framework_serving.quantity import NotEvaluatedError, Quantity, gain
 from framework_serving.replication_advisor import setup_of
 from framework_serving.replication_rule import baselines
 from framework_serving.sweep_points import Curve, SweepPoint, curves
 
 if TYPE_CHECKING:
     from framework.contracts import StoreReader
-
-
-class NotEvaluatedError(Exception):
-    """The runs at hand can't answer the claim; the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +277,9 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         decode_time_share,
         dram_read_share,
         sql,
+        most_adapters,
+        best_adapter_throughput,
+        slot_regret,
     )
 }
 

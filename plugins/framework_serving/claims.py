@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import TableBlock
 from framework.errors import InputError, did_you_mean
-from framework_serving.claim_quantities import COMPUTATIONS, Evidence, NotEvaluatedError, compute
-from framework_serving.quantity import Quantity
+from framework_serving.claim_quantities import COMPUTATIONS, Evidence, compute
+from framework_serving.quantity import NotEvaluatedError, Quantity
 
 if TYPE_CHECKING:
     from framework.contracts import ReportScope

@@ -9,6 +9,10 @@ NOISE_FLOOR = 0.04
 repeated configurations of arXiv 2503.08311's logs, 4.3 % in throughput, 4.8 % in ITL (science note, §2)."""
 
 
+class NotEvaluatedError(Exception):
+    """The runs at hand can't answer the claim; the text says what is missing."""
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A value with an interval; `low` and `high` are None where none is known."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from framework.contracts import Figure, ReportSection, TableBlock
+from framework_serving.adapter_tables import adapter_tables
 from framework_serving.charts import Axis, Style, batch_chart, tradeoff_chart
 from framework_serving.claim_quantities import Evidence
 from framework_serving.claims import reproduction_card
@@ -25,7 +26,8 @@ def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
-    yield from result_tables(points)
+    of_adapters = list(adapter_tables(points))
+    yield from of_adapters or result_tables(points)
     card = reproduction_card(scope, Evidence(scope.store, points))
     tables = (
         knee_table(points),

@@ -7,9 +7,10 @@ import pytest
 
 from framework.config import flatten
 from framework.errors import InputError
-from framework_serving.claim_quantities import Evidence, NotEvaluatedError, compute
+from framework_serving.claim_quantities import Evidence, compute
 from framework_serving.claims import Claim, evaluate, load_claims, reproduction_card
 from framework_serving.importers import read_serving_runs
+from framework_serving.quantity import NotEvaluatedError
 from framework_serving.sweep_points import load_points
 
 CLAIMS = Path(__file__).parents[2] / "experiments" / "memory_gap" / "claims.yaml"

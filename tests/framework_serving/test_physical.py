@@ -9,10 +9,11 @@ import pytest
 from framework.contracts import Figure, TableBlock
 from framework.errors import InputError
 from framework_serving.catalogue import gpu_spec, model_shape
-from framework_serving.claim_quantities import Evidence, NotEvaluatedError, compute
+from framework_serving.claim_quantities import Evidence, compute
 from framework_serving.model_shape import ModelShape
 from framework_serving.physical import attention_intensity, run_physics, shape_of
 from framework_serving.physical_report import read_published
+from framework_serving.quantity import NotEvaluatedError
 from framework_serving.report import sections
 from framework_serving.sweep_points import load_points
 
