@@ -20,6 +20,7 @@ CONNECTING_AT_ONCE: Final = 64
 (uvicorn); beyond it the kernel drops the SYN and tries again only after a second."""
 
 FRESH_PER_TICK: Final = 32
+CONNECTIONS_PER_SOURCE: Final = 10_000
 _REFUSED_PAUSE_S: Final = 0.5
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # linux/in.h; Python has no name for it before 3.12
 
@@ -66,8 +67,7 @@ class ConnectionPool:
     Args:
         endpoints: the targets.
         poller: told of every socket.
-        process: number of this process: on loopback, each has a source address of its own, because there are only
-            28,000 ports for a pair of addresses.
+        process: number of this process; on loopback each has source addresses of its own (`_source`).
 
     Attributes:
         by_fd: every open connection.
@@ -81,7 +81,8 @@ class ConnectionPool:
         self._endpoints = endpoints
         self._poller = poller
         self._addresses = [_resolve(endpoint) for endpoint in endpoints]
-        self._source = f"127.0.0.{2 + process}" if 0 < process < 250 else None
+        self._process = process
+        self._live = [0] * len(endpoints)
         self._idle: list[dict[Connection, None]] = [{} for _ in endpoints]
         self._opening: list[set[Connection]] = [set() for _ in endpoints]
         self._pause_until_s = [0.0] * len(endpoints)
@@ -136,10 +137,10 @@ class ConnectionPool:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._source and family == socket.AF_INET and str(address[0]).startswith("127."):
+            if family == socket.AF_INET and str(address[0]).startswith("127."):
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                    sock.bind((self._source, 0))
+                    sock.bind((self._source(target), 0))
             code = sock.connect_ex(address)
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, "")
@@ -155,7 +156,16 @@ class ConnectionPool:
             raise
         self.by_fd[connection.fd] = connection
         self.opened += 1
+        self._live[target] += 1
         return connection
+
+    def _source(self, target: int) -> str:
+        """Return the loopback address to connect from.
+
+        Linux has 28,000 ports for a pair of addresses and takes those of one parity first: from the 14,001st
+        connection on it looks through all of them, 10 ms each time. Loopback has addresses to spare.
+        """
+        return f"127.0.{self._live[target] // CONNECTIONS_PER_SOURCE}.{2 + self._process}"
 
     def progress(self, connection: Connection) -> bool:
         """Go on with a connection that is not established; return whether it now is. Raises `OSError`."""
@@ -189,6 +199,7 @@ class ConnectionPool:
             self._pause_until_s[connection.target] = time.monotonic() + _REFUSED_PAUSE_S
         else:
             self._idle[connection.target].pop(connection, None)
+        self._live[connection.target] -= 1
         self._poller.unregister(connection.fd)
         self._dropped.append(connection.sock)
 

@@ -56,7 +56,7 @@ def execute(plan: LoadPlan, progress: Progress, should_stop: ShouldStop) -> Load
     processes = plan.processes or process_count(plan)
     if plan.concurrency is not None:
         processes = min(processes, plan.concurrency)
-    processes = min(processes, plan.requests.num_rows)
+    processes = min(processes, -(-plan.requests.num_rows // len(plan.targets)))
     room = plan.requests["output_tokens"].to_numpy()
     board = Board(plan.requests.num_rows, int(room.sum()), processes, len(plan.targets))
     try:

@@ -12,6 +12,7 @@ from framework_vllm.client.board import COLUMNS, FAILED, FINISHED, OPEN, PENDING
 from framework_vllm.client.contracts import LoadOutcome, LoadPlan, client_requests_schema
 from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.saturation import Saturation
+from framework_vllm.client.shares import holder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def outcome(
     cut_s = np.inf if ending.cut_s is None else ending.cut_s
     open_at_end = bool(((state < FINISHED) & (arrival_s <= cut_s)).any())
     duration_s = float(cut_s) if np.isfinite(cut_s) and open_at_end else float(last_s)
-    statuses, errors = _statuses(seen, arrival_s, cut_s, ending.cause, reports)
+    statuses, errors = _statuses(seen, arrival_s, cut_s, ending.cause, reports, board.targets)
     tokens = _token_counts(seen)
     if plan.concurrency is not None:
         arrival_s = np.where(np.isfinite(arrival_s), arrival_s, duration_s)
@@ -84,8 +85,11 @@ def _statuses(
     cut_s: float,
     cause: str | None,
     reports: Sequence[LoopReport | str],
+    targets: int,
 ) -> tuple[list[str], list[str | None]]:
     """Return status and error of every request."""
+    import numpy as np
+
     known: dict[int, str] = {}
     for report in reports:
         if isinstance(report, LoopReport):
@@ -101,10 +105,11 @@ def _statuses(
     statuses: list[str] = []
     errors: list[str | None] = []
     arrived = arrival_s <= cut_s
+    holders = holder(np.arange(len(arrival_s)), targets, len(reports))
     for row, state in enumerate(seen["state"].tolist()):
         status, error = names[state], known.get(row)
         if state < FINISHED:
-            report = reports[row % len(reports)]
+            report = reports[holders[row]]
             if isinstance(report, str):
                 status, error = "failed", cause or _LOST.format(report)
             elif state == PENDING and not arrived[row]:

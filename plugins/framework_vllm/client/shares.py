@@ -30,11 +30,15 @@ _PORTS: Final = 28_000  # Linux hands out 32768–60999 to one pair of addresses
 
 @dataclass(frozen=True)
 class LoadShare:
-    """The requests of one client process: every n-th row of the plan, so that each sees the same mix.
+    """The requests of one client process.
+
+    Rows are dealt out in rounds of one a target, which itself is the row mod targets: every process sees the same
+    mix of requests, and every target.
 
     Attributes:
         process, processes: this one's number, and how many there are.
-        total: rows of the whole plan.
+        targets: how many servers there are.
+        rows: its rows of the board, in order of arrival.
         request_ids, arrivals_s, input_tokens, output_tokens: columns of its rows.
         adapters: adapter ids; -1 is the base model.
         hashes: prefix blocks of each prompt; None if the workload names none.
@@ -42,7 +46,8 @@ class LoadShare:
 
     process: int
     processes: int
-    total: int
+    targets: int
+    rows: Sequence[int]
     request_ids: IntArray
     arrivals_s: FloatArray
     input_tokens: IntArray
@@ -50,14 +55,9 @@ class LoadShare:
     adapters: IntArray
     hashes: Sequence[Sequence[int] | None] | None
 
-    @property
-    def rows(self) -> range:
-        """Its rows of the board, in order of arrival."""
-        return range(self.process, self.total, self.processes)
-
     def place(self, row: int) -> int:
         """Return where a row stands in its columns."""
-        return row // self.processes
+        return row // (self.targets * self.processes) * self.targets + row % self.targets
 
 
 def divide(plan: LoadPlan, processes: int) -> list[LoadShare]:
@@ -70,20 +70,26 @@ def divide(plan: LoadPlan, processes: int) -> list[LoadShare]:
         requests[name].to_numpy() for name in ("request_id", "arrival_s", "input_tokens", "output_tokens")
     ]
     columns.append(np.asarray(pc.fill_null(requests["adapter_id"], -1).to_numpy()))
+    targets = len(plan.targets)
+    holders = holder(np.arange(len(requests)), targets, processes)
     shares = []
     for process in range(processes):
+        rows = np.flatnonzero(holders == process)
         hashes = None
         if "prefix_block_hashes" in requests.column_names:
-            hashes = (
-                requests["prefix_block_hashes"].take(np.arange(process, len(requests), processes)).to_pylist()
-            )
-        ids, arrivals, inputs, outputs, adapters = (
-            np.ascontiguousarray(column[process::processes]) for column in columns
-        )
+            hashes = requests["prefix_block_hashes"].take(rows).to_pylist()
+        ids, arrivals, inputs, outputs, adapters = (column[rows] for column in columns)
         shares.append(
-            LoadShare(process, processes, len(requests), ids, arrivals, inputs, outputs, adapters, hashes)
+            LoadShare(
+                process, processes, targets, rows.tolist(), ids, arrivals, inputs, outputs, adapters, hashes
+            )
         )
     return shares
+
+
+def holder(rows: IntArray, targets: int, processes: int) -> IntArray:
+    """Return which process holds each row."""
+    return rows // targets % processes
 
 
 def process_count(plan: LoadPlan, descriptors: int | None = None) -> int:
