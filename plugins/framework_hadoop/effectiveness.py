@@ -70,21 +70,31 @@ class Effect:
 
 
 def setting_effects(
-    query: Query, settings: Sequence[str], benchmark: str | None = None, least_pairs: int = 5
+    query: Query,
+    settings: Sequence[str],
+    benchmark: str | None = None,
+    experiment: str | None = None,
+    ignoring: Sequence[str] = (),
+    least_pairs: int = 5,
 ) -> list[Effect]:
     """Return the effect of each value of each setting against its commonest one, by the macro `setting_effects`.
 
     Args:
         query: reads a store, or a file (`file_query`).
         settings: dotted parameter names.
-        benchmark: the only one to look at; None for all.
+        benchmark, experiment: the only one to look at; None for all.
+        ignoring: settings that may differ, because they follow from others.
         least_pairs: configurations that must have been run at both values.
     """
     statement = (
         "SELECT setting, from_value, to_value, time_ratio, low, high, configurations "
-        "FROM setting_effects(?, benchmark := ?, least_pairs := ?)"
+        "FROM setting_effects(?, benchmark := ?, experiment := ?, ignoring := ?, least_pairs := ?)"
     )
-    rows = [row for name in settings for row in query(statement, [name, benchmark, least_pairs])]
+    rows = [
+        row
+        for name in settings
+        for row in query(statement, [name, benchmark, experiment, list(ignoring), least_pairs])
+    ]
     return [Effect(str(row[0]).rpartition(".")[2], *row[1:]) for row in rows]
 
 

@@ -51,34 +51,46 @@ WHERE regexp_matches(p.name, '^(backend|workload|cluster|model|gpu)[.]') AND NOT
   AND p.run_id IN (SELECT m.run_id FROM metrics m WHERE m.name = 'exe_time_s' AND m.value > 0)
 """
 
-COST_VIEW = """
-CREATE OR REPLACE VIEW cost_effectiveness AS
+TIMES_VIEW = """
+CREATE OR REPLACE VIEW configuration_times AS
 WITH points AS (
-    SELECT x.experiment AS study, x.benchmark AS job, x.configuration, any_value(x.cluster) AS cluster,
-           min(x.run_id) AS run_id, count(*) AS repeats, median(x.exe_time_s) AS time_s,
-           median(x.cost_usd) AS cost_usd, coalesce(stddev_samp(ln(x.exe_time_s)), 0) AS own,
-           list(x.run_id ORDER BY x.run_id) AS run_ids
-    FROM executions x WHERE x.trusted GROUP BY x.experiment, x.benchmark, x.configuration),
+    SELECT x.experiment AS study, x.benchmark AS job, x.cluster, x.configuration, min(x.run_id) AS run_id,
+           count(*) AS repeats, median(x.exe_time_s) AS time_s, median(x.cost_usd) AS cost_usd,
+           coalesce(stddev_samp(ln(x.exe_time_s)), 0) AS own, list(x.run_id ORDER BY x.run_id) AS run_ids
+    FROM executions x WHERE x.trusted GROUP BY x.experiment, x.benchmark, x.cluster, x.configuration),
 usual AS (
     SELECT study, job, coalesce(median(own) FILTER (repeats > 1), 0) AS pooled FROM points GROUP BY study, job),
 bounded AS (
     SELECT p.*, exp(1.645 * greatest(own, pooled) * CASE WHEN repeats > 2 THEN 1.2533 ELSE 1 END / sqrt(repeats))
                AS reach
-    FROM points p JOIN usual u ON u.study = p.study AND u.job IS NOT DISTINCT FROM p.job),
-judges AS (SELECT study, job, time_s * reach AS time_worst, cost_usd * reach AS cost_worst FROM bounded)
+    FROM points p JOIN usual u ON u.study = p.study AND u.job IS NOT DISTINCT FROM p.job)
 SELECT b.study AS experiment, b.job AS benchmark, b.cluster, b.configuration, b.run_id, b.repeats,
        b.time_s, b.time_s / b.reach AS time_low, b.time_s * b.reach AS time_high,
-       b.cost_usd, b.cost_usd / b.reach AS cost_low, b.cost_usd * b.reach AS cost_high,
-       b.time_s / min(b.time_s) OVER kind AS time_over_least,
+       b.cost_usd, b.cost_usd / b.reach AS cost_low, b.cost_usd * b.reach AS cost_high, b.run_ids
+FROM bounded b
+"""
+"""One row a configuration: medians of its trusted repeats with intervals, and the runs behind them."""
+
+COST_VIEW = """
+CREATE OR REPLACE VIEW cost_effectiveness AS
+SELECT b.*, b.time_s / min(b.time_s) OVER kind AS time_over_least,
        b.cost_usd / min(b.cost_usd) OVER kind AS cost_over_least,
        b.cost_usd IS NOT NULL AND NOT EXISTS (
-           FROM judges j WHERE j.study = b.study AND j.job IS NOT DISTINCT FROM b.job
-             AND j.time_worst <= b.time_s / b.reach AND j.cost_worst <= b.cost_usd / b.reach
-             AND (j.time_worst < b.time_s / b.reach OR j.cost_worst < b.cost_usd / b.reach)) AS on_front,
-       b.run_ids
-FROM bounded b WINDOW kind AS (PARTITION BY b.study, b.job)
+           FROM configuration_times j
+           WHERE j.experiment = b.experiment AND j.benchmark IS NOT DISTINCT FROM b.benchmark
+             AND j.time_high <= b.time_low AND j.cost_high <= b.cost_low
+             AND (j.time_high < b.time_low OR j.cost_high < b.cost_low)) AS on_front
+FROM configuration_times b WINDOW kind AS (PARTITION BY b.experiment, b.benchmark)
 """
-"""One row a configuration: medians of its trusted repeats with intervals, and whether it is on the front."""
+"""The same beside the fastest and the cheapest of its benchmark, and whether it is on the cost-time front."""
+
+BEST_VIEW = """
+CREATE OR REPLACE VIEW best_configurations AS
+SELECT t.* FROM configuration_times t
+QUALIFY row_number() OVER (
+    PARTITION BY t.experiment, t.benchmark, t.cluster ORDER BY t.time_high, t.configuration) = 1
+"""
+"""For each benchmark on each cluster the configuration whose interval ends lowest: fast for certain, not by luck."""
 
 FRONT_MACRO = """
 CREATE OR REPLACE MACRO cost_time_front(benchmark := NULL, experiment := NULL) AS TABLE
@@ -98,8 +110,8 @@ WITH chosen AS MATERIALIZED (
       AND (experiment IS NULL OR e.experiment = experiment)),
 keyed AS (
     SELECT c.run_id, c.study, any_value(c.log_time) AS log_time, max(s.value) FILTER (s.name = setting) AS own,
-           md5(string_agg(s.name || '=' || coalesce(s.value, ''), chr(10) ORDER BY s.name)
-               FILTER (s.name <> setting AND NOT list_contains(ignoring, s.name))) AS others
+           sum(hash(s.name, s.value)::HUGEINT)
+               FILTER (s.name <> setting AND NOT list_contains(ignoring, s.name)) AS others
     FROM chosen c JOIN execution_settings s USING (run_id) GROUP BY c.run_id, c.study),
 centre AS (
     SELECT study, others, own, median(log_time) AS log_time, count(*) AS runs
@@ -129,7 +141,7 @@ FROM setting_effects(resource, benchmark := benchmark, experiment := experiment,
 """
 """The same for more of a resource; that more nodes is another cluster's name does not count."""
 
-OVER_EXECUTIONS = (COST_VIEW, FRONT_MACRO, EFFECTS_MACRO, SCALABILITY_MACRO)
+OVER_EXECUTIONS = (TIMES_VIEW, COST_VIEW, BEST_VIEW, FRONT_MACRO, EFFECTS_MACRO, SCALABILITY_MACRO)
 STATEMENTS = (OUTLIERS_VIEW, EXECUTIONS_VIEW, SETTINGS_VIEW, *OVER_EXECUTIONS)
 
 

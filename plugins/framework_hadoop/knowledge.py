@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from framework.analysis.prediction.features import FeatureEncoder, FloatArray, group_codes, one_hot
+from framework.analysis.prediction.features import Column, FeatureEncoder, FloatArray, group_codes, one_hot
 from framework.analysis.prediction.libraries import learning_library
-from framework_hadoop.effectiveness import Spread, median_spread, pooled_relative_spread
+from framework_hadoop.effectiveness import Query, Spread
 from framework_hadoop.execution_features import execution_features, execution_predictor
-from framework_hadoop.executions import CONFIGURATION, Executions
+from framework_hadoop.executions import Executions
 
 KNOBS = (
     "network",
@@ -45,33 +45,58 @@ class TreeNode:
     no: TreeNode | None = None
 
 
-def representative_tree(executions: Executions, leaves: int = 8) -> TreeNode:
-    """Return a small tree that tells by knobs and hardware how executions differ from their benchmark's median.
+def representative_tree(
+    settings: Mapping[str, Column],
+    benchmark: Column,
+    time_s: FloatArray,
+    predicted_s: FloatArray,
+    leaves: int = 8,
+) -> TreeNode:
+    """Return a small tree that tells by settings how executions differ from their benchmark's median.
 
     The tree is grown on the predictions of the full model, not on the raw times, so that a disturbed run is no
     reason for a branch (as ALOJA-ML does with its sorted predictions).
+
+    Args:
+        settings: what it may ask for: knobs and hardware.
+        benchmark: of each execution.
+        time_s, predicted_s: of each execution, shape (rows,).
+        leaves: at most.
+    """
+    usual = _benchmark_medians(benchmark, time_s)
+    features = FeatureEncoder.fit(settings).encode(settings)
+    table, names = one_hot(features)
+    if not names:
+        return TreeNode("", float(np.median(time_s / usual)), len(time_s))
+    trees = learning_library("sklearn.tree")
+    tree = trees.DecisionTreeRegressor(
+        max_leaf_nodes=max(2, leaves), min_samples_leaf=max(1, len(time_s) // 200), random_state=0
+    ).fit(table, np.log(predicted_s / usual))
+    reached = tree.decision_path(table).tocsc()
+    return _node(tree.tree_, 0, names, reached, time_s / usual)
+
+
+def execution_tree(executions: Executions, leaves: int = 8) -> TreeNode:
+    """Return the representative tree of recorded executions, over knobs and hardware.
 
     Raises:
         ValueError: fewer than two executions have a time.
     """
     known = executions.rows(np.flatnonzero(executions.finished))
     columns = execution_features(known)
-    predicted = execution_predictor().fit(columns, known.time_s).predict(columns).predicted
-    usual = _benchmark_medians(known)
-    knobs = {name: known.columns[name] for name in (*KNOBS, *HARDWARE)}
-    features = FeatureEncoder.fit(knobs).encode(knobs)
-    table, names = one_hot(features)
-    trees = learning_library("sklearn.tree")
-    tree = trees.DecisionTreeRegressor(
-        max_leaf_nodes=max(2, leaves), min_samples_leaf=max(1, len(known) // 200), random_state=0
-    ).fit(table, np.log(predicted / usual))
-    reached = tree.decision_path(table).tocsc()
-    return _node(tree.tree_, 0, names, reached, known.time_s / usual)
+    predicted = execution_predictor().fit(columns, known.time_s).predict_points(columns)
+    return tree_of_executions(known, predicted, leaves)
 
 
-def _benchmark_medians(executions: Executions) -> FloatArray:
-    codes = group_codes(executions.columns, ["benchmark"])
-    medians = np.array([np.median(executions.time_s[codes == code]) for code in range(int(codes.max()) + 1)])
+def tree_of_executions(known: Executions, predicted_s: FloatArray, leaves: int = 8) -> TreeNode:
+    """Return the representative tree of executions that all have a time and a prediction."""
+    settings = {name: known.columns[name] for name in (*KNOBS, *HARDWARE)}
+    return representative_tree(settings, known.columns["benchmark"], known.time_s, predicted_s, leaves)
+
+
+def _benchmark_medians(benchmark: Column, time_s: FloatArray) -> FloatArray:
+    codes = group_codes({"benchmark": benchmark}, ["benchmark"])
+    medians = np.array([np.median(time_s[codes == code]) for code in range(int(codes.max()) + 1)])
     found: FloatArray = medians[codes]
     return found
 
@@ -104,38 +129,57 @@ def tree_text(node: TreeNode, indent: str = "") -> str:
 
 def tree_figure(root: TreeNode) -> dict[str, Any]:
     """Return the tree as a Plotly figure: nodes with question or median ratio, edges with yes and no."""
-    points: list[tuple[float, int, str]] = []
-    edges: list[tuple[float, int, float, int]] = []
+    inner: list[tuple[float, int, str]] = []
+    leaves: list[tuple[float, int, str]] = []
+    edges: list[tuple[float, float, int, str]] = []
 
-    def place(node: TreeNode, depth: int, next_leaf: list[int]) -> float:
+    def place(node: TreeNode, depth: int) -> float:
         if node.yes is None or node.no is None:
-            x = float(next_leaf[0])
-            next_leaf[0] += 1
-            text = f"× {node.ratio:.2f}<br>{node.executions}"
-        else:
-            left, right = place(node.yes, depth + 1, next_leaf), place(node.no, depth + 1, next_leaf)
-            x, text = (left + right) / 2, f"{node.question}?"
-            edges.extend([(x, -depth, left, -depth - 1), (x, -depth, right, -depth - 1)])
-        points.append((x, -depth, text))
+            x = float(len(leaves))
+            leaves.append((x, -depth, f"× {node.ratio:.2f}<br>{node.executions}"))
+            return x
+        left, right = place(node.yes, depth + 1), place(node.no, depth + 1)
+        x = (left + right) / 2
+        inner.append((x, -depth, f"{node.question}?"))
+        edges.extend([(x, left, -depth, "yes"), (x, right, -depth, "no")])
         return x
 
-    place(root, 0, [0])
-    line_x = [value for a, _, b, _ in edges for value in (a, b, None)]
-    line_y = [value for _, a, _, b in edges for value in (a, b, None)]
+    place(root, 0)
+    deepest = max(-y for _, y, _ in leaves)
     return {
         "data": [
-            {"type": "scatter", "mode": "lines", "x": line_x, "y": line_y, "hoverinfo": "skip"},
             {
                 "type": "scatter",
-                "mode": "markers+text",
-                "x": [x for x, _, _ in points],
-                "y": [y for _, y, _ in points],
-                "text": [text for _, _, text in points],
-                "textposition": "bottom center",
-                "marker": {"size": 10},
+                "mode": "lines",
+                "x": [value for x, below, _, _ in edges for value in (x, below, None)],
+                "y": [value for _, _, y, _ in edges for value in (y, y - 1, None)],
+                "line": {"width": 1},
+                "hoverinfo": "skip",
             },
+            _labels([((x + below) / 2, y - 0.5, word) for x, below, y, word in edges], "middle center"),
+            _labels(inner, "top center", marker=7),
+            _labels(leaves, "bottom center", marker=9),
         ],
-        "layout": {"showlegend": False, "xaxis": {"visible": False}, "yaxis": {"visible": False}},
+        "layout": {
+            "showlegend": False,
+            "height": 130 + 85 * deepest,
+            "xaxis": {"visible": False, "range": [-0.7, len(leaves) - 0.3]},
+            "yaxis": {"visible": False, "range": [-deepest - 0.8, 0.6]},
+        },
+    }
+
+
+def _labels(points: Sequence[tuple[float, float, str]], position: str, marker: int = 0) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers+text" if marker else "text",
+        "x": [x for x, _, _ in points],
+        "y": [y for _, y, _ in points],
+        "text": [text for _, _, text in points],
+        "textposition": position,
+        "marker": {"size": marker},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
     }
 
 
@@ -144,39 +188,50 @@ class BestConfiguration:
     """The recommended configuration of a benchmark on a cluster.
 
     Attributes:
+        benchmark, cluster: which.
         settings: the knobs, by our names.
-        time_s: median of its runs with interval; of the prediction where it was never run.
-        measured: whether it was run.
+        time_s: median of its runs with interval.
         evidence: ids of the executions it leans on.
     """
 
+    benchmark: str
+    cluster: str
     settings: Mapping[str, object]
     time_s: Spread
-    measured: bool
     evidence: tuple[str, ...]
 
 
-def best_configuration(
-    executions: Executions, benchmark: str, cluster: str, level: float = 0.9
-) -> BestConfiguration:
-    """Return the configuration with the least certain-enough time: lowest upper end of its interval.
+def best_configurations(
+    query: Query, executions: Executions, benchmark: str | None = None, cluster: str | None = None
+) -> list[BestConfiguration]:
+    """Return for each benchmark on each cluster the configuration with the lowest upper end of its interval.
 
-    A configuration that was run once gets the spread that repeats show elsewhere on the cluster, so the luckiest
-    single run does not win by being lucky.
+    A configuration that was run once gets the spread that repeats show elsewhere, so the luckiest single run does
+    not win by being lucky (view `best_configurations`).
+
+    Args:
+        query: over the executions (`file_query`).
+        executions: the same.
+        benchmark, cluster: the only ones to look at; None for all.
 
     Raises:
         ValueError: the benchmark was never run on the cluster.
     """
-    columns = executions.columns
-    here = (columns["benchmark"] == benchmark) & (columns["cluster"] == cluster) & executions.finished
-    rows = np.flatnonzero(here)
-    if not len(rows):
+    rows = query(
+        "SELECT benchmark, cluster, time_s, time_low, time_high, run_ids FROM best_configurations "
+        "WHERE benchmark = coalesce(?, benchmark) AND cluster = coalesce(?, cluster) ORDER BY 1, 2",
+        [benchmark, cluster],
+    )
+    if not rows and benchmark and cluster:
         raise ValueError(f"no execution of '{benchmark}' on cluster '{cluster}'")
-    codes = group_codes(executions.rows(rows).columns, CONFIGURATION)
-    members = [rows[codes == code] for code in np.unique(codes)]
-    noise = pooled_relative_spread([executions.time_s[part] for part in members])
-    spreads = [median_spread(executions.time_s[part], noise, level) for part in members]
-    best = min(range(len(members)), key=lambda i: spreads[i].high)
-    row = int(members[best][0])
-    ids = tuple(str(columns["execution_id"][i]) for i in members[best])
-    return BestConfiguration({name: columns[name][row] for name in KNOBS}, spreads[best], True, ids)
+    columns = executions.columns
+    return [
+        BestConfiguration(
+            name,
+            place,
+            {knob: columns[knob][int(run_ids[0])] for knob in KNOBS},
+            Spread(median, low, high),
+            tuple(str(columns["execution_id"][int(run_id)]) for run_id in run_ids),
+        )
+        for name, place, median, low, high, run_ids in rows
+    ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import typer
 
-    from framework.contracts import ImportedTable
+    from framework.contracts import ImportedTable, ReportScope, ReportSection
 
 
 def schemas() -> Iterable[tuple[str, str, type]]:
@@ -44,6 +44,19 @@ METRICS = (
         "lower",
     ),
     MetricDefinition("interval_coverage", "", "Share of measured values within their predicted interval."),
+    MetricDefinition(
+        "regret",
+        "",
+        "Measured time of the configuration predicted to be fastest over the best measured one, minus 1; median over "
+        "benchmarks and clusters of the test rows.",
+        "lower",
+    ),
+    MetricDefinition("mape_held_out_rows", "", "MAPE on a quarter of the training rows, held out.", "lower"),
+    MetricDefinition(
+        "mape_held_out_configurations", "", "MAPE on a quarter of the configurations, held out.", "lower"
+    ),
+    MetricDefinition("mape_held_out_clusters", "", "MAPE on clusters held out whole.", "lower"),
+    MetricDefinition("mape_held_out_benchmarks", "", "MAPE on benchmarks held out whole.", "lower"),
     MetricDefinition("executions_judged", "", "Executions that a run of the outlier rule judged."),
     MetricDefinition("execution_outliers", "", "Of them, those that deviate while their neighbours do not."),
     MetricDefinition("execution_warnings", "", "Of them, those that deviate as their neighbours do."),
@@ -67,3 +80,16 @@ def add_verbs(app: typer.Typer) -> None:
     from framework_hadoop import knowledge_verbs
 
     knowledge_verbs.add_verbs(app)
+
+
+def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Return the sections of an experiment over executions; one look into the store for any other."""
+    held = scope.store.query(
+        "SELECT count(*) FROM runs WHERE experiment = ? AND backend IN ('hadoop', 'spark', 'execution_prediction')",
+        [scope.experiment],
+    )
+    if held.column(0)[0].as_py() == 0:
+        return ()
+    from framework_hadoop import knowledge_report
+
+    return knowledge_report.sections(scope)

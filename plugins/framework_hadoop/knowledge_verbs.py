@@ -125,19 +125,18 @@ def knowledge(
     from framework_hadoop.effectiveness import effects_table, setting_effects
     from framework_hadoop.execution_sql import file_query
     from framework_hadoop.executions import BY_NAME, read_executions
-    from framework_hadoop.knowledge import KNOBS, best_configuration, representative_tree, tree_text
+    from framework_hadoop.knowledge import KNOBS, best_configurations, execution_tree, tree_text
     from framework_hadoop.outliers import trusted
 
     executions = trusted(read_executions(file))
     console().print("time over the benchmark's median:")
-    console().print(tree_text(representative_tree(executions)), markup=False)
-    effects = setting_effects(
-        file_query(executions), [f"{BY_NAME[knob].group}.{knob}" for knob in KNOBS], benchmark
-    )
+    console().print(tree_text(execution_tree(executions)), markup=False)
+    query = file_query(executions)
+    effects = setting_effects(query, [f"{BY_NAME[knob].group}.{knob}" for knob in KNOBS], benchmark)
     print_table(effects_table(effects, "Effect of single settings on time"))
     if benchmark and cluster:
         try:
-            best = best_configuration(executions, benchmark, cluster)
+            (best,) = best_configurations(query, executions, benchmark, cluster)
         except ValueError as error:
             raise InputError(f"{file}: {error}") from None
         settings = ", ".join(f"{name}={value}" for name, value in best.settings.items())

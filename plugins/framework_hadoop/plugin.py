@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import typer
 
-    from framework.contracts import DoctorCheck, Importer, MetricDefinition, ReportScope, TableBlock
+    from framework.contracts import (
+        DoctorCheck,
+        Importer,
+        MetricDefinition,
+        ReportScope,
+        ReportSection,
+        TableBlock,
+    )
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -79,3 +86,11 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     from framework_hadoop import engine_hooks
 
     return engine_hooks.sweep_tables(scope)
+
+
+@hookimpl
+def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """What matters, best configurations, cost against time."""
+    from framework_hadoop import knowledge_hooks
+
+    return knowledge_hooks.report_sections(scope)

@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framework.contracts import Metric, Result, RunContext, SanityCheck, Verdict, WorkloadTables
-from framework.errors import ConfigError, InputError
+from framework.errors import ConfigError, InputError, did_you_mean
 from framework_hadoop.executions import COLUMNS, Executions, from_arrow, read_executions, to_arrow
 
 if TYPE_CHECKING:
-    from framework.analysis.prediction.predictor import Prediction
+    from framework.analysis.prediction.predictor import Prediction, RunPredictor
 
 TARGET = "exe_time_s"
+VALIDATIONS = ("quick", "full", "none")
+HELD_OUT = (
+    "mape_held_out_rows",
+    "mape_held_out_configurations",
+    "mape_held_out_clusters",
+    "mape_held_out_benchmarks",
+)
+"""MAPE of the four schemes, in the order in which they are measured."""
 _LEAST_TRAINING_ROWS = 2
 _SHOWN_ODD_CELLS = 3
 
@@ -65,16 +73,21 @@ class ExecutionPrediction:
         self,
         level: float = 0.9,
         learner: str = "auto",
-        validation: bool = False,
+        validation: str = "quick",
+        knowledge: bool = True,
         name: str = "execution_prediction",
     ) -> None:
         from framework.analysis.prediction.catalogue import learner_named
 
         if not 0.5 <= level < 1:
             raise ConfigError(f"configuration key 'backend.level': must lie in [0.5, 1), got {level}")
+        if validation not in VALIDATIONS:
+            hint = did_you_mean(validation, VALIDATIONS)
+            raise ConfigError(f"configuration key 'backend.validation': no validation '{validation}'{hint}")
         self.level = level
         self.learner = learner_named(learner, "backend.learner")
         self.validation = validation
+        self.knowledge = knowledge
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for a workload that is no pair of execution tables, or too few training rows."""
@@ -100,7 +113,8 @@ class ExecutionPrediction:
         columns = execution_features(known)
         plan = replace(execution_predictor(self.level, context.seed), learner=self.learner)
         context.progress(0.1, "learning")
-        prediction = plan.fit(columns, known.time_s).predict(execution_features(test))
+        fitted = plan.fit(columns, known.time_s)
+        prediction = fitted.predict(execution_features(test))
         result = Result(
             metrics=_metrics(prediction, test.time_s),
             tables={"predictions": _table(prediction, test.time_s, plan.learner_for(len(known)).name)},
@@ -109,10 +123,56 @@ class ExecutionPrediction:
             },
             checks=_checks(workload),
         )
-        if self.validation:
+        _add_regret(result, test, prediction)
+        if self.validation != "none":
             context.progress(0.3, "holding out rows, configurations, clusters, benchmarks")
-            result.tables["prediction_errors"] = _validated(plan, columns, known.time_s)
+            _add_validation(result, plan, columns, known.time_s, full=self.validation == "full")
+        if self.knowledge:
+            context.progress(0.8, "tree, effects, best configurations")
+            _add_knowledge(result, known, fitted.predict(columns).predicted)
         return result
+
+
+def _add_regret(result: Result, test: Executions, prediction: Prediction) -> None:
+    from framework_hadoop.knowledge_tables import recommendation_rows, recommendations
+
+    found = recommendations(test, prediction.predicted)
+    result.tables["recommendations"] = recommendation_rows(found)
+    if found:
+        regret = float(np.median([item.regret for item in found]))
+        result.metrics.append(Metric("regret", regret, source="predictions"))
+    else:
+        reason = "no two configurations of a benchmark on a cluster are measured in the test file"
+        result.metrics.append(Metric.absent("regret", reason, source="predictions"))
+
+
+def _add_validation(result: Result, plan: RunPredictor, columns: Any, target: np.ndarray, full: bool) -> None:
+    from framework.analysis.prediction.validation import quick_validate, validate, validation_table
+    from framework_hadoop.knowledge_tables import error_rows
+
+    errors = validate(plan, columns, target) if full else quick_validate(plan, columns, target)
+    for name, error in zip(HELD_OUT, errors, strict=True):
+        known = error.mape is not None
+        result.metrics.append(
+            Metric(name, error.mape, source="validation")
+            if known
+            else Metric.absent(name, error.reason or "", source="validation")
+        )
+    result.tables["prediction_errors"] = error_rows(validation_table(errors))
+
+
+def _add_knowledge(result: Result, known: Executions, predicted_s: np.ndarray) -> None:
+    from framework_hadoop.effectiveness import setting_effects
+    from framework_hadoop.execution_sql import file_query
+    from framework_hadoop.executions import BY_NAME
+    from framework_hadoop.knowledge import KNOBS, best_configurations, tree_of_executions
+    from framework_hadoop.knowledge_tables import best_rows, effect_rows, tree_table
+
+    query = file_query(known)
+    effects = setting_effects(query, [f"{BY_NAME[knob].group}.{knob}" for knob in KNOBS])
+    result.tables["knowledge_tree"] = tree_table(tree_of_executions(known, predicted_s))
+    result.tables["knob_effects"] = effect_rows(effects)
+    result.tables["best_settings"] = best_rows(best_configurations(query, known))
 
 
 def _metrics(prediction: Prediction, measured: np.ndarray) -> list[Metric]:
@@ -178,12 +238,3 @@ def _checks(workload: WorkloadTables) -> list[SanityCheck]:
             SanityCheck(f"{role}_file", verdict, f"{facts['file']}: " + ("; ".join(findings) or "whole"))
         )
     return checks
-
-
-def _validated(plan: Any, columns: Any, target: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    from framework.analysis.prediction.validation import validate, validation_table
-
-    block = validation_table(validate(plan, columns, target))
-    return pa.table({name: [row[i] for row in block.rows] for i, name in enumerate(block.columns)})

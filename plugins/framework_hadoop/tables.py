@@ -120,9 +120,12 @@ def execution_verdicts() -> pa.Schema:
 
 def schemas() -> Mapping[str, pa.Schema]:
     """Return all tables that data engines, and what is learned from executions, add to the store."""
+    from framework_hadoop import knowledge_tables
+
     return {
         "jobs": jobs(),
         "tasks": tasks(),
         "counters": counters(),
         "execution_verdicts": execution_verdicts(),
+        **knowledge_tables.schemas(),
     }

@@ -11,8 +11,9 @@ pytest.importorskip("lightgbm")
 sys.path.insert(0, str(Path(__file__).parent))
 from aloja_files import execution, executions, write
 
+from framework_hadoop.execution_sql import file_query
 from framework_hadoop.executions import Executions, read_executions
-from framework_hadoop.knowledge import best_configuration, representative_tree, tree_figure, tree_text
+from framework_hadoop.knowledge import best_configurations, execution_tree, tree_figure, tree_text
 from framework_hadoop.outliers import find_outliers, published_outliers, trusted
 
 
@@ -73,13 +74,15 @@ def test_too_few_executions_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_tree_tells_what_matters_in_words_and_as_a_figure(clean: Executions) -> None:
-    tree = representative_tree(clean, leaves=4)
+    tree = execution_tree(clean, leaves=4)
 
     text = tree_text(tree)
     assert text.splitlines()[0].endswith("?")
     assert text.count("→") == 4
     assert any(setting in text for setting in ("data_nodes", "cores_per_node", "memory_per_node_gb"))
-    assert len(tree_figure(tree)["data"][1]["text"]) == 7
+    _, words, questions, leaves = tree_figure(tree)["data"]
+    assert (len(questions["text"]), len(leaves["text"])) == (3, 4)
+    assert sorted(words["text"]) == ["no"] * 3 + ["yes"] * 3
 
 
 def test_the_best_configuration_is_not_the_luckiest_single_run(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_the_best_configuration_is_not_the_luckiest_single_run(tmp_path: Path) -
     ]
     found = read_executions(write(tmp_path / "runs.csv", [*steady, *noisy]))
 
-    best = best_configuration(found, "terasort", "c-1")
+    (best,) = best_configurations(file_query(found), found, "terasort", "c-1")
 
     assert best.settings["codec"] == "none"
     assert best.evidence == ("0", "1", "2", "3")

@@ -16,7 +16,8 @@ from framework.contracts import Result, RunContext
 from framework.errors import ConfigError, InputError
 from framework_hadoop.execution_features import execution_features, execution_predictor
 from framework_hadoop.executions import CONFIGURATION, Executions, read_executions
-from framework_hadoop.prediction_study import ExecutionFiles, ExecutionPrediction
+from framework_hadoop.knowledge_tables import tree_of, tree_table
+from framework_hadoop.prediction_study import HELD_OUT, ExecutionFiles, ExecutionPrediction
 
 
 def predicted(
@@ -67,8 +68,14 @@ def test_predictions_do_not_look_at_the_times_of_the_test_file(tmp_path: Path) -
 def test_errors_are_absent_with_a_reason_when_no_test_row_has_a_time(tmp_path: Path) -> None:
     result = predicted(tmp_path, executions(50), [{**row, "Exe.Time": ""} for row in executions(5, seed=1)])
 
-    assert set(values(result).values()) == {None}
-    assert {metric.reason for metric in result.metrics} == {"no row of the test file has a time"}
+    of_test = [
+        metric for metric in result.metrics if metric.source == "predictions" and metric.name != "regret"
+    ]
+    assert len(of_test) == 5
+    assert {metric.value for metric in of_test} == {None}
+    assert {metric.reason for metric in of_test} == {"no row of the test file has a time"}
+    assert values(result)["regret"] is None
+    assert values(result)["mape_held_out_rows"] is not None  # of the training rows
 
 
 def test_new_clusters_benchmarks_and_codes_and_odd_cells_are_predicted_with_a_warning(tmp_path: Path) -> None:
@@ -121,11 +128,62 @@ def test_bad_settings_name_their_key(tmp_path: Path) -> None:
         ExecutionPrediction(learner="boostng")
 
 
-def test_validation_puts_four_kinds_of_newness_side_by_side(tmp_path: Path) -> None:
-    result = predicted(tmp_path, executions(300), executions(3, seed=1), validation=True)
+@pytest.mark.parametrize("validation", ["quick", "full"])
+def test_four_kinds_of_newness_are_told_side_by_side(tmp_path: Path, validation: str) -> None:
+    result = predicted(
+        tmp_path, executions(300), executions(3, seed=1), validation=validation, knowledge=False
+    )
 
-    schemes = result.tables["prediction_errors"]["scheme"].to_pylist()
-    assert schemes == ["random rows", "configuration held out", "cluster held out", "benchmark held out"]
+    errors = result.tables["prediction_errors"]
+    assert errors["scheme"].to_pylist() == [
+        "random rows",
+        "configuration held out",
+        "cluster held out",
+        "benchmark held out",
+    ]
+    told = [values(result)[name] for name in HELD_OUT]
+    assert told == errors["mape"].to_pylist()
+    random, _, cluster, benchmark = told
+    assert random is not None
+    assert cluster is not None
+    assert benchmark is not None
+    assert random < min(cluster, benchmark)  # what is new in more ways is predicted worse
+    assert (errors["coverage"].to_pylist()[0] is None) == (validation == "quick")
+
+
+def test_regret_is_of_the_configuration_predicted_fastest_among_the_held_out(tmp_path: Path) -> None:
+    # zlib is slower by law; one lucky zlib run in the test file is the best measured, and not what is recommended
+    train = [
+        execution(n, **{"Comp": c, "Exe.Time": t})
+        for n, (c, t) in enumerate([("0", "600"), ("1", "720")] * 30)
+    ]
+    test = [execution(1, **{"Exe.Time": "630"}), execution(2, **{"Comp": "1", "Exe.Time": "600"})]
+    result = predicted(tmp_path, train, test)
+
+    (row,) = result.tables["recommendations"].to_pylist()
+    assert "codec=none" in row["settings"]
+    assert row["regret"] == pytest.approx(630 / 600 - 1)
+    assert values(result)["regret"] == pytest.approx(0.05)
+
+
+def test_a_run_keeps_tree_effects_and_best_configurations(tmp_path: Path) -> None:
+    result = predicted(tmp_path, executions(600), executions(3, seed=1))
+
+    tree = tree_of(result.tables["knowledge_tree"].to_pylist())
+    assert tree_table(tree).equals(result.tables["knowledge_tree"])
+    assert tree.executions == 600
+    effects = {
+        row["to_value"]: row for row in result.tables["knob_effects"].to_pylist() if row["setting"] == "codec"
+    }
+    assert len(effects) == 2
+    best = result.tables["best_settings"].to_pylist()
+    assert len(best) == 9  # three benchmarks on three clusters
+    assert all(row["low"] <= row["time_s"] <= row["high"] and row["executions"] for row in best)
+
+
+def test_an_unknown_validation_is_refused_with_the_nearest_word() -> None:
+    with pytest.raises(ConfigError, match=r"backend.validation.*'ful'.*did you mean 'full'"):
+        ExecutionPrediction(validation="ful")
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,32 @@ class FittedPredictor:
             predicted[chosen], low[chosen], high[chosen] = part
         return Prediction(predicted, low, high, tuple(basis_of_row))
 
+    def predict_points(self, columns: Mapping[str, Column], basis: str = KNOWN) -> FloatArray:
+        """Predict rows without intervals, all of them as rows of one basis: a quarter of the work, one model.
+
+        Args:
+            columns: the rows.
+            basis: `known`, or the group whose units are taken to be new.
+        """
+        dropped = self._dropped(basis)
+        learner = self.plan.learner_for(len(self.target), newcomer=basis != KNOWN)
+        rows = np.arange(len(self.target))
+        if basis == KNOWN and self.plan.balance:
+            rows = balanced_rows(self._units(self.plan.balance))
+        training = self.encoder.encode(self.columns).without(dropped).rows(rows)
+        model = learner.fit(training, self.target[rows], self.plan.seed)
+        return model.predict(self.encoder.encode(columns).without(dropped))
+
+    def _dropped(self, basis: str) -> frozenset[str]:
+        """Return the features that a basis does without: what names the units that are new in it.
+
+        A row new in a later group may be new in an earlier one as well: it is predicted without either's names.
+        """
+        if basis == KNOWN:
+            return frozenset()
+        position = [group.name for group in self.plan.groups].index(basis)
+        return frozenset(feature for group in self.plan.groups[: position + 1] for feature in group.identity)
+
     def _basis_of_row(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
         """Return for each row the last of the groups that it is new in, or `known`."""
         basis = np.full(rows, KNOWN, dtype=object)
@@ -163,11 +189,7 @@ class FittedPredictor:
         )
 
     def _newcomer_basis(self, name: str) -> _Basis:
-        position = [group.name for group in self.plan.groups].index(name)
-        # a row new in a later group may be new in an earlier one as well: it is predicted without either's names
-        identity = frozenset(
-            feature for group in self.plan.groups[: position + 1] for feature in group.identity
-        )
+        identity = self._dropped(name)
         unit = self._units(name)
         if len(np.unique(unit)) < 2:
             return replace(self._basis(KNOWN), widening=_UNTESTED_WIDENING)
