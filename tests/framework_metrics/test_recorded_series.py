@@ -142,6 +142,13 @@ def test_a_query_without_units_reads_the_same(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_powershell_reads_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "windows.csv"
+    file.write_bytes(QUERY.replace("\n", "\r\n").encode("utf-16"))
+    (run,) = read_smi_query(file)
+    assert metric(run.result, "energy_j").value == pytest.approx(1200, rel=1e-3)
+
+
 def test_short_and_gappy_series_are_flagged_and_never_zero(tmp_path: Path) -> None:
     short = _read("gpu-series", "time_s,gpu_power_w\n0,100\n1,120\n", tmp_path).result
     assert metric(short, "energy_j").value == pytest.approx(110)
@@ -243,6 +250,18 @@ def test_a_bad_file_is_one_line_that_names_file_and_row(
         _read(kind, text, tmp_path)
     assert "recorded.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["dmon", "nvidia-smi", "gpu-series"])
+@pytest.mark.parametrize(
+    ("own", "text"), [("dmon", DMON), ("nvidia-smi", QUERY), ("gpu-series", "time_s,gpu_power_w\n0,1\n1,1\n")]
+)
+def test_a_file_of_another_kind_says_which(tmp_path: Path, kind: str, own: str, text: str) -> None:
+    if kind == own:
+        assert metric(_read(kind, text, tmp_path).result, "energy_j").value
+    else:
+        with pytest.raises(InputError, match=f"`import {own} FILE` reads this"):
+            _read(kind, text, tmp_path)
 
 
 def test_a_torn_archive_is_one_line(tmp_path: Path) -> None:

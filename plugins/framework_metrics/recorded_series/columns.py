@@ -17,7 +17,7 @@ from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
 from framework_metrics.nvml.quantities import PLAUSIBLE
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import numbered_lines, reading
+from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
 from framework_metrics.recorded_series.ticks import Ticks
 from framework_metrics.sampling.recording import Series
 
@@ -65,7 +65,8 @@ def read_gpu_series(file: Path) -> Iterator[ImportedRun]:
 
 def _check_header(file: Path, names: list[str]) -> None:
     if "time_s" not in names:
-        raise InputError(f"{file}, line 1: no column 'time_s'{did_you_mean('time_s', names)}")
+        hint = kind_of(",".join(names)) or did_you_mean("time_s", names)
+        raise InputError(f"{file}, line 1: no column 'time_s'{hint}")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise InputError(f"{file}, line 1: column '{sorted(repeated)[0]}' comes more than once")

@@ -14,7 +14,7 @@ from pathlib import Path
 from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import numbered_lines, reading
+from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
 from framework_metrics.recorded_series.ticks import Ticks
 
 QUANTITIES = {
@@ -80,7 +80,8 @@ class _Reader:
                 self._columns = names
             return
         if not self._columns:
-            raise ValueError("no header of `nvidia-smi dmon` (`# gpu pwr …`) before the first row")
+            hint = kind_of(line)
+            raise ValueError(f"no header of `nvidia-smi dmon` (`# gpu pwr …`) before the first row{hint}")
         if len(cells) != len(self._columns):
             raise ValueError(f"{len(cells)} values under {len(self._columns)} columns")
         self._row(dict(zip(self._columns, cells, strict=True)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import numbered_lines, reading
+from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
 from framework_metrics.recorded_series.ticks import Ticks
 
 QUANTITIES = {
@@ -99,9 +99,8 @@ class _Header:
         names = [part[1] if part else cell for part, cell in zip(parts, cells, strict=True)]
         header = cls(names, [part[2] or "" if part else "" for part in parts])
         if not set(names) & set(QUANTITIES):
-            if "time_s" in names:
-                raise ValueError("a table with `time_s` is of kind gpu-series: import gpu-series FILE")
-            raise ValueError("no header with fields of --query-gpu (was it written with `noheader`?)")
+            hint = kind_of(", ".join(cells)) or " (was it written with `noheader`?)"
+            raise ValueError(f"no header with fields of --query-gpu{hint}")
         if header._time is None:
             raise ValueError(f"no field 'timestamp' among --query-gpu{did_you_mean('timestamp', names)}")
         return header

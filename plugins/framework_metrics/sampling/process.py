@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -111,9 +112,7 @@ class SamplerProcess:
         if process is None:
             return "the sampler was not running"
         ended_before = process.poll()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        _tell_to_end(process)
         try:
             status = process.wait(timeout=END_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -128,6 +127,16 @@ class SamplerProcess:
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
         return f": {lines[-1]}" if lines else ""
+
+
+def _tell_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Write a byte and close: a copy of the pipe that some forked process holds then does not matter."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it has ended already
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    process.stdout.close()
 
 
 def _line_within(pipe: IO[bytes], limit_s: float) -> bytes | None:
