@@ -166,7 +166,10 @@ class VllmBackend:
                 load_adapters(server.url, runtime_adapters)
             yield ServingEngines(
                 tuple(Target(server.url, model_name(self.settings)) for server in fleet.servers),
-                tuple(read_facts(server.url) for server in fleet.servers),
+                tuple(
+                    read_facts(server.url, resolved=number == 0)
+                    for number, server in enumerate(fleet.servers)
+                ),
                 fleet.failure,
                 True,
                 tuple(fleet.start_s),

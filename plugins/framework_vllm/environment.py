@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from framework_vllm.interpreter import Engine
+from framework_vllm.server.engine_facts import DEVELOPER_MODE
 from framework_vllm.settings import EngineSettings
 
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -24,7 +25,7 @@ def engine_environment(
 
     A default gives way to a variable that is set around us, and everything to `backend.env`.
     """
-    defaults = dict(_QUIET)
+    defaults = {**_QUIET, **DEVELOPER_MODE}
     if engine.platform == "cpu":
         defaults |= _CPU
     if runtime_loras:

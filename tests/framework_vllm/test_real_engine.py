@@ -134,6 +134,10 @@ def test_an_engine_says_what_it_is(serving: Serving) -> None:
     assert facts["kv_block_bytes"] == 512 * KV_BLOCK_TOKENS  # 2 · 2 layers · 2 heads · 32 · 2 bytes a token
     assert facts["max_model_len"] == 512
     assert facts["engine_platform"] == "cpu"
+    assert facts["engine"]["max_num_seqs"] == 16
+    assert facts["engine"]["max_num_batched_tokens"] >= 512  # its own default, which nobody typed
+    assert facts["engine"]["enable_prefix_caching"] is True
+    assert facts["engine"]["max_lora_rank"] == 8
     names = set(result.tables["samples"]["name"].to_pylist())
     assert {"running", "waiting", "kv_usage", "preemptions", "vllm:generation_tokens"} <= names
     assert result.tables["engine_histograms"].num_rows > 100

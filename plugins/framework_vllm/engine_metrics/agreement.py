@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TTFT_SHARE, TTFT_MS = 0.05, 2.0
 """Client and engine agree on the mean TTFT within this share, or within so many milliseconds of transport."""
 
+ITL_SHARE, ITL_MS, ITL_FAIL_SHARE = 0.05, 0.3, 0.5
+"""Likewise on the mean gap between tokens; beyond the last share the client did not see them come."""
+
 
 def agreement(load: LoadOutcome, record: EngineRecord) -> list[SanityCheck]:
     """Return the findings: token counts per request and in total, and the mean time to first token.
@@ -30,7 +33,13 @@ def agreement(load: LoadOutcome, record: EngineRecord) -> list[SanityCheck]:
         return [*found, SanityCheck("engine_metrics", "warn", record.trouble)]
     if not _all_finished(load.requests):
         return found
-    return [*found, *_totals(load, record), *_lengths(load, record), *_ttft(load, record)]
+    return [
+        *found,
+        *_totals(load, record),
+        *_lengths(load, record),
+        *_ttft(load, record),
+        *_itl(load, record),
+    ]
 
 
 def _all_finished(requests: pa.Table) -> bool:
@@ -109,3 +118,19 @@ def _ttft(load: LoadOutcome, record: EngineRecord) -> Iterator[SanityCheck]:
     near = apart <= max(TTFT_MS, TTFT_SHARE * engine_ms)
     detail = f"client {client_ms:.2f} ms from sending, engine {engine_ms:.2f} ms"
     yield SanityCheck("engine_ttft", "pass" if near else "warn", detail)
+
+
+def _itl(load: LoadOutcome, record: EngineRecord) -> Iterator[SanityCheck]:
+    """Compare the mean gap between tokens: a client that gets no CPU time reads many tokens at once, with no gaps."""
+    client_ms = next((metric.value for metric in load.metrics if metric.name == "itl_mean_ms"), None)
+    histogram = record.observed("vllm:inter_token_latency_seconds")
+    if client_ms is None or histogram is None or histogram.count <= 0:
+        return
+    engine_ms = 1e3 * histogram.sum / histogram.count
+    apart = abs(client_ms - engine_ms)
+    verdict: Verdict = "pass"
+    if apart > max(ITL_MS, ITL_FAIL_SHARE * engine_ms):
+        verdict = "fail"
+    elif apart > max(ITL_MS, ITL_SHARE * engine_ms):
+        verdict = "warn"
+    yield SanityCheck("engine_itl", verdict, f"client {client_ms:.3f} ms, engine {engine_ms:.3f} ms")
