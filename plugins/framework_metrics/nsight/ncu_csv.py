@@ -17,6 +17,7 @@ from framework.errors import InputError
 
 _NAME = "Kernel Name"
 _DURATION = "gpu__time_duration.sum"
+_GPU_NAME = "device__attribute_display_name"
 _PREFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _UNIT = re.compile(
     r"([numKMGT]?)(?:second|sec|s|byte|hz|Hz|cycle|inst)s?(?:/([num]?)(?:second|sec|s))?(?:/.*)?$"
@@ -29,7 +30,7 @@ class Launch:
 
     Attributes:
         kernel: the kernel's name.
-        device: the GPU's number or name as printed; "" if it is not.
+        device: the GPU's name; "" if the page does not tell.
         capability: compute capability as printed (`9.0`); "" if it is not.
         duration_s: its time.
         values: metric to value in base units; a metric without a number is missing.
@@ -102,7 +103,7 @@ def _launches(path: Path, rows: Iterator[list[str]]) -> Iterator[Launch]:
         duration_s = values.get(_DURATION)
         if duration_s is None or duration_s <= 0:
             raise InputError(f"{path}, kernel {number}: '{_DURATION}' is no time: {cells[_DURATION]!r}")
-        yield Launch(cells[_NAME], cells.get("Device", ""), cells.get("CC", ""), duration_s, values)
+        yield Launch(cells[_NAME], cells.get(_GPU_NAME, ""), cells.get("CC", ""), duration_s, values)
 
 
 def _factor(path: Path, name: str, unit: str) -> float:
