@@ -16,7 +16,7 @@ from framework_twin.intervals import fit_intervals
 from framework_twin.kernel.simulate import simulate
 from framework_twin.measured_runs import MeasuredRun
 from framework_twin.power import PowerCoefficients, activity
-from framework_twin.prediction import engine_config, predict_measured
+from framework_twin.prediction import adapter_table, engine_config, predict_measured
 from framework_twin.prediction_error import GroupError, group_errors, pairs_of
 from framework_twin.profile import FitRecord, StepModel, TwinProfile, ValidRange
 from framework_twin.realise import realise
@@ -117,7 +117,8 @@ def fit_power(runs: Sequence[MeasuredRun], model: StepModel) -> PowerCoefficient
         if measured is None:
             continue
         requests = run.requests or realise(run.setup, 0)
-        output = simulate(engine_config(run.setup), requests, model.coefficients.law())
+        adapters = adapter_table(run.setup, model)
+        output = simulate(engine_config(run.setup), requests, model.coefficients.law(), adapters)
         did = activity(output, requests)
         features.append((did.busy_share, did.tokens_s, did.context_tokens_s))
         watts.append(measured)
