@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Result, RunContext, WorkloadTables
@@ -199,7 +200,12 @@ class VllmBackend:
         runtime = self.settings.lora_loading == "runtime"
         if lora is not None and not runtime:
             lora = replace(lora, modules=folders)
-        environment = engine_environment(self.settings, engine, runtime_loras=runtime and bool(folders))
+        environment = engine_environment(
+            self.settings,
+            engine,
+            local_model=Path(model).is_dir(),
+            runtime_loras=runtime and bool(folders),
+        )
         name = model_name(self.settings)
 
         def command(number: int, place: Place) -> EngineCommand:

@@ -10,6 +10,9 @@ from framework_vllm.server.engine_facts import DEVELOPER_MODE
 from framework_vllm.settings import EngineSettings
 
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+"""For a model in a folder: a node without a way out would wait for the hub's answer."""
+
 _CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 """On few cores two OpenMP threads halve the speed of a small model; binding them needs rights in a container."""
 
@@ -18,16 +21,23 @@ def engine_environment(
     settings: EngineSettings,
     engine: Engine,
     *,
+    local_model: bool = False,
     runtime_loras: bool = False,
     ours: Mapping[str, str] = os.environ,
 ) -> dict[str, str | None]:
     """Return what to change of our environment for an engine; None takes a variable away.
+
+    Args:
+        local_model: the model lies in a folder.
+        runtime_loras: adapters are to be loaded into the running engine.
 
     A default gives way to a variable that is set around us, and everything to `backend.env`.
     """
     defaults = {**_QUIET, **DEVELOPER_MODE}
     if engine.platform == "cpu":
         defaults |= _CPU
+    if local_model:
+        defaults |= _OFFLINE
     if runtime_loras:
         defaults["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     kept: dict[str, str | None] = {name: value for name, value in defaults.items() if name not in ours}

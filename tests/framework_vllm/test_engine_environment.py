@@ -34,6 +34,11 @@ def test_the_kv_space_of_a_variable_around_us_gives_way_to_the_setting() -> None
     )
 
 
+def test_the_hub_is_not_asked_for_a_model_that_lies_in_a_folder() -> None:
+    assert engine_environment(VllmSettings(), engine(), local_model=True, ours={})["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in engine_environment(VllmSettings(), engine(), ours={})
+
+
 def test_loading_adapters_at_run_time_is_allowed_only_where_it_is_wanted() -> None:
     name = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
     assert name in engine_environment(VllmSettings(), engine(), runtime_loras=True, ours={})
