@@ -13,7 +13,7 @@ from statistics import median
 
 from framework.contracts import Advice, AdvisorScope
 from framework_twin.calibrate_runs import Fitted, Measurements, fit_groups, measurements_of
-from framework_twin.replay import measured, replay
+from framework_twin.replay import measured, other_cores, replay
 from framework_twin.stored_runs import StoredRun, read_stored
 
 ADVISOR = "calibrate"
@@ -25,6 +25,7 @@ class ReplayError:
 
     Attributes:
         held_out: whether the run's workload took no part in the fit.
+        other_cores: cores that processes other than the run's kept busy meanwhile; None where nothing counted them.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class ReplayError:
     metric: str
     measured: float
     predicted: float
+    other_cores: float | None = None
 
     @property
     def error_percent(self) -> float:
@@ -81,6 +83,7 @@ class CalibrationAdvisor:
                 metric=metric,
                 measured=value,
                 predicted=told[run.run_id][metric],
+                other_cores=other_cores(run),
             )
             for run in own
             for metric, value in measured(run).items()

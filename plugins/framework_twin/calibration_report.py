@@ -31,6 +31,7 @@ def calibration_tables(scope: ReportScope) -> Iterator[TableBlock]:
                 "workload",
                 "batch",
                 "in the fit",
+                "others' cores",
                 *(name for title, _ in _SHOWN for name in (title, "twin", "error %")),
             ),
             rows=list(_rows(facts["errors"])),
@@ -52,4 +53,10 @@ def _rows(errors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
                 if told is None
                 else [told["measured"], told["predicted"], f"{told['error_percent']:+.1f}"]
             )
-        yield (first["workload"], first["max_num_seqs"], "no" if first["held_out"] else "yes", *cells)
+        yield (
+            first["workload"],
+            first["max_num_seqs"],
+            "no" if first["held_out"] else "yes",
+            first.get("other_cores"),
+            *cells,
+        )

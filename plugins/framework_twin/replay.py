@@ -69,6 +69,15 @@ def measured(run: StoredRun) -> Mapping[str, float]:
     }
 
 
+def other_cores(run: StoredRun) -> float | None:
+    """Return the cores that other processes kept busy during a run, from the collector `metrics=host`; None without."""
+    share, own = run.metrics.get("host_cpu_mean_pct"), run.metrics.get("run_cpu_mean_cores")
+    cores = run.facts.get("host.cores")
+    if share is None or own is None or cores is None:
+        return None
+    return max(0.0, float(share) / 100.0 * float(cores) - float(own))
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
