@@ -72,7 +72,8 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
-    """What Nsight measured of the runs."""
-    from framework_metrics.nsight.report import sections
+    """What the collectors, and Nsight, measured of the runs."""
+    from framework_metrics import machine_report
+    from framework_metrics.nsight import report as nsight_report
 
-    return sections(scope)
+    return (*machine_report.sections(scope), *nsight_report.sections(scope))

@@ -3,8 +3,8 @@
     python -m framework_metrics.sampling.sampler '{"probe": "package.module:Class", …}'
 
 A process of its own, because a vendor's library may hang or crash, and because the run's own threads would hold
-samples up. It says `ready`, or why not, on stdout. It ends when it is told to on stdin, or stdin ends: it never outlives
-the run. Every line is flushed: what was seen before a crash is kept. Imported here: nothing that takes long to load.
+samples up. It says `ready`, or why not, on stdout. It ends when it is told to on stdin, or when stdin ends: it never
+outlives the run. Every line is flushed: what was seen before a crash is kept. What takes long to load is not imported.
 """
 
 from __future__ import annotations
