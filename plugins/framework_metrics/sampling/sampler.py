@@ -4,7 +4,7 @@
 
 A process of its own, because a vendor's library may hang or crash, and because the run's own threads would hold
 samples up. It says `ready`, or why not, on stdout. It ends when it is told to on stdin, or when stdin ends: it never
-outlives the run. Every line is flushed: what was seen before a crash is kept. What takes long to load is not imported.
+outlives the run. Every line is flushed: what was seen before a crash is kept. Nothing slow to load is imported here.
 """
 
 from __future__ import annotations
