@@ -262,7 +262,7 @@ class StubServer:
         if path != b"/v1/completions":
             return self.reply(client, b"{}")
         found = _ID.search(head)
-        key = found[1].decode() if found else f"r{self.serial}"
+        key = found[1].decode() if found else f"request-{len(self.truth)}"
         client.sent_at = self.truth[key] = [now]
         self.attempts[key] = self.attempts.get(key, 0) + 1
         asked = _MAX_TOKENS.search(body)
