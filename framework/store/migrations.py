@@ -37,8 +37,21 @@ def create_table(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Sc
     connection.unregister("empty_table")
 
 
+def _add_new_columns(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    """Add the columns that a schema has gained since the table was made; null in the rows that are there.
+
+    So a column more in a schema, the core's or a plugin's, needs no version of its own.
+    """
+    described = connection.execute(f"DESCRIBE {quoted(name)}").fetchall()
+    present = {str(column).casefold() for column, *_ in described}
+    for field in schema:
+        if field.name.casefold() not in present:
+            kind = connection.from_arrow(pa.schema([field]).empty_table()).types[0]
+            connection.execute(f"ALTER TABLE {quoted(name)} ADD COLUMN {quoted(field.name)} {kind}")
+
+
 def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring an open database to `DATABASE_VERSION`, in one transaction; create what is missing."""
+    """Bring an open database to `DATABASE_VERSION`, in one transaction; create tables and columns that are missing."""
     version = stored_version(connection)
     connection.execute("BEGIN")
     if version is not None:
@@ -50,6 +63,8 @@ def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
     for name, schema in {**declared, **CORE_TABLES}.items():
         if name not in present:
             create_table(connection, name, schema)
+        else:
+            _add_new_columns(connection, name, schema)
     if version != DATABASE_VERSION:
         applied_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", [DATABASE_VERSION, applied_at])

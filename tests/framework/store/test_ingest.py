@@ -285,6 +285,18 @@ def test_an_older_layout_is_migrated_and_a_reader_may_still_read_it(outputs, add
     assert store.rows("SELECT max(version) FROM schema_version")[1] == [(newer,)]
 
 
+def test_a_column_that_a_schema_gained_is_added_to_a_database_made_before(outputs, add_run):
+    add_run("run-1")
+    ingest(outputs)
+    with duckdb.connect(str(database_path(outputs))) as connection:  # as written before `measured` was there
+        connection.execute("DROP VIEW IF EXISTS results")
+        connection.execute("ALTER TABLE predictions DROP COLUMN measured")
+    add_run("run-2", tables={"predictions": pa.table({"row": [0], "predicted": [1.0], "measured": [1.5]})})
+    assert ingest(outputs).added == 1
+    found = Store(outputs).rows("SELECT run_id, predicted, measured FROM predictions")[1]
+    assert found == [("run-2", 1.0, 1.5)]
+
+
 def test_every_older_layout_has_a_migration():
     assert set(migrations.MIGRATIONS) == set(range(2, schema_version.DATABASE_VERSION + 1))
 
