@@ -24,7 +24,7 @@ from framework_serving.request_times import RequestTimes
 from framework_vllm.backend import ServingEngines, VllmBackend
 from framework_vllm.engine_metrics.exposition import parse
 from framework_vllm.server.failures import EngineOutOfMemoryError, EngineStartError
-from framework_vllm.server.http_get import NoAnswerError, get
+from framework_vllm.server.http_get import NoAnswerError, get, post_json
 from tests.framework_vllm.real_engine import engine_python, group, load
 
 pytestmark = pytest.mark.integration
@@ -189,6 +189,26 @@ def test_a_running_server_is_used_with_its_adapters(serving: Serving, tmp_path: 
     assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
     assert result.facts["kv_blocks"] == 12
     assert RequestTimes.of(result.tables["requests"]).adapter.tolist() == [0, 1, 0]
+
+
+def test_every_adapter_answers_in_words_of_its_own(serving: Serving) -> None:
+    url = serving.engines.targets[0].url
+
+    def answer(name: str) -> list[str]:
+        asked = {
+            "model": name,
+            "prompt": [5, 6, 7, 8, 9],
+            "max_tokens": 12,
+            "temperature": 0,
+            "ignore_eos": True,
+        }
+        content = post_json(url, "/v1/completions", {**asked, "logprobs": 0}, 60.0)
+        tokens: list[str] = json.loads(content)["choices"][0]["logprobs"]["tokens"]
+        return tokens
+
+    answers = [answer(name) for name in ("tiny-llama", "adapter-0", "adapter-1")]
+    assert len({tuple(tokens) for tokens in answers}) == 3
+    assert answer("adapter-0") == answers[1]
 
 
 def test_an_adapter_that_a_running_server_lacks_is_named_and_can_be_loaded_there(
