@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework_vllm.client.completion_stream import CompletionStream
@@ -59,6 +59,7 @@ def fed(parts: list[bytes]) -> tuple[CompletionStream, list[int]]:
     return stream, [stream.feed(part) for part in parts]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=8),
     st.lists(st.integers(0, 10_000), max_size=30),
@@ -75,6 +76,7 @@ def test_any_split_of_an_answer_into_segments_gives_the_same_tokens(
     assert (stream.finish_reason, stream.prompt_tokens, stream.events) == ("length", 2, len(sizes))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=6), st.data())
 def test_a_token_is_never_seen_before_its_last_byte_nor_later_than_its_event(
     sizes: list[int], data: st.DataObject
@@ -95,6 +97,7 @@ def test_a_token_is_never_seen_before_its_last_byte_nor_later_than_its_event(
     assert whole_events <= stream.tokens <= nearly_whole
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=8))
 def test_garbage_never_raises(data: bytes, cuts: list[int]) -> None:
     stream, _ = fed(pieces(data, cuts))
@@ -103,6 +106,7 @@ def test_garbage_never_raises(data: bytes, cuts: list[int]) -> None:
     assert stream.failure or stream.tokens == 0 or stream.status == 200
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.data())
 def test_a_damaged_answer_never_raises_and_ends(sizes: list[int], data: st.DataObject) -> None:
     whole = bytearray(answer(sizes)[0])
@@ -113,6 +117,7 @@ def test_a_damaged_answer_never_raises_and_ends(sizes: list[int], data: st.DataO
     assert stream.complete
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=2, max_size=5), st.data())
 def test_a_stream_that_breaks_off_is_a_failure_that_counts_its_tokens(
     sizes: list[int], data: st.DataObject
