@@ -27,14 +27,14 @@ from framework_vllm.client.request_bytes import Endpoint, RequestEncoder
 from framework_vllm.client.schedule import ClosedLoop, OpenLoop, Schedule
 from framework_vllm.client.shares import descriptor_limit
 
-_NICE = -10
+NICE = -10
 
 
 def main(pipe_fd: int) -> None:
     """Serve one load."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     with contextlib.suppress(OSError):  # only some may: a client late for want of a core measures itself
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     limit = descriptor_limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     pipe = Pipe(pipe_fd)
