@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framework_serving.adapter_tables import ADAPTERS, SLOTS, best_slots, slot_points
+from framework_serving.adapter_tables import ADAPTERS, SLOTS, best_slots, mix_of, slot_points
 from framework_serving.quantity import NotEvaluatedError, Quantity
 from framework_serving.sweep_points import SweepPoint
 
@@ -12,38 +12,38 @@ if TYPE_CHECKING:
     from framework_serving.claim_quantities import Evidence
 
 
-def most_adapters(evidence: Evidence, mix: str) -> Quantity:
+def most_adapters(evidence: Evidence, model: str, mix: str) -> Quantity:
     """Return the largest number of adapters of a mix that some number of slots serves without starving."""
-    return Quantity(max(_best(evidence, mix)))
+    return Quantity(max(_best(evidence, model, mix)))
 
 
-def best_adapter_throughput(evidence: Evidence, mix: str) -> Quantity:
+def best_adapter_throughput(evidence: Evidence, model: str, mix: str) -> Quantity:
     """Return the most throughput, tok/s, at the largest number of adapters that is served without starving."""
-    best = _best(evidence, mix)
+    best = _best(evidence, model, mix)
     return best[max(best)].metrics["total_tok_s"]
 
 
-def slot_regret(evidence: Evidence, mix: str, slots: int) -> Quantity:
+def slot_regret(evidence: Evidence, model: str, mix: str, slots: int) -> Quantity:
     """Return what a fixed number of slots loses of the best throughput, %, at that number of adapters."""
-    best = _best(evidence, mix)
+    best = _best(evidence, model, mix)
     adapters = max(best)
-    for point in _own(evidence, mix):
+    for point in _own(evidence, model, mix):
         if (point.number(ADAPTERS), point.number(SLOTS)) == (adapters, slots):
             value = point.value("total_tok_s")
             if value is not None:
                 return Quantity(100 * (1 - value / best[adapters].metrics["total_tok_s"].value))
-    raise NotEvaluatedError(f"no run of mix '{mix}' with {adapters:g} adapters and {slots} slots")
+    raise NotEvaluatedError(f"no run of {model}, mix '{mix}', with {adapters:g} adapters and {slots} slots")
 
 
-def _own(evidence: Evidence, mix: str) -> list[SweepPoint]:
-    return [point for point in slot_points(evidence.points) if point.workload == mix]
+def _own(evidence: Evidence, model: str, mix: str) -> list[SweepPoint]:
+    return [point for point in slot_points(evidence.points) if mix_of(point) == (model, mix)]
 
 
-def _best(evidence: Evidence, mix: str) -> dict[float, SweepPoint]:
-    own = _own(evidence, mix)
+def _best(evidence: Evidence, model: str, mix: str) -> dict[float, SweepPoint]:
+    own = _own(evidence, model, mix)
     if not own:
-        raise NotEvaluatedError(f"no sweep over adapters and slots of mix '{mix}'")
+        raise NotEvaluatedError(f"no sweep over adapters and slots of {model}, mix '{mix}'")
     best = best_slots(own)
     if not best:
-        raise NotEvaluatedError(f"every run of mix '{mix}' starves")
+        raise NotEvaluatedError(f"every run of {model}, mix '{mix}', starves")
     return best

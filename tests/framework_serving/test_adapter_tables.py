@@ -10,6 +10,9 @@ from framework_serving.quantity import NotEvaluatedError, Quantity
 from framework_serving.sweep_points import SweepPoint
 
 
+LLAMA = "llama-3.1-8b"
+
+
 class EmptyStore:
     def query(self, sql: str, parameters: object = ()) -> None:
         raise AssertionError("these computations read points only")
@@ -68,17 +71,26 @@ def test_a_study_without_a_sweep_of_slots_has_no_such_table() -> None:
 
 
 def test_claims_about_slots_are_answered_from_the_points() -> None:
-    assert compute(evidence(), "most_adapters", {"mix": "m"}).value == 128
-    assert compute(evidence(), "best_adapter_throughput", {"mix": "m"}).value == 1900
-    regret = compute(evidence(), "slot_regret", {"mix": "m", "slots": 8})
+    assert compute(evidence(), "most_adapters", {"model": LLAMA, "mix": "m"}).value == 128
+    assert compute(evidence(), "best_adapter_throughput", {"model": LLAMA, "mix": "m"}).value == 1900
+    regret = compute(evidence(), "slot_regret", {"model": LLAMA, "mix": "m", "slots": 8})
     assert regret.value == pytest.approx(100 * 500 / 1900)
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "said"),
     [
-        ("most_adapters", {"mix": "other"}, "no sweep over adapters and slots of mix 'other'"),
-        ("slot_regret", {"mix": "m", "slots": 5}, "no run of mix 'm' with 128 adapters and 5 slots"),
+        (
+            "most_adapters",
+            {"model": LLAMA, "mix": "other"},
+            "no sweep over adapters and slots of llama-3.1-8b, mix 'other'",
+        ),
+        ("most_adapters", {"model": "opt-1.3b", "mix": "m"}, "no sweep over adapters and slots of opt-1.3b"),
+        (
+            "slot_regret",
+            {"model": LLAMA, "mix": "m", "slots": 5},
+            "no run of llama-3.1-8b, mix 'm', with 128 adapters and 5 slots",
+        ),
     ],
 )
 def test_a_claim_that_the_runs_cant_answer_says_what_is_missing(
@@ -90,7 +102,7 @@ def test_a_claim_that_the_runs_cant_answer_says_what_is_missing(
 
 def test_a_mix_that_always_starves_has_no_answer_and_an_empty_line() -> None:
     starving = [point(8, 4, 1.0, starved=True), point(16, 4, 1.0, starved=True)]
-    with pytest.raises(NotEvaluatedError, match="every run of mix 'm' starves"):
-        compute(evidence(starving), "most_adapters", {"mix": "m"})
+    with pytest.raises(NotEvaluatedError, match="every run of llama-3.1-8b, mix 'm', starves"):
+        compute(evidence(starving), "most_adapters", {"model": LLAMA, "mix": "m"})
     *_, summary = adapter_tables(starving)
     assert summary.rows[0][2:] == (None, None, None, None)

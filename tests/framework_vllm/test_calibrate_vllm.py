@@ -38,7 +38,6 @@ def test_measure_fit_replay_and_the_twin_takes_the_profile(tmp_path: Path) -> No
         "model=tiny-llama",
         "workload.name=steps,burst,poisson_low",
         "workload.num_requests=12",
-        "backend.max_num_seqs=16",
     )
     (file,) = (tmp_path / "outputs" / "profiles").glob("tiny-llama_cpu_v1*.yaml")
     assert read_profile(file).fit.families == ("burst", "offline_steps")
