@@ -9,7 +9,6 @@ from framework_serving.claim_quantities import Evidence, compute
 from framework_serving.quantity import NotEvaluatedError, Quantity
 from framework_serving.sweep_points import SweepPoint
 
-
 LLAMA = "llama-3.1-8b"
 
 
@@ -102,7 +101,7 @@ def test_a_claim_that_the_runs_cant_answer_says_what_is_missing(
 
 def test_a_mix_that_always_starves_has_no_answer_and_an_empty_line() -> None:
     starving = [point(8, 4, 1.0, starved=True), point(16, 4, 1.0, starved=True)]
-    with pytest.raises(NotEvaluatedError, match="every run of llama-3.1-8b, mix 'm', starves"):
+    with pytest.raises(NotEvaluatedError, match="mix 'm', starves"):
         compute(evidence(starving), "most_adapters", {"model": LLAMA, "mix": "m"})
     *_, summary = adapter_tables(starving)
     assert summary.rows[0][2:] == (None, None, None, None)
