@@ -51,7 +51,7 @@ def _add_new_columns(connection: duckdb.DuckDBPyConnection, name: str, schema: p
 
 
 def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring an open database to `DATABASE_VERSION`, in one transaction; create tables and columns that are missing."""
+    """Bring an open database to `DATABASE_VERSION` in one transaction; create missing tables and columns."""
     version = stored_version(connection)
     connection.execute("BEGIN")
     if version is not None:
