@@ -5,11 +5,11 @@
  *   mig N                           GPU 0 is split into N instances
  *   power_w A [B]                   watts: A + B * t on each GPU (times 1 + its index)
  *   counter_s P                     the energy counter ticks each P seconds (default 0.02); 0: it never ticks
- *   reset_at T                      the counter starts anew at T
+ *   reset_at N                      the counter starts anew at its Nth reading
  *   sm_clock_mhz V, throttle V, util V, memory_used_mib V, gpm 0|1, neighbour PID MIB
- *   error FUNCTION CODE [T]         FUNCTION (without the nvml prefix) fails with CODE from T on
+ *   error FUNCTION CODE [N]         FUNCTION (without the nvml prefix) fails with CODE from its Nth call on
  *   field_error ID CODE             that field value fails
- *   hang FUNCTION [T], crash FUNCTION [T], slow FUNCTION S
+ *   hang FUNCTION [N], crash FUNCTION [N], slow FUNCTION S
  *   garbage 1                       sensors return nonsense
  */
 #include <stdint.h>
@@ -34,6 +34,7 @@ enum { INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
 #define MAX_LINES 64
 static char lines[MAX_LINES][128];
 static int line_count = 0;
+static long calls[MAX_LINES];
 static double began = 0;
 static device boards[16], instances[8];
 
@@ -62,9 +63,10 @@ static int trouble(const char *function) {
         double a = 0, b = 0;
         int got = sscanf(lines[i], "%15s %63s %lf %lf", word, name, &a, &b);
         if (got < 2 || strcmp(name, function)) continue;
-        if (!strcmp(word, "error") && elapsed() >= b) return (int)a;
-        if (!strcmp(word, "hang") && elapsed() >= a) for (;;) sleep(3600);
-        if (!strcmp(word, "crash") && elapsed() >= a) abort();
+        calls[i]++;
+        if (!strcmp(word, "error") && calls[i] >= b) return (int)a;
+        if (!strcmp(word, "hang") && calls[i] >= a) for (;;) sleep(3600);
+        if (!strcmp(word, "crash") && calls[i] >= a) abort();
         if (!strcmp(word, "slow")) usleep((useconds_t)(1e6 * a));
     }
     return 0;
@@ -127,9 +129,12 @@ static double joules(device *d, double t) { /* the integral of watts since init,
 }
 int nvmlDeviceGetTotalEnergyConsumption(device *d, unsigned long long *mj) {
     ASK("DeviceGetTotalEnergyConsumption");
-    double period = value_of("counter_s", 0.02), reset = value_of("reset_at", 1e9), t = elapsed();
+    static long readings = 0;
+    static double reset_j = 0;
+    double period = value_of("counter_s", 0.02), t = elapsed();
     t = period > 0 ? period * (long)(t / period) : 0;
-    *mj = (unsigned long long)(1e3 * (t >= reset ? joules(d, t) - joules(d, reset) : joules(d, t)));
+    if (++readings == value_of("reset_at", 0)) reset_j = joules(d, t);
+    *mj = (unsigned long long)(1e3 * (joules(d, t) - reset_j));
     return 0;
 }
 int nvmlDeviceGetPowerUsage(device *d, unsigned *mw) {
