@@ -29,7 +29,8 @@ def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> 
     traces: list[dict[str, Any]] = []
     for front in found:
         if style.is_main(front.points[0]):
-            traces.append(_front_line(front, style))
+            first = all(trace["name"] != front.points[0].model for trace in traces)
+            traces.append(_front_line(front, style) | {"showlegend": first})
             open_marks = _undecided(front, style)
             if open_marks["x"]:
                 traces.append(open_marks)
@@ -44,8 +45,9 @@ def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> 
             "data": [trace for trace in traces if trace["x"]],
             "layout": layout(_AXES[x.metric], _AXES[y.metric]),
         },
-        f"Up and left is better. {_SHAPES} Gold stars: knee of one engine (95 % of its best throughput). Small pale "
-        "marks are beaten, but by less than the intervals of both setups.",
+        "Up and left is better; the stairs are what can be had within a limit on the x axis. "
+        f"{_SHAPES} Gold stars: knee of one engine (95 % of its best throughput). Small pale marks are beaten, but "
+        "by less than the intervals of both setups.",
     )
 
 
@@ -60,6 +62,8 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
             "type": "scatter",
             "mode": "markers",
             "name": front.points[0].model,
+            "legendgroup": front.points[0].model,
+            "showlegend": all(front.points[0].model != other.points[0].model for other in fronts[:place]),
             **_coordinates(front.points, LATENCY, THROUGHPUT),
             "marker": {
                 "symbol": [_symbol(point) for point in front.points],
@@ -71,14 +75,21 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
             "text": [_hover(point) for point in front.points],
             "hovertemplate": "%{text}<extra></extra>",
         }
-        for front in fronts
+        for place, front in enumerate(fronts)
     ]
     energies = [point.metrics[ENERGY.metric].value for point in points]
     spec = layout(_AXES[LATENCY.metric], _AXES[THROUGHPUT.metric])
     spec["coloraxis"] = {
         "colorscale": "Viridis",
         "reversescale": True,
-        "colorbar": {"title": {"text": "J/token"}, "x": -0.12, "xanchor": "right", **_decades(energies)},
+        "colorbar": {
+            "title": {"text": "J/token", "side": "right"},
+            "orientation": "h",
+            "y": -0.22,
+            "yanchor": "top",
+            "thickness": 12,
+            **_decades(energies),
+        },
     }
     return Figure(
         "Pareto front: tok/s, ITL and J/token",
@@ -97,7 +108,7 @@ def _front_line(front: Front, style: Style) -> dict[str, Any]:
         "name": points[0].model,
         "legendgroup": points[0].model,
         **_coordinates(points, x, y),
-        "line": {"color": colour, "width": 1.5, "shape": "hv"},
+        "line": {"color": colour, "width": 1.5, "shape": "vh"},
         "marker": {"symbol": [_symbol(point) for point in points], "size": 8, "color": colour},
         "text": [_hover(point) for point in points],
         "hovertemplate": "%{text}<extra></extra>",

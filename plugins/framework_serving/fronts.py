@@ -16,6 +16,7 @@ from framework_serving.sweep_points import SweepPoint, comparable_groups
 REPEAT_SD = 0.01
 """Relative standard deviation of a repeated run that front membership assumes for what was run once: settings that
 were measured twice agree within 0.5 to 1 % (median; ../shared/data/README.md, known defects)."""
+_RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Front:
         candidates: usable points that hold every objective.
         on_front: for each candidate, whether no other one beats it.
         possible: whether it may be on the front, given each point's interval (4 % where it has none).
-        membership: share of resamples with `REPEAT_SD` of noise in which it is on the front, 0–1.
+        membership: share of resamples with `REPEAT_SD` of noise in which it is on the front, 0–1; 0 for what can't
+            be on it.
     """
 
     objectives: tuple[Objective, ...]
@@ -94,12 +96,15 @@ def _front(candidates: tuple[SweepPoint, ...], objectives: tuple[Objective, ...]
     bounds = [[point.metrics[item.metric].interval() for item in objectives] for point in candidates]
     low = [[interval[0] for interval in row] for row in bounds]
     high = [[interval[1] for interval in row] for row in bounds]
+    possible = [bool(kept) for kept in noisy_front_mask(low, high, better)]
+    near = [[row] for row, kept in zip(values, possible, strict=True) if kept]
+    shares = iter(front_membership(near, better, _RESAMPLES, relative_noise=REPEAT_SD))
     return Front(
         objectives,
         candidates,
         tuple(map(bool, front_mask(values, better))),
-        tuple(map(bool, noisy_front_mask(low, high, better))),
-        tuple(map(float, front_membership([[row] for row in values], better, 500, relative_noise=REPEAT_SD))),
+        tuple(possible),
+        tuple(float(next(shares)) if kept else 0.0 for kept in possible),
     )
 
 

@@ -30,7 +30,7 @@ def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
     yield from of_adapters or result_tables(points)
     card = reproduction_card(scope, Evidence(scope.store, points))
     tables = (
-        knee_table(points),
+        knee_table([point for point in points if not point.chunked_prefill] or points),
         baseline_table(points),
         replica_front_table(points),
         advice_table(scope),

@@ -206,6 +206,10 @@ def test_section_lists_each_front_with_figures_knees_and_replicas(store: Any, af
         "Setups on a front",
     ]
     table = section.blocks[-1]
+    stairs = section.blocks[0].spec["data"][0]  # type: ignore[union-attr]
+    # best throughput first: down at its own latency, then left to the next point, what a limit in between gets
+    assert stairs["line"]["shape"] == "vh"
+    assert stairs["y"] == sorted(stairs["y"], reverse=True)
     assert isinstance(table, TableBlock)
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert (
