@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from framework.contracts import WorkloadTables
@@ -29,7 +30,7 @@ def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines
     """
     from framework_vllm.backend import ServingEngines
 
-    headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+    headers = _authorization(settings.api_key_variable)
     ranks = adapter_ranks(workload)
     targets, facts = [], []
     for url in settings.urls:
@@ -45,6 +46,15 @@ def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines
         targets.append(Target(url.rstrip("/"), name, headers))
         facts.append(found)
     return ServingEngines(tuple(targets), tuple(facts), lambda: None, ours=False)
+
+
+def _authorization(variable: str | None) -> dict[str, str]:
+    if variable is None:
+        return {}
+    token = os.environ.get(variable)
+    if not token:
+        raise ConfigError(f"backend.api_key_variable: the environment has no '{variable}'")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _facts(url: str, headers: dict[str, str]) -> EngineFacts:

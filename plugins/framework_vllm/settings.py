@@ -83,7 +83,7 @@ class VllmSettings(EngineSettings):
 
     Attributes:
         urls: running servers to attach to, one a replica; nothing is started then.
-        api_key: bearer token for them.
+        api_key_variable: environment variable that holds their bearer token; the token itself is never stored.
         served_model_name: name of the model there; null: the first that they list.
         port: port of the first replica, the next ones follow; null: free ones.
         replicas: engines behind one router.
@@ -107,7 +107,7 @@ class VllmSettings(EngineSettings):
     _target_: str = "framework_vllm.backend.VllmBackend"
     name: str = "vllm"
     urls: list[str] = field(default_factory=list)
-    api_key: str | None = None
+    api_key_variable: str | None = None
     served_model_name: str | None = None
     port: int | None = None
     replicas: int = 1

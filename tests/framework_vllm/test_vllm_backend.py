@@ -299,6 +299,23 @@ def test_a_server_that_lists_no_model_needs_a_name(tmp_path: Path, running_serve
         run(tmp_path, urls=[running_server])
 
 
+def test_a_token_is_taken_from_the_environment_and_a_missing_one_is_named(
+    tmp_path: Path, running_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: dict[str, Any] = {
+        "urls": [running_server],
+        "served_model_name": "any",
+        "api_key_variable": "SOME_TOKEN",
+    }
+    monkeypatch.delenv("SOME_TOKEN", raising=False)
+    with pytest.raises(ConfigError, match=r"backend.api_key_variable: the environment has no 'SOME_TOKEN'"):
+        run(tmp_path, **keys)
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    made = backend(tmp_path, **keys)
+    with made.engines(workload(), context(tmp_path)) as engines:
+        assert engines.targets[0].headers == {"Authorization": "Bearer secret"}
+
+
 def test_nobody_at_a_url_is_said_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -171,8 +172,9 @@ def _canonical_rows(servers: Sequence[ServerRecord]) -> list[tuple[float, str, f
 
 def _at(server: ServerRecord, family: str, t_s: float) -> float:
     """Return a family's value in the scrape that is nearest in time."""
-    nearest = min(server.series, key=lambda moment: abs(moment.t_s - t_s))
-    return nearest.said.total(family) or 0.0
+    after = bisect_left(server.series, t_s, key=lambda moment: moment.t_s)
+    near = server.series[max(0, after - 1) : after + 1]
+    return min(near, key=lambda moment: abs(moment.t_s - t_s)).said.total(family) or 0.0
 
 
 def _raw_rows(server: ServerRecord, label: str) -> list[tuple[float, str, float]]:
