@@ -7,6 +7,7 @@ belongs); odd cells are missing too, but counted with their row, and strict read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,8 +185,17 @@ def _read_text_table(path: Path) -> pa.Table:
             ),
         )
     except (pa.ArrowException, OSError, EOFError) as error:
-        reason = str(error).splitlines()[0].removeprefix("CSV parse error: ")
-        raise InputError(f"{path}: not a readable CSV table: {reason}") from error
+        raise InputError(f"{path}: not a readable CSV table: {_parse_trouble(error)}") from error
+
+
+def _parse_trouble(error: Exception) -> str:
+    """Return a parser's message in one short line, its row counted from 1 without the header, as ours are."""
+    line = str(error).splitlines()[0].removeprefix("CSV parse error: ")
+    wrong_length = re.match(r"Row #(\d+): Expected (\d+) columns, got (\d+)", line)
+    if wrong_length:
+        row, expected, got = map(int, wrong_length.groups())
+        return f"row {row - 1} has {got} cells instead of {expected}"
+    return line
 
 
 def _empty(kind: Kind, rows: int) -> np.ndarray:

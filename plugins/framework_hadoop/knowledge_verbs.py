@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from framework.errors import ConfigError, InputError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from framework_hadoop.executions import Executions
 
 File = Annotated[Path, typer.Argument(help="Executions in ALOJA's columns (CSV or .csv.gz).")]
 Prices = Annotated[Path, typer.Option(help="Cluster prices (CSV with cluster, cost_per_hour …).")]
@@ -99,7 +102,9 @@ def cost(
     try:
         table = front_table(file_query(executions, costs), executions, benchmark)
     except ValueError as error:
-        raise InputError(f"{file}: {error}{did_you_mean(benchmark, _names(executions))}") from None
+        raise InputError(
+            f"{file}: {error}{did_you_mean(benchmark, _names(executions, 'benchmark'))}"
+        ) from None
     print_table(table)
     unpriced = sorted(set(executions.columns["cluster"][~np.isfinite(costs)].tolist()) - {None})
     if unpriced:
@@ -107,9 +112,8 @@ def cost(
     return 0
 
 
-def _names(executions: object) -> set[str]:
-    columns = executions.columns  # type: ignore[attr-defined]
-    return {name for name in columns["benchmark"].tolist() if name}
+def _names(executions: Executions, column: str) -> set[str]:
+    return {name for name in executions.columns[column].tolist() if name}
 
 
 def knowledge(
@@ -138,7 +142,9 @@ def knowledge(
         try:
             (best,) = best_configurations(query, executions, benchmark, cluster)
         except ValueError as error:
-            raise InputError(f"{file}: {error}") from None
+            hint = did_you_mean(cluster, _names(executions, "cluster"))
+            hint = hint or did_you_mean(benchmark, _names(executions, "benchmark"))
+            raise InputError(f"{file}: {error}{hint}") from None
         settings = ", ".join(f"{name}={value}" for name, value in best.settings.items())
         console().print(
             f"best of {benchmark} on {cluster}: {settings}: {best.time_s.median:.0f} s "

@@ -30,6 +30,8 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
         InputError: not such a file, an odd cell, an execution without time, or one ID for two executions.
     """
     executions = read_executions(file, strict=True)
+    if "exe_time_s" in executions.absent:
+        raise InputError(f"{file}: no column 'Exe.Time', the execution times")
     without = np.flatnonzero(~executions.finished)
     if len(without):
         raise InputError(f"{file}: row {without[0] + 1}: column 'Exe.Time' holds no time")

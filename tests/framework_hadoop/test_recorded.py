@@ -12,6 +12,7 @@ from framework.errors import InputError
 from framework.importing import import_file
 from framework.store.database import Store
 from framework.store.ingest import ingest
+from framework_hadoop.recorded import read_aloja
 
 
 def test_executions_are_results_in_the_store_and_stay_so_when_it_is_rebuilt(tmp_path: Path) -> None:
@@ -76,3 +77,18 @@ def test_a_bad_row_is_named_and_nothing_is_imported(
         import_file("aloja", file, str(tmp_path / "outputs"))
 
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_file_without_the_column_of_times_is_named_and_so_is_a_row_of_another_length(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path / "runs.csv", executions(5))
+    header, *rows = file.read_text().splitlines()
+
+    (tmp_path / "timeless.csv").write_text("\n".join([header.replace("Exe.Time", "Time"), *rows]))
+    with pytest.raises(InputError, match=r"timeless.csv: no column 'Exe.Time'"):
+        list(read_aloja(tmp_path / "timeless.csv"))
+
+    (tmp_path / "shifted.csv").write_text("\n".join([header, *rows[:2], f"{rows[2]},more", *rows[3:]]))
+    with pytest.raises(InputError, match=r"shifted.csv: .*row 3 has 23 cells instead of 22"):
+        list(read_aloja(tmp_path / "shifted.csv"))
