@@ -9,7 +9,7 @@ from framework.errors import ConfigError
 from framework_twin.settings import TwinSettings
 from framework_vllm.settings import VllmSettings, settings_from
 
-ONLY_A_MODEL_HAS = {"engine", "profile"}
+ONLY_A_MODEL_HAS = {"engine", "profile", "profile_folder"}
 
 
 def test_every_engine_setting_of_the_twin_is_there_with_the_same_default_and_type() -> None:
