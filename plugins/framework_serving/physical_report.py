@@ -47,9 +47,9 @@ def physical_section(scope: ReportScope, points: Sequence[SweepPoint], style: St
         roofline_chart(physics, style),
     )
     blocks: list[Figure | TableBlock | str] = [figure for figure in figures if figure is not None]
-    comparison = comparison_table(scope, points)
-    if comparison is not None:
-        blocks.append(comparison)
+    blocks += [
+        table for table in (comparison_table(scope, points), profiled_table(points)) if table is not None
+    ]
     return ReportSection("Where the time goes", blocks, order=35) if blocks else None
 
 
@@ -104,6 +104,44 @@ def comparison_table(scope: ReportScope, points: Sequence[SweepPoint]) -> TableB
         "matrix product at small batches, and the twin's law has small kernels and products in one term. The twin's "
         "host time was given the paper's as prior mean, so the host column is no independent test.",
     )  # fmt: skip
+
+
+def profiled_table(points: Sequence[SweepPoint]) -> TableBlock | None:
+    """Return modelled shares of time beside those that a profiler measured on the same setup; None without a pair."""
+    modelled = {_setting(point): point for point in points if point.value("time_kv_share") is not None}
+    rows = []
+    for point in points:
+        twin = modelled.get(_setting(point))
+        if twin is None or point.value("nsight_attention_share") is None:
+            continue
+        pairs = [
+            (point.value("nsight_attention_share"), twin.value("time_kv_share")),
+            (point.value("nsight_host_gap_share"), twin.value("time_host_share")),
+        ]
+        shares = [None if value is None else 100 * value for pair in pairs for value in pair]
+        traffic = (point.value("nsight_dram_read_pct"), _share_of_peak(twin))
+        rows.append((point.model, point.workload, point.max_num_seqs, *shares, *traffic))
+    if not rows:
+        return None
+    return TableBlock(
+        "The model's shares of time against Nsight, %",
+        (
+            "model", "workload", "batch", "attention: Nsight", "modelled", "host gap: Nsight", "modelled ",
+            "DRAM read: Nsight", "modelled  ",
+        ),
+        rows,
+        "The same model, GPU, workload and batch. Nsight's shares are of the decode ranges where the trace marks them, "
+        "the model's of the whole run.",
+    )  # fmt: skip
+
+
+def _setting(point: SweepPoint) -> tuple[object, ...]:
+    return (point.model, point.gpu, point.workload, point.max_num_seqs, point.replicas, point.chunked_prefill)
+
+
+def _share_of_peak(point: SweepPoint) -> float | None:
+    traffic, peak = point.value("dram_read_tb_s"), point.number("gpu.bandwidth_tb_s")
+    return None if traffic is None or not peak else 100 * traffic / peak
 
 
 def lockstep_shares(

@@ -143,6 +143,22 @@ def test_shares_of_decode_time_and_memory_traffic_can_be_claimed(store: Any) -> 
         compute(evidence, "decode_time_share", {"model": "opt-1.3b", "batch": 8, "part": "atention"})
 
 
+def test_shares_of_a_profiled_run_stand_beside_the_model_s_of_the_same_setup(store: Any) -> None:
+    run(store, 8, 100, (11,) * 8, 0.8)
+    measured = {"total_tok_s": 900.0, "nsight_attention_share": 0.35, "nsight_host_gap_share": 0.2}
+    store.add({**BASE, "backend.max_num_seqs": 8, "backend.name": "vllm"}, measured)
+    store.add({**BASE, "backend.max_num_seqs": 16, "backend.name": "vllm"}, measured)
+    blocks = [block for section in sections(store.report_scope()) for block in section.blocks]
+    (table,) = [
+        block for block in blocks if isinstance(block, TableBlock) and "against Nsight" in block.title
+    ]
+    ((model, workload, batch, *shares),) = table.rows
+    assert (model, workload, batch) == ("opt-1.3b", "sharegpt", 8)
+    assert shares[:4] == pytest.approx([35, 30, 20, 30])
+    assert shares[4] is None
+    assert shares[5] == pytest.approx(100 * 0.8 / GPU.bandwidth_tb_s)
+
+
 def test_shipped_table_of_published_shares_adds_up_to_the_whole() -> None:
     rows = read_published(REPOSITORY / "experiments" / "memory_gap" / "decode_time.csv")
     assert len(rows) == 18
