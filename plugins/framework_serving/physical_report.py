@@ -130,8 +130,8 @@ def profiled_table(points: Sequence[SweepPoint]) -> TableBlock | None:
             "DRAM read: Nsight", "modelled  ",
         ),
         rows,
-        "The same model, GPU, workload and batch. Nsight's shares are of the decode ranges where the trace marks them, "
-        "the model's of the whole run.",
+        "The same model, GPU, workload and batch. Nsight's shares are of the decode ranges where the trace marks "
+        "them, the model's of the whole run.",
     )  # fmt: skip
 
 
