@@ -156,6 +156,14 @@ def faulty(fault: str, pace: Pace, prompt: int, tokens: int, attempt: int) -> It
         yield itl, chunk(event(b"7", b'"length"', end=b"\r\n\r\n")) + chunk(crlf_usage) + _DONE, 1
     elif fault == "no_ids":
         yield from plain(pace, False, prompt, tokens)
+    elif fault == "no_ids_two_an_event":
+        yield pace.ttft_s, _HEAD + _TOKEN[False], 2
+        yield from [(itl, _TOKEN[False], 2)] * (tokens // 2 - 2)
+        yield itl, ending(False, prompt, tokens), 2
+    elif fault == "text_only":
+        yield pace.ttft_s, _HEAD + _TOKEN[False], 1
+        yield from [(itl, _TOKEN[False], 1)] * (tokens - 2)
+        yield itl, chunk(event(b"", b'"length"')) + _DONE, 1
     elif fault == "close_after":
         yield from plain(pace, True, prompt, tokens)
         yield 0, CLOSE, 0

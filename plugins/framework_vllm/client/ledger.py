@@ -111,7 +111,8 @@ class Ledger:
         row, stream, column = connection.row, connection.stream, self._column
         column["http_status"][row] = stream.status
         column["events"][row] = stream.events
-        column["counted"][row] = stream.counted
+        told = connection.room if stream.completion_tokens is None else stream.completion_tokens
+        column["counted"][row] = stream.counted or stream.tokens == told  # one an event, and it adds up
         if stream.prompt_tokens is not None:
             column["prompt_tokens"][row] = stream.prompt_tokens
         if stream.completion_tokens is not None:

@@ -64,9 +64,21 @@ def test_tokens_of_one_event_have_no_time_between_them(serve: Serve) -> None:
     assert outcome.facts["tokens_per_event"] == 3.0
 
 
-def test_a_server_without_token_ids_has_counts_from_its_usage_and_no_token_times(serve: Serve) -> None:
-    outcome = load(requests([0.0]), serve(*PACE), extra_body={"stub": "no_ids"})
+@pytest.mark.parametrize("manner", ["no_ids", "text_only"])
+def test_events_that_add_up_to_the_tokens_asked_for_or_used_held_one_each(serve: Serve, manner: str) -> None:
+    outcome = load(requests([0.0]), serve(*PACE), extra_body={"stub": manner})
     assert outcome.requests["output_tokens"].to_pylist() == [6]
+    assert [len(times) for times in outcome.client_requests["token_times_s"].to_pylist()] == [6]
+    assert {metric.name for metric in outcome.metrics if metric.value is not None} >= {
+        "itl_mean_ms",
+        "itl_p99_ms",
+    }
+
+
+def test_events_of_unknown_size_leave_the_count_to_the_usage_and_have_no_token_times(serve: Serve) -> None:
+    outcome = load(requests([0.0]), serve(*PACE), extra_body={"stub": "no_ids_two_an_event"})
+    assert outcome.requests["output_tokens"].to_pylist() == [6]
+    assert outcome.facts["tokens_per_event"] == 2.0
     assert outcome.client_requests["token_times_s"].to_pylist() == [None]
     reasons = {metric.name: metric.reason for metric in outcome.metrics}
     assert set(reasons) == {"itl_p50_ms", "itl_p90_ms", "itl_p99_ms"}
