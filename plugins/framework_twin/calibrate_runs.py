@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from framework_twin.measured_runs import BadRow, MeasuredRun, read_measured_runs
 from framework_twin.profile import TwinProfile, find_profile, write_profile
 from framework_twin.profile_fit import ProfileLabel, fit_profile
 from framework_twin.stored_runs import MeasuredSteps, stored_runs, stored_steps
+
+_NOT_IN_FILE_NAMES = re.compile(r"[^\w.+-]")
 
 Group = tuple[str, str, str, str]
 """Model, GPU, engine generation, engine version: what one profile covers."""
@@ -70,7 +73,9 @@ def fit_groups(
     """Fit and write one profile a group into `folder`; a group without a usable measurement is named instead."""
     for group, own in measurements.groups().items():
         model, gpu, generation, engine = group
-        name = "_".join(filter(None, (model, gpu.lower(), generation, engine.split(" ")[-1])))
+        name = _NOT_IN_FILE_NAMES.sub(
+            "-", "_".join(filter(None, (model, gpu.lower(), generation, engine.split(" ")[-1])))
+        )
         if not own.steps and not any(run.clean for run in own.runs):
             yield f"{name}: no clean run, no profile"
             continue

@@ -7,12 +7,14 @@ twin with its own requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from framework.contracts import Advice, AdvisorScope
 from framework_twin.calibrate_runs import Fitted, Measurements, fit_groups, measurements_of
+from framework_twin.intervals import HeldOut, fit_intervals
+from framework_twin.profile import TwinProfile, write_profile
 from framework_twin.replay import measured, other_cores, replay
 from framework_twin.stored_runs import StoredRun, read_stored
 
@@ -62,7 +64,9 @@ class CalibrationAdvisor:
         seen = [run for run in everything.runs if run.setup.family not in self.held_out]
         for fitted in fit_groups(Measurements(seen, everything.steps), self.folder):
             if not isinstance(fitted, str):
-                yield self._advice(fitted, self._replayed(scope, fitted, runs))
+                errors = self._replayed(scope, fitted, runs)
+                write_profile(_with_held_out(fitted.profile, errors), fitted.path)
+                yield self._advice(fitted, errors)
 
     def _replayed(self, scope: AdvisorScope, fitted: Fitted, runs: Sequence[StoredRun]) -> list[ReplayError]:
         model, gpu = fitted.group[:2]
@@ -120,6 +124,22 @@ class CalibrationAdvisor:
                 "errors": [{**asdict(item), "error_percent": item.error_percent} for item in errors],
             },
         )
+
+
+def _with_held_out(profile: TwinProfile, errors: Sequence[ReplayError]) -> TwinProfile:
+    """Return the profile with the errors of the held-out workloads, and the bands that they make."""
+    held_out = [item for item in errors if item.held_out and item.predicted > 0]
+    medians = {name: _median_error(errors, name) for name in dict.fromkeys(item.metric for item in held_out)}
+    residuals = [
+        HeldOut(item.workload, item.metric, item.workload, item.measured / item.predicted)
+        for item in held_out
+    ]
+    known = {name: value for name, value in medians.items() if value is not None}
+    return replace(
+        profile,
+        fit=replace(profile.fit, held_out=known),
+        intervals=fit_intervals(residuals) if residuals else {},
+    )
 
 
 def _median_error(errors: Sequence[ReplayError], metric: str) -> float | None:

@@ -70,7 +70,7 @@ def measured(run: StoredRun) -> Mapping[str, float]:
 
 
 def other_cores(run: StoredRun) -> float | None:
-    """Return the cores that other processes kept busy during a run, from the collector `metrics=host`; None without."""
+    """Return the cores that other processes kept busy during a run; None without the collector `metrics=host`."""
     share, own = run.metrics.get("host_cpu_mean_pct"), run.metrics.get("run_cpu_mean_cores")
     cores = run.facts.get("host.cores")
     if share is None or own is None or cores is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -144,7 +145,15 @@ def test_workloads_that_took_no_part_in_the_fit_come_out_as_measured(advice: Adv
             assert abs(item["error_percent"]) < 5.0, item
     assert advice.recommendation == {"backend": "twin", "model": "small-llama", "gpu": "cpu"}
     assert "2 workloads left out of the fit" in advice.reason
-    assert read_profile(Path(advice.facts["file"])).fit.runs == 5
+    profile = read_profile(Path(advice.facts["file"]))
+    assert profile.fit.runs == 5
+    # what was held out is the profile's own error and band from then on
+    itl = [item for item in held_out if item["metric"] == "itl_mean_ms"]
+    assert profile.fit.held_out["itl_mean_ms"] == pytest.approx(
+        median(abs(item["error_percent"]) for item in itl), rel=1e-4
+    )
+    low, high = profile.intervals["itl_mean_ms"]["all"]
+    assert all(low - 1e-6 <= item["measured"] / item["predicted"] <= high + 1e-6 for item in itl)
 
 
 def test_the_table_at_the_end_of_a_sweep_shows_held_out_workloads_last(
