@@ -57,6 +57,7 @@ def step_row(sample: StepSample, seconds: float, step: int, repeat: int) -> dict
         "max_loras": sample.slots,
         "max_lora_rank": sample.rank,
         "duration_s": seconds,
+        "cpu_s": None,
     }
 
 

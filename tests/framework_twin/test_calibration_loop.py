@@ -95,6 +95,15 @@ def test_a_single_long_step_does_not_bend_the_median_of_its_kind(store: Measured
     assert hurt == pytest.approx(calm, rel=0.05)
 
 
+def test_a_step_of_an_engine_on_a_cpu_counts_without_what_others_took(store: MeasuredStore) -> None:
+    rows = store.query("SELECT * FROM offline_steps WHERE adapters = 0").to_pylist()
+    calm = step_samples(rows, eager=True)
+    robbed = [{**row, "duration_s": 3.0 * row["duration_s"], "cpu_s": row["duration_s"]} for row in rows]
+    assert step_samples(robbed, eager=True) == calm
+    threads = [{**row, "cpu_s": 8.0 * row["duration_s"]} for row in rows]
+    assert step_samples(threads, eager=True) == calm
+
+
 def test_stored_runs_are_fitted_on_the_very_requests_that_were_sent(store: MeasuredStore) -> None:
     runs, bad = stored_runs(store, "mine")
     assert bad == []

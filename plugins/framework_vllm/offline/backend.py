@@ -25,6 +25,7 @@ from framework_vllm.server.failures import (
 from framework_vllm.settings import settings_from
 
 _POLL_S = 0.2
+_TAKEN_WARN = 0.1
 
 
 class OfflineBackend:
@@ -107,7 +108,7 @@ def _lines(results: Path) -> int:
 
 
 def _result(lines: list[dict[str, Any]], settings: OfflineSettings) -> Result:
-    from framework_vllm.offline.steps import largest_batch_metrics, steps_table
+    from framework_vllm.offline.steps import largest_batch_metrics, steps_table, taken_share
 
     facts: dict[str, Json] = dict(lines[0]["facts"])
     measured = [line for line in lines[1:] if "steps" in line]
@@ -123,7 +124,16 @@ def _result(lines: list[dict[str, Any]], settings: OfflineSettings) -> Result:
         if line["repeat"] == 0
     ]
     checks = checks or [SanityCheck("grid_measured", "pass", f"all {facts['points']} points in lock step")]
+    checks += _core_check(taken_share(table))
     return Result(list(largest_batch_metrics(table)), {"offline_steps": table}, facts, checks)
+
+
+def _core_check(taken: float | None) -> list[SanityCheck]:
+    """Judge whether an engine on a CPU had its core; its wall-clock times mean little where it had not."""
+    if taken is None:
+        return []
+    detail = f"other processes took {100 * taken:.0f} % of the engine's time"
+    return [SanityCheck("core_to_itself", "warn" if taken > _TAKEN_WARN else "pass", detail)]
 
 
 def _named(point: Mapping[str, int]) -> str:

@@ -39,12 +39,14 @@ SELECT
     ) AS prefill_time_s,
     1000 * avg(d.duration_s) AS decode_step_mean_ms,
     1000 * median(d.duration_s) AS decode_step_p50_ms,
-    d.batch / median(d.duration_s) AS output_tok_s
+    d.batch / median(d.duration_s) AS output_tok_s,
+    greatest(0, 1 - sum(d.cpu_s) / sum(d.duration_s)) AS taken_share
 FROM offline_steps AS d
 WHERE d.phase = 'decode'
 GROUP BY d.run_id, d.batch, d.input_tokens, d.adapters
 """
-"""One row a point of the grid: what `shared/data` calls an offline row."""
+"""One row a point of the grid: what `shared/data` calls an offline row. `taken_share` is the part of the time that
+other processes had the core (engines on a CPU)."""
 
 
 def offline_steps() -> pa.Schema:
@@ -53,7 +55,8 @@ def offline_steps() -> pa.Schema:
     `repeat` counts the rounds over the grid; `phase` is `prefill` or `decode`. `sequences` took part in the step,
     with `prefill_tokens` prompt tokens or one decode each; `attention_pairs` is Σ chunk · (context before it +
     chunk / 2) over its prompts, `context_tokens` the tokens that its decodes attended to, over all sequences;
-    `max_loras` and `max_lora_rank` are the engine's slots (0: adapters off).
+    `max_loras` and `max_lora_rank` are the engine's slots (0: adapters off); `cpu_s` is the time that an engine
+    on a CPU computed in all its threads, null on a GPU.
     """
     import pyarrow as pa
 
@@ -69,6 +72,7 @@ def offline_steps() -> pa.Schema:
             pa.field("max_loras", pa.int64(), nullable=False),
             pa.field("max_lora_rank", pa.int64(), nullable=False),
             pa.field("duration_s", pa.float64(), nullable=False),
+            pa.field("cpu_s", pa.float64()),
         ]
     )
 
@@ -83,6 +87,15 @@ def steps_table(points: Sequence[Mapping[str, Any]], slots: int, rank: int) -> p
         for step in line["steps"]
     ]
     return pa.Table.from_pylist(rows, schema=offline_steps())
+
+
+def taken_share(steps: pa.Table) -> float | None:
+    """Return the share of the time that other processes took from an engine on a CPU; None on a GPU."""
+    import pyarrow.compute as pc
+
+    if steps["cpu_s"].null_count:
+        return None
+    return max(0.0, 1.0 - float(pc.sum(steps["cpu_s"]).as_py()) / float(pc.sum(steps["duration_s"]).as_py()))
 
 
 def largest_batch_metrics(steps: pa.Table) -> Iterator[Metric]:

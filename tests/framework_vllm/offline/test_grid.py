@@ -17,7 +17,7 @@ from framework_vllm.offline.backend import OfflineBackend
 from framework_vllm.offline.driver import LockstepBrokenError, prefill_steps
 from framework_vllm.offline.grid import GridPoint, grid_of
 from framework_vllm.offline.settings import OfflineSettings
-from framework_vllm.offline.steps import largest_batch_metrics, offline_steps, steps_table
+from framework_vllm.offline.steps import largest_batch_metrics, offline_steps, steps_table, taken_share
 
 
 def prompts(input_tokens: int = 161, output_tokens: int = 338) -> WorkloadTables:
@@ -94,8 +94,17 @@ def test_prefill_steps_compute_every_prompt_token_once_within_the_budget(
     assert sum(step["pairs"] for step in steps) == pytest.approx(batch * tokens**2 / 2)
 
 
-def line(batch: int, repeat: int, prefill_s: float, decode_s: float) -> dict[str, Any]:
-    common = {"sequences": batch, "attention_pairs": 0.0, "context_tokens": 0, "prefill_tokens": 0, "step": 0}
+def line(
+    batch: int, repeat: int, prefill_s: float, decode_s: float, cpu_s: float | None = None
+) -> dict[str, Any]:
+    common: dict[str, Any] = {
+        "sequences": batch,
+        "attention_pairs": 0.0,
+        "context_tokens": 0,
+        "prefill_tokens": 0,
+        "step": 0,
+    }
+    common["cpu_s"] = cpu_s
     return {
         "point": {"batch": batch, "input_tokens": 8, "adapters": 0},
         "repeat": repeat,
@@ -114,6 +123,15 @@ def test_metrics_are_of_the_largest_batch_with_a_prefill_summed_over_its_steps()
     assert values == pytest.approx(
         {"prefill_time_s": 3.0, "decode_step_mean_ms": 200.0, "decode_step_p50_ms": 200.0}
     )
+
+
+def test_time_that_others_took_from_an_engine_on_a_cpu_is_told() -> None:
+    # three steps of 1 + 1 + 2 seconds, 0.5 seconds computed in each
+    table = steps_table([line(1, 0, 1.0, 2.0, cpu_s=0.5)], 0, 0)
+    assert taken_share(table) == pytest.approx(1 - 1.5 / 4)
+    assert taken_share(steps_table([line(1, 0, 1.0, 2.0)], 0, 0)) is None
+    many_threads = steps_table([line(1, 0, 1.0, 2.0, cpu_s=8.0)], 0, 0)
+    assert taken_share(many_threads) == 0.0
 
 
 def test_the_backend_meets_the_contract() -> None:
