@@ -239,8 +239,14 @@ def burst(repeats: int) -> None:
     print(f"\nBurst of {count} at t = 0: how long sending took, and mean TTFT beside the server's truth")
     for _ in range(repeats):
         with servers(options="--ttft-ms 20 --itl-ms 20 --capacity 256") as stub:
-            mine = seen(ours(stub, np.zeros(count), 16))
-            print(f"  ours              {sending(mine, stub.truth(15))}", flush=True)
+            outcome = ours(stub, np.zeros(count), 16)
+            truth = stub.truth(15)
+            since_start_s = (truth.first_s - outcome.t0_monotonic_s).mean()
+            print(f"  ours              {sending(seen(outcome), truth)}")
+            print(
+                f"                    first tokens were sent {since_start_s:.2f} s after t = 0, mean",
+                flush=True,
+            )
             stub.reset()
             peer = theirs(stub, "", count, 16)
             if peer is not None:

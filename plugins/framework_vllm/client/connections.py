@@ -144,11 +144,6 @@ class ConnectionPool:
             code = sock.connect_ex(address)
             if code not in (0, errno.EINPROGRESS):
                 raise OSError(code, "")
-            endpoint = self._endpoints[target]
-            if endpoint.tls and self._tls:
-                sock = self._tls.wrap_socket(
-                    sock, server_hostname=endpoint.host, do_handshake_on_connect=False
-                )
             connection = Connection(sock, target)
             self._poller.register(connection.fd, READ | WRITE)
         except OSError:
@@ -169,13 +164,18 @@ class ConnectionPool:
 
     def progress(self, connection: Connection) -> bool:
         """Go on with a connection that is not established; return whether it now is. Raises `OSError`."""
-        sock = connection.sock
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, "")
-        if isinstance(sock, ssl.SSLSocket):
+        endpoint = self._endpoints[connection.target]
+        if endpoint.tls and self._tls:
+            if not isinstance(connection.sock, ssl.SSLSocket):
+                connection.sock = self._tls.wrap_socket(
+                    connection.sock, server_hostname=endpoint.host, do_handshake_on_connect=False
+                )
+                connection.recv = connection.sock.recv
             try:
-                sock.do_handshake()
+                connection.sock.do_handshake()
             except ssl.SSLWantReadError:
                 self._poller.modify(connection.fd, READ)
                 return False

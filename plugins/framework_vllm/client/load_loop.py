@@ -231,7 +231,7 @@ class LoadLoop:
                 if fd == self._control_fd and self._control():
                     self._ended = True
                 continue
-            if mask & WRITE:
+            if mask & WRITE or not connection.established:  # a TLS handshake may wait for either
                 self._writable(connection, now)
                 if fd not in by_fd:
                     continue

@@ -202,14 +202,15 @@ def _counts(values: Any, kind: Any) -> pa.Array:
     return pa.array(values, kind, mask=values < 0)
 
 
-def _kept(board: Board, seen: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _kept(board: Board, seen: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return the token times of all requests that tell them, one after another, and their number by request."""
     import numpy as np
 
     room = np.diff(seen["token_at"], append=board.tokens)
     lengths = np.where(seen["counted"] > 0, np.minimum(seen["tokens"], room), 0).astype(np.int64)
-    inside = np.arange(board.tokens) - np.repeat(seen["token_at"], room) < np.repeat(lengths, room)
-    return board.array("token_times_s")[inside], lengths
+    times = board.array("token_times_s")
+    parts = [times[at : at + length] for at, length in zip(seen["token_at"], lengths, strict=True)]
+    return np.concatenate(parts), lengths
 
 
 def _token_times(board: Board, seen: dict[str, Any]) -> pa.Array:
@@ -238,8 +239,10 @@ def _itl(board: Board, seen: dict[str, Any]) -> list[Metric]:
         reason = "the server does not tell how many tokens an event holds"
         return [Metric.absent(name, reason, "ms") for name in names if name != "itl_mean_ms"]
     values, lengths = _kept(board, seen)
-    request = np.repeat(np.arange(len(lengths)), lengths)
-    gaps_ms = _MS * np.diff(values.astype(np.float64))[(np.diff(request) == 0) & finished[request[1:]]]
+    own = np.repeat(finished, lengths)
+    starts = np.cumsum(lengths) - lengths
+    own[starts[starts < len(own)]] = False  # a request's first token has no gap before it
+    gaps_ms = _MS * np.diff(values, prepend=np.float32(0)).astype(np.float64)[own]
     if not gaps_ms.size:
         reason = "no finished request with more than one token"
         return [Metric.absent(name, reason, "ms") for name in names]
