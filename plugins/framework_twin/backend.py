@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import BatchJob, Result, RunContext, SanityCheck, WorkloadTables
-from framework.errors import ConfigError, did_you_mean
 from framework.versions import source_fingerprint
+from framework_serving.engine_knobs import checked_settings
 from framework_twin.settings import TwinSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class TwinBackend:
         from framework_twin.kernel.machine_code import prepare
 
         self._keys = keys
-        self.settings = _settings(keys)
+        self.settings = checked_settings(TwinSettings, keys)
         prepare()
 
     def fingerprint(self) -> str:
@@ -82,13 +82,3 @@ def _run_job(work: tuple[Mapping[str, Any], BatchJob]) -> Result:
     keys, job = work
     own = {key.removeprefix("backend."): value for key, value in job.overrides.items()}
     return TwinBackend(**{**keys, **own}).run(job.workload, _NO_CONTEXT)
-
-
-def _settings(keys: Mapping[str, Any]) -> TwinSettings:
-    known = TwinSettings.__dataclass_fields__.keys() - {"_target_"}
-    for key in keys:
-        if key not in known:
-            raise ConfigError(f"unknown configuration key 'backend.{key}'{did_you_mean(key, known)}")
-    settings = TwinSettings(**keys)
-    settings.check()
-    return settings

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError, InputError
-from framework_vllm.settings import VllmSettings, settings_from
+from framework_serving.engine_knobs import checked_settings
+from framework_vllm.settings import VllmSettings
 
 if TYPE_CHECKING:
     from framework_vllm.client.contracts import LoadOutcome, LoadPlan, Target
@@ -54,7 +55,7 @@ class VllmBackend:
     """
 
     def __init__(self, **keys: Any) -> None:
-        self.settings: VllmSettings = settings_from(VllmSettings, keys)
+        self.settings: VllmSettings = checked_settings(VllmSettings, keys)
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what could not start or could not be served, before anything starts."""

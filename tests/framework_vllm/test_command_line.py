@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.errors import ConfigError
+from framework_serving.engine_knobs import checked_settings
 from framework_vllm.command_line import LoraPlan, engine_arguments, plan_lora, serve_command
 from framework_vllm.interpreter import Engine
-from framework_vllm.settings import VllmSettings, settings_from
+from framework_vllm.settings import VllmSettings
 from tests.framework_vllm.engines import engine
 
 
 def words(installed: Engine | None = None, lora: LoraPlan | None = None, **keys: Any) -> list[str]:
-    settings = settings_from(VllmSettings, keys)
+    settings = checked_settings(VllmSettings, keys)
     return engine_arguments(
         settings,
         installed or engine(),
@@ -130,7 +131,7 @@ def test_a_bad_flag_is_refused_in_one_line_that_names_it(arguments: dict[str, An
 
 
 def lora(ranks: dict[int, int], **keys: Any) -> LoraPlan | None:
-    return plan_lora(settings_from(VllmSettings, keys), engine(), ranks)
+    return plan_lora(checked_settings(VllmSettings, keys), engine(), ranks)
 
 
 def test_a_workload_without_adapters_reserves_nothing_unless_told() -> None:

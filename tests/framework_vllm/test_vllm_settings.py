@@ -1,22 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from framework.errors import ConfigError
-from framework_twin.settings import TwinSettings
-from framework_vllm.settings import VllmSettings, settings_from
-
-ONLY_A_MODEL_HAS = {"engine", "profile", "profile_folder"}
-
-
-def test_every_engine_setting_of_the_twin_is_there_with_the_same_default_and_type() -> None:
-    own = {field.name: (field.type, field.default) for field in fields(VllmSettings)}
-    for field in fields(TwinSettings):
-        if field.name not in {"_target_", "name", *ONLY_A_MODEL_HAS}:
-            assert own[field.name] == (field.type, field.default), field.name
+from framework_serving.engine_knobs import checked_settings
+from framework_vllm.settings import VllmSettings
 
 
 @pytest.mark.parametrize(
@@ -48,5 +38,5 @@ def test_every_engine_setting_of_the_twin_is_there_with_the_same_default_and_typ
 )
 def test_a_value_that_can_not_be_is_one_line_naming_the_key(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        settings_from(VllmSettings, keys)
+        checked_settings(VllmSettings, keys)
     assert str(refused.value) == message

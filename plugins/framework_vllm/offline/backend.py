@@ -11,6 +11,7 @@ from typing import Any
 from framework.child_process import ChildProcess
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
+from framework_serving.engine_knobs import checked_settings
 from framework_vllm.offline.command import DRIVER, offline_command
 from framework_vllm.offline.grid import grid_of
 from framework_vllm.offline.settings import OfflineSettings
@@ -22,7 +23,6 @@ from framework_vllm.server.failures import (
     root_cause,
     start_failure,
 )
-from framework_vllm.settings import settings_from
 
 _POLL_S = 0.2
 _TAKEN_WARN = 0.1
@@ -32,7 +32,7 @@ class OfflineBackend:
     """Times the steps of an in-process engine; see `OfflineSettings` for its keys."""
 
     def __init__(self, **keys: Any) -> None:
-        self.settings: OfflineSettings = settings_from(OfflineSettings, keys)
+        self.settings: OfflineSettings = checked_settings(OfflineSettings, keys)
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for a grid that can't be measured, or an engine that isn't there."""

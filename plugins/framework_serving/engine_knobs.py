@@ -1,0 +1,151 @@
+"""The settings of an engine that its twin has too: declared once, so that one experiment file serves both.
+
+Names and meanings are vLLM's, in the shorter form that studies use (`chunked_prefill` for
+`--enable-chunked-prefill`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from framework.errors import ConfigError, did_you_mean
+
+_T = TypeVar("_T", bound="EngineKnobs")
+
+ROUTERS = ("round_robin", "least_load")
+
+
+@dataclass
+class EngineKnobs:
+    """Settings of one engine; keys of the configuration group `backend`.
+
+    Attributes:
+        max_num_seqs: most requests in the running batch, per replica.
+        max_num_batched_tokens: tokens a step may compute; null: the engine's default.
+        chunked_prefill: null: the engine's default.
+        max_model_len: longest request, tokens; null: the model's.
+        gpu_memory_utilization: share of each GPU's memory for all replicas on it together.
+        kv_blocks: KV blocks per replica, of the engine's own block size; null: what memory holds.
+        tensor_parallel: GPUs that one replica's model is split over.
+        max_loras, max_cpu_loras, max_lora_rank: adapter slots on the GPU, adapters in host memory, largest rank;
+            null: no LoRA, or as many as the workload's adapters need.
+    """
+
+    model: Any = None
+    gpu: Any = None
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int | None = None
+    chunked_prefill: bool | None = None
+    max_model_len: int | None = None
+    gpu_memory_utilization: float = 0.9
+    kv_blocks: int | None = None
+    enable_prefix_caching: bool = False
+    enforce_eager: bool = False
+    tensor_parallel: int = 1
+    max_loras: int | None = None
+    max_cpu_loras: int | None = None
+    max_lora_rank: int | None = None
+
+    def check(self) -> None:
+        """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
+        self.check_counts("max_num_seqs", "tensor_parallel")
+        self.check_counts(
+            "max_num_batched_tokens",
+            "max_model_len",
+            "kv_blocks",
+            "max_loras",
+            "max_cpu_loras",
+            "max_lora_rank",
+            optional=True,
+        )
+        if not 0.0 < self.gpu_memory_utilization <= 1.0:
+            raise ConfigError(
+                f"backend.gpu_memory_utilization: {self.gpu_memory_utilization} is not above 0 and at most 1"
+            )
+
+    def check_counts(self, *keys: str, optional: bool = False) -> None:
+        """Raise `ConfigError` where a key's value is no whole number of at least 1, or null where that is allowed."""
+        for key in keys:
+            value = getattr(self, key)
+            if value is None and optional:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"backend.{key}: {value!r} is not a whole number of at least 1")
+
+    def check_positive(self, *keys: str) -> None:
+        """Raise `ConfigError` where a key's value is neither null nor above 0."""
+        for key in keys:
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise ConfigError(f"backend.{key}: {value} is not above 0")
+
+    def check_word(self, key: str, allowed: Sequence[str]) -> None:
+        """Raise `ConfigError` where a key's value is none of the allowed words."""
+        value = getattr(self, key)
+        if value not in allowed:
+            raise ConfigError(f"backend.{key}: '{value}' is not one of {', '.join(allowed)}")
+
+
+@dataclass
+class ReplicaKnobs(EngineKnobs):
+    """Settings of several engines behind one router.
+
+    Attributes:
+        replicas: engines behind one router.
+        gpus: GPUs that the replicas are spread over evenly; null: as many as one replica needs.
+        mps: replicas on one GPU share it by NVIDIA MPS; false: by time slicing.
+        router: `round_robin` or `least_load`.
+        sample_period_s: spacing of the time series; null: none.
+    """
+
+    replicas: int = 1
+    gpus: int | None = None
+    mps: bool = True
+    router: str = "round_robin"
+    sample_period_s: float | None = 1.0
+
+    def check(self) -> None:
+        """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
+        super().check()
+        self.check_counts("replicas")
+        self.check_counts("gpus", optional=True)
+        self.check_positive("sample_period_s")
+        self.check_word("router", ROUTERS)
+        if self.shards % self.gpu_count or self.gpu_count < self.tensor_parallel:
+            raise ConfigError(
+                f"backend.gpus: {self.replicas} replicas of {self.tensor_parallel} shards can't be spread evenly "
+                f"over {self.gpu_count} GPUs"
+            )
+
+    @property
+    def shards(self) -> int:
+        """Parts of models, each in a GPU's memory, of all replicas together."""
+        return self.replicas * self.tensor_parallel
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of all replicas together."""
+        return self.gpus or self.tensor_parallel
+
+    @property
+    def replicas_on_gpu(self) -> int:
+        """Replicas that share one GPU."""
+        return self.shards // self.gpu_count
+
+    @property
+    def memory_share(self) -> float:
+        """Share of a GPU's memory that one replica may use."""
+        return self.gpu_memory_utilization / self.replicas_on_gpu
+
+
+def checked_settings(kind: type[_T], keys: Mapping[str, Any]) -> _T:
+    """Return checked settings from a configuration group's keys. Raises `ConfigError` naming the key."""
+    known = {field.name for field in fields(kind)} - {"_target_"}
+    for key in keys:
+        if key not in known:
+            raise ConfigError(f"unknown configuration key 'backend.{key}'{did_you_mean(key, known)}")
+    settings = kind(**keys)
+    settings.check()
+    return settings
