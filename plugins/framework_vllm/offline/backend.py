@@ -71,10 +71,14 @@ class OfflineBackend:
 
     def _wait(self, child: ChildProcess, results: Path, points: int, context: RunContext) -> None:
         """Wait for the driver's end while it makes progress. Raises what went wrong."""
-        started, settings = time.monotonic(), self.settings
+        started, settings, window = time.monotonic(), self.settings, context.window
         while (ending := child.ending) is None:
             lines = _lines(results)
             waited = time.monotonic() - started
+            if lines and window.begin_s is None:
+                window.begin_s = time.monotonic()
+            if lines > points and window.end_s is None:
+                window.end_s = time.monotonic()
             if not lines and waited > settings.start_timeout_s:
                 said = last_line(child.log_text())
                 raise EngineStartTimeoutError(
@@ -92,6 +96,7 @@ class OfflineBackend:
             )
             context.progress(max(0, lines - 1) / points, text)
             time.sleep(_POLL_S)
+        window.end_s = window.end_s or time.monotonic()
         if ending != "ended with status 0":
             log = child.log_text()
             if not _lines(results):
