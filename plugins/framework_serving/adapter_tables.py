@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from framework.contracts import TableBlock
@@ -29,6 +30,8 @@ def slot_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
         for point in points
         if point.number(ADAPTERS) and point.number(SLOTS) and point.varied & {ADAPTERS, SLOTS}
     ]
+    mixes = Counter(map(mix_of, swept))
+    swept = [point for point in swept if mixes[mix_of(point)] > 1]  # a single point is no sweep
     return sorted(swept, key=lambda point: (mix_of(point), point.number(ADAPTERS), point.number(SLOTS)))
 
 
