@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from framework_vllm.interpreter import Engine
 from framework_vllm.server.engine_facts import DEVELOPER_MODE
@@ -15,6 +16,18 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 _CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 """On few cores two OpenMP threads halve the speed of a small model; binding them needs rights in a container."""
+
+_LONGEST_SOCKET_FOLDER = 60
+"""A socket's path may have 107 bytes, and vLLM's names take 37 of them."""
+
+
+def socket_folder(folder: Path) -> dict[str, str]:
+    """Return the variable that has an engine's processes meet in a run's own folder.
+
+    They leave their sockets behind when they are killed; there, these go with the run. No variable where the
+    folder's path is too long for a socket.
+    """
+    return {"VLLM_RPC_BASE_PATH": str(folder)} if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER else {}
 
 
 def engine_environment(

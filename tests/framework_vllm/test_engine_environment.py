@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from framework_vllm import hardware
-from framework_vllm.environment import engine_environment
+from framework_vllm.environment import engine_environment, socket_folder
 from framework_vllm.hardware import device_check
 from framework_vllm.settings import VllmSettings
 from tests.framework_vllm.engines import engine
@@ -70,3 +72,8 @@ def test_results_under_the_name_of_another_device_are_remarked(
     monkeypatch.setattr(hardware, "installed_gpus", lambda: gpus)
     found = device_check(VllmSettings(gpu=named), platform)
     assert [check.verdict for check in found] == ([verdict] if verdict else [])
+
+
+def test_sockets_lie_in_the_runs_folder_unless_its_path_is_too_long_for_one() -> None:
+    assert socket_folder(Path("/tmp/framework-run-x")) == {"VLLM_RPC_BASE_PATH": "/tmp/framework-run-x"}
+    assert socket_folder(Path("/scratch") / ("x" * 60)) == {}

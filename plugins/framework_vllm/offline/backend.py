@@ -12,6 +12,7 @@ from framework.child_process import ChildProcess
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.engine_knobs import checked_settings
+from framework_vllm.environment import socket_folder
 from framework_vllm.offline.command import DRIVER, offline_command
 from framework_vllm.offline.grid import grid_of
 from framework_vllm.offline.settings import OfflineSettings
@@ -59,8 +60,9 @@ class OfflineBackend:
             str(plan),
             str(results),
         ]
+        environment = {**socket_folder(context.scratch), **command.environment}
         child = ChildProcess(
-            words, context.scratch / "engine.log", command.environment, grace_s=self.settings.stop_grace_s
+            words, context.scratch / "engine.log", environment, grace_s=self.settings.stop_grace_s
         )
         try:
             self._wait(child, results, len(grid.points) * self.settings.repeats, context)

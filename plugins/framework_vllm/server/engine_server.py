@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.child_process import ChildProcess
+from framework_vllm.environment import socket_folder
 from framework_vllm.server.failures import (
     EngineDiedError,
     EngineStartTimeoutError,
@@ -66,7 +67,8 @@ class EngineServer:
         self._port = port
         self._ready_at_byte = 0
         words = command.words(port.number)
-        self._child = ChildProcess(words, log, command.environment, grace_s=grace_s)
+        environment = {**socket_folder(log.parent), **command.environment}
+        self._child = ChildProcess(words, log, environment, grace_s=grace_s)
         self._started = time.monotonic()
 
     def wait_ready(self, timeout_s: float, progress: Callable[[str], None]) -> float:
