@@ -52,6 +52,7 @@ def test_every_test_row_gets_a_prediction_with_an_interval_in_file_order(tmp_pat
     assert metrics["mape"] < 0.06
 
 
+@pytest.mark.slow
 def test_predictions_do_not_look_at_the_times_of_the_test_file(tmp_path: Path) -> None:
     train, test = executions(200), executions(30, seed=1)
     blank = [{**row, "Exe.Time": ""} for row in test]
@@ -78,6 +79,7 @@ def test_errors_are_absent_with_a_reason_when_no_test_row_has_a_time(tmp_path: P
     assert values(result)["mape_held_out_rows"] is not None  # of the training rows
 
 
+@pytest.mark.slow
 def test_new_clusters_benchmarks_and_codes_and_odd_cells_are_predicted_with_a_warning(tmp_path: Path) -> None:
     test = [
         execution(1, **{"Cl.Name": "c-new", "Datanodes": "32"}),
@@ -128,7 +130,7 @@ def test_bad_settings_name_their_key(tmp_path: Path) -> None:
         ExecutionPrediction(learner="boostng")
 
 
-@pytest.mark.parametrize("validation", ["quick", "full"])
+@pytest.mark.parametrize("validation", ["quick", pytest.param("full", marks=pytest.mark.slow)])
 def test_four_kinds_of_newness_are_told_side_by_side(tmp_path: Path, validation: str) -> None:
     result = predicted(
         tmp_path, executions(300), executions(3, seed=1), validation=validation, knowledge=False

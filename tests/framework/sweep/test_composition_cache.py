@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
@@ -78,12 +78,16 @@ def _text(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> str
     return OmegaConf.to_yaml(config) + repr(closed)
 
 
-@given(st.lists(st.sampled_from(OVERRIDES), max_size=7, unique=True))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("examples", [12, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_job_is_composed_as_hydra_composes_it(
-    loader: ConfigLoader, cached: SweepConfigLoader, master: DictConfig, overrides: list[str]
+    loader: ConfigLoader, cached: SweepConfigLoader, master: DictConfig, examples: int
 ) -> None:
-    assert _text(cached, master, overrides) == _text(loader, master, overrides)
+    @given(st.lists(st.sampled_from(OVERRIDES), max_size=7, unique=True))
+    @settings(max_examples=examples, deadline=None)
+    def agree(overrides: list[str]) -> None:
+        assert _text(cached, master, overrides) == _text(loader, master, overrides)
+
+    agree()
 
 
 @pytest.mark.parametrize(
