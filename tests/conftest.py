@@ -103,3 +103,8 @@ def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.Complete
         )
 
     return call
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return twice the cores for `-n auto`: many tests wait for a process of theirs."""
+    return 2 * (os.cpu_count() or 1)
