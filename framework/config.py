@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.contracts import Json
@@ -107,10 +108,11 @@ def resolved(config: DictConfig) -> dict[str, Json]:
 def describing_config(config: DictConfig) -> dict[str, Json]:
     """Return the resolved configuration without pointers to whole groups: each value stands once.
 
-    This is what run keys are made of and what the store keeps as `params`.
+    A value that follows from a volatile key (`${outputs_dir}/profiles`) is left out too: the same study in
+    another folder is the same study. This is what run keys are made of and what the store keeps as `params`.
     """
     plain = resolved(config)
-    for path in list(_group_pointers(config)):
+    for path in list(_not_describing(config)):
         node: Any = plain
         for part in path[:-1]:
             node = node[part]
@@ -118,16 +120,20 @@ def describing_config(config: DictConfig) -> dict[str, Json]:
     return plain
 
 
-def _group_pointers(config: DictConfig, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+_FOLLOWS_VOLATILE = re.compile(r"\$\{\s*(?:" + "|".join(VOLATILE_KEYS) + r")\b")
+
+
+def _not_describing(config: DictConfig, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of pointers to whole groups, and of values that follow from a volatile key."""
     for key in config:
         path = (*above, str(key))
+        node = config._get_node(key)
         if OmegaConf.is_interpolation(config, str(key)):
-            if isinstance(config[key], DictConfig):
+            follows = isinstance(node, Node) and _FOLLOWS_VOLATILE.search(str(node._value()))
+            if follows or isinstance(config[key], DictConfig):
                 yield path
-        elif not OmegaConf.is_missing(config, key) and isinstance(config._get_node(key), DictConfig):
-            child = config._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                yield from _group_pointers(child, path)
+        elif not OmegaConf.is_missing(config, key) and isinstance(node, DictConfig) and not node._is_none():
+            yield from _not_describing(node, path)
 
 
 def flatten(config: Mapping[str, Json], above: str = "") -> Iterator[tuple[str, Json]]:

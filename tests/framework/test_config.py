@@ -53,6 +53,13 @@ def test_a_pointer_to_a_single_value_stays_in_the_description() -> None:
     assert describing_config(config)["backend"] == {"model_name": "opt"}
 
 
+def test_what_follows_from_the_folder_of_outputs_is_no_part_of_the_description() -> None:
+    config = OmegaConf.create(
+        {"outputs_dir": "here", "backend": {"profiles": "${outputs_dir}/profiles", "k": 1}}
+    )
+    assert describing_config(config)["backend"] == {"k": 1}
+
+
 def test_describing_a_configuration_leaves_it_as_it_is() -> None:
     config = OmegaConf.create({"model": {"name": "opt"}, "backend": {"model": "${model}"}})
     describing_config(config)

@@ -108,7 +108,7 @@ def poisson(rate_rps: float, count: int) -> list[float]:
 def test_client_and_engine_agree_on_every_token_and_on_the_time_to_the_first(serving: Serving) -> None:
     # more than it can serve: most of the time to the first token is spent in the engine's own queue, and little
     # on the way to it, which its clock does not see
-    result = serving.measure(load(poisson(60, 120), output_tokens=60, adapters=(*ADAPTERS, None)))
+    result = serving.measure(load(poisson(60, 120), output_tokens=120, adapters=(*ADAPTERS, None)))
     found = verdicts(result)
     assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
     assert set(found.values()) == {"pass"}, result.checks
@@ -119,11 +119,11 @@ def test_client_and_engine_agree_on_every_token_and_on_the_time_to_the_first(ser
 
 
 def test_the_engine_tells_when_each_request_was_scheduled(serving: Serving) -> None:
-    result = serving.measure(load([0.0] * 30, output_tokens=30))
+    result = serving.measure(load([0.0] * 30, output_tokens=200))
     times = RequestTimes.of(result.tables["requests"])
     assert (times.scheduled_s <= times.first_token_s).all()
     waited = times.scheduled_s - times.arrival_s
-    assert waited.max() > 3 * waited.min()  # twelve fit at once, the others wait their turn
+    assert waited.max() - waited.min() > 0.5 * waited.max()  # four fit at once, the others wait their turn
 
 
 def test_an_engine_says_what_it_is(serving: Serving) -> None:
