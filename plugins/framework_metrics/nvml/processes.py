@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framework_metrics.nvml.devices import Device
-from framework_metrics.nvml.library import asked
+from framework_metrics.nvml.driver import asked
 
 PROC = Path("/proc")
 MPS_DAEMON = "nvidia-cuda-mps"  # its server holds the contexts of all its clients
