@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Figure, ReportSection, TableBlock
+from framework_metrics.run_labels import run_labels
 
 if TYPE_CHECKING:
     from framework.contracts import ReportScope
@@ -51,7 +52,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the section on measured runs; none where no collector measured anything."""
-    labels = _labels(scope)
+    labels = run_labels(scope)
     values = _values(scope)
     if not values:
         return []
@@ -156,15 +157,3 @@ def _figure(
     if len(curves) == MAX_RUNS:
         notes.append(f"The first {MAX_RUNS} runs that were sampled.")
     return Figure(title, {"data": traces, "layout": layout}, " ".join(notes))
-
-
-def _labels(scope: ReportScope) -> dict[str, str]:
-    """Return what to call each run: what its sweep varied, else its recorded file, else its id."""
-    rows = scope.store.query(
-        "SELECT p.run_id, string_agg(CASE WHEN p.name = 'series.name' THEN p.value "
-        "ELSE regexp_extract(p.name, '[^.]*$') || ' ' || p.value END, ', ' ORDER BY p.name) AS label FROM params p "
-        "WHERE p.run_id IN (SELECT unnest(?)) AND p.value IS NOT NULL AND (p.name = 'series.name' "
-        "OR (p.run_id, p.name) IN (SELECT (run_id, name) FROM varied)) GROUP BY p.run_id",
-        [list(scope.run_ids)],
-    ).to_pylist()
-    return {row["run_id"]: row["label"] for row in rows}

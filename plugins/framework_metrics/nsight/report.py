@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework.contracts import Figure, ReportSection, TableBlock
 from framework_metrics.nsight.kernel_classes import kernel_kinds
 from framework_metrics.nsight.timeline import HOST_GAP, WHOLE
+from framework_metrics.run_labels import run_labels
 
 if TYPE_CHECKING:
     from framework.contracts import ReportScope
@@ -31,7 +32,7 @@ _Row = dict[str, Any]
 
 def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the section on profiled runs; none if no run of the report holds a profile."""
-    labels = _labels(scope)
+    labels = run_labels(scope)
     blocks: list[Figure | TableBlock | str] = []
     times = _rows(scope, "gpu_time", "ORDER BY run_id, phase, kind")
     if times:
@@ -201,17 +202,6 @@ def _rows(scope: ReportScope, table: str, order: str) -> list[_Row]:
         f"SELECT * FROM {table} WHERE run_id IN (SELECT unnest(?)) {order}", [list(scope.run_ids)]
     ).to_pylist()
     return found
-
-
-def _labels(scope: ReportScope) -> dict[str, str]:
-    """Return what to call each run: what its sweep varied, else its file, else its id."""
-    rows = scope.store.query(
-        "SELECT p.run_id, string_agg(p.value, ' ' ORDER BY p.name) AS label FROM params p "
-        "WHERE p.run_id IN (SELECT unnest(?)) AND p.value IS NOT NULL AND (p.name = 'nsight.file' "
-        "OR (p.run_id, p.name) IN (SELECT (run_id, name) FROM varied)) GROUP BY p.run_id",
-        [list(scope.run_ids)],
-    ).to_pylist()
-    return {row["run_id"]: row["label"] for row in rows}
 
 
 def _roofs(scope: ReportScope) -> dict[str, tuple[float | None, float | None]]:
