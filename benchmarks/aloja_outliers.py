@@ -13,8 +13,8 @@ import resource
 
 import numpy as np
 
-from framework_hadoop.executions import Executions, read_executions
-from framework_hadoop.outliers import find_outliers, published_outliers
+from framework_hadoop.executions.execution_files import Executions, read_executions
+from framework_hadoop.executions.outliers import find_outliers, published_outliers
 
 
 def cpu_s() -> float:

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from framework_serving.catalogue import gpu_spec, model_shape
-from framework_twin.adapter_loads import UNCALIBRATED_LOADS
-from framework_twin.measured_runs import MeasuredRun, RunSetup, read_measured_runs
-from framework_twin.power import datasheet_power
-from framework_twin.prediction import predict_run
-from framework_twin.profile import StepModel, step_model
-from framework_twin.roofline import roofline
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.measured.measured_runs import MeasuredRun, RunSetup, read_measured_runs
+from framework_twin.measured.run_prediction import predict_run
+from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS
+from framework_twin.physics.power import datasheet_power
+from framework_twin.physics.profile import StepModel, step_model
+from framework_twin.physics.roofline import roofline
 
 QUANTITIES = ("mean power", "throughput", "J/token")
 

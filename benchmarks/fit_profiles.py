@@ -14,15 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework_serving.catalogue import gpu_spec, model_shape
-from framework_twin.adapter_loads import AdapterLoadTimes
+from trace_fit import fit_trace, read_trace, trace_error
+
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.calibration.profile_fit import ProfileLabel, fit_profile
 from framework_twin.kernel.inputs import EngineConfig
-from framework_twin.measured_runs import MeasuredRun, read_measured_runs
-from framework_twin.memory import EngineMemory, kv_capacity
-from framework_twin.profile import PROFILE_FOLDER, FitRecord, TwinProfile, ValidRange, write_profile
-from framework_twin.profile_fit import ProfileLabel, fit_profile
-from framework_twin.roofline import roofline
-from framework_twin.trace_fit import fit_trace, read_trace, trace_error
+from framework_twin.measured.measured_runs import MeasuredRun, read_measured_runs
+from framework_twin.physics.adapter_loads import AdapterLoadTimes
+from framework_twin.physics.engine_memory import EngineMemory, kv_capacity
+from framework_twin.physics.profile import PROFILE_FOLDER, FitRecord, TwinProfile, ValidRange, write_profile
+from framework_twin.physics.roofline import roofline
 
 OBSERVED_NAME = "llama-3.1-8b_rtx-pro-6000_v1"
 OBSERVED_CALIBRATION = 100

@@ -29,12 +29,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import yaml
 
-from framework_serving.model_shape import ModelShape
+from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.tables import requests_in
-from framework_vllm.client.contracts import LoadOutcome, LoadPlan, Target
 from framework_vllm.client.load import run_load
-from framework_vllm.client.load_process import NICE
-from framework_vllm.tiny_model import generated_model
+from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, Target
+from framework_vllm.client.workers.load_process import NICE
+from framework_vllm.models.tiny_model import generated_model
 
 ROOT = Path(__file__).parents[1]
 INPUT_TOKENS = 128

@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from framework.contracts import Metric, SanityCheck
 from framework.run_record import RunRecord
-from framework.store.bundle import write_bundle
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import write_bundle
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.layout import database_path
 from framework.store.lookup import done_job_keys
 

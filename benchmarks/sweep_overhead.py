@@ -98,8 +98,8 @@ def _pretend(folder: Path, site: Path, runs: int, metrics: int) -> None:
     """
     from framework.contracts import Metric
     from framework.run_record import RunRecord
-    from framework.store.bundle import write_bundle
-    from framework.store.ingest import ingest
+    from framework.store.bundles.bundle import write_bundle
+    from framework.store.database.ingest import ingest
 
     folder.mkdir()
     plan = _plan(folder, site, runs)

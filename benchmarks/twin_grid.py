@@ -25,7 +25,7 @@ import numpy as np
 from framework_twin.kernel.batch import Refusal, run_batch
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate
-from framework_twin.step_time import parameter_vector
+from framework_twin.physics.step_time import parameter_vector
 
 SIMULATIONS = 75_000
 HORIZON_S = 3600.0

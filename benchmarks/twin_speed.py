@@ -23,7 +23,7 @@ import numpy as np
 
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate
-from framework_twin.step_time import parameter_vector
+from framework_twin.physics.step_time import parameter_vector
 
 ENGINE = EngineConfig(kv_blocks=30_000, max_num_seqs=256, max_num_batched_tokens=2048)
 LAW = parameter_vector(host_s=0.004, weights_s=0.0095, compute_per_token_s=2e-5, per_context_token_s=8e-8)
@@ -86,7 +86,7 @@ def child_cpu_s(arguments: list[str], folder: str, **environment: str) -> float:
 
 def build_s() -> float:
     with tempfile.TemporaryDirectory() as folder:
-        return child_cpu_s(["-m", "framework_twin.kernel.build", "kernel.o"], folder)
+        return child_cpu_s(["-m", "framework_twin.kernel.compiled.build", "kernel.o"], folder)
 
 
 def requests(data: Path) -> None:
@@ -108,10 +108,10 @@ def commands(data: Path) -> None:
 
 def adapters(data: Path) -> None:
     """Simulate an hour as each Poisson row of the calibration table describes it."""
-    from framework_twin.measured_runs import read_measured_runs
-    from framework_twin.prediction import adapter_table, engine_config
-    from framework_twin.realise import realise
-    from framework_twin.validate import model_of
+    from framework_twin.measured.measured_runs import read_measured_runs
+    from framework_twin.measured.realise import realise
+    from framework_twin.measured.run_prediction import adapter_table, engine_config
+    from framework_twin.validation.validate import model_of
 
     path = data / "serving_runs_calibration.csv.gz"
     if not path.exists():

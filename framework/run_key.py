@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from framework.config import VOLATILE_KEYS
+from framework.configuration.study_config import VOLATILE_KEYS
 from framework.contracts import Json
 
 _KEY_LENGTH = 20  # hex digits: 80 bits, no collision below 10^11 runs

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from importlib.util import find_spec
 from pathlib import Path
 
+from framework.configuration.resources import conf_dir
 from framework.plugins import discover, plugin_manager
-from framework.resources import conf_dir
 
 
 @cache

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from framework.config import StudyConfig
+from framework.configuration.study_config import StudyConfig
 
 SUPPORT = Path(__file__).parent / "support"
 
@@ -21,7 +21,7 @@ Install = Callable[..., None]
 
 def forget_plugins() -> None:
     from framework import plugins, versions
-    from framework.store import schema
+    from framework.store.database import schema
 
     plugins.discover.cache_clear()
     schema.declared_tables.cache_clear()

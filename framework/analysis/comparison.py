@@ -112,7 +112,7 @@ class MetricSummary:
 
 def is_irrelevant(parameter: str) -> bool:
     """Say whether a parameter numbers repeats (a seed) or says how a study is carried out, not what it measures."""
-    from framework.config import VOLATILE_KEYS
+    from framework.configuration.study_config import VOLATILE_KEYS
 
     return parameter.rpartition(".")[2] == "seed" or parameter.partition(".")[0] in VOLATILE_KEYS
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from framework.analysis.prediction.features import Column
     from framework.analysis.prediction.logged_runs import LoggedRuns
     from framework.analysis.prediction.predictor import Prediction, RunPredictor
-    from framework.store.advice import Prediction as PredictionRow
+    from framework.store.side_files.answers import Prediction as PredictionRow
 
 _LEAST_RUNS = 8
 _MOST_CONFIGURATIONS = 100_000
@@ -48,11 +48,11 @@ def run_predict(
         UserError: no such metric or parameter, too few runs, a value that is none; one line.
     """
     from framework.analysis.prediction.logged_runs import logged_runs
-    from framework.report.terminal import print_note, print_table
+    from framework.report.terminal.terminal_tables import print_note, print_table
     from framework.run_key import canonical_hash, new_run_id
-    from framework.store.advice import write_predictions
-    from framework.store.database import Store
-    from framework.store.ingest import ingest
+    from framework.store.database.ingest import ingest
+    from framework.store.database.reader import Store
+    from framework.store.side_files.answers import write_predictions
 
     runs = logged_runs(Store(outputs), metric, where)
     check_runs(runs)
@@ -66,7 +66,7 @@ def run_predict(
     print_table(prediction_table(runs, asked, prediction, list(axes)))
     print_note(_assumed(runs, asked, axes))
     if validation:
-        from framework.analysis.prediction.validation import validate, validation_table
+        from framework.analysis.prediction.validation_schemes import validate, validation_table
 
         print_table(validation_table(validate(plan, runs.columns, runs.target)))
     return 0
@@ -222,7 +222,7 @@ def _assumed(runs: LoggedRuns, asked: Sequence[Settings], axes: Mapping[str, Seq
 def _rows(
     runs: LoggedRuns, asked: Sequence[Settings], prediction: Prediction, method: str
 ) -> list[PredictionRow]:
-    from framework.store.advice import Prediction as PredictionRow
+    from framework.store.side_files.answers import Prediction as PredictionRow
 
     return [
         PredictionRow(

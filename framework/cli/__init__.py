@@ -21,7 +21,7 @@ def main() -> None:
 def _guarded(arguments: list[str]) -> int:
     """Dispatch, and turn what a user can cause into one clear line."""
     from framework.errors import UserError
-    from framework.stages import one_line
+    from framework.run.stages import one_line
 
     try:
         return _dispatch(arguments)
@@ -49,6 +49,6 @@ def _dispatch(arguments: list[str]) -> int:
         from framework.cli.verbs import run_verb
 
         return run_verb(arguments)
-    from framework.cli.study import run_study
+    from framework.cli.study_command import run_study
 
     return run_study(arguments)

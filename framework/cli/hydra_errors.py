@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hydra.errors import OverrideParseException
 
-from framework.composition import compose, group_options
+from framework.configuration.composition import compose, group_options
 from framework.errors import ConfigError, UserError, did_you_mean
 
 _UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")

@@ -153,7 +153,7 @@ def cancel(
 
     Example: python -m framework cancel memory_gap-0123456789
     """
-    from framework.launching.cancelling import cancel_sweep
+    from framework.slurm.cancelling import cancel_sweep
 
     return cancel_sweep(sweep, str(outputs))
 
@@ -187,7 +187,7 @@ def import_runs(
 
     Example: python -m framework import serving runs.csv.gz
     """
-    from framework.importing import import_file
+    from framework.run.importing import import_file
 
     return import_file(kind, file, str(outputs))
 
@@ -197,7 +197,7 @@ def plugins() -> int:
 
     Example: python -m framework plugins
     """
-    from framework.cli.inventory import show_plugins
+    from framework.cli.installed import show_plugins
 
     return show_plugins()
 
@@ -207,6 +207,6 @@ def doctor() -> int:
 
     Example: python -m framework doctor
     """
-    from framework.cli.inventory import show_doctor
+    from framework.cli.installed import show_doctor
 
     return show_doctor()

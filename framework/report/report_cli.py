@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.report.console import console, error_console
-from framework.report.html import render_report, save_report
+from framework.report.html.page import render_report, save_report
 from framework.report.number_format import count_noun
 from framework.report.scope import folder_name, select_runs
+from framework.report.terminal.console import console, error_console
 
 
 def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
@@ -24,7 +24,7 @@ def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
     Raises:
         UserError: no such experiment, or the folder can't be written.
     """
-    from framework.store.database import Store
+    from framework.store.database.reader import Store
 
     chosen = select_runs(Store(outputs), outputs, experiment)
     scope = chosen.scope

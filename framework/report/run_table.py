@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from framework.config import VOLATILE_KEYS
+from framework.configuration.study_config import VOLATILE_KEYS
 from framework.contracts import MetricDefinition, StoreReader
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.configuration.resources import claims_file
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
-from framework.resources import claims_file
 
 # The latest attempt of each run key, unless newer code has run the same configuration since; and of points
 # that are not done, the latest attempt, unless the point was done later.

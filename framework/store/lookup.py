@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.store.database import Store
-from framework.store.heartbeat import read_running
+from framework.store.bundles.heartbeat import read_running
+from framework.store.bundles.remote import is_url
+from framework.store.bundles.sources import bundle_sources
+from framework.store.database.reader import Store
 from framework.store.layout import has_database
-from framework.store.remote import is_url
-from framework.store.sources import bundle_sources
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}-(?P<key>[0-9a-f]{8})-[0-9a-f]{6}")  # of `framework.run_key.new_run_id`
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import ConfigError, did_you_mean
-from framework.store.database import Store, runs_not_ingested
+from framework.store.database.reader import Store, runs_not_ingested
 
 FORMATS = ("table", "csv", "json")
 
@@ -34,7 +34,7 @@ def run_sql(query: str, format: str, outputs: str) -> int:
 
 def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     from framework.contracts import TableBlock
-    from framework.report.terminal import print_table
+    from framework.report.terminal.terminal_tables import print_table
 
     print_table(TableBlock("", columns, rows))
 
@@ -44,8 +44,8 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
     `folder` is an outputs folder, or a URL whose bundles go into the database of `outputs` from now on.
     """
-    from framework.store.ingest import ingest
-    from framework.store.remote import is_url
+    from framework.store.bundles.remote import is_url
+    from framework.store.database.ingest import ingest
     from framework.store.store_progress import progress_bar
 
     remote = folder if is_url(folder) else None
@@ -65,8 +65,8 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
 def run_compact(outputs: str) -> int:
     """Pack all whole bundles into few large files, then bring the database up to date."""
-    from framework.store.compact import compact
-    from framework.store.ingest import ingest
+    from framework.store.bundles.compact import compact
+    from framework.store.database.ingest import ingest
     from framework.store.store_progress import progress_bar
 
     with progress_bar("bundles") as progress:
@@ -81,7 +81,7 @@ def run_compact(outputs: str) -> int:
 def run_compare(a: str, b: str, outputs: str) -> int:
     """Print how two runs, sweeps or experiments differ: in what was set, and in what came out beyond noise."""
     from framework.contracts import TableBlock
-    from framework.report.terminal import print_table
+    from framework.report.terminal.terminal_tables import print_table
 
     columns, rows = Store(outputs).rows("FROM compare(?, ?)", [a, b])
     found = [dict(zip(columns, row, strict=True)) for row in rows]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from framework.components import build_component
-from framework.composition import batch_backend
+from framework.configuration.components import build_component
+from framework.configuration.composition import batch_backend
+from framework.configuration.resources import claims_file
 from framework.contracts import Advice, AdvisorScope, ReportScope, StoreReader
 from framework.errors import UserError
 from framework.report.plugin_blocks import sweep_tables
-from framework.report.terminal import console, print_failures, print_note, print_table
-from framework.resources import claims_file
-from framework.stages import one_line
-from framework.store.advice import write_advice
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
+from framework.run.stages import one_line
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.store.side_files.answers import write_advice
 from framework.sweep.session import SweepSession
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from framework.errors import StoreError, UserError
+from framework.run.runner import RunOutcome, execute, record_refusal
 from framework.run_record import Failure
-from framework.runner import RunOutcome, execute, record_refusal
 
 
 def execute_job(config: DictConfig) -> RunOutcome:

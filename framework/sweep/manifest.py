@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from framework.config import flatten
+from framework.configuration.study_config import flatten
 from framework.contracts import Json
 from framework.errors import StoreError
 from framework.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile

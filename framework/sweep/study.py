@@ -11,13 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from framework.components import build_component
-from framework.config import describing_config
+from framework.configuration.components import build_component
+from framework.configuration.study_config import describing_config
 from framework.contracts import Json
 from framework.errors import ConfigError
-from framework.report.terminal import SweepProgress
+from framework.report.terminal.terminal_tables import SweepProgress
+from framework.run.runner import RunOutcome
 from framework.run_record import Failure
-from framework.runner import RunOutcome
 from framework.sweep import manifest as manifests
 from framework.sweep.axis_check import Composer, check_axes
 from framework.sweep.grid import Axis, Point, merged_grids, points
@@ -139,7 +139,7 @@ class _Study:
         return pending
 
     def _further_repeats(self) -> list[Point]:
-        from framework.store.database import Store
+        from framework.store.database.reader import Store
 
         rule = self.config.repeat_until
         if rule.metric is None or self.session.detached:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framework.errors import UserError
-from framework.runner import RunOutcome
+from framework.run.runner import RunOutcome
 from framework.sweep.session import SweepSession
 
 _POLL_S = 1.0
@@ -42,7 +42,7 @@ def _listing(runs: Path) -> list[str]:
 
 
 def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
-    from framework.store.bundle import read_manifest
+    from framework.store.bundles.bundle import read_manifest
 
     for name in _listing(runs):
         if name in seen or name.startswith("."):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from framework.errors import ConfigError, did_you_mean
-from framework_hadoop.data_size import parse_size
+from framework_hadoop.benchmarks.data_size import parse_size
 
 Mode = Literal["local", "cluster"]
 Kind = Literal["whole", "fraction", "size", "switch", "word"]

@@ -27,7 +27,8 @@ hookimpl = pluggy.HookimplMarker("framework")
 @hookimpl
 def config_schemas() -> Iterable[tuple[str, str, type]]:
     """Typed schemas of the engines, the benchmarks and the prediction study."""
-    from framework_hadoop import engine_hooks, knowledge_hooks
+    from framework_hadoop.engines import engine_hooks
+    from framework_hadoop.knowledge import knowledge_hooks
 
     return (*engine_hooks.config_schemas(), *knowledge_hooks.schemas())
 
@@ -43,7 +44,8 @@ def table_schemas() -> Mapping[str, pa.Schema]:
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the metrics of executions and of their prediction mean."""
-    from framework_hadoop import engine_hooks, knowledge_hooks
+    from framework_hadoop.engines import engine_hooks
+    from framework_hadoop.knowledge import knowledge_hooks
 
     return (*engine_hooks.metric_definitions(), *knowledge_hooks.METRICS)
 
@@ -51,7 +53,7 @@ def metric_definitions() -> Iterable[MetricDefinition]:
 @hookimpl
 def sql_views() -> Sequence[str]:
     """Executions with their verdicts, what they cost, what settings do: `execution_sql`."""
-    from framework_hadoop.execution_sql import STATEMENTS
+    from framework_hadoop.executions.execution_sql import STATEMENTS
 
     return STATEMENTS
 
@@ -59,7 +61,8 @@ def sql_views() -> Sequence[str]:
 @hookimpl
 def importers() -> Iterable[Importer]:
     """Importers of recorded executions."""
-    from framework_hadoop import engine_hooks, knowledge_hooks
+    from framework_hadoop.engines import engine_hooks
+    from framework_hadoop.knowledge import knowledge_hooks
 
     return (*engine_hooks.importers(), *knowledge_hooks.importers())
 
@@ -67,7 +70,7 @@ def importers() -> Iterable[Importer]:
 @hookimpl
 def doctor_checks() -> Iterable[DoctorCheck]:
     """Whether MapReduce and Spark can run here."""
-    from framework_hadoop import engine_hooks
+    from framework_hadoop.engines import engine_hooks
 
     return tuple(engine_hooks.doctor_checks())
 
@@ -75,7 +78,7 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 @hookimpl
 def verbs(app: typer.Typer) -> None:
     """Verbs over recorded executions, and the guided study."""
-    from framework_hadoop import knowledge_hooks
+    from framework_hadoop.knowledge import knowledge_hooks
 
     knowledge_hooks.add_verbs(app)
 
@@ -83,7 +86,7 @@ def verbs(app: typer.Typer) -> None:
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     """Prediction and cost-time fronts of a sweep over knobs."""
-    from framework_hadoop import engine_hooks
+    from framework_hadoop.engines import engine_hooks
 
     return engine_hooks.sweep_tables(scope)
 
@@ -91,6 +94,6 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """What matters, best configurations, cost against time."""
-    from framework_hadoop import knowledge_hooks
+    from framework_hadoop.knowledge import knowledge_hooks
 
     return knowledge_hooks.report_sections(scope)

@@ -120,7 +120,7 @@ def execution_verdicts() -> pa.Schema:
 
 def schemas() -> Mapping[str, pa.Schema]:
     """Return all tables that data engines, and what is learned from executions, add to the store."""
-    from framework_hadoop import knowledge_tables
+    from framework_hadoop.knowledge import knowledge_tables
 
     return {
         "jobs": jobs(),

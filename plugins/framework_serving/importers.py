@@ -15,7 +15,7 @@ from typing import Any
 
 from framework.contracts import ImportedRun, Json, Metric, Result, SanityCheck, Verdict
 from framework.errors import ConfigError, InputError, did_you_mean
-from framework_serving.metric_definitions import UNITS
+from framework_serving.metrics.metric_definitions import UNITS
 
 METRIC_COLUMNS = {
     "measured_completed": "completed",
@@ -161,7 +161,7 @@ def _further_metrics(row: Mapping[str, str], found: Mapping[str, Metric]) -> Ite
 
 
 def _kv_cache_gib(row: Mapping[str, str]) -> Metric:
-    from framework_serving.catalogue import model_shape
+    from framework_serving.hardware.catalogue import model_shape
 
     tokens, replicas = _number(row, "kv_cache_tokens"), _number(row, "replicas") or 1
     if tokens is None:

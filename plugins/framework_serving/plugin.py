@@ -29,7 +29,7 @@ hookimpl = pluggy.HookimplMarker("framework")
 @hookimpl
 def config_schemas() -> Iterable[tuple[str, str, type]]:
     """Typed schemas of the workloads."""
-    from framework_serving import settings
+    from framework_serving.workloads import settings
 
     return (
         ("workload", "serving_synthetic", settings.SyntheticSettings),
@@ -49,7 +49,7 @@ def table_schemas() -> Mapping[str, pa.Schema]:
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the serving metrics mean."""
-    from framework_serving.metric_definitions import SERVING_METRICS
+    from framework_serving.metrics.metric_definitions import SERVING_METRICS
 
     return SERVING_METRICS
 
@@ -59,7 +59,7 @@ def derived_metrics(
     config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
 ) -> Iterable[Metric]:
     """Serving metrics from a run's request table and samples."""
-    from framework_serving.metrics import derive
+    from framework_serving.metrics.serving_metrics import derive
 
     return derive(config, workload, result)
 
@@ -69,7 +69,7 @@ def sanity_checks(
     config: Mapping[str, Any], workload: WorkloadTables | None, result: Result
 ) -> Iterable[SanityCheck]:
     """Whether a serving run did what it claims."""
-    from framework_serving.sanity import check
+    from framework_serving.metrics.sanity import check
 
     return check(workload, result)
 
@@ -77,8 +77,8 @@ def sanity_checks(
 @hookimpl
 def sql_views() -> Sequence[str]:
     """View `adapter_stats`, what each adapter of each run got; `serving_points` and macro `serving_front`."""
-    from framework_serving.adapter_stats import ADAPTER_STATS_VIEW
-    from framework_serving.front_sql import SERVING_FRONT_MACRO, SERVING_POINTS_VIEW
+    from framework_serving.fronts.front_sql import SERVING_FRONT_MACRO, SERVING_POINTS_VIEW
+    from framework_serving.metrics.adapter_stats import ADAPTER_STATS_VIEW
 
     return (ADAPTER_STATS_VIEW, SERVING_POINTS_VIEW, SERVING_FRONT_MACRO)
 
@@ -95,7 +95,7 @@ def importers() -> Iterable[Importer]:
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     """Results by model, replication, advice, reproduction card."""
-    from framework_serving.report import terminal_tables
+    from framework_serving.report.serving_sections import terminal_tables
 
     return list(terminal_tables(scope))
 
@@ -103,6 +103,6 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """Figures, replication, reproduction card."""
-    from framework_serving.report import sections
+    from framework_serving.report.serving_sections import sections
 
     return list(sections(scope))

@@ -23,7 +23,7 @@ class TwinBackend:
     """
 
     def __init__(self, **keys: Any) -> None:
-        from framework_twin.kernel.machine_code import prepare
+        from framework_twin.kernel.compiled.machine_code import prepare
 
         self._keys = keys
         self.settings = checked_settings(TwinSettings, keys)

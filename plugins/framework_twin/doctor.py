@@ -14,7 +14,7 @@ USER_FOLDER = Path("outputs") / "profiles"
 
 def checks() -> Iterator[DoctorCheck]:
     """Yield whether shipped profiles are readable and whether new ones can be fitted."""
-    from framework_twin.profile import shipped_profiles
+    from framework_twin.physics.profile import shipped_profiles
 
     names = [profile.name for profile in shipped_profiles()]
     own = [path.stem for path in sorted(USER_FOLDER.glob("*.yaml"))]

@@ -42,7 +42,7 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     """How well a profile that was just fitted tells the runs of the sweep."""
-    from framework_twin.calibration_report import calibration_tables
+    from framework_twin.calibration.calibration_report import calibration_tables
 
     return list(calibration_tables(scope))
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from framework.contracts import Json, Result, WorkloadTables
 from framework.errors import ConfigError
-from framework_serving.gpu_spec import GpuSpec
-from framework_serving.model_shape import KV_BLOCK_TOKENS, ModelShape
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
 from framework_twin import translation
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, check_inputs
-from framework_twin.memory import EngineMemory, KvCapacity, kv_capacity
-from framework_twin.outcome import run_result
-from framework_twin.physics_choice import choose_physics
-from framework_twin.profile import StepModel
+from framework_twin.physics.engine_memory import EngineMemory, KvCapacity, kv_capacity
+from framework_twin.physics.physics_choice import choose_physics
+from framework_twin.physics.profile import StepModel
 from framework_twin.settings import TwinSettings
+from framework_twin.simulation_result import run_result
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def validate(
 
     Example: python -m framework validate serving_runs_calibration.csv.gz --out predictions.csv
     """
-    from framework_twin.validate_cli import run_validate
+    from framework_twin.validation.validate_verb import run_validate
 
     return run_validate(file, out, json, cross_validate)
 
@@ -50,6 +50,6 @@ def calibrate(
 
     Example: python -m framework calibrate runs.csv.gz --out profiles --cross-validate
     """
-    from framework_twin.calibrate_cli import run_calibrate
+    from framework_twin.calibration.calibrate_verb import run_calibrate
 
     return run_calibrate(sources, out, cross_validate, str(outputs))

@@ -15,10 +15,10 @@ from framework_serving.engine_knobs import checked_settings
 from framework_vllm.settings import VllmSettings
 
 if TYPE_CHECKING:
-    from framework_vllm.client.contracts import LoadOutcome, LoadPlan, Target
-    from framework_vllm.command_line import LoraPlan
+    from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, Target
+    from framework_vllm.engine.command_line import LoraPlan
+    from framework_vllm.engine.interpreter import Engine
     from framework_vllm.engine_metrics.scraper import MetricScraper
-    from framework_vllm.interpreter import Engine
     from framework_vllm.server.engine_facts import EngineFacts
     from framework_vllm.server.engine_server import EngineCommand
     from framework_vllm.server.placement import Place
@@ -60,7 +60,7 @@ class VllmBackend:
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what could not start or could not be served, before anything starts."""
         from framework_vllm.load_plan import vocabulary
-        from framework_vllm.served_adapters import adapter_ranks, check_adapters
+        from framework_vllm.models.served_adapters import adapter_ranks, check_adapters
 
         requests = workload.tables.get("requests")
         if requests is None or "input_tokens" not in requests.column_names:
@@ -75,9 +75,9 @@ class VllmBackend:
             self._check_engine(workload)
 
     def _check_engine(self, workload: WorkloadTables) -> None:
-        from framework_vllm.command_line import engine_arguments
-        from framework_vllm.hardware import installed_gpus
-        from framework_vllm.model_source import check_model
+        from framework_vllm.engine.command_line import engine_arguments
+        from framework_vllm.engine.device_check import installed_gpus
+        from framework_vllm.models.model_source import check_model
         from framework_vllm.server.mps import require_program
         from framework_vllm.server.placement import places
 
@@ -103,7 +103,7 @@ class VllmBackend:
         """Send the workload to servers that are ready; raises like `run`."""
         from framework_vllm.engine_metrics.scraper import MetricScraper
         from framework_vllm.load_plan import load_plan
-        from framework_vllm.outcome import run_result
+        from framework_vllm.serving_result import run_result
 
         context.window.idle_begin_s = time.monotonic()
         time.sleep(self.settings.idle_s)
@@ -119,9 +119,9 @@ class VllmBackend:
     def _loaded(
         self, plan: LoadPlan, engines: ServingEngines, progress: Callable[[float, str], None]
     ) -> LoadOutcome:
-        from framework_vllm.client.contracts import LoadError
         from framework_vllm.client.load import run_load
-        from framework_vllm.outcome import DEATH_PATIENCE_S, death_of
+        from framework_vllm.client.load_contracts import LoadError
+        from framework_vllm.serving_result import DEATH_PATIENCE_S, death_of
 
         try:
             return run_load(plan, progress, engines.failure)
@@ -132,7 +132,7 @@ class VllmBackend:
     def engines(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
         """Servers that are ready for the workload; those that we started end with the block, whatever happens."""
         if self.settings.attached:
-            from framework_vllm.attach import attached
+            from framework_vllm.server.attach import attached
 
             yield attached(self.settings, workload)
         else:
@@ -141,10 +141,10 @@ class VllmBackend:
 
     @contextmanager
     def _started(self, workload: WorkloadTables, context: RunContext) -> Iterator[ServingEngines]:
-        from framework_vllm.client.contracts import Target
-        from framework_vllm.hardware import installed_gpus
-        from framework_vllm.model_source import model_name
-        from framework_vllm.served_adapters import load_adapters
+        from framework_vllm.client.load_contracts import Target
+        from framework_vllm.engine.device_check import installed_gpus
+        from framework_vllm.models.model_source import model_name
+        from framework_vllm.models.served_adapters import load_adapters
         from framework_vllm.server.engine_facts import read_facts
         from framework_vllm.server.fleet import Fleet, FleetPlan
         from framework_vllm.server.placement import places
@@ -179,9 +179,9 @@ class VllmBackend:
             )
 
     def _engine_and_lora(self, workload: WorkloadTables) -> tuple[Engine, LoraPlan | None]:
-        from framework_vllm.command_line import plan_lora
-        from framework_vllm.interpreter import find_engine, interpreter_words
-        from framework_vllm.served_adapters import adapter_ranks
+        from framework_vllm.engine.command_line import plan_lora
+        from framework_vllm.engine.interpreter import find_engine, interpreter_words
+        from framework_vllm.models.served_adapters import adapter_ranks
 
         engine = find_engine(interpreter_words(self.settings.python, self.settings.command))
         return engine, plan_lora(self.settings, engine, adapter_ranks(workload))
@@ -190,10 +190,10 @@ class VllmBackend:
         self, engine: Engine, lora: LoraPlan | None, workload: WorkloadTables
     ) -> tuple[Callable[[int, Place], EngineCommand], dict[str, Any]]:
         """Return the command of each replica, and the adapters that are to be loaded once it runs."""
-        from framework_vllm.command_line import engine_arguments, serve_command
-        from framework_vllm.environment import engine_environment
-        from framework_vllm.model_source import model_name, resolve_model
-        from framework_vllm.served_adapters import adapter_folders, adapter_ranks
+        from framework_vllm.engine.command_line import engine_arguments, serve_command
+        from framework_vllm.engine.environment import engine_environment
+        from framework_vllm.models.model_source import model_name, resolve_model
+        from framework_vllm.models.served_adapters import adapter_folders, adapter_ranks
         from framework_vllm.server.engine_server import HOST, EngineCommand
 
         model = resolve_model(self.settings)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from framework.contracts import DoctorCheck
 from framework.errors import ConfigError
-from framework_vllm.hardware import installed_gpus
-from framework_vllm.interpreter import INSTALL, engine_identity, interpreter_words
+from framework_vllm.engine.device_check import installed_gpus
+from framework_vllm.engine.interpreter import INSTALL, engine_identity, interpreter_words
 from framework_vllm.server.mps import PROGRAM
 
 _STREAMS_WANTED = 4096

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
-from framework_vllm.client.contracts import LoadPlan, Routing, SaturationRule, Target
-from framework_vllm.command_line import adapter_name
-from framework_vllm.model_source import model_shape
+from framework_vllm.client.load_contracts import LoadPlan, Routing, SaturationRule, Target
+from framework_vllm.engine.command_line import adapter_name
+from framework_vllm.models.model_source import model_shape
 from framework_vllm.settings import VllmSettings
 
 _LOWEST_TOKEN = 16

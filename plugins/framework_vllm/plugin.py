@@ -28,7 +28,7 @@ def config_schemas() -> Iterable[tuple[str, str, type]]:
 @hookimpl
 def table_schemas() -> Mapping[str, pa.Schema]:
     """What the client saw of each request, the engine's own histograms, and steps of the lock-step engine."""
-    from framework_vllm.client.contracts import client_requests_schema
+    from framework_vllm.client.load_contracts import client_requests_schema
     from framework_vllm.offline.steps import offline_steps
     from framework_vllm.tables import engine_histograms
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from framework.config import VOLATILE_KEYS
+from framework.configuration.study_config import VOLATILE_KEYS
 from framework.run_key import (
     canonical_hash,
     input_file_stamps,

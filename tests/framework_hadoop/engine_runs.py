@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from framework.contracts import Result, RunContext, WorkloadTables
-from framework_hadoop.backend import HadoopBackend
-from framework_hadoop.workloads import BenchmarkWorkload
+from framework_hadoop.benchmarks.workloads import BenchmarkWorkload
+from framework_hadoop.engines.mapreduce import HadoopBackend
 
 QUICK = ["-XX:TieredStopAtLevel=1"]
 

@@ -8,9 +8,9 @@ import pytest
 
 from framework.errors import ConfigError
 from framework_hadoop import knobs
-from framework_hadoop.backend import HadoopBackend
+from framework_hadoop.benchmarks.workloads import BenchmarkWorkload
+from framework_hadoop.engines.mapreduce import HadoopBackend
 from framework_hadoop.knobs import HadoopKnobs
-from framework_hadoop.workloads import BenchmarkWorkload
 
 
 def properties(mode: knobs.Mode = "local", input_bytes: int = 1000, **given: object) -> dict[str, str]:

@@ -14,7 +14,7 @@ from framework_metrics.importers import IMPORTERS
 from framework_metrics.metric_definitions import MACHINE_METRICS
 from framework_metrics.nvml.collector import NvmlCollector
 from framework_metrics.nvml.quantities import PLAUSIBLE
-from framework_serving.metric_definitions import SERVING_METRICS
+from framework_serving.metrics.metric_definitions import SERVING_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "measuring.md").read_text()

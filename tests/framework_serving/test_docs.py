@@ -6,8 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from framework_serving import sanity, settings, tables
-from framework_serving.metric_definitions import SERVING_METRICS
+from framework_serving import tables
+from framework_serving.metrics import sanity
+from framework_serving.metrics.metric_definitions import SERVING_METRICS
+from framework_serving.workloads import settings
 
 REPOSITORY = Path(__file__).parents[2]
 METRICS = (REPOSITORY / "docs" / "serving_metrics.md").read_text()

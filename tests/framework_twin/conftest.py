@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framework_twin.measured_runs import RunSetup, measured_run
+from framework_twin.measured.measured_runs import RunSetup, measured_run
 
 POISSON = {
     "run_id": "synthetic",

@@ -12,16 +12,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from framework.config import flatten
+from framework.configuration.study_config import flatten
 from framework.contracts import RunContext, WorkloadTables
-from framework_serving.catalogue import gpu_spec, model_shape
-from framework_serving.metrics import derive
-from framework_serving.replica_search import workload_of
+from framework_serving.advice.replica_search import workload_of
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_serving.metrics.serving_metrics import derive
 from framework_twin.backend import TwinBackend
-from framework_twin.coefficients import StepCoefficients
-from framework_twin.profile import FitRecord, TwinProfile, ValidRange, write_profile
-from framework_twin.roofline import roofline
-from framework_twin.step_samples import StepSample, predicted_seconds
+from framework_twin.measured.step_samples import StepSample, predicted_seconds
+from framework_twin.physics.coefficients import StepCoefficients
+from framework_twin.physics.profile import FitRecord, TwinProfile, ValidRange, write_profile
+from framework_twin.physics.roofline import roofline
 
 MODEL, GPU = "small-llama", "CPU"
 
@@ -189,13 +189,13 @@ def _params(config: Mapping[str, Any]) -> dict[str, str | None]:
 def chat(name: str, **keys: Any) -> dict[str, Any]:
     """Return a synthetic workload's configuration with short prompts and answers."""
     lengths = {"kind": "gamma", "input_tokens": 48, "input_std": 48, "output_tokens": 40, "output_std": 28}
-    target = "framework_serving.workloads.SyntheticWorkload"
+    target = "framework_serving.workloads.synthetic.SyntheticWorkload"
     return {"_target_": target, "name": name, "seed": 0, "lengths": lengths, **keys}
 
 
 def lora_mix(name: str, **keys: Any) -> dict[str, Any]:
     """Return an adapter mix's configuration."""
-    base = {**chat(name), "_target_": "framework_serving.adapter_mix.AdapterMixWorkload"}
+    base = {**chat(name), "_target_": "framework_serving.workloads.adapter_mix.AdapterMixWorkload"}
     return {
         **base,
         "n_adapters": 4,

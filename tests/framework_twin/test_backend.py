@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
+from framework.configuration.resources import conf_dir
 from framework.contracts import BatchJob, Result, RunContext
 from framework.errors import ConfigError
-from framework.resources import conf_dir
-from framework_serving.workloads import SyntheticWorkload
+from framework_serving.workloads.synthetic import SyntheticWorkload
 from framework_twin.backend import TwinBackend
 
 

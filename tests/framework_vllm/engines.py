@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework_vllm.interpreter import Engine, Flag
+from framework_vllm.engine.interpreter import Engine, Flag
 
 
 def switch(name: str, off: bool = True) -> Flag:

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from framework_vllm.engine_probe import MARK
+from framework_vllm.engine.engine_probe import MARK
 
 STUB = Path(__file__).parents[1] / "support" / "stub_server.py"
 SWITCHES = ("enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "enable_lora")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from framework_twin.profile import read_profile
+from framework_twin.physics.profile import read_profile
 from tests.framework_vllm.real_engine import engine_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.contracts import RunContext
-from framework_vllm.interpreter import engine_identity, find_engine
+from framework_vllm.engine.interpreter import engine_identity, find_engine
 from tests.framework_vllm.test_vllm_backend import backend, workload
 
 

@@ -16,16 +16,16 @@ from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError, InputError
 from framework_serving.tables import requests_in
 from framework_vllm.backend import VllmBackend
-from framework_vllm.client.contracts import client_requests_schema
-from framework_vllm.interpreter import engine_identity, find_engine
-from framework_vllm.server.failures import (
+from framework_vllm.client.load_contracts import client_requests_schema
+from framework_vllm.engine.interpreter import engine_identity, find_engine
+from framework_vllm.server.port import PortTakenError
+from framework_vllm.server.start_failures import (
     EngineDiedError,
     EngineOutOfMemoryError,
     EngineStartError,
     EngineStartTimeoutError,
     LoadFailedError,
 )
-from framework_vllm.server.port import PortTakenError
 from tests.framework_vllm.fake_engine import STUB, interpreter
 
 MODEL = {"name": "toy", "path": None, "hf_id": "nobody/toy"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from framework.cli.study import run_study
+from framework.cli.study_command import run_study
 from framework.errors import ConfigError, UserError
-from framework.store.database import Store
+from framework.store.database.reader import Store
 from framework.sweep import session as sessions
 
 Study = Callable[..., int]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from framework.contracts import Result, RunContext
 from framework_metrics.nvml.devices import asked_for
-from framework_metrics.nvml.outcome import METRIC_NAMES, metrics_of, named_series
+from framework_metrics.nvml.readings import METRIC_NAMES, metrics_of, named_series
 from framework_metrics.nvml.verdicts import clock_check, contention_check
 from framework_metrics.sampling.process import SamplerProcess
 from framework_metrics.sampling.samples import sample_rows

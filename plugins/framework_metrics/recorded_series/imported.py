@@ -13,7 +13,7 @@ from framework.contracts import ImportedRun, Metric, Result, SanityCheck
 from framework_metrics.energy.boards import gpu_energy, gpu_samples
 from framework_metrics.energy.collector import energy_metrics
 from framework_metrics.energy.estimate import Energy
-from framework_metrics.nvml.outcome import metrics_of, named_series
+from framework_metrics.nvml.readings import metrics_of, named_series
 from framework_metrics.sampling.recording import Recording, Series
 from framework_metrics.sampling.samples import sample_rows
 from framework_metrics.sampling.window import Window

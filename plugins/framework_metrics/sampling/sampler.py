@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, TextIO
 
 from framework_metrics.sampling.probe import Opened, Probe, Reading, UnavailableError
-from framework_metrics.sampling.schedule import Schedule
+from framework_metrics.sampling.sampling_times import Schedule
 
 GRACE_S = 3.0
 """Time that a reading may take after the end was asked for; then the process ends without it."""

@@ -13,7 +13,7 @@ from framework_twin.kernel import state
 from framework_twin.kernel.inputs import EngineConfig
 from framework_twin.kernel.output import RequestOutcomes, SimulationOutput, Status, TimeSeries, TokenGaps
 from framework_twin.kernel.tables import Tables
-from framework_twin.step_time import COMPONENTS
+from framework_twin.physics.step_time import COMPONENTS
 
 _COMPONENT_NAMES = (*COMPONENTS, "kv", "adapter_load", "idle")
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework_twin.kernel import heap
-from framework_twin.kernel.adapter_slots import load_adapters
-from framework_twin.kernel.jit import compiled, merged
-from framework_twin.kernel.kv_cache import take_blocks
-from framework_twin.kernel.memory import floats, int8s, read_int32
+from framework_twin.kernel.compiled.jit import compiled, merged
+from framework_twin.kernel.compiled.raw_memory import floats, int8s, read_int32
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
     blocks_after_first_step,
@@ -20,9 +17,12 @@ from framework_twin.kernel.span import (
 )
 from framework_twin.kernel.state import DONE, LAW_COMPONENTS, REFUSED, STUCK
 from framework_twin.kernel.statistics import account
+from framework_twin.kernel.structures import heap
+from framework_twin.kernel.structures.adapter_slots import load_adapters
+from framework_twin.kernel.structures.kv_cache import take_blocks
+from framework_twin.kernel.structures.waiting_queue import enqueue
 from framework_twin.kernel.tokens import end_span
-from framework_twin.kernel.waiting_queue import enqueue
-from framework_twin.step_time import step_seconds
+from framework_twin.physics.step_time import step_seconds
 
 
 @merged

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from framework_twin.kernel.compiled.jit import compiled, merged
+from framework_twin.kernel.compiled.raw_memory import floats, replica_at, request_at, simulation_at
 from framework_twin.kernel.engine import accept, advance, idle_until
-from framework_twin.kernel.jit import compiled, merged
-from framework_twin.kernel.memory import floats, replica_at, request_at, simulation_at
 from framework_twin.kernel.state import DONE
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework_twin.kernel import heap, linked_list
-from framework_twin.kernel.adapter_slots import release_adapter, take_adapter
-from framework_twin.kernel.jit import compiled, merged
-from framework_twin.kernel.kv_cache import (
+from framework_twin.kernel.compiled.jit import compiled, merged
+from framework_twin.kernel.compiled.raw_memory import floats, int8s, int64s, read_int32, request_at
+from framework_twin.kernel.state import NONE, RUNNING
+from framework_twin.kernel.structures import heap, linked_list
+from framework_twin.kernel.structures.adapter_slots import release_adapter, take_adapter
+from framework_twin.kernel.structures.kv_cache import (
     blocks_for,
     find_prefix,
     name_blocks,
@@ -23,9 +25,7 @@ from framework_twin.kernel.kv_cache import (
     take_blocks,
     unused_blocks,
 )
-from framework_twin.kernel.memory import floats, int8s, int64s, read_int32, request_at
-from framework_twin.kernel.state import NONE, RUNNING
-from framework_twin.kernel.waiting_queue import dequeue, first_admissible, return_to_front
+from framework_twin.kernel.structures.waiting_queue import dequeue, first_admissible, return_to_front
 
 
 @compiled

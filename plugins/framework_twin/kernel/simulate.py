@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from framework_twin.kernel import state
 from framework_twin.kernel.collect import collect
+from framework_twin.kernel.compiled.machine_code import entry_point
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, check_inputs
-from framework_twin.kernel.machine_code import entry_point
 from framework_twin.kernel.output import SimulationOutput
 from framework_twin.kernel.tables import Tables, build_tables
 
@@ -28,7 +28,7 @@ def simulate(
     Args:
         engine: the settings.
         requests: what arrives, in order.
-        law: parameter vector of the step-time law (`framework_twin.step_time`).
+        law: parameter vector of the step-time law (`framework_twin.physics.step_time`).
         adapters: LoRA adapters; None for none.
 
     Raises:

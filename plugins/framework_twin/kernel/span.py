@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import int64s
+from framework_twin.kernel.compiled.jit import compiled
+from framework_twin.kernel.compiled.raw_memory import int64s
 
 
 @compiled

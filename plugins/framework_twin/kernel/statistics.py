@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from framework_twin.kernel.jit import compiled
-from framework_twin.kernel.memory import floats, int64s
+from framework_twin.kernel.compiled.jit import compiled
+from framework_twin.kernel.compiled.raw_memory import floats, int64s
 from framework_twin.kernel.state import (
     BINS_PER_OCTAVE,
     IDLE_SECONDS,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework_twin.kernel import heap, linked_list
-from framework_twin.kernel.adapter_slots import release_adapter
-from framework_twin.kernel.jit import compiled, merged
-from framework_twin.kernel.kv_cache import release_blocks
-from framework_twin.kernel.memory import floats, int8s, int64s, read_int32, request_at
+from framework_twin.kernel.compiled.jit import compiled, merged
+from framework_twin.kernel.compiled.raw_memory import floats, int8s, int64s, read_int32, request_at
 from framework_twin.kernel.scheduler import leave_decoding
 from framework_twin.kernel.span import span_s
 from framework_twin.kernel.state import FINISHED, NONE
 from framework_twin.kernel.statistics import count_gap_series, count_gaps
+from framework_twin.kernel.structures import heap, linked_list
+from framework_twin.kernel.structures.adapter_slots import release_adapter
+from framework_twin.kernel.structures.kv_cache import release_blocks
 
 
 @merged

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
 
-from framework_vllm.client.board import FAILED, FINISHED, OPEN, STREAMING, Board
-from framework_vllm.client.connections import Connection
+from framework_vllm.client.wire.connections import Connection
+from framework_vllm.client.workers.board import FAILED, FINISHED, OPEN, STREAMING, Board
 
 
 @dataclass

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from framework_vllm.client.board import FAILED, FINISHED, PENDING, REFUSED, STREAMING, Board
-from framework_vllm.client.contracts import (
+from framework_vllm.client.ledger import LoopReport
+from framework_vllm.client.load_contracts import (
     LoadError,
     LoadOutcome,
     LoadPlan,
@@ -19,14 +19,14 @@ from framework_vllm.client.contracts import (
     SaturationRule,
     ShouldStop,
 )
-from framework_vllm.client.ledger import LoopReport
-from framework_vllm.client.load_task import LoadTask, Ready, Refused, Start, Stop
-from framework_vllm.client.outcome import Ending, outcome
+from framework_vllm.client.load_result import Ending, outcome
 from framework_vllm.client.plan_check import check_plan
-from framework_vllm.client.processes import ClientProcess
 from framework_vllm.client.saturation import Saturation, judge
-from framework_vllm.client.shares import divide, process_count
 from framework_vllm.client.warm_up import warm_up
+from framework_vllm.client.workers.board import FAILED, FINISHED, PENDING, REFUSED, STREAMING, Board
+from framework_vllm.client.workers.load_task import LoadTask, Ready, Refused, Start, Stop
+from framework_vllm.client.workers.shares import divide, process_count
+from framework_vllm.client.workers.worker_processes import ClientProcess
 
 _POLL_S: Final = 0.1
 _JUDGE_EVERY_S: Final = 1.0

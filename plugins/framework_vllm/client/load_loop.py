@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from framework_vllm.client.board import FAILED, REFUSED
-from framework_vllm.client.completion_stream import CompletionStream
-from framework_vllm.client.connections import READ, WRITE, Connection, ConnectionPool, describe
 from framework_vllm.client.ledger import Ledger, LoopReport
+from framework_vllm.client.wire.completion_stream import CompletionStream
+from framework_vllm.client.wire.connections import READ, WRITE, Connection, ConnectionPool, describe
+from framework_vllm.client.workers.board import FAILED, REFUSED
 
 if TYPE_CHECKING:
     from framework_vllm.client.outbox import Outbox
-    from framework_vllm.client.schedule import Schedule
+    from framework_vllm.client.send_times import Schedule
 
 AHEAD_S: Final = 0.5
 """Connections for what falls due within this time are opened in advance."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from framework_vllm.client.prompts import PromptMaker
-from framework_vllm.client.request_bytes import RequestEncoder
+from framework_vllm.client.wire.request_bytes import RequestEncoder
 
 if TYPE_CHECKING:
-    from framework_vllm.client.shares import LoadShare
+    from framework_vllm.client.workers.shares import LoadShare
 
 PREPARED_BYTES: Final = 256 * 2**20
 """Prompts that one process holds at most: some 60 million tokens as JSON."""

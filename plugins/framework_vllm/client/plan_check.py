@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from framework_vllm.client.contracts import LoadError, LoadPlan
-from framework_vllm.client.request_bytes import DIALECTS, Endpoint, check_body_keys
+from framework_vllm.client.load_contracts import LoadError, LoadPlan
+from framework_vllm.client.wire.request_bytes import DIALECTS, Endpoint, check_body_keys
 
 
 def check_plan(plan: LoadPlan) -> None:

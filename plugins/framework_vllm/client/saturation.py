@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from framework_vllm.client.contracts import SaturationRule
+from framework_vllm.client.load_contracts import SaturationRule
 
 if TYPE_CHECKING:
     import numpy as np

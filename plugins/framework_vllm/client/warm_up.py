@@ -6,8 +6,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from framework_vllm.client.contracts import Dialect, LoadError, LoadOutcome, LoadPlan, Progress, ShouldStop
-from framework_vllm.client.request_bytes import DIALECTS
+from framework_vllm.client.load_contracts import (
+    Dialect,
+    LoadError,
+    LoadOutcome,
+    LoadPlan,
+    Progress,
+    ShouldStop,
+)
+from framework_vllm.client.wire.request_bytes import DIALECTS
 
 if TYPE_CHECKING:
     import pyarrow as pa

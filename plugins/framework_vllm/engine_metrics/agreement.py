@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from framework.contracts import SanityCheck, Verdict
-from framework_vllm.client.contracts import LoadOutcome
+from framework_vllm.client.load_contracts import LoadOutcome
 from framework_vllm.engine_metrics.exposition import Histogram
 from framework_vllm.engine_metrics.record import EngineRecord
 

@@ -12,11 +12,11 @@ from framework.child_process import ChildProcess
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.engine_knobs import checked_settings
-from framework_vllm.environment import socket_folder
+from framework_vllm.engine.environment import socket_folder
+from framework_vllm.offline.batch_grid import grid_of
 from framework_vllm.offline.command import DRIVER, offline_command
-from framework_vllm.offline.grid import grid_of
 from framework_vllm.offline.settings import OfflineSettings
-from framework_vllm.server.failures import (
+from framework_vllm.server.start_failures import (
     EngineDiedError,
     EngineFailedError,
     EngineStartTimeoutError,

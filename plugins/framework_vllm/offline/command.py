@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.contracts import Json
-from framework_vllm.command_line import engine_arguments, plan_lora
-from framework_vllm.environment import engine_environment
-from framework_vllm.interpreter import find_engine, interpreter_words
-from framework_vllm.model_source import check_model, model_shape, resolve_model
-from framework_vllm.offline.grid import Grid
+from framework_vllm.engine.command_line import engine_arguments, plan_lora
+from framework_vllm.engine.environment import engine_environment
+from framework_vllm.engine.interpreter import find_engine, interpreter_words
+from framework_vllm.models.model_source import check_model, model_shape, resolve_model
+from framework_vllm.models.served_adapters import adapter_folders, adapter_ranks, check_adapters
+from framework_vllm.offline.batch_grid import Grid
 from framework_vllm.offline.settings import OfflineSettings
-from framework_vllm.served_adapters import adapter_folders, adapter_ranks, check_adapters
 
 if TYPE_CHECKING:
     from framework.contracts import WorkloadTables
 
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = Path(__file__).with_name("engine_script.py")
 
 _FIRST_WORD = 3
 """Token ids below it are special in generated models and in most tokenizers."""

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.child_process import ChildProcess
-from framework_vllm.environment import socket_folder
-from framework_vllm.server.failures import (
+from framework_vllm.engine.environment import socket_folder
+from framework_vllm.server.http_get import NoAnswerError, get
+from framework_vllm.server.port import HeldPort
+from framework_vllm.server.start_failures import (
     EngineDiedError,
     EngineStartTimeoutError,
     death,
     last_line,
     start_failure,
 )
-from framework_vllm.server.http_get import NoAnswerError, get
-from framework_vllm.server.port import HeldPort
 
 HOST = "127.0.0.1"
 _POLL_S = 0.2

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 
 from framework_vllm.server.engine_server import EngineCommand, EngineServer
-from framework_vllm.server.failures import EnginePortError
 from framework_vllm.server.mps import MpsDaemon
 from framework_vllm.server.placement import Place
 from framework_vllm.server.port import HeldPort
+from framework_vllm.server.start_failures import EnginePortError
 
 _PORT_TRIES = 3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from framework.child_process import ChildProcess
 from framework.errors import ConfigError
-from framework_vllm.server.failures import EngineStartError
+from framework_vllm.server.start_failures import EngineStartError
 
 PROGRAM = "nvidia-cuda-mps-control"
 _GRACE_S = 10.0

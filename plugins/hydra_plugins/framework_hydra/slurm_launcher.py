@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from framework.launching.slurm_conf import SlurmLauncherConf
+from framework.slurm.launcher_conf import SlurmLauncherConf
 
 ConfigStore.instance().store(
     group="hydra/launcher", name="slurm_schema", node=SlurmLauncherConf, provider="framework"
@@ -53,8 +53,8 @@ class SlurmLauncher(Launcher):
             SlurmError: no Slurm here, or it refuses the jobs.
         """
         from framework.errors import ConfigError
-        from framework.launching.slurm_queue import largest_array
-        from framework.launching.slurm_sweep import SlurmSweep, SweepJob
+        from framework.slurm.queue import largest_array
+        from framework.slurm.submission import SlurmSweep, SweepJob
         from framework.sweep import session as sessions
 
         session = sessions.current()
@@ -80,8 +80,8 @@ class SlurmLauncher(Launcher):
         from hydra.core.singleton import Singleton
 
         from framework.errors import ConfigError
-        from framework.launching.remote_job import RemoteJob
-        from framework.launching.slurm_queue import SlurmError
+        from framework.slurm.queue import SlurmError
+        from framework.slurm.remote_job import RemoteJob
 
         try:
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as HydraLauncher
@@ -110,7 +110,7 @@ class SlurmLauncher(Launcher):
         import submitit
 
         from framework.errors import ConfigError
-        from framework.launching.slurm_queue import SlurmError
+        from framework.slurm.queue import SlurmError
 
         if shutil.which("sbatch") is None or shutil.which("srun") is None:
             raise SlurmError("no 'sbatch' here: hydra/launcher=slurm runs on a machine with Slurm's clients")

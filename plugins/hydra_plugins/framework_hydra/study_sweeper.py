@@ -32,7 +32,7 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over; the launcher is made when there is something to launch."""
-        from framework.sweep.composition_cache import SweepConfigLoader
+        from framework.configuration.composition_cache import SweepConfigLoader
 
         self.hydra_context = replace(
             hydra_context, config_loader=SweepConfigLoader(hydra_context.config_loader)

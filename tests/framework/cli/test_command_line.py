@@ -93,7 +93,7 @@ def test_a_bare_word_is_a_verb_and_everything_else_a_study(
     arguments: list[str], verb: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("framework.cli.verbs.run_verb", lambda arguments: 10)
-    monkeypatch.setattr("framework.cli.study.run_study", lambda arguments: 20)
+    monkeypatch.setattr("framework.cli.study_command.run_study", lambda arguments: 20)
     assert cli._dispatch(arguments) == (10 if verb else 20)
 
 

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.cli.hydra_errors import as_user_error
-from framework.composition import compose
+from framework.configuration.composition import compose
 from framework.errors import ConfigError, InputError
 
 

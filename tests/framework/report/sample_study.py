@@ -8,10 +8,10 @@ from pathlib import Path
 
 from framework.contracts import Advice, Metric, SanityCheck
 from framework.run_record import Failure, RunRecord
-from framework.store.advice import write_advice
-from framework.store.bundle import write_bundle
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import write_bundle
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.store.side_files.answers import write_advice
 
 SHAPES = {"opt-1.3b": 24, "llama-2-7b": 32}
 

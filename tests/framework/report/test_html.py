@@ -11,10 +11,10 @@ import pytest
 
 from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
 from framework.errors import UserError
-from framework.report import html as page
-from framework.report.html_blocks import figure_html, table_html
+from framework.report.html import page
+from framework.report.html.html_blocks import figure_html, table_html
 from framework.report.plugin_blocks import PluginProblem
-from framework.store.database import Store
+from framework.store.database.reader import Store
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, done_run, failed_run, store_of, study
 
@@ -232,7 +232,7 @@ def test_rows_beyond_the_limit_are_counted(sample: Store, monkeypatch: pytest.Mo
 def test_a_table_is_cut_to_the_bytes_that_the_page_has_room_for(
     sample: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framework.report.html_run_table.MAX_BYTES", 2000)
+    monkeypatch.setattr("framework.report.html.html_run_table.MAX_BYTES", 2000)
     shown = re.search(r"(\d+) of 15 finished runs are shown", Outline(rendered(scope_of(sample))).text)
     assert shown is not None
     assert 0 < int(shown.group(1)) < 15

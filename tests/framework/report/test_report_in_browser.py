@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.contracts import ReportScope, ReportSection
-from framework.report.html import write_report
+from framework.report.html.page import write_report
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, store_of, study
 

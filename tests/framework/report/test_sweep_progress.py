@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from framework.report.sweep_progress import SweepProgress, headline_metrics
+from framework.report.terminal.sweep_progress import SweepProgress, headline_metrics
+from framework.run.runner import RunOutcome
 from framework.run_record import Failure
-from framework.runner import RunOutcome
 
 
 class Clock:

@@ -10,8 +10,8 @@ import pytest
 
 from framework.contracts import Metric, SanityCheck
 from framework.run_record import RunRecord
-from framework.store.bundle import write_bundle
-from framework.store.views import ViewSources
+from framework.store.bundles.bundle import write_bundle
+from framework.store.views.macros import ViewSources
 
 
 def make_record(run_id: str = "run-1", **changes: Any) -> RunRecord:
@@ -95,6 +95,6 @@ def define_metrics(monkeypatch):
 
     def define(*definitions, statements=()):
         sources = ViewSources(tuple(statements), tuple(definitions))
-        monkeypatch.setattr("framework.store.ingest.plugin_views", lambda: sources)
+        monkeypatch.setattr("framework.store.database.ingest.plugin_views", lambda: sources)
 
     return define

@@ -16,14 +16,14 @@ import pytest
 from framework.contracts import Advice, Metric
 from framework.errors import StoreError
 from framework.run_record import RunRecord
-from framework.store.advice import Prediction, write_advice, write_predictions
-from framework.store.bundle import read_bundle, write_bundle
-from framework.store.compact import compact
-from framework.store.database import Store
-from framework.store.heartbeat import Heartbeat
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import read_bundle, write_bundle
+from framework.store.bundles.compact import compact
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.bundles.record_json import checksum
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.layout import database_path
-from framework.store.record_json import checksum
+from framework.store.side_files.answers import Prediction, write_advice, write_predictions
 
 
 def assert_one_clear_line(text: str, culprit: str = "") -> None:

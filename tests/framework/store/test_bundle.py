@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from framework.contracts import Metric, SanityCheck
 from framework.errors import StoreError
 from framework.run_record import Failure, RunRecord
-from framework.store.bundle import read_bundle, verify_bundle, write_bundle
-from framework.store.record_json import leaves, record_from_json, record_to_json
+from framework.store.bundles.bundle import read_bundle, verify_bundle, write_bundle
+from framework.store.bundles.record_json import leaves, record_from_json, record_to_json
 
 
 def test_a_bundle_gives_back_the_record_and_the_tables_it_was_written_from(outputs, record, samples):
@@ -98,7 +98,7 @@ DYING_WRITER = """
 import os, signal, sys
 from framework.store import durable
 from framework.run_record import RunRecord
-from framework.store.bundle import write_bundle
+from framework.store.bundles.bundle import write_bundle
 calls = 0
 def dying(function):
     def wrapper(*args, **kwargs):

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 
 from framework.errors import StoreError
-from framework.store import compact as compact_module
-from framework.store.bundle import write_bundle
-from framework.store.compact import compact
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.store.bundles import compact as compact_module
+from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.compact import compact
+from framework.store.bundles.sources import read_run
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.lookup import done_job_keys
-from framework.store.sources import read_run
 
 TABLES = (
     "results",

@@ -11,9 +11,9 @@ import pytest
 
 from framework.contracts import StoreReader
 from framework.errors import StoreError
-from framework.store.bundle import verify_bundle, write_bundle
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import verify_bundle, write_bundle
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.layout import database_path
 
 
@@ -103,7 +103,7 @@ def test_a_database_in_a_folder_with_odd_letters_opens(tmp_path, record):
 
 @pytest.mark.integration
 def test_a_database_that_another_program_writes_to_is_named(outputs, add_run, monkeypatch):
-    monkeypatch.setattr("framework.store.database.FOREIGN_WRITER_WAIT_S", 0.2)
+    monkeypatch.setattr("framework.store.database.reader.FOREIGN_WRITER_WAIT_S", 0.2)
     add_run("run-1")
     ingest(outputs)
     shell = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -122,10 +122,10 @@ def test_a_database_that_another_program_writes_to_is_named(outputs, add_run, mo
 READ_AS_NOBODY = """
 import os, sys, tempfile
 from framework.errors import StoreError
-from framework.store.database import Store
-from framework.store.ingest import ingest
-from framework.store.heartbeat import Heartbeat
-from framework.store.bundle import write_bundle
+from framework.store.database.reader import Store
+from framework.store.database.ingest import ingest
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.bundles.bundle import write_bundle
 from framework.run_record import RunRecord
 record = RunRecord("run-2", "k", "e", "b", "done", "2026-01-01T00:00:00+00:00")
 with tempfile.TemporaryDirectory() as warm_up:  # import what is imported lazily while that is still readable

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from framework.errors import StoreError
-from framework.store.heartbeat import STALE_AFTER_BEATS, Heartbeat, read_marker, read_running
+from framework.store.bundles.heartbeat import STALE_AFTER_BEATS, Heartbeat, read_marker, read_running
 from framework.store.layout import running_folder
 
 

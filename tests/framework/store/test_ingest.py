@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from framework.contracts import Advice, Metric
 from framework.errors import StoreError
 from framework.run_record import RunRecord
-from framework.store import bundle_batches, migrations, schema_version
-from framework.store import ingest as ingest_module
-from framework.store.advice import Prediction, write_advice, write_predictions
-from framework.store.bundle import write_bundle
-from framework.store.database import Store
-from framework.store.heartbeat import Heartbeat
-from framework.store.ingest import ingest
+from framework.store.bundles import batches as bundle_batches
+from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.database import ingest as ingest_module
+from framework.store.database import migrations, schema_version
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.store.database.writer_lock import writer_lock
 from framework.store.layout import database_path
-from framework.store.writer_lock import writer_lock
+from framework.store.side_files.answers import Prediction, write_advice, write_predictions
 
 
 def counts(outputs, *tables: str) -> tuple[int, ...]:
@@ -274,7 +275,7 @@ def test_an_older_layout_is_migrated_and_a_reader_may_still_read_it(outputs, add
     newer = schema_version.DATABASE_VERSION + 1
     for module in (schema_version, migrations):
         monkeypatch.setattr(module, "DATABASE_VERSION", newer)
-    monkeypatch.setattr("framework.store.inventory.DATABASE_VERSION", newer)
+    monkeypatch.setattr("framework.store.database.inventory.DATABASE_VERSION", newer)
     monkeypatch.setitem(
         migrations.MIGRATIONS, newer, ("ALTER TABLE runs ADD COLUMN mood VARCHAR DEFAULT 'calm'",)
     )

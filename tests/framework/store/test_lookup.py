@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from framework.store.heartbeat import Heartbeat
-from framework.store.ingest import ingest
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.database.ingest import ingest
 from framework.store.lookup import done_job_keys, done_run, failed_job_keys, finished_runs, running_job_keys
 
 KEYS = ["job-run-1", "job-run-2", "job-run-3", "unknown"]

@@ -5,13 +5,13 @@ import uuid
 import pytest
 
 from framework.errors import StoreError
-from framework.store.bundle import write_bundle
-from framework.store.database import Store
-from framework.store.heartbeat import Heartbeat
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.bundles.remote import is_url, query_in_place
+from framework.store.bundles.sources import read_run
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.lookup import done_job_keys
-from framework.store.remote import is_url, query_in_place
-from framework.store.sources import read_run
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -10,7 +10,7 @@ import pytest
 
 from framework.errors import ConfigError
 from framework.store import store_cli
-from framework.store.ingest import ingest
+from framework.store.database.ingest import ingest
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 from framework.contracts import Advice, Metric, MetricDefinition, SanityCheck
 from framework.run_record import Failure, RunRecord
-from framework.store.advice import Prediction, write_advice, write_predictions
-from framework.store.bundle import write_bundle
-from framework.store.database import Store
-from framework.store.ingest import ingest
-from framework.store.schema import CORE_TABLES
-from framework.store.views import ViewSources
+from framework.store.bundles.bundle import write_bundle
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.store.database.schema import CORE_TABLES
+from framework.store.side_files.answers import Prediction, write_advice, write_predictions
+from framework.store.views.macros import ViewSources
 
 DOCS = (Path(__file__).parents[3] / "docs" / "store.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^([^\n]+)\n\n```sql\n(.*?)```", DOCS, re.DOTALL | re.MULTILINE)
@@ -69,7 +69,7 @@ def store(tmp_path_factory):
             MetricDefinition("total_tok_s", "tok/s", "", "higher"),
             MetricDefinition("itl_mean_ms", "ms", "", "lower"),
         )
-        patch.setattr("framework.store.ingest.plugin_views", lambda: ViewSources((), definitions))
+        patch.setattr("framework.store.database.ingest.plugin_views", lambda: ViewSources((), definitions))
         ingest(outputs)
     return Store(outputs)
 

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from framework.store.bundle import verify_bundle
-from framework.store.database import Store
-from framework.store.ingest import ingest
+from framework.store.bundles.bundle import verify_bundle
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 
 WRITERS = 64
 RUNS_EACH = 5
@@ -26,9 +26,9 @@ import os, random, signal, sys, time
 import pyarrow as pa
 from framework.contracts import Metric
 from framework.run_record import RunRecord
-from framework.store.bundle import write_bundle
-from framework.store.heartbeat import Heartbeat
-from framework.store.schema import declared_tables
+from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.database.schema import declared_tables
 outputs, seed, writers, runs, samples = sys.argv[1], *map(int, sys.argv[2:6])
 declared_tables()
 
@@ -66,7 +66,7 @@ DONE_RUNS = "SELECT count(*), count(DISTINCT run_id) FROM runs WHERE status = 'd
 
 INGEST_FOREVER = """
 import sys, time
-from framework.store.ingest import ingest
+from framework.store.database.ingest import ingest
 while True:
     ingest(sys.argv[1])
     time.sleep(0.05)

@@ -9,9 +9,9 @@ from framework.analysis.comparison import ComparedRun, compare_groups
 from framework.analysis.pareto import front_mask
 from framework.contracts import MetricDefinition
 from framework.errors import StoreError
-from framework.store.database import Store
-from framework.store.ingest import ingest
-from framework.store.wide_results import IDENTITY, TRAILING, column_names
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.store.views.results_view import IDENTITY, TRAILING, column_names
 
 THROUGHPUT = MetricDefinition("total_tok_s", "tok/s", "tokens a second", "higher")
 ITL = MetricDefinition("itl_mean_ms", "ms", "inter-token latency", "lower")
@@ -176,7 +176,7 @@ points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, m
 def test_pareto_is_the_front_that_dominance_defines(tmp_path_factory, points):
     from framework.contracts import Metric
     from framework.run_record import RunRecord
-    from framework.store.bundle import write_bundle
+    from framework.store.bundles.bundle import write_bundle
 
     outputs = tmp_path_factory.mktemp("outputs")
     for number, (x, y) in enumerate(points):

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from framework.cli.study import _sweep_status
+from framework.cli.study_command import _sweep_status
 from framework.sweep import session as sessions
 from framework.sweep.axis_check import Composer
 from framework.sweep.ending import end_sweep

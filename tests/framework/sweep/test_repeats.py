@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.config import RepeatUntil
+from framework.configuration.study_config import RepeatUntil
 from framework.errors import ConfigError
-from framework.runner import RunOutcome
+from framework.run.runner import RunOutcome
 from framework.sweep.grid import Point
 from framework.sweep.repeats import check_rule, next_round, relative_half_width
 from framework.sweep.session import SweepSession

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from framework.errors import ConfigError, RunFailedError, StoreError
-from framework.runner import RunOutcome
-from framework.store.database import Store
+from framework.run.runner import RunOutcome
+from framework.store.database.reader import Store
 from framework.sweep import session as sessions
 from framework.sweep.session import SweepSession
 from framework.sweep.study import Grids

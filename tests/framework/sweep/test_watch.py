@@ -7,7 +7,7 @@ import pytest
 
 from framework.contracts import Metric
 from framework.run_record import Failure, RunRecord
-from framework.store.bundle import write_bundle
+from framework.store.bundles.bundle import write_bundle
 from framework.sweep import watch
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession

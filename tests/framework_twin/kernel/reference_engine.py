@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
-from framework_twin.step_time import step_seconds
+from framework_twin.physics.step_time import step_seconds
 
 LAW = step_seconds
 

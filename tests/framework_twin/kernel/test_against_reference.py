@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.kernel.simulate import simulate
-from framework_twin.step_time import parameter_vector
+from framework_twin.physics.step_time import parameter_vector
 from tests.framework_twin.kernel.reference_engine import NaiveEngine, NaiveRequest, run_naively
 
 STATUS = {

@@ -8,7 +8,7 @@ import pytest
 from framework_twin.kernel.batch import BatchItem, Refusal, run_batch
 from framework_twin.kernel.inputs import EngineConfig, Requests
 from framework_twin.kernel.simulate import simulate
-from framework_twin.step_time import parameter_vector
+from framework_twin.physics.step_time import parameter_vector
 
 
 def duration_of(kv_blocks: int) -> float:

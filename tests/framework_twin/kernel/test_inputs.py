@@ -13,7 +13,7 @@ from framework.errors import UserError
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.output import Status
 from framework_twin.kernel.simulate import simulate
-from framework_twin.step_time import parameter_vector
+from framework_twin.physics.step_time import parameter_vector
 
 LAW = parameter_vector(host_s=0.01)
 ENGINE = EngineConfig(kv_blocks=100)

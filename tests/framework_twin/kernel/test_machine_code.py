@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from framework.errors import UserError
-from framework_twin.kernel import machine_code
+from framework_twin.kernel.compiled import machine_code
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_failed_build_is_one_line(cache_folder: Path, monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_a_fresh_machine_builds_the_kernel_and_the_next_process_needs_no_numba(cache_folder: Path) -> None:
     program = (
-        "import sys; from framework_twin.kernel.machine_code import entry_point; entry_point(); "
+        "import sys; from framework_twin.kernel.compiled.machine_code import entry_point; entry_point(); "
         "print('numba' in sys.modules)"
     )
     for _ in range(2):

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from framework_serving.tables import requests_in
-from framework_vllm.client.contracts import LoadOutcome, LoadPlan, Progress, ShouldStop, Target
 from framework_vllm.client.load import run_load
+from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, Progress, ShouldStop, Target
 
 STUB = Path(__file__).parents[2] / "support" / "stub_server.py"
 

@@ -9,16 +9,17 @@ import pyarrow as pa
 import pytest
 
 from framework.contracts import Result, WorkloadTables
-from framework_serving import metrics, tables
-from framework_serving.sanity import check
-from framework_vllm.client.contracts import (
+from framework_serving import tables
+from framework_serving.metrics import serving_metrics as metrics
+from framework_serving.metrics.sanity import check
+from framework_vllm.client.load import run_load
+from framework_vllm.client.load_contracts import (
     LoadError,
     LoadPlan,
     SaturationRule,
     Target,
     client_requests_schema,
 )
-from framework_vllm.client.load import run_load
 from tests.framework_vllm.client.loads import Serve, Streaming, load, requests, statuses
 
 STEADY = ("--ttft-ms", "20", "--itl-ms", "4")

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from framework_vllm.client.contracts import Target
+from framework_vllm.client.load_contracts import Target
 from tests.framework_vllm.client.loads import Serve, Streaming, Stub, load, requests, statuses
 
 PACE = ("--ttft-ms", "2", "--itl-ms", "1")

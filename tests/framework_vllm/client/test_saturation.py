@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework_vllm.client.contracts import SaturationRule
+from framework_vllm.client.load_contracts import SaturationRule
 from framework_vllm.client.saturation import judge, slope
 
 RULE = SaturationRule()

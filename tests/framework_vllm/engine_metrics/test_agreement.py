@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from framework.contracts import Metric
 from framework_serving.tables import requests_out
-from framework_vllm.client.contracts import LoadOutcome, client_requests_schema
+from framework_vllm.client.load_contracts import LoadOutcome, client_requests_schema
 from framework_vllm.engine_metrics.agreement import agreement, differing_buckets
 from framework_vllm.engine_metrics.exposition import Histogram
 from framework_vllm.engine_metrics.record import EngineRecord, engine_record

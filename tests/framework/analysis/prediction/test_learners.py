@@ -12,13 +12,17 @@ pytest.importorskip("sklearn")
 sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import make
 
-from framework.analysis.prediction.baselines import NearestNeighbours, NeuralNet, Polynomial
-from framework.analysis.prediction.catalogue import LEARNERS, learner_named
 from framework.analysis.prediction.features import FeatureEncoder
 from framework.analysis.prediction.gaussian_process import SmallDataLearner
 from framework.analysis.prediction.learners import GradientBoosting, Learner, RandomForest
-from framework.analysis.prediction.model_tree import ModelTree
 from framework.errors import ConfigError
+from framework_hadoop.knowledge.published_learners.learner_words import LEARNERS, learner_named
+from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
+from framework_hadoop.knowledge.published_learners.published_models import (
+    NearestNeighbours,
+    NeuralNet,
+    Polynomial,
+)
 
 EVERY: list[tuple[Learner, float]] = [
     (GradientBoosting(), 0.08),

@@ -16,7 +16,7 @@ from framework.analysis.prediction.features import Column, group_codes
 from framework.analysis.prediction.holding_out import SCARCE, balanced_rows, row_parts, unit_parts
 from framework.analysis.prediction.novelty import Group
 from framework.analysis.prediction.predictor import KNOWN, RunPredictor
-from framework.analysis.prediction.validation import rows_of, validate
+from framework.analysis.prediction.validation_schemes import rows_of, validate
 
 CLUSTER = Group("cluster", ("cluster",), ("cluster",))
 BENCHMARK = Group("benchmark", ("benchmark",), ("benchmark",))

@@ -1,0 +1,83 @@
+"""What is installed, and what this machine can run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from framework.configuration.composition import config_groups, group_options
+from framework.contracts import DoctorCheck, TableBlock
+from framework.plugins import discover, plugin_manager
+
+
+def show_plugins() -> int:
+    """Print plugins with their hooks; return 1 if one of them failed to load."""
+    from framework.report.terminal.terminal_tables import print_table
+
+    found = discover().plugins
+    rows = [
+        (
+            plugin.name,
+            f"{plugin.distribution} {plugin.version}",
+            plugin.module,
+            f"FAILED: {plugin.error}" if plugin.error else ", ".join(plugin.hooks),
+        )
+        for plugin in found
+    ]
+    print_table(TableBlock("Plugins", ("name", "distribution", "module", "hooks"), rows))
+    options = [(group, ", ".join(group_options(group))) for group in config_groups()]
+    print_table(TableBlock("Configuration groups", ("group", "options"), options))
+    kinds = [(item.kind, item.description) for items in plugin_manager().hook.importers() for item in items]
+    if kinds:
+        print_table(TableBlock("Importers", ("kind", "reads"), sorted(kinds)))
+    return 1 if any(plugin.error for plugin in found) else 0
+
+
+def show_doctor() -> int:
+    """Print every check; return 0: to lack something is an answer, not an error."""
+    from framework.report.terminal.terminal_tables import print_table
+
+    checks = [*_core_checks()]
+    for found in plugin_manager().hook.doctor_checks():
+        checks.extend(found)
+    marks = {True: "✓", False: "✗", None: "–"}
+    rows = [(marks[c.ok], c.name, c.detail, "" if c.ok else c.fix) for c in checks]
+    print_table(TableBlock("This machine", ("", "what", "found", "to fix"), rows))
+    return 0
+
+
+def _core_checks() -> Iterator[DoctorCheck]:
+    yield DoctorCheck(
+        "python", sys.version_info >= (3, 11), sys.version.split()[0], "use Python 3.11 or newer"
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield DoctorCheck("cpu cores", True, f"{cores} usable")
+    writable = os.access(Path.cwd(), os.W_OK)
+    free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield DoctorCheck(
+        "outputs folder",
+        writable,
+        f"{free_gib:.0f} GiB free in the current folder" if writable else "current folder is read-only",
+        "" if writable else "outputs_dir=FOLDER on the command line",
+    )
+    gpu = shutil.which("nvidia-smi")
+    yield DoctorCheck(
+        "NVIDIA GPU",
+        True if gpu else None,
+        "nvidia-smi found" if gpu else "none: the twin needs none, a real engine does",
+    )
+    yield _module_check("joblib", "hydra/launcher=joblib: jobs in parallel on this machine", "parallel")
+    yield _module_check("submitit", "hydra/launcher=slurm: jobs on a cluster", "slurm")
+    slurm = shutil.which("sbatch")
+    yield DoctorCheck("SLURM", True if slurm else None, slurm or "no sbatch on this machine")
+
+
+def _module_check(module: str, what: str, extra: str) -> DoctorCheck:
+    from importlib.util import find_spec
+
+    present = find_spec(module) is not None
+    fix = "" if present else f"pip install 'framework-lab[{extra}]'"
+    return DoctorCheck(module, present or None, what, fix)

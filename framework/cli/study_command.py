@@ -1,0 +1,110 @@
+"""The Hydra app: compose a study and carry it out."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from omegaconf import DictConfig
+
+from framework.configuration.composition import register_with_hydra
+from framework.configuration.resources import conf_dir
+from framework.errors import ConfigError, RunFailedError, did_you_mean
+from framework.run.runner import RunOutcome, execute
+
+
+def run_study(arguments: list[str]) -> int:
+    """Run Hydra on a study's overrides; return the exit status.
+
+    Raises:
+        UserError: one line on what the user can mend.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from framework.cli.hydra_errors import as_user_error
+
+    # Hydra must hand its exceptions over instead of printing tracebacks
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_with_hydra()
+    _check_flags(arguments)
+    # argparse takes flags between overrides for the end of the overrides
+    arguments = sorted(arguments, key=lambda text: text not in ("-m", "--multirun"))
+    sys.argv = [sys.argv[0], *arguments]
+    raised: list[Exception] = []
+
+    def guarded_task(config: DictConfig) -> RunOutcome | None:
+        try:
+            return task(config)
+        except Exception as error:  # kept from Hydra, which would announce it in words of its own
+            if config.sweep.id is not None:
+                raise
+            raised.append(error)
+            return None
+
+    app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(guarded_task)
+    try:
+        app()
+        if raised:
+            raise raised[0]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise as_user_error(error, arguments) from error
+    except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
+        return int(error.code or 0) if not isinstance(error.code, str) else 2
+    return _sweep_status()
+
+
+def _check_flags(arguments: list[str]) -> None:
+    """Raise `ConfigError` for a flag that Hydra does not know; its own message is a page long."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    unknown = [text for text in parser.parse_known_args(arguments)[1] if text.startswith("-")]
+    if unknown:
+        hint = did_you_mean(
+            unknown[0], [flag for action in parser._actions for flag in action.option_strings]
+        )
+        raise ConfigError(f"unknown flag '{unknown[0]}'{hint}")
+
+
+def task(config: DictConfig) -> RunOutcome:
+    """Carry out one job: in a sweep every failure becomes a row, a single run raises it."""
+    from framework.sweep.job import execute_job
+
+    if config.sweep.id is not None:
+        return execute_job(config)
+    return _single_run(config)
+
+
+def _single_run(config: DictConfig) -> RunOutcome:
+    from framework.report.terminal.terminal_tables import print_outcome
+    from framework.store.database.ingest import ingest
+
+    outcome = execute(config)
+    ingest(str(config.outputs_dir))
+    if outcome.failure is not None:
+        raise RunFailedError(
+            f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.message}"
+        )
+    if config.progress:
+        print_outcome(outcome)
+    return outcome
+
+
+def _sweep_status() -> int:
+    """Return 0 if every point of the sweep is done, 1 if one failed, 130 if it was interrupted."""
+    from framework.sweep import session as sessions
+
+    session = sessions.current()
+    if session is None:
+        return 0
+    if session.interrupted:
+        print("interrupted: what is done is kept, the same command resumes", file=sys.stderr)
+        return 130
+    if session.failed:
+        raise RunFailedError(
+            f"{len(session.failed)} of {len(session.points)} runs failed; "
+            "python -m framework sql 'SELECT * FROM failures' tells why, failed_only=true runs them again"
+        )
+    return 0

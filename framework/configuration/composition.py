@@ -1,0 +1,94 @@
+"""Composing configurations outside of Hydra's own command line: for advisors, hints and inventories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from framework.configuration.components import build_component
+from framework.configuration.resources import conf_dir
+from framework.configuration.study_config import StudyConfig
+from framework.contracts import BatchBackend
+from framework.errors import ConfigError
+from framework.plugins import plugin_manager
+from framework.sweep.parallel_conf import ParallelLauncherConf
+
+
+def register_with_hydra() -> None:
+    """Give Hydra the typed schemas and the configuration folders of all plugins."""
+    from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    store = ConfigStore.instance()
+    store.store(name="study_schema", node=StudyConfig, provider="framework")
+    for schemas in plugin_manager().hook.config_schemas():
+        for group, name, node in schemas:
+            store.store(group=group, name=name, node=node, provider=node.__module__)
+    locations = [folder if "://" in folder else f"file://{folder}" for folder in _plugin_folders()]
+
+    class PluginSearchPath(SearchPathPlugin):
+        """Adds the plugins' configuration groups behind the framework's own."""
+
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for location in locations:
+                search_path.append(provider="framework plugin", path=location)
+
+    Plugins.instance().register(PluginSearchPath)
+    # after Hydra's plugins: hydra-joblib-launcher calls its own configuration by this name
+    store.store(group="hydra/launcher", name="joblib", node=ParallelLauncherConf, provider="framework")
+
+
+def _plugin_folders() -> list[str]:
+    return [str(path) for path in plugin_manager().hook.config_search_path() if path]
+
+
+def _config_roots() -> list[Path]:
+    return [conf_dir(), *(Path(folder) for folder in _plugin_folders() if "://" not in folder)]
+
+
+def config_groups() -> list[str]:
+    """Return the configuration groups that hold YAML files, plugins' included; Hydra's own left out."""
+    found = {file.parent.name for root in _config_roots() for file in root.glob("*/*.yaml")}
+    return sorted(found - {"hydra"})
+
+
+def group_options(group: str) -> list[str]:
+    """Return the options of a configuration group that stand as YAML files, plugins' included."""
+    return sorted({file.stem for root in _config_roots() for file in (root / group).glob("*.yaml")})
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Compose `config.yaml` with overrides; raises Hydra's errors."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    with _hydra_at_hand(hydra, GlobalHydra.instance().is_initialized()):
+        return hydra.compose("config", list(overrides))
+
+
+def _hydra_at_hand(hydra: Any, initialized: bool) -> AbstractContextManager[Any]:
+    if initialized:
+        return nullcontext()
+    register_with_hydra()
+    manager: AbstractContextManager[Any] = hydra.initialize_config_dir(str(conf_dir()), version_base="1.3")
+    return manager
+
+
+def batch_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
+    """Compose a backend by its configuration name and return it.
+
+    Raises:
+        ConfigError: no such backend, or it offers no batch call.
+    """
+    if name not in group_options("backend"):
+        raise ConfigError(f"unknown backend '{name}'")
+    backend = build_component(compose([f"backend={name}", *overrides]), "backend")
+    if not isinstance(backend, BatchBackend):
+        raise ConfigError(f"backend '{name}' offers no batch call")
+    return backend

@@ -1,0 +1,28 @@
+"""Where shipped configuration and study folders lie: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _shipped(name: str) -> Path:
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def conf_dir() -> Path:
+    """Return the root of the Hydra configuration (`config.yaml` and one folder a group)."""
+    return _shipped("conf")
+
+
+def experiments_dir() -> Path:
+    """Return the folder of studies: `<name>/README.md`, `<name>/claims.yaml`."""
+    return _shipped("experiments")
+
+
+def claims_file(experiment: str) -> Path | None:
+    """Return the file of a study's published claims, if it has one."""
+    file = experiments_dir() / experiment / "claims.yaml"
+    return file if file.is_file() else None

@@ -1,0 +1,282 @@
+"""The life of one run: workload → key → skip or go → collectors → backend → derived → sanity → bundle.
+
+A failed run is a row, not a gap: whatever stage fails, a bundle says so. Only errors in the configuration
+itself are raised before anything is written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from framework.configuration.components import build_component
+from framework.configuration.study_config import VOLATILE_KEYS, describing_config
+from framework.contracts import (
+    Backend,
+    Json,
+    Metric,
+    Result,
+    RunContext,
+    SanityCheck,
+    Verdict,
+    Workload,
+    WorkloadTables,
+)
+from framework.errors import ConfigError, UserError
+from framework.plugins import plugin_manager
+from framework.run import collection
+from framework.run.provenance import provenance
+from framework.run.stages import StageError, failure_of, one_line, stage
+from framework.run_key import new_run_id, run_key, utc_now, without_volatile
+from framework.run_record import Failure, RunRecord, Status
+from framework.versions import code_version
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a sweep needs to know of a run: small, picklable, complete.
+
+    Attributes:
+        skipped: the run was done before; `run_id` names the earlier one.
+    """
+
+    run_id: str
+    status: Status
+    skipped: bool = False
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+def execute(config: DictConfig, progress: Callable[[float, str], None] | None = None) -> RunOutcome:
+    """Carry out one run and return its outcome.
+
+    Raises:
+        ConfigError: the configuration can't describe a run; nothing was started or written.
+        StoreError: the bundle could not be written.
+    """
+    from framework.store.lookup import done_run
+
+    plain = describing_config(config)
+    outputs = str(config.outputs_dir)
+    seed = _seed(plain) + int(config.sweep.repeat)
+    backend = build_component(config, "backend")
+    if not isinstance(backend, Backend):
+        name = type(backend).__name__
+        raise ConfigError(f"configuration key 'backend._target_': {name} has no check and run")
+    collectors = collection.build_collectors(config)
+    try:
+        with stage("workload", passing=(UserError,)):
+            workload = _built_workload(config, seed)
+        with stage("validate", passing=(UserError,)):
+            backend.check(workload)
+    except StageError as error:
+        return record_refusal(config, failure_of(error, None))
+    key = run_key(plain, workload.content_hash, code_version(backend), int(config.sweep.repeat))
+    if config.resume:
+        earlier = done_run(outputs, key)
+        if earlier is not None:
+            return RunOutcome(earlier, "done", skipped=True)
+    record = _new_record(config, plain, key, workload, backend, seed)
+    return _carry_out(record, outputs, backend, workload, collectors, progress)
+
+
+def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
+    """Write a run that never started as a failed one, so that it is a row and not a gap."""
+    from framework.store.bundles.bundle import write_bundle
+
+    record = refusal_record(config, failure, _own_overrides())
+    write_bundle(str(config.outputs_dir), record, {})
+    return RunOutcome(record.run_id, "failed", failure=failure)
+
+
+def refusal_record(config: DictConfig, failure: Failure, overrides: Sequence[str]) -> RunRecord:
+    """Return the record of a run that never started; `overrides` are those its job was given."""
+    try:
+        plain = describing_config(config)
+    except ConfigError:
+        plain = {}
+    position = config.sweep
+    key = run_key(plain, "", "", int(position.repeat))
+    return RunRecord(
+        run_id=new_run_id(key),
+        run_key=key,
+        job_key=position.job_key,
+        experiment=str(config.experiment),
+        backend=_name_of(plain.get("backend"), ""),
+        status="failed",
+        started_at=utc_now(),
+        finished_at=utc_now(),
+        sweep_id=position.id,
+        sweep_index=position.index,
+        repeat=int(position.repeat),
+        config=without_volatile(plain),
+        varied=_varied(overrides),
+        provenance=provenance(),
+        failure=failure,
+    )
+
+
+def _name_of(group: Json, fallback: str) -> str:
+    return str(group.get("name", fallback)) if isinstance(group, Mapping) else fallback
+
+
+def _seed(plain: Mapping[str, Json]) -> int:
+    workload = plain.get("workload")
+    seed = workload.get("seed") if isinstance(workload, Mapping) else None
+    try:
+        return int(seed or 0)
+    except (TypeError, ValueError):
+        raise ConfigError(f"configuration key 'workload.seed': {seed!r} is not a whole number") from None
+
+
+def _built_workload(config: DictConfig, seed: int) -> WorkloadTables:
+    workload = build_component(config, "workload")
+    if not isinstance(workload, Workload):
+        raise ConfigError(f"configuration key 'workload._target_': {type(workload).__name__} has no build")
+    tables = workload.build(seed)
+    if not isinstance(tables, WorkloadTables):
+        raise TypeError(f"{type(workload).__name__} built {type(tables).__name__} instead of WorkloadTables")
+    return tables
+
+
+def _new_record(
+    config: DictConfig,
+    plain: dict[str, Json],
+    key: str,
+    workload: WorkloadTables,
+    backend: Backend,
+    seed: int,
+) -> RunRecord:
+    position = config.sweep
+    return RunRecord(
+        run_id=new_run_id(key),
+        run_key=key,
+        job_key=position.job_key,
+        experiment=str(config.experiment),
+        backend=_name_of(plain.get("backend"), type(backend).__name__),
+        status="running",
+        started_at=utc_now(),
+        sweep_id=position.id,
+        sweep_index=position.index,
+        repeat=int(position.repeat),
+        seed=seed,
+        workload_hash=workload.content_hash,
+        code_version=code_version(backend),
+        config=without_volatile(plain),
+        varied=_varied(_own_overrides()),
+        facts={"workload": dict(workload.facts)},
+        provenance=provenance(),
+    )
+
+
+def _own_overrides() -> Sequence[str]:
+    """Return the overrides of the job that is being carried out, from Hydra's own record."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def _varied(overrides: Sequence[str]) -> list[str]:
+    """Return the keys that a sweep gave to its job."""
+    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
+    return [key for key in keys if key.partition(".")[0] not in (*VOLATILE_KEYS, "experiment")]
+
+
+def _carry_out(
+    record: RunRecord,
+    outputs: str,
+    backend: Backend,
+    workload: WorkloadTables,
+    collectors: collection.Collectors,
+    progress: Callable[[float, str], None] | None,
+) -> RunOutcome:
+    from framework.store.bundles.heartbeat import Heartbeat
+
+    scratch = Path(tempfile.mkdtemp(prefix="framework-run-"))
+    context = RunContext(
+        record.run_id, record.config, record.seed, scratch, command_prefix=collectors.command_prefix
+    )
+    if progress is not None:
+        context = replace(context, progress=progress)
+    try:
+        with Heartbeat(outputs, record):
+            try:
+                result = _measure(record, backend, workload, collectors, context)
+                checks = list(result.checks)
+                record = replace(
+                    record,
+                    status="done",
+                    metrics=result.metrics,
+                    checks=checks,
+                    sanity=_worst(checks),
+                    facts={**record.facts, **result.facts},
+                )
+            except StageError as error:
+                result = Result()
+                record = replace(record, status="failed", failure=failure_of(error, scratch))
+            record = _kept(outputs, replace(record, finished_at=utc_now()), result)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    metrics = {metric.name: metric.value for metric in record.metrics}
+    return RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
+
+
+def _kept(outputs: str, record: RunRecord, result: Result) -> RunRecord:
+    """Write the run's bundle; results that can't be stored make it a failed run of stage `bundle`."""
+    from framework.store.bundles.bundle import write_bundle
+
+    try:
+        write_bundle(outputs, record, result.tables)
+    except Exception as error:  # a plugin's table may hold anything
+        failure = Failure("bundle", type(error).__name__, one_line(error))
+        record = replace(record, status="failed", metrics=(), failure=failure)
+        write_bundle(outputs, record, {})
+    return record
+
+
+def _measure(
+    record: RunRecord,
+    backend: Backend,
+    workload: WorkloadTables,
+    collectors: collection.Collectors,
+    context: RunContext,
+) -> Result:
+    with collectors.running(context), stage("backend"):
+        result = backend.run(workload, context)
+        if not isinstance(result, Result):
+            name = type(backend).__name__
+            raise TypeError(f"{name} returned {type(result).__name__} instead of a Result")
+    with stage("collectors"):
+        collectors.merge_into(result)
+    hook = plugin_manager().hook
+    with stage("derive"):
+        known = {metric.name for metric in result.metrics}
+        for derived in hook.derived_metrics(config=record.config, workload=workload, result=result):
+            for metric in derived:
+                if metric.name not in known:
+                    known.add(metric.name)
+                    result.metrics.append(metric)
+    with stage("sanity"):
+        for found in hook.sanity_checks(config=record.config, workload=workload, result=result):
+            result.checks.extend(found)
+        result.checks.extend(_finite_metrics(result.metrics))
+    return result
+
+
+def _finite_metrics(metrics: list[Metric]) -> list[SanityCheck]:
+    """Return a failed check for every metric that is NaN or infinite: a defect, not a result."""
+    return [
+        SanityCheck("finite_metrics", "fail", f"{metric.name} is {metric.value}")
+        for metric in metrics
+        if metric.value is not None and (metric.value != metric.value or abs(metric.value) == float("inf"))
+    ]
+
+
+def _worst(checks: list[SanityCheck]) -> Verdict:
+    verdicts = {check.verdict for check in checks}
+    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"

@@ -1,0 +1,110 @@
+"""A job that ended without a bundle gets one from the launcher: a failed run is a row, not a gap.
+
+Its run id follows from the job, so that it is written once however many launchers come to the same conclusion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from omegaconf import DictConfig
+
+from framework.contracts import Json
+from framework.errors import StoreError
+from framework.run.runner import refusal_record
+from framework.run_key import utc_now
+from framework.run_record import Failure, RunRecord
+from framework.slurm.ledger import SubmittedJob
+from framework.slurm.queue import JobState
+from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.heartbeat import read_running, remove_marker
+from framework.store.layout import running_folder, runs_folder
+
+
+def lost_record(
+    outputs: str,
+    job: SubmittedJob,
+    state: JobState,
+    failure: Failure,
+    config: DictConfig,
+    varied: Sequence[str],
+) -> RunRecord:
+    """Return the failed run of a job that left no bundle.
+
+    What the run itself had begun to record (its heartbeat's marker) is kept; otherwise the record is made from
+    the job's configuration.
+    """
+    begun = _begun(outputs, job)
+    if begun is not None:
+        where = {**_slurm_facts(begun), **_facts(job, state)}
+        record = replace(begun, provenance={**begun.provenance, "slurm": where})
+    else:
+        record = refusal_record(config, failure, varied)
+        of_launcher = {key: value for key, value in record.provenance.items() if key not in ("host", "gpu")}
+        record = replace(
+            record,
+            run_id=_run_id(job, record.run_key),
+            started_at=_iso(job.submitted_at),
+            provenance={**of_launcher, "slurm": _facts(job, state)},
+        )
+    return replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
+
+
+def write_lost(outputs: str, record: RunRecord) -> None:
+    """Write the bundle of a lost job, unless it is there, and end its run's heartbeat.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    bundle = runs_folder(outputs) / record.run_id
+    try:
+        if not bundle.exists():
+            write_bundle(outputs, record, {})
+    except StoreError:
+        if not bundle.exists():  # else another launcher was faster
+            raise
+    remove_marker(running_folder(outputs) / f"{record.run_id}.json")
+
+
+def _begun(outputs: str, job: SubmittedJob) -> RunRecord | None:
+    for run in read_running(outputs):
+        if run.record.job_key == job.job_key and _slurm_id(run.record) == job.job_id:
+            return run.record
+    return None
+
+
+def _slurm_facts(record: RunRecord) -> Mapping[str, Json]:
+    facts = record.provenance.get("slurm")
+    return facts if isinstance(facts, Mapping) else {}
+
+
+def _slurm_id(record: RunRecord) -> str:
+    facts = _slurm_facts(record)
+    if "array_job_id" in facts:
+        return f"{facts['array_job_id']}_{facts['array_task_id']}"
+    return str(facts.get("job_id", ""))
+
+
+def _facts(job: SubmittedJob, state: JobState) -> dict[str, Json]:
+    array, _, task = job.job_id.partition("_")
+    facts: dict[str, Json] = {"array_job_id": array, "array_task_id": task} if task else {"job_id": array}
+    named = {
+        "state": state.state,
+        "nodename": state.node,
+        "job_partition": state.partition,
+        "reason": state.reason,
+    }
+    return {**facts, **{key: value for key, value in named.items() if value}}
+
+
+def _run_id(job: SubmittedJob, run_key: str) -> str:
+    at = datetime.fromtimestamp(job.submitted_at, UTC)
+    tail = hashlib.sha256(f"{job.job_id} {job.submitted_at}".encode()).hexdigest()[:6]
+    return f"{at:%Y%m%dT%H%M%S}-{run_key[:8]}-{tail}"
+
+
+def _iso(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds")

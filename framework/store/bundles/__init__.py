@@ -1,0 +1,1 @@
+"""Run bundles: folders of Parquet and JSON, written whole, packed, read back."""

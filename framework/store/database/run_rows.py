@@ -1,0 +1,146 @@
+"""A run record as rows of the database's tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from framework.contracts import Json
+from framework.run_record import RunRecord
+from framework.store.bundles.bundle_format import Bundle
+from framework.store.bundles.heartbeat import RunningRun
+from framework.store.bundles.record_json import canonical, leaf_number, leaf_text, leaves
+from framework.store.database.schema import CORE_TABLES
+
+# Leaves that number the repeats of one configuration.
+_REPETITION = frozenset({"seed", "repeat", "repeats"})
+_SCHEDULER_HOST = ("slurm.node", "host.name", "host")
+
+
+def utc(text: str | None) -> datetime | None:
+    """Return an ISO 8601 time as UTC without a zone, as the database keeps it."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def unix_utc(seconds: float) -> datetime:
+    """Return a Unix time as UTC without a zone."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def config_key(config: Mapping[str, Json]) -> str:
+    """Return a hash of the configuration without what numbers repeats: equal keys are repeats of each other."""
+    named = {name: leaf_text(value) for name, value in leaves(config)}
+    kept = {name: value for name, value in named.items() if name.rpartition(".")[2] not in _REPETITION}
+    return hashlib.sha256(canonical(kept)).hexdigest()[:16]
+
+
+def _named(config: Mapping[str, Json], group: str) -> str | None:
+    value = config.get(group)
+    if isinstance(value, Mapping):
+        value = value.get("name")
+    return leaf_text(value) or None
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    """Return the row of table `runs`."""
+    failure = record.failure
+    return {
+        "run_id": record.run_id,
+        "run_key": record.run_key,
+        "experiment": record.experiment,
+        "sweep_id": record.sweep_id,
+        "backend": record.backend,
+        "status": record.status,
+        "started_at": utc(record.started_at),
+        "finished_at": utc(record.finished_at),
+        "sanity": record.sanity,
+        "model": _named(record.config, "model"),
+        "gpu": _named(record.config, "gpu"),
+        "job_key": record.job_key,
+        "config_key": config_key(record.config),
+        "sweep_index": record.sweep_index,
+        "repeat": record.repeat,
+        "seed": record.seed,
+        "workload_hash": record.workload_hash,
+        "code_version": record.code_version,
+        "failure_stage": failure.stage if failure else None,
+        "failure_kind": failure.kind if failure else None,
+        "failure_message": failure.message if failure else None,
+        "failure_log": failure.log_tail if failure else None,
+        "host": _host(record.provenance),
+    }
+
+
+def _host(provenance: Mapping[str, Json]) -> str | None:
+    flat = dict(leaves(provenance))
+    return next((leaf_text(flat[name]) for name in _SCHEDULER_HOST if flat.get(name)), None)
+
+
+def running_row(run: RunningRun) -> dict[str, Any]:
+    """Return the row of table `runs` of a run that has no bundle yet."""
+    return {
+        **run_row(run.record),
+        "status": run.status,
+        "heartbeat_at": unix_utc(run.heartbeat_s),
+        "host": run.host,
+        "pid": run.pid,
+    }
+
+
+def as_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Return rows as an Arrow table; a key that a row lacks is null."""
+    return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
+
+
+def _rows_of(
+    bundles: Iterable[Bundle], name: str, items: Callable[[RunRecord], Iterable[tuple[Any, ...]]]
+) -> pa.Table:
+    schema = CORE_TABLES[name]
+    rows = [(bundle.record.run_id, *item) for bundle in bundles for item in items(bundle.record)]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    return pa.table(dict(zip(schema.names, map(list, columns), strict=True)), schema=schema)
+
+
+def _flat(nested: Mapping[str, Json]) -> Iterable[tuple[str, str | None, float | None]]:
+    return [(name, leaf_text(value), leaf_number(value)) for name, value in leaves(nested)]
+
+
+def core_tables(bundles: Sequence[Bundle], location: str, now: datetime) -> dict[str, pa.Table]:
+    """Return the rows that a batch of bundles adds to the core's tables; metrics and params come from Parquet."""
+    return {
+        "runs": as_table([run_row(bundle.record) for bundle in bundles], CORE_TABLES["runs"]),
+        "checks": _rows_of(bundles, "checks", lambda r: [(c.name, c.verdict, c.detail) for c in r.checks]),
+        "provenance": _rows_of(bundles, "provenance", lambda r: _flat(r.provenance)),
+        "facts": _rows_of(bundles, "facts", lambda r: _flat(r.facts)),
+        "varied": _rows_of(bundles, "varied", lambda r: [(name,) for name in dict.fromkeys(r.varied)]),
+        "artifacts": _artifact_rows(bundles),
+        "bundles": as_table(
+            [
+                {
+                    "run_id": bundle.record.run_id,
+                    "location": location,
+                    "bytes": bundle.bytes,
+                    "checksum": bundle.checksum,
+                    "ingested_at": now,
+                }
+                for bundle in bundles
+            ],
+            CORE_TABLES["bundles"],
+        ),
+    }
+
+
+def _artifact_rows(bundles: Iterable[Bundle]) -> pa.Table:
+    rows = [
+        {"run_id": bundle.record.run_id, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
+        for bundle in bundles
+        for file in bundle.artifacts
+    ]
+    return as_table(rows, CORE_TABLES["artifacts"])

@@ -1,0 +1,1 @@
+"""What is stored beside the bundles: advice, predictions, recordings of imported runs."""

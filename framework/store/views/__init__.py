@@ -1,0 +1,1 @@
+"""The views and macros that people query."""

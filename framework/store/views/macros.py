@@ -1,0 +1,125 @@
+"""The views and macros that people query, beside `results`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from framework.contracts import MetricDefinition
+from framework.plugins import plugin_manager
+from framework.store.bundles.record_json import checksum
+from framework.store.database.run_rows import as_table
+from framework.store.database.schema import METRIC_DEFINITIONS
+from framework.store.views.compare_macro import COMPARISON_VIEWS
+from framework.store.views.results_view import build_results
+
+if TYPE_CHECKING:
+    import duckdb
+
+FAILURES = """
+CREATE OR REPLACE VIEW failures AS
+SELECT run_id, experiment, sweep_id, sweep_index, backend, model, gpu, status,
+       failure_stage AS stage, failure_kind AS kind,
+       CASE WHEN status = 'stale' THEN 'no sign of life since ' || strftime(heartbeat_at, '%Y-%m-%d %H:%M:%S UTC')
+            ELSE failure_message END AS message,
+       started_at, finished_at, host, failure_log AS log
+FROM runs WHERE status IN ('failed', 'stale') ORDER BY started_at, run_id
+"""
+
+LATEST = """
+CREATE OR REPLACE VIEW latest AS
+SELECT * FROM results
+WHERE run_id IN (
+    SELECT run_id FROM runs WHERE status = 'done'
+    QUALIFY row_number() OVER (PARTITION BY run_key, repeat ORDER BY started_at DESC, run_id DESC) = 1)
+"""
+
+# Sign of a metric on an axis on which more is better; unknown names and undirected metrics end the query.
+METRIC_SIGN = """
+CREATE OR REPLACE MACRO metric_sign(metric, better) AS (
+    SELECT CASE
+        WHEN NOT EXISTS (FROM metrics WHERE metrics.name = metric) THEN error(
+            'no run holds a metric ''' || metric || '''' || coalesce(' (did you mean ''' || (
+                SELECT arg_max(name, jaro_winkler_similarity(name, metric))
+                FROM (SELECT DISTINCT name FROM metrics)) || '''?)', ''))::INTEGER
+        WHEN direction = 'higher' THEN 1
+        WHEN direction = 'lower' THEN -1
+        ELSE error('metric ''' || metric || ''' has no better direction; say higher or lower: '
+                   || 'pareto(x, y, x_better := ''lower'', y_better := ''higher'')')::INTEGER
+    END
+    FROM (SELECT coalesce(better, (
+        SELECT d.better FROM metric_definitions d WHERE d.name = metric)) AS direction))
+"""
+
+PARETO = """
+CREATE OR REPLACE MACRO pareto(metric_x, metric_y, experiment := NULL, backend := NULL, model := NULL,
+                               gpu := NULL, x_better := NULL, y_better := NULL) AS TABLE
+WITH axes AS MATERIALIZED (
+    SELECT metric_sign(metric_x, x_better) AS sign_x, metric_sign(metric_y, y_better) AS sign_y),
+points AS (
+    SELECT r.run_id, axes.sign_x * x.value AS gain_x, axes.sign_y * y.value AS gain_y
+    FROM runs r, axes
+    JOIN metrics x ON x.run_id = r.run_id AND x.name = metric_x AND x.value IS NOT NULL
+    JOIN metrics y ON y.run_id = r.run_id AND y.name = metric_y AND y.value IS NOT NULL
+    WHERE r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail'
+      AND r.experiment = coalesce(experiment, r.experiment) AND r.backend = coalesce(backend, r.backend)
+      AND (model IS NULL OR r.model = model) AND (gpu IS NULL OR r.gpu = gpu)),
+ranked AS (
+    SELECT run_id, gain_x, gain_y,
+           max(gain_y) OVER (PARTITION BY gain_x) AS best_here,
+           max(gain_y) OVER (ORDER BY gain_x DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                             EXCLUDE GROUP) AS best_beyond
+    FROM points)
+SELECT * EXCLUDE (gain_x) FROM (
+    SELECT w.*, f.gain_x FROM ranked f JOIN results w USING (run_id)
+    WHERE f.gain_y = f.best_here AND (f.best_beyond IS NULL OR f.gain_y > f.best_beyond)
+    UNION ALL  -- no row, but it makes DuckDB look at both names even when one has no value
+    SELECT w.*, NULL FROM axes LEFT JOIN results w ON false WHERE axes.sign_x * axes.sign_y = 0)
+ORDER BY gain_x DESC, run_id
+"""
+
+
+OWN_VIEWS = (FAILURES, METRIC_SIGN, LATEST, PARETO, *COMPARISON_VIEWS)
+
+
+@dataclass(frozen=True)
+class ViewSources:
+    """What plugins say about the store: views over its tables, and what metrics mean."""
+
+    statements: tuple[str, ...]
+    definitions: tuple[MetricDefinition, ...]
+
+    @property
+    def checksum(self) -> str:
+        """Changes when the views would."""
+        return checksum([list(OWN_VIEWS), list(self.statements), [vars(item) for item in self.definitions]])
+
+
+def plugin_views() -> ViewSources:
+    """Ask all plugins; the first definition of a metric's name stands."""
+    hook = plugin_manager().hook
+    definitions = {item.name: item for items in reversed(hook.metric_definitions()) for item in items}
+    statements = tuple(statement for statements in hook.sql_views() for statement in statements)
+    return ViewSources(statements, tuple(definitions.values()))
+
+
+def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
+    """Make all views and macros anew; return one line for each statement of a plugin that DuckDB refused."""
+    import duckdb
+
+    definitions = [vars(item) for item in sources.definitions]
+    connection.register("definitions", as_table(definitions, METRIC_DEFINITIONS))
+    connection.execute("DELETE FROM metric_definitions")
+    connection.execute("INSERT INTO metric_definitions FROM definitions")
+    connection.unregister("definitions")
+    build_results(connection)
+    for statement in OWN_VIEWS:
+        connection.execute(statement)
+    refused = []
+    for statement in sources.statements:
+        try:
+            connection.execute(statement)
+        except duckdb.Error as error:
+            head = " ".join(statement.split())[:60]
+            refused.append(f"view of a plugin left out ({head} …): {str(error).splitlines()[0]}")
+    return refused

@@ -1,0 +1,1 @@
+"""The benchmarks: their input, their parameters, and the check of their output."""

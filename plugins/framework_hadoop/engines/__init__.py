@@ -1,0 +1,1 @@
+"""MapReduce and Spark as backends: starting them, reading what they report."""

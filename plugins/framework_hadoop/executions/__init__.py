@@ -1,0 +1,1 @@
+"""Recorded executions: reading, storing, cost, outliers."""

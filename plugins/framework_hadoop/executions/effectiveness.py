@@ -1,0 +1,131 @@
+"""Cost against time and what single settings do, as values and tables; made by the statements of `execution_sql`.
+
+Never the luckiest run: a configuration stands for the median of its repeats with an interval; one that was run once
+borrows the spread of those that were not. `median_spread` is for the few runs of one sweep or one configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from framework.analysis.prediction.features import FloatArray
+from framework.contracts import TableBlock
+from framework_hadoop.executions.execution_files import Executions
+
+_RESAMPLES = 400
+
+Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
+"""Returns the rows of a SQL statement with `?` placeholders."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median of some repeats with its interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+def pooled_relative_spread(repeats: Sequence[FloatArray]) -> float:
+    """Return the typical relative deviation between repeats: median over configurations run twice or more."""
+    spreads = [float(np.std(np.log(part), ddof=1)) for part in repeats if len(part) > 1]
+    return float(np.median(spreads)) if spreads else 0.0
+
+
+def median_spread(values: FloatArray, noise: float, level: float = 0.9, seed: int = 0) -> Spread:
+    """Return the median with its bootstrap interval; a single value gets ±1.64 pooled deviations (at 90 %)."""
+    middle, tail = float(np.median(values)), (1.0 - level) / 2.0
+    if len(values) == 1:
+        reach = float(np.exp(1.645 * noise))
+        return Spread(middle, middle / reach, middle * reach)
+    draws = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
+    medians = np.median(values[draws], axis=1)
+    return Spread(middle, float(np.quantile(medians, tail)), float(np.quantile(medians, 1.0 - tail)))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What changing one setting does while all others stay.
+
+    Attributes:
+        setting: our name of it.
+        base, value: from which to which value.
+        ratio: time at `value` over time at `base`: median over the configurations that were run at both.
+        low, high: its 90 % interval.
+        pairs: configurations behind it.
+    """
+
+    setting: str
+    base: str
+    value: str
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+
+def setting_effects(
+    query: Query,
+    settings: Sequence[str],
+    benchmark: str | None = None,
+    experiment: str | None = None,
+    ignoring: Sequence[str] = (),
+    least_pairs: int = 5,
+) -> list[Effect]:
+    """Return the effect of each value of each setting against its commonest one, by the macro `setting_effects`.
+
+    Args:
+        query: reads a store, or a file (`file_query`).
+        settings: dotted parameter names.
+        benchmark, experiment: the only one to look at; None for all.
+        ignoring: settings that may differ, because they follow from others.
+        least_pairs: configurations that must have been run at both values.
+    """
+    statement = (
+        "SELECT setting, from_value, to_value, time_ratio, low, high, configurations "
+        "FROM setting_effects(?, benchmark := ?, experiment := ?, ignoring := ?, least_pairs := ?)"
+    )
+    rows = [
+        row
+        for name in settings
+        for row in query(statement, [name, benchmark, experiment, list(ignoring), least_pairs])
+    ]
+    return [Effect(str(row[0]).rpartition(".")[2], *row[1:]) for row in rows]
+
+
+def effects_table(effects: Sequence[Effect], title: str) -> TableBlock:
+    """Return effects as a table."""
+    rows = [(e.setting, e.base, e.value, e.ratio, e.low, e.high, e.pairs) for e in effects]
+    return TableBlock(
+        title,
+        ("setting", "from", "to", "time_ratio", "low", "high", "configurations"),
+        rows,
+        "time_ratio below 1 is faster; median over configurations that differ in nothing else",
+    )
+
+
+def front_table(query: Query, executions: Executions, benchmark: str) -> TableBlock:
+    """Return the front of a benchmark as a table, fastest first, by the macro `cost_time_front`.
+
+    Raises:
+        ValueError: no priced execution of the benchmark.
+    """
+    counted = "SELECT count(*) FROM cost_effectiveness WHERE benchmark = ? AND cost_usd IS NOT NULL"
+    ((configurations,),) = query(counted, [benchmark])
+    if not configurations:
+        raise ValueError(f"no execution of '{benchmark}' has both a time and a price")
+    figures = ("repeats", "time_s", "time_low", "time_high", "cost_usd", "cost_low", "cost_high")
+    front = query(f"SELECT run_id, {', '.join(figures)} FROM cost_time_front(benchmark := ?)", [benchmark])
+    settings = ("cluster", "disk", "network", "map_slots", "codec")
+    rows = [(*(executions.columns[name][int(run_id)] for name in settings), *own) for run_id, *own in front]
+    return TableBlock(
+        f"{benchmark}: configurations that no other is for certain faster and cheaper than",
+        (*settings, *figures),
+        rows,
+        f"{len(rows)} of {configurations} configurations; medians of repeats with intervals",
+    )

@@ -1,0 +1,1 @@
+"""What recorded executions teach: prediction studies, knob effects, the best configuration."""

@@ -1,0 +1,43 @@
+"""Advisor `knobs`: the setting of an engine's knobs that is predicted to be fastest, benchmark by benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from framework.contracts import Advice, AdvisorScope
+from framework.errors import ConfigError
+
+
+class KnobAdvisor:
+    """Learns from the sweep's runs; advises over all combinations of the values that it varied.
+
+    Args:
+        level: of the intervals, as a fraction.
+    """
+
+    def __init__(self, level: Any = 0.9) -> None:
+        if isinstance(level, bool) or not isinstance(level, float) or not 0 < level < 1:
+            raise ConfigError(f"advisor.knobs.level: expected a fraction between 0 and 1, got {level!r}")
+        self.level = level
+
+    def advise(self, scope: AdvisorScope) -> Iterator[Advice]:
+        """Yield one piece of advice a benchmark; none if the runs are too few to learn from."""
+        from framework_hadoop.knowledge import knob_study
+
+        runs = knob_study.knob_runs(scope.store, scope.run_ids)
+        for best in knob_study.best_settings(runs, self.level) if runs is not None else ():
+            known = "was run itself" if best.measured else "follows from other settings and was not run"
+            regret = "" if best.regret is None else f"; measured {best.regret:.0%} above the best measured"
+            yield Advice(
+                advisor="knobs",
+                subject=best.benchmark,
+                recommendation=dict(best.settings),
+                metric=knob_study.TIME,
+                predicted=best.predicted_s,
+                low=best.low_s,
+                high=best.high_s,
+                reason=f"fastest of all combinations by {len(best.run_ids)} runs; it {known}{regret}",
+                run_ids=list(best.run_ids),
+                facts={"measured": best.measured, "regret": best.regret},
+            )

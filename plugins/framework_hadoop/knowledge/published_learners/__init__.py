@@ -1,0 +1,1 @@
+"""The learners of the ALOJA-ML paper, as baselines."""

@@ -1,0 +1,41 @@
+"""The learners by the word that chooses one in a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from framework.analysis.prediction.gaussian_process import SmallDataLearner
+from framework.analysis.prediction.learners import GradientBoosting, Learner, RandomForest
+from framework.errors import ConfigError, did_you_mean
+from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
+from framework_hadoop.knowledge.published_learners.published_models import (
+    NearestNeighbours,
+    NeuralNet,
+    Polynomial,
+)
+
+AUTO = "auto"
+LEARNERS: Mapping[str, Callable[[], Learner]] = {
+    "boosting": GradientBoosting,
+    "process": SmallDataLearner,
+    "forest": RandomForest,
+    "tree": ModelTree,
+    "neighbours": NearestNeighbours,
+    "polynomial": Polynomial,
+    "net": NeuralNet,
+}
+
+
+def learner_named(word: str, key: str) -> Learner | None:
+    """Return a learner with its default settings; None for `auto`, which chooses by the number of rows.
+
+    Raises:
+        ConfigError: no such learner; names the configuration key.
+    """
+    if word == AUTO:
+        return None
+    if word not in LEARNERS:
+        raise ConfigError(
+            f"configuration key '{key}': no learner '{word}'{did_you_mean(word, (AUTO, *LEARNERS))}"
+        )
+    return LEARNERS[word]()

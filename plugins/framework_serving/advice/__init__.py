@@ -1,0 +1,1 @@
+"""Advisors: which batch size, how many replicas."""

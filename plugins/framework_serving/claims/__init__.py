@@ -1,0 +1,1 @@
+"""What serving papers claim, computed from our runs."""

@@ -1,0 +1,1 @@
+"""Serving metrics: definitions, derivation from the request table, sanity checks."""

@@ -1,0 +1,247 @@
+"""Serving metrics from a run's tables, with the definitions of `docs/serving_metrics.md`.
+
+What a backend or collector reported itself is left alone: it knows more than these tables do (every token
+gap, the energy counter). What can't be known is absent with the reason, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from framework.contracts import Metric, Result, WorkloadTables
+from framework_serving.metrics.adapter_stats import adapter_service, jain_index
+from framework_serving.metrics.energy_per_token import energy_metrics
+from framework_serving.metrics.metric_definitions import UNITS
+from framework_serving.metrics.request_times import RequestTimes
+from framework_serving.metrics.sample_series import series_of
+from framework_serving.tables import is_serving_result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+STARVED_BELOW = 0.9
+"""A run, or an adapter, is starved when served tokens are under this share of the offered ones (arXiv 2508.08343)."""
+
+_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
+
+
+def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: Result) -> list[Metric]:
+    """Return every serving metric that the result lacks, as a value or as absent with a reason.
+
+    Args:
+        config: the resolved configuration (`workload.slo`, `model`, `backend.replicas` are read).
+        workload: what was asked for (`horizon_s`, offered tokens); None for an imported run.
+        result: the run's tables, facts and the metrics it has already.
+    """
+    if not is_serving_result(result.tables):
+        return []
+    given = {metric.name: metric for metric in result.metrics}
+    run = RequestTimes.of(result.tables["requests"])
+    stated = given.get("duration_s")
+    duration_s = stated.value if stated is not None else run_duration_s(run, workload, result)
+    found: list[Metric] = []
+    for part in (
+        _throughput(run, duration_s),
+        _latencies(run, duration_s),
+        _goodput(run, duration_s, config),
+        _engine_load(run, result, config),
+        energy_metrics(run, duration_s, given, result),
+        _service(run, workload),
+    ):
+        found.extend(metric for metric in part if metric.name not in given)
+    return _with_intervals(found, result)
+
+
+def _with_intervals(metrics: list[Metric], result: Result) -> list[Metric]:
+    """Give metrics the interval that a model states as (low, high) factors in its fact `interval_factors`."""
+    factors = result.facts.get("interval_factors") or {}
+    return [
+        replace(
+            metric, low=metric.value * factors[metric.name][0], high=metric.value * factors[metric.name][1]
+        )
+        if metric.value is not None and metric.name in factors
+        else metric
+        for metric in metrics
+    ]
+
+
+def run_duration_s(run: RequestTimes, workload: WorkloadTables | None, result: Result) -> float | None:
+    """Return the run's duration in seconds: what the backend says, else when it was cut, else the last token.
+
+    None if no token was ever produced.
+    """
+    import numpy as np
+
+    stated = result.facts.get("duration_s")
+    if isinstance(stated, int | float) and stated > 0:
+        return float(stated)
+    horizon = workload.facts.get("horizon_s") if workload else None
+    if isinstance(horizon, int | float) and not run.finished.all():
+        return float(horizon)
+    ends = run.last_token_s[np.isfinite(run.last_token_s)]
+    return float(ends.max() - run.arrival_s.min()) if ends.size else None
+
+
+def _value(name: str, value: float, source: str = "requests") -> Metric:
+    return Metric(name, float(value), UNITS[name], source)
+
+
+def _absent(name: str, reason: str) -> Metric:
+    return Metric.absent(name, reason, UNITS[name])
+
+
+def _throughput(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
+    served = run.served()
+    yield _value("completed", len(served.arrival_s))
+    if not duration_s:
+        for name in ("duration_s", "total_tok_s", "output_tok_s", "requests_s"):
+            yield _absent(name, "no token was produced")
+        return
+    yield _value("duration_s", duration_s)
+    yield _value("total_tok_s", served.tokens.sum() / duration_s)
+    yield _value("output_tok_s", served.output_tokens.sum() / duration_s)
+    yield _value("requests_s", len(served.arrival_s) / duration_s)
+
+
+def _latencies(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
+    import numpy as np
+
+    served = run.served()
+    yield from _distribution("ttft", served.ttft_s)
+    yield _censored_ttft(run, duration_s)
+    yield from _distribution("e2e", served.e2e_s)
+    tpot = served.tpot_s[np.isfinite(served.tpot_s)]
+    if tpot.size:
+        gaps_s = (served.last_token_s - served.first_token_s)[served.output_tokens > 1]
+        gaps = (served.output_tokens - 1)[served.output_tokens > 1]
+        yield _value("tpot_mean_ms", 1e3 * tpot.mean())
+        yield _value("itl_mean_ms", 1e3 * gaps_s.sum() / gaps.sum())
+    else:
+        yield _absent("tpot_mean_ms", "no finished request with more than one token")
+        yield _absent("itl_mean_ms", "no finished request with more than one token")
+    for key in _PERCENTILES:
+        yield _absent(f"itl_{key}_ms", "the backend did not report the times of single tokens")
+
+
+def _distribution(name: str, seconds: npt.NDArray[np.float64]) -> Iterator[Metric]:
+    import numpy as np
+
+    known = seconds[np.isfinite(seconds)]
+    if known.size == 0:
+        for key in ("mean", *_PERCENTILES):
+            yield _absent(f"{name}_{key}_ms", "no request finished")
+        return
+    yield _value(f"{name}_mean_ms", 1e3 * known.mean())
+    for key, percentile in _PERCENTILES.items():
+        yield _value(f"{name}_{key}_ms", 1e3 * np.percentile(known, percentile))
+
+
+def _censored_ttft(run: RequestTimes, duration_s: float | None) -> Metric:
+    """Return the adapter study's TTFT: an unfinished request counts with the whole duration."""
+    if duration_s is None:
+        return _absent("ttft_censored_ms", "no token was produced")
+    done = run.finished
+    total_s = run.ttft_s[done].sum() + (~done).sum() * duration_s
+    return _value("ttft_censored_ms", 1e3 * total_s / len(done))
+
+
+def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, Any]) -> Iterator[Metric]:
+    import numpy as np
+
+    slo = (config.get("workload") or {}).get("slo") or {}
+    limits = {key: float(slo[key]) for key in ("ttft_ms", "tpot_ms") if slo.get(key) is not None}
+    if not limits:
+        yield _absent("goodput_requests_s", "no SLO set (workload.slo.ttft_ms, workload.slo.tpot_ms)")
+    elif not duration_s:
+        yield _absent("goodput_requests_s", "no token was produced")
+    else:
+        served = run.served()
+        good = 1e3 * served.ttft_s <= limits.get("ttft_ms", np.inf)
+        tpot_ms = 1e3 * np.nan_to_num(served.tpot_s)  # a single token has no gap that could be too long
+        good &= tpot_ms <= limits.get("tpot_ms", np.inf)
+        yield _value("goodput_requests_s", good.sum() / duration_s)
+
+
+def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -> Iterator[Metric]:
+    import numpy as np
+
+    usage = series_of(result, "kv_usage")
+    if usage is None:
+        yield _absent("kv_usage_peak", "no samples of kv_usage")
+    else:
+        yield _value("kv_usage_peak", usage[1].max(), "samples")
+    yield _kv_cache_gib(result, config)
+    running = series_of(result, "running")
+    busy = None if running is None else _busy_mean(*running)
+    if busy is not None:
+        yield _value("running_mean", busy, "samples")
+    else:
+        held_s = (run.last_token_s - run.scheduled_s)[run.finished]
+        span_s = (
+            np.nanmax(run.last_token_s) - np.nanmin(run.scheduled_s) if np.isfinite(held_s).any() else 0.0
+        )
+        if span_s > 0:
+            yield _value("running_mean", np.nansum(held_s) / span_s)
+        else:
+            yield _absent("running_mean", "no samples of running, no request times to count from")
+    waiting = series_of(result, "waiting")
+    yield (
+        _absent("waiting_peak", "no samples of waiting")
+        if waiting is None
+        else _value("waiting_peak", waiting[1].max(), "samples")
+    )
+    yield _preemptions(result)
+
+
+def _busy_mean(t_s: npt.NDArray[np.float64], running: npt.NDArray[np.float64]) -> float | None:
+    """Mean of the samples in which something ran, each weighted with the time until the next sample."""
+    import numpy as np
+
+    if t_s.size < 2:
+        return None
+    weights = np.diff(t_s, append=t_s[-1] + np.median(np.diff(t_s)))
+    busy = running > 0
+    return float(np.average(running[busy], weights=weights[busy])) if weights[busy].sum() > 0 else None
+
+
+def _kv_cache_gib(result: Result, config: Mapping[str, Any]) -> Metric:
+    blocks, block_bytes = result.facts.get("kv_blocks"), result.facts.get("kv_block_bytes")
+    if not isinstance(blocks, int | float) or not isinstance(block_bytes, int | float):
+        return _absent("kv_cache_gib", "the backend did not state kv_blocks and kv_block_bytes")
+    replicas = (config.get("backend") or {}).get("replicas") or 1
+    return _value("kv_cache_gib", blocks * block_bytes * replicas / 2**30, "engine")
+
+
+def _preemptions(result: Result) -> Metric:
+    import pyarrow.compute as pc
+
+    requests = result.tables["requests"]
+    column = requests["preemptions"] if "preemptions" in requests.column_names else None
+    if column is None or column.null_count == len(column):
+        cumulative = series_of(result, "preemptions")
+        if cumulative is None:
+            return _absent("preemptions", "neither request table nor samples hold them")
+        return _value("preemptions", cumulative[1].max(), "samples")
+    return _value("preemptions", pc.sum(column).as_py())
+
+
+def _service(run: RequestTimes, workload: WorkloadTables | None) -> Iterator[Metric]:
+    """Starvation and fairness: tokens served against tokens offered while the run was on."""
+    names = ("starved", "adapters_starved", "fairness_jain")
+    horizon = workload.facts.get("horizon_s") if workload else None
+    if workload is None or horizon is None:
+        for name in names:
+            yield _absent(name, "no offered rate: every request is served to its end, however late")
+        return
+    service = adapter_service(run, workload)
+    offered, served = service.offered_tokens.sum(), service.served_tokens.sum()
+    yield _value("starved", float(served < STARVED_BELOW * offered))
+    if workload.tables["adapters"].num_rows == 0:
+        for name in names[1:]:
+            yield _absent(name, "no adapters in the workload")
+        return
+    yield _value("adapters_starved", (service.served_share < STARVED_BELOW).sum())
+    yield _value("fairness_jain", jain_index(service.served_share))

@@ -1,0 +1,1 @@
+"""Report sections and terminal tables of serving studies."""

@@ -1,0 +1,98 @@
+"""Tables of a study of adapter slots: what a number of adapters and of slots gives, mix by mix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from framework.contracts import TableBlock
+from framework_serving.sweeps.sweep_points import SweepPoint
+
+ADAPTERS, SLOTS = "workload.n_adapters", "backend.max_loras"
+
+_COLUMNS: tuple[tuple[str, str, float], ...] = (
+    ("tok/s", "total_tok_s", 1.0),
+    ("starved", "starved", 1.0),
+    ("adapters starved", "adapters_starved", 1.0),
+    ("TTFT s", "ttft_mean_ms", 1e-3),
+    ("ITL ms", "itl_mean_ms", 1.0),
+    ("loads", "adapter_loads", 1.0),
+    ("running", "running_mean", 1.0),
+    ("KV peak %", "kv_usage_peak", 100.0),
+    ("preempted", "preemptions", 1.0),
+)
+
+
+def slot_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """Return the points of a sweep over adapters or slots in order of mix, adapters, slots; none of others."""
+    swept = [
+        point
+        for point in points
+        if point.number(ADAPTERS) and point.number(SLOTS) and point.varied & {ADAPTERS, SLOTS}
+    ]
+    mixes = Counter(map(mix_of, swept))
+    swept = [point for point in swept if mixes[mix_of(point)] > 1]  # a single point is no sweep
+    return sorted(swept, key=lambda point: (mix_of(point), point.number(ADAPTERS), point.number(SLOTS)))
+
+
+def mix_of(point: SweepPoint) -> tuple[str, str]:
+    """Return what a table is about: model and name of the mix of rates and ranks."""
+    return point.model, point.workload
+
+
+def best_slots(points: Sequence[SweepPoint]) -> dict[float, SweepPoint]:
+    """Return, by number of adapters, the point with the most throughput among those that don't starve."""
+    found: dict[float, SweepPoint] = {}
+    for point in points:
+        adapters, throughput = point.number(ADAPTERS), point.value("total_tok_s")
+        if adapters is None or throughput is None or point.value("starved") != 0:
+            continue
+        best = found.get(adapters)
+        if best is None or throughput > best.metrics["total_tok_s"].value:
+            found[adapters] = point
+    return found
+
+
+def adapter_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
+    """Yield one table a mix, then the most adapters that each serves without starving; none without such a sweep."""
+    swept = slot_points(points)
+    mixes = list(dict.fromkeys(map(mix_of, swept)))
+    for mix in mixes:
+        own = [point for point in swept if mix_of(point) == mix]
+        columns = [item for item in _COLUMNS if any(point.value(item[1]) is not None for point in own)]
+        rates, ranks = (own[0].params.get(f"workload.{name}", "?") for name in ("rates_rps", "ranks"))
+        yield TableBlock(
+            title=f"{mix[0]} on {own[0].gpu} · {mix[1]}: rates {rates}/s, ranks {ranks}",
+            columns=("adapters", "slots", *(name for name, _, _ in columns)),
+            rows=[
+                (int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0), *_cells(point, columns))
+                for point in own
+            ],
+            caption="Starved: less than 0.9 of the tokens offered were served.",
+        )
+    if mixes:
+        yield _most_adapters(swept, mixes)
+
+
+def _most_adapters(swept: Sequence[SweepPoint], mixes: Sequence[tuple[str, str]]) -> TableBlock:
+    rows: list[tuple[str | float | None, ...]] = []
+    for mix in mixes:
+        best = best_slots([point for point in swept if mix_of(point) == mix])
+        if not best:
+            rows.append((*mix, None, None, None, None))
+            continue
+        most = best[max(best)]
+        numbers = (int(max(best)), int(most.number(SLOTS) or 0), most.value("total_tok_s"))
+        ttft_ms = most.value("ttft_mean_ms")
+        rows.append((*mix, *numbers, None if ttft_ms is None else ttft_ms / 1e3))
+    return TableBlock(
+        title="Most adapters that one engine serves without starving",
+        columns=("model", "mix", "adapters", "slots", "tok/s", "TTFT s"),
+        rows=rows,
+        caption="The slots with the most throughput among those that starve nobody on the whole.",
+    )
+
+
+def _cells(point: SweepPoint, columns: Sequence[tuple[str, str, float]]) -> list[float | None]:
+    found = [(point.value(name), factor) for _, name, factor in columns]
+    return [None if value is None else value * factor for value, factor in found]

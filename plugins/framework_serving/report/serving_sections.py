@@ -1,0 +1,162 @@
+"""What the serving domain adds to the terminal at the end of a sweep, and to the HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from framework.contracts import Figure, ReportSection, TableBlock
+from framework_serving.claims.claim_file import reproduction_card
+from framework_serving.claims.claim_quantities import Evidence
+from framework_serving.fronts.front_points import LATENCY, THROUGHPUT, fronts
+from framework_serving.fronts.front_report import front_section, knee_table, replica_front_table
+from framework_serving.physical.physical_report import physical_section
+from framework_serving.report.adapter_tables import adapter_tables
+from framework_serving.report.charts import Axis, Style, batch_chart, tradeoff_chart
+from framework_serving.report.open_loop import open_loop_section
+from framework_serving.report.report_tables import advice_table, baseline_table, result_tables
+from framework_serving.sweeps.sweep_points import SweepPoint, curves, load_points
+
+if TYPE_CHECKING:
+    from framework.contracts import ReportScope
+
+
+def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
+    """Yield results by model, knees, what replicas add, advice, and the reproduction card."""
+    points = load_points(scope.store, scope.run_ids)
+    if not points:
+        return
+    of_adapters = list(adapter_tables(points))
+    yield from of_adapters or result_tables(points)
+    card = reproduction_card(scope, Evidence(scope.store, points))
+    tables = (
+        knee_table([point for point in points if not point.chunked_prefill] or points),
+        baseline_table(points),
+        replica_front_table(points),
+        advice_table(scope),
+        card,
+    )
+    for table in tables:
+        if table is not None:
+            yield table
+
+
+def sections(scope: ReportScope) -> Iterator[ReportSection]:
+    """Yield the report's sections on serving: the figures, replication, and the reproduction card."""
+    points = load_points(scope.store, scope.run_ids)
+    if not points:
+        return
+    style = Style.of(curves(points))
+    figures = _figures(scope, points, style)
+    if figures:
+        yield ReportSection("Throughput, latency and memory", figures, order=20)
+    further = (
+        front_section(points, style),
+        open_loop_section(points, style),
+        physical_section(scope, points, style),
+    )
+    for section in further:
+        if section is not None:
+            yield section
+    baselines = baseline_table(points)
+    if baselines is not None:
+        yield ReportSection("Replication", [baselines], order=30)
+    card = reproduction_card(scope, Evidence(scope.store, points))
+    if card is not None:
+        yield ReportSection("Reproduction of the paper's claims", [card], order=40)
+
+
+def _figures(
+    scope: ReportScope, points: Sequence[SweepPoint], style: Style
+) -> list[Figure | TableBlock | str]:
+    found = curves(points)
+    swept = [curve for curve in found if len(curve.points) > 1]
+    single = [curve for curve in swept if curve.first.replicas == 1]
+    figures = [
+        batch_chart(
+            "Throughput against batch",
+            Axis("total throughput (tok/s, input + output)"),
+            lambda point: point.value("total_tok_s"),
+            swept,
+            style,
+            "Total tokens per second over all replicas. Open markers: requests were preempted. "
+            "Grey legend entries are other workloads: click to show.",
+            metric="total_tok_s",
+        ),
+        batch_chart(
+            "Latency against batch",
+            Axis("mean inter-token latency (ms)", log=True),
+            lambda point: point.value("itl_mean_ms"),
+            single,
+            style,
+            "Mean gap between successive tokens of a request, one engine.",
+            metric="itl_mean_ms",
+        ),
+        batch_chart(
+            "KV cache use against batch",
+            Axis("peak use of the KV cache (%)"),
+            lambda point: _times(point.value("kv_usage_peak"), 100),
+            single,
+            style,
+            "Where the throughput is flat and this is low, memory is free for something else.",
+        ),
+        tradeoff_chart(found, pareto_front(points), _advised(scope, points), style),
+        batch_chart(
+            "Requests really running",
+            Axis("running requests (mean over time)", log=True),
+            lambda point: point.value("running_mean"),
+            single,
+            style,
+            "Below the ceiling where admission (token budget, KV blocks) or the tail of the load holds it down.",
+        ),
+        batch_chart(
+            "Energy per token",
+            Axis("energy (J per input + output token)", log=True),
+            lambda point: point.value("energy_j_per_token"),
+            swept,
+            style,
+            "Mean power × duration / tokens of finished requests.",
+        ),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """Return the points no other point of the same model and workload beats in throughput and mean ITL."""
+    return [point for front in fronts(points, (THROUGHPUT, LATENCY)) for point in front.points]
+
+
+def _advised(scope: ReportScope, points: Sequence[SweepPoint]) -> list[tuple[SweepPoint, str]]:
+    """Return the runs that advice recommends, with the advisor and its rule."""
+    import json
+
+    rows = scope.store.query(
+        "SELECT advisor, recommendation, facts, run_ids FROM advice WHERE experiment = ? "
+        "AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) ORDER BY advice_id",
+        [scope.experiment, list(scope.run_ids)],
+    ).to_pylist()
+    found: list[tuple[SweepPoint, str]] = []
+    for row in rows:
+        wanted = json.loads(row["recommendation"])
+        if not wanted:
+            continue
+        label = " ".join(filter(None, (row["advisor"], json.loads(row["facts"] or "{}").get("rule"))))
+        found.extend(
+            (point, label)
+            for point in points
+            if set(point.run_ids) & set(row["run_ids"]) and _matches(point, wanted)
+        )
+    return found
+
+
+def _matches(point: SweepPoint, wanted: dict[str, object]) -> bool:
+    """Whether a point is the recommended one; memory to give back is not a run's setting yet."""
+    return all(
+        point.params.get(name, "").lower() == str(value).lower()
+        for name, value in wanted.items()
+        if name.startswith("backend.") and name != "backend.gpu_memory_utilization"
+    )
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

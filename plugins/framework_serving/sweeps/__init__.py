@@ -1,0 +1,1 @@
+"""A sweep as points and curves: quantities with intervals, knees."""

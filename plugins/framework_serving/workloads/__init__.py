@@ -1,0 +1,1 @@
+"""Serving workloads: arrivals, lengths, adapters, traces."""

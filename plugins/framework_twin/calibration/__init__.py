@@ -1,0 +1,1 @@
+"""Fitting profiles to measured runs, and checking them."""

@@ -1,0 +1,94 @@
+"""Prediction intervals from held-out residuals, in the manner of split conformal prediction.
+
+A fitted residual is too small, so intervals come from runs whose whole family was left out of the fit.
+They are factors on the prediction, by metric and by regime as *predicted* (what is known beforehand).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from framework_twin.measured.measured_runs import RunSetup
+from framework_twin.measured.run_prediction import STARVED_SHARE
+
+Intervals = Mapping[str, Mapping[str, tuple[float, float]]]
+
+COVERAGE = 0.8
+EVERY_REGIME = "all"
+_KNEE_SHARE = 0.98
+_FEWEST = 12
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One run's measured over predicted value, the run's family left out of the fit."""
+
+    family: str
+    metric: str
+    regime: str
+    factor: float
+
+
+def predicted_regime(setup: RunSetup, values: Mapping[str, float]) -> str:
+    """Return `burst`, `offline`, or `below`, `at`, `above` saturation as the prediction sees it."""
+    if setup.arrival != "poisson":
+        return "offline" if setup.offline else "burst"
+    return saturation_regime(values["total_tok_s"] / setup.offered_tok_s)
+
+
+def saturation_regime(served_share: float) -> str:
+    """Return `below`, `at` or `above` saturation from the share of the offered tokens that is served."""
+    if served_share < STARVED_SHARE:
+        return "above"
+    return "at" if served_share < _KNEE_SHARE else "below"
+
+
+def fit_intervals(residuals: Sequence[HeldOut]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return metric → regime → (low, high) factors that hold `COVERAGE` of the residuals.
+
+    A regime with fewer than a dozen runs has no interval of its own; `all` pools every regime.
+    """
+    out: dict[str, dict[str, tuple[float, float]]] = {}
+    for metric in sorted({item.metric for item in residuals}):
+        of_metric = [item for item in residuals if item.metric == metric]
+        groups = {EVERY_REGIME: of_metric}
+        for item in of_metric:
+            groups.setdefault(item.regime, []).append(item)
+        out[metric] = {
+            name: _band([item.factor for item in items])
+            for name, items in groups.items()
+            if name == EVERY_REGIME or len(items) >= _FEWEST
+        }
+    return out
+
+
+def interval(intervals: Intervals, metric: str, regime: str, value: float) -> tuple[float, float] | None:
+    """Return (low, high) around a predicted value, None where no residuals are known for the metric."""
+    of_metric = intervals.get(metric)
+    if not of_metric:
+        return None
+    low, high = of_metric.get(regime) or of_metric[EVERY_REGIME]
+    return value * low, value * high
+
+
+def coverage(residuals: Sequence[HeldOut]) -> dict[str, float]:
+    """Return metric → share of runs inside intervals made without their own family's residuals."""
+    inside: dict[str, list[bool]] = {}
+    for family in sorted({item.family for item in residuals}):
+        others = fit_intervals([item for item in residuals if item.family != family])
+        for item in residuals:
+            band = interval(others, item.metric, item.regime, 1.0) if item.family == family else None
+            if band:
+                inside.setdefault(item.metric, []).append(band[0] <= item.factor <= band[1])
+    return {metric: float(np.mean(hits)) for metric, hits in inside.items()}
+
+
+def _band(factors: Sequence[float]) -> tuple[float, float]:
+    """Order statistics with the finite-sample correction of conformal prediction, at least ±0.5 %."""
+    count = len(factors)
+    tail = max(0.0, (1.0 - COVERAGE) / 2.0 - 0.5 / (count + 1))
+    low, high = np.quantile(np.asarray(factors), [tail, 1.0 - tail])
+    return min(float(low), 0.995), max(float(high), 1.005)

@@ -1,0 +1,1 @@
+"""The kernel as machine code: compiled once a machine, loaded without Numba."""

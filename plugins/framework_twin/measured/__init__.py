@@ -1,0 +1,1 @@
+"""Measured runs: reading them, rebuilding their load, predicting them."""

@@ -1,0 +1,1 @@
+"""What a step costs: step time, memory, loads, power; fitted or from the datasheet."""

@@ -1,0 +1,114 @@
+"""Which physics stands behind a simulated server: a calibrated profile, the datasheet, or the published twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import ModelShape
+from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS
+from framework_twin.physics.power import datasheet_power
+from framework_twin.physics.profile import StepModel, TwinProfile, find_profile, named_profile, read_profile
+from framework_twin.physics.published_twin import published_twin
+from framework_twin.physics.roofline import roofline
+from framework_twin.settings import TwinSettings
+
+_FLASH_HEAD_DIMS = (32, 64, 96, 128, 160, 192, 224, 256)
+"""Head sizes that FlashAttention-2 has kernels for; vLLM falls back to XFormers for others (OPT-2.7B: 80)."""
+_PUBLISHED_BATCH = 100.0
+"""Running requests at which the published step, a product of batch and adapters, is linearised."""
+
+
+def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> tuple[str, StepModel]:
+    """Return the engine generation and the step model of a server.
+
+    A profile stands for exactly the model and GPU it was measured on: where a shape or a datasheet was changed
+    by hand it does not apply, and neither does it with tensor parallelism.
+
+    Raises:
+        ConfigError: unknown profile, or one of another engine, model or GPU; names the key.
+    """
+    if settings.profile == "auto":
+        generation = _generation(settings, _measured_generation(settings, shape, gpu))
+        profile = _measured(settings, shape, gpu, generation)
+    elif settings.profile in ("roofline", "published"):
+        generation = _generation(settings, "v1")
+        if settings.profile == "published":
+            return generation, _published(shape, gpu)
+        profile = None
+    else:
+        profile = _named(settings)
+        _check_fits(profile, shape, gpu)
+        generation = _generation(settings, profile.generation)
+        if generation != profile.generation:
+            raise ConfigError(
+                f"backend.profile: '{profile.name}' is of engine {profile.generation}, this server is {generation}"
+            )
+    return generation, _step_model(settings, shape, gpu, generation, profile)
+
+
+def _generation(settings: TwinSettings, measured: str) -> str:
+    """V0 where chunked prefill is switched off (V1 always chunks), else as set, else as measured."""
+    if settings.engine != "auto":
+        return settings.engine
+    return "v0" if settings.chunked_prefill is False else measured
+
+
+def _measured_generation(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> str:
+    found = [generation for generation in ("v1", "v0") if _measured(settings, shape, gpu, generation)]
+    return found[0] if found else "v1"
+
+
+def _measured(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str) -> TwinProfile | None:
+    if settings.tensor_parallel > 1 or not _as_published(shape, gpu):
+        return None
+    return find_profile(shape.name, gpu.name, generation, dtype="auto", folder=_folder(settings))
+
+
+def _as_published(shape: ModelShape, gpu: GpuSpec) -> bool:
+    try:
+        return model_shape(shape.name) == shape and gpu_spec(gpu.name) == gpu
+    except ConfigError:  # a model or GPU of the user's own
+        return False
+
+
+def _named(settings: TwinSettings) -> TwinProfile:
+    if settings.profile.endswith((".yaml", ".yml")):
+        return read_profile(Path(settings.profile))
+    return named_profile(settings.profile, _folder(settings))
+
+
+def _folder(settings: TwinSettings) -> Path | None:
+    return None if settings.profile_folder is None else Path(settings.profile_folder)
+
+
+def _check_fits(profile: TwinProfile, shape: ModelShape, gpu: GpuSpec) -> None:
+    if shape.name not in profile.models:
+        raise ConfigError(f"backend.profile: '{profile.name}' is of {profile.models[0]}, not of {shape.name}")
+    if profile.gpu.lower() != gpu.name.lower():
+        raise ConfigError(
+            f"backend.profile: '{profile.name}' was measured on {profile.gpu}, not on {gpu.name}"
+        )
+
+
+def _step_model(
+    settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str, profile: TwinProfile | None
+) -> StepModel:
+    power = datasheet_power(shape, gpu)
+    if profile is not None:
+        loads = profile.loads or UNCALIBRATED_LOADS
+        return StepModel(profile.coefficients, loads, profile.power or power, profile)
+    attention = "FLASH_ATTN" if shape.head_dim in _FLASH_HEAD_DIMS or generation == "v1" else "XFORMERS"
+    coefficients = roofline(
+        shape, gpu, generation, attention_backend=attention, tensor_parallel=settings.tensor_parallel
+    )
+    return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
+
+
+def _published(shape: ModelShape, gpu: GpuSpec) -> StepModel:
+    twin = published_twin(shape.name)
+    if twin is None:
+        raise ConfigError(f"backend.profile: no published twin of {shape.name} (arXiv 2508.08343)")
+    return StepModel(twin.law(_PUBLISHED_BATCH), UNCALIBRATED_LOADS, datasheet_power(shape, gpu), None)

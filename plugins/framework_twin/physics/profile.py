@@ -1,0 +1,246 @@
+"""Calibrated profiles: coefficients with the runs, the error and the range they come from.
+
+A profile belongs to models of one shape, a GPU, an engine generation and a weight type. The shipped ones
+are YAML files in `profiles/`, those of the user in a folder of his; `find_profile` chooses one, `StepModel` falls
+back to the roofline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from framework.errors import ConfigError, InputError, did_you_mean
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
+from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficients
+from framework_twin.physics.power import PowerCoefficients, datasheet_power
+from framework_twin.physics.roofline import roofline
+
+PROFILE_FOLDER = Path(__file__).parents[1] / "profiles"
+
+
+@dataclass(frozen=True)
+class ValidRange:
+    """What the fitted runs covered; outside it a prediction is an extrapolation."""
+
+    max_batch: int
+    max_context_tokens: int
+    max_slots: int = 0
+    max_rank: int = 0
+
+    def warnings(self, batch: int, context: int, slots: int, rank: int) -> list[str]:
+        """Return one line for each quantity that leaves the range."""
+        asked = {
+            "running requests": (batch, self.max_batch),
+            "context tokens": (context, self.max_context_tokens),
+            "adapter slots": (slots, self.max_slots),
+            "adapter rank": (rank, self.max_rank),
+        }
+        return [
+            f"{name} {value} outside the calibrated range (up to {limit})"
+            for name, (value, limit) in asked.items()
+            if value > limit
+        ]
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """Which runs a profile was fitted on and how well it does.
+
+    Attributes:
+        runs: number of runs; runs_hash: digest of their sorted ids; families: where they come from.
+        in_sample, held_out: metric to median absolute percentage error; held out leaves a family out.
+        relative_std: coefficient to relative standard deviation.
+    """
+
+    runs: int
+    runs_hash: str
+    families: tuple[str, ...]
+    in_sample: Mapping[str, float] = field(default_factory=dict)
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    relative_std: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TwinProfile:
+    """Calibrated coefficients of models on a GPU under an engine.
+
+    Attributes:
+        models: names that share the shape; engine: version prefix it is limited to ("" = any of the generation).
+        intervals: metric to regime to (low, high) factors on a prediction, an 80 % band.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    gpu: str
+    generation: str
+    dtype: str
+    coefficients: StepCoefficients
+    valid: ValidRange
+    fit: FitRecord
+    engine: str = ""
+    loads: AdapterLoadTimes | None = None
+    power: PowerCoefficients | None = None
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepModel:
+    """What a simulation needs of the physics, calibrated or not."""
+
+    coefficients: StepCoefficients
+    loads: AdapterLoadTimes
+    power: PowerCoefficients
+    profile: TwinProfile | None
+
+    @property
+    def power_calibrated(self) -> bool:
+        """Whether measured power stands behind the watts."""
+        return self.profile is not None and self.profile.power is not None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a profile stands behind the coefficients."""
+        return self.profile is not None
+
+
+def step_model(
+    model: str,
+    gpu: str,
+    generation: str,
+    *,
+    engine: str = "",
+    dtype: str = "auto",
+    attention_backend: str = "FLASH_ATTN",
+    tensor_parallel: int = 1,
+) -> StepModel:
+    """Return calibrated physics where a profile fits, else the roofline of shape and datasheet.
+
+    A profile was measured on one GPU, so tensor parallelism always takes the roofline.
+    """
+    profile = None
+    if tensor_parallel == 1:
+        profile = find_profile(model, gpu, generation, engine=engine, dtype=dtype)
+    shape, spec = model_shape(model), gpu_spec(gpu)
+    power = datasheet_power(shape, spec)
+    if profile is None:
+        coefficients = roofline(
+            shape, spec, generation, attention_backend=attention_backend, tensor_parallel=tensor_parallel
+        )
+        return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
+    loads = profile.loads or UNCALIBRATED_LOADS
+    return StepModel(profile.coefficients, loads, profile.power or power, profile)
+
+
+def find_profile(
+    model: str,
+    gpu: str,
+    generation: str,
+    *,
+    engine: str = "",
+    dtype: str = "auto",
+    folder: Path | None = None,
+) -> TwinProfile | None:
+    """Return the profile for these, preferring one limited to this engine version; None if there is none.
+
+    `dtype` is `float16`, `bfloat16` or `auto`, which takes either. A profile in `folder` goes before a shipped
+    one; of several there the last by name. It was made for the engine at hand, so its version need not be asked
+    for. Raises `InputError` for a file in the folder that is no profile.
+    """
+
+    def fits(profile: TwinProfile) -> bool:
+        return (
+            model.lower() in profile.models
+            and profile.gpu.lower() == gpu.lower()
+            and profile.generation == generation
+            and dtype in (profile.dtype, "auto")
+        )
+
+    own = [profile for profile in user_profiles(folder) if fits(profile)]
+    if own:
+        return own[-1]
+    shipped = [profile for profile in shipped_profiles() if fits(profile) and profile.engine in engine]
+    return max(shipped, key=lambda profile: len(profile.engine), default=None)
+
+
+def named_profile(name: str, folder: Path | None = None) -> TwinProfile:
+    """Return a profile of the user or a shipped one by name. Raises `ConfigError` if it is unknown."""
+    known = {profile.name: profile for profile in (*shipped_profiles(), *user_profiles(folder))}
+    if name not in known:
+        choices = [*known, "auto", "roofline", "published"]
+        raise ConfigError(f"backend.profile: unknown profile '{name}'{did_you_mean(name, choices)}")
+    return known[name]
+
+
+@cache
+def shipped_profiles() -> tuple[TwinProfile, ...]:
+    """Return all shipped profiles."""
+    return tuple(read_profile(path) for path in sorted(PROFILE_FOLDER.glob("*.yaml")))
+
+
+def user_profiles(folder: Path | None) -> tuple[TwinProfile, ...]:
+    """Return the profiles in a user's folder by name; none where there is no folder."""
+    if folder is None:
+        return ()
+    return tuple(_read_once(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.yaml")))
+
+
+@cache
+def _read_once(path: Path, changed_ns: int) -> TwinProfile:
+    return read_profile(path)
+
+
+def read_profile(path: Path) -> TwinProfile:
+    """Read a profile file. Raises `InputError` naming the file and the key that is wrong."""
+    import yaml  # type: ignore[import-untyped]
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        return _from_dict(content)
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: can't be read as a profile: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a valid profile: {error}") from error
+
+
+def write_profile(profile: TwinProfile, path: Path) -> None:
+    """Write a profile file that `read_profile` reads back."""
+    import yaml
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(_plain(asdict(profile)), sort_keys=False, width=110), encoding="utf-8")
+
+
+def _from_dict(content: dict[str, Any]) -> TwinProfile:
+    values = dict(content)
+    coefficients = values.pop("coefficients")
+    for name in COEFFICIENT_NAMES:
+        if not coefficients[name] >= 0:
+            raise ValueError(f"coefficients.{name}: {coefficients[name]} is not a non-negative number")
+    fit = values.pop("fit")
+    valid = ValidRange(**values.pop("valid"))
+    loads, power = values.pop("loads", None), values.pop("power", None)
+    intervals = values.pop("intervals", None) or {}
+    return TwinProfile(
+        **{**values, "models": tuple(values["models"])},
+        coefficients=StepCoefficients(**coefficients),
+        valid=valid,
+        fit=FitRecord(**{**fit, "families": tuple(fit["families"])}),
+        loads=AdapterLoadTimes(**loads) if loads else None,
+        power=PowerCoefficients(**power) if power else None,
+        intervals={m: {r: (low, high) for r, (low, high) in v.items()} for m, v in intervals.items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples and mappings into what YAML writes, and shorten floats to what a fit can know."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

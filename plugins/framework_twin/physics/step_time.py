@@ -1,0 +1,163 @@
+"""The law of one engine step: what a batch costs, in seconds, by component.
+
+The kernel calls `step_seconds` once per change of the batch. The law is affine in the context that decoding
+requests attend to, so a run of steps with an unchanged batch sums in closed form:
+
+    step = Σ components + per_context_token_s · K,   K = Σ over decoding requests of tokens attended to.
+
+Terms (docs/twin_physics.md derives them and says what fixes each):
+
+- host: the engine's serial work, a constant and a part per sequence;
+- weights: streaming all weights once, whatever the batch;
+- compute: matrix products beyond the streaming time. With n tokens in the step the products take
+  (weights² + (compute_per_token · n)²)^½, which bends from memory-bound to compute-bound near the GPU's
+  ridge point; plus elementwise and sampling kernels, a constant and a part per sequence;
+- prefill: attention inside prompts, and what the GPU waits for in a step without CUDA graphs (one with
+  prompt tokens): launching the kernels one by one and handling the previous step's tokens, where these
+  take longer than the kernels themselves;
+- lora: grid of the adapter kernels over the configured slots, one pass per distinct adapter, extra work
+  per prompt token, which grows with the slots;
+- scheduler: scan over waiting requests while every slot is taken.
+
+Replicas that share a GPU hide their host time behind each other's kernels: the step lasts as long as the
+longer of one replica's own step and the kernels of all replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from framework_twin.kernel.compiled.jit import inlined
+
+REFERENCE_RANK = 16.0
+"""Slot rank at which the adapter coefficients are stated."""
+
+COMPONENTS = ("host", "weights", "compute", "prefill", "lora", "scheduler")
+"""Names of the seconds that `step_seconds` returns, in order; the slope comes after them."""
+
+PARAMETERS = (
+    "host_s",
+    "host_per_seq_s",
+    "weights_s",
+    "compute_per_token_s",
+    "kernel_s",
+    "kernel_per_seq_s",
+    "per_context_token_s",
+    "prefill_step_s",
+    "launch_s",
+    "hidden_host_per_seq_s",
+    "prefill_per_attention_s",
+    "lora_s",
+    "lora_per_slot_s",
+    "lora_per_adapter_s",
+    "lora_per_prefill_token_s",
+    "lora_per_slot_token_s",
+    "lora_rank_share",
+    "scheduler_per_waiting_s",
+    "decode_is_eager",
+    "sharing_factor",
+)
+"""Names of the entries of the parameter vector, in order.
+
+All are non-negative seconds but three: `lora_rank_share` is the share of the adapter kernels that grows with the
+slots' rank (their time at `REFERENCE_RANK` is 1), `decode_is_eager` is 1 where CUDA graphs are off, and
+`sharing_factor` is what a replica's kernels cost when others share the GPU (1 under MPS, more when the
+driver slices time).
+"""
+(
+    _HOST,
+    _HOST_SEQ,
+    _WEIGHTS,
+    _COMPUTE,
+    _KERNEL,
+    _KERNEL_SEQ,
+    _CONTEXT,
+    _PREFILL_STEP,
+    _LAUNCH,
+    _HIDDEN_SEQ,
+    _ATTENTION,
+    _LORA,
+    _LORA_SLOT,
+    _LORA_ADAPTER,
+    _LORA_TOKEN,
+    _LORA_SLOT_TOKEN,
+    _LORA_RANK,
+    _SCAN,
+    _EAGER,
+    _SHARING,
+) = range(len(PARAMETERS))
+
+
+def parameter_vector(**values: float) -> npt.NDArray[np.float64]:
+    """Build the vector that `step_seconds` reads; a name that is left out is 0 (1 for `sharing_factor`)."""
+    unknown = sorted(set(values) - set(PARAMETERS))
+    if unknown:
+        raise KeyError(f"unknown step-time parameter {unknown[0]!r}; known: {', '.join(PARAMETERS)}")
+    values = {"sharing_factor": 1.0, **values}
+    return np.array([values.get(name, 0.0) for name in PARAMETERS], dtype=np.float64)
+
+
+@inlined
+def step_seconds(
+    p: Sequence[float],
+    n_decode: int,
+    n_prefill_seqs: int,
+    prefill_tokens: int,
+    prefill_attention: float,
+    distinct_adapters: int,
+    slots: int,
+    max_rank: int,
+    n_running: int,
+    n_waiting: int,
+    generation: int,
+    replicas_on_gpu: int,
+    decode_context: int = 0,
+) -> tuple[float, float, float, float, float, float, float]:
+    """Seconds of one step by component, then the slope per token of decode context.
+
+    `prefill_attention` is Σ over prefill chunks of chunk · (context before it + chunk / 2); `generation` is
+    0 for V0 and 1 for V1. A step is mixed when both `n_decode` and `n_prefill_seqs` are positive.
+    `decode_context` is K at the first step of the span: it decides which of two overlapping activities is
+    the longer one, and doesn't enter the affine part.
+    """
+    sequences = n_decode + n_prefill_seqs
+    tokens = n_decode + prefill_tokens
+    host = p[_HOST] + p[_HOST_SEQ] * sequences
+    weights = p[_WEIGHTS]
+    products = p[_COMPUTE] * tokens
+    compute = (
+        sqrt(weights * weights + products * products) - weights + p[_KERNEL] + p[_KERNEL_SEQ] * sequences
+    )
+    prefill = 0.0
+    if prefill_tokens > 0:
+        host += p[_PREFILL_STEP]
+        prefill = p[_ATTENTION] * prefill_attention
+    lora = 0.0
+    if distinct_adapters > 0:
+        wider = 1.0 + p[_LORA_RANK] * (max_rank / REFERENCE_RANK - 1.0)
+        lora = p[_LORA] + p[_LORA_SLOT] * slots + wider * p[_LORA_ADAPTER] * distinct_adapters
+        lora += (p[_LORA_TOKEN] + wider * p[_LORA_SLOT_TOKEN] * slots) * prefill_tokens
+    slope = p[_CONTEXT]
+    kernels = weights + compute + prefill + lora + slope * decode_context
+    if prefill_tokens > 0 or p[_EAGER] > 0.0:
+        prefill += max(0.0, p[_LAUNCH] + p[_HIDDEN_SEQ] * n_running - kernels)
+    scheduler = 0.0
+    if distinct_adapters >= slots > 0:
+        scheduler = p[_SCAN] * n_waiting
+    if replicas_on_gpu > 1:
+        shared = replicas_on_gpu * p[_SHARING]
+        if shared * kernels > kernels + host + scheduler:
+            return (
+                0.0,
+                shared * weights,
+                shared * compute,
+                shared * prefill,
+                shared * lora,
+                0.0,
+                shared * slope,
+            )
+    return host, weights, compute, prefill, lora, scheduler, slope

@@ -1,0 +1,167 @@
+"""From a simulation to what the framework keeps of a run: metrics with intervals, samples, checks, facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
+from framework_twin import translation
+from framework_twin.calibration.intervals import EVERY_REGIME, saturation_regime
+from framework_twin.kernel.inputs import Requests
+from framework_twin.kernel.output import SimulationOutput
+from framework_twin.metric_definitions import SHARES
+from framework_twin.physics.power import activity, energy_j
+
+if TYPE_CHECKING:
+    from framework_twin.server import SimulatedServer
+
+MAX_SAMPLES = 500
+"""Samples kept of each series; a longer one is thinned evenly (peaks are metrics of their own)."""
+
+
+def run_result(
+    server: SimulatedServer, workload: WorkloadTables, requests: Requests, output: SimulationOutput
+) -> Result:
+    """Return the serving tables, the twin's own metrics, and how far they can be trusted."""
+    factors = _interval_factors(server, requests, output)
+    metrics = [
+        *translation.token_gap_metrics(output),
+        *_load_metrics(server, output),
+        *_power_metrics(server, requests, output),
+        *_physics_metrics(server, requests, output),
+    ]
+    tables = {"requests": translation.request_outcomes(workload, output)}
+    if output.series is not None:
+        tables["samples"] = _samples(server, output)
+    facts = {
+        "duration_s": output.duration_s,
+        "steps": output.steps,
+        "interval_factors": factors,
+        **server.facts(),
+    }
+    return Result(
+        [_with_interval(metric, factors) for metric in metrics], tables, facts, _checks(server, output)
+    )
+
+
+def _load_metrics(server: SimulatedServer, output: SimulationOutput) -> list[Metric]:
+    metrics = [
+        Metric("kv_usage_peak", output.kv_usage_peak, "", "twin"),
+        Metric("running_mean", _busy_mean(server, output), "requests", "twin"),
+        Metric("waiting_peak", float(output.waiting_peak), "requests", "twin"),
+        Metric("preemptions", float(output.preemptions), "", "twin"),
+    ]
+    if len(server.adapters):
+        metrics += [
+            Metric("adapter_loads", float(output.adapter_loads), "", "twin"),
+            Metric("adapter_disk_loads", float(output.adapter_disk_loads), "", "twin"),
+            Metric("adapters_running_mean", output.adapters_mean, "", "twin"),
+        ]
+    if output.prefix_query_tokens:
+        share = output.prefix_hit_tokens / output.prefix_query_tokens
+        metrics.append(Metric("prefix_hit_share", share, "", "twin"))
+    return metrics
+
+
+def _busy_mean(server: SimulatedServer, output: SimulationOutput) -> float:
+    """Mean of running requests while replicas have work, summed over replicas."""
+    whole_s = server.engine.replicas * output.duration_s
+    return output.running_mean * whole_s / output.busy_s if output.busy_s > 0 else 0.0
+
+
+def _power_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
+    gpus = server.settings.gpu_count
+    power_w = gpus * server.physics.power.mean_w(activity(output, requests, gpus))
+    source = "twin power model" + ("" if server.physics.power_calibrated else ", uncalibrated")
+    return [
+        Metric("power_mean_w", power_w, "W", source),
+        Metric("energy_j", energy_j(power_w, output.duration_s), "J", source),
+    ]
+
+
+def _physics_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
+    """Return the share of time in each part of a step, and the memory traffic that it implies."""
+    total_s = sum(output.component_s.values())
+    metrics = [
+        Metric(name, sum(output.component_s[part] for part in parts) / total_s, "", "twin")
+        for name, parts in SHARES.items()
+    ]
+    gpus = server.settings.gpu_count
+    context_bytes_s = activity(output, requests, gpus).context_tokens_s * server.shape.kv_bytes_per_token
+    weight_bytes_s = output.steps * server.shape.streamed_weight_bytes / gpus / output.duration_s
+    read_tb_s = (weight_bytes_s + context_bytes_s) / 1e12
+    metrics.append(
+        Metric("dram_read_tb_s", read_tb_s, "TB/s", "twin: weights a step, keys and values a token")
+    )
+    return metrics
+
+
+def _samples(server: SimulatedServer, output: SimulationOutput) -> pa.Table:
+    """Return the time series as `samples(t_s, name, value)`."""
+    series = output.series
+    assert series is not None
+    stride = max(1, -(-len(series.time_s) // MAX_SAMPLES))
+    capacity = server.engine.kv_blocks * server.engine.replicas
+    columns = {
+        "running": series.running,
+        "waiting": series.waiting,
+        "kv_usage": series.kv_blocks / capacity,
+        "preemptions": series.preemptions,
+    }
+    if len(server.adapters):
+        columns["adapters_running"] = series.adapters
+    times = series.time_s[::stride]
+    return pa.table(
+        {
+            "t_s": np.tile(times, len(columns)),
+            "name": np.repeat(list(columns), len(times)),
+            "value": np.concatenate([column[::stride] for column in columns.values()]).astype(np.float64),
+        }
+    )
+
+
+def _interval_factors(
+    server: SimulatedServer, requests: Requests, output: SimulationOutput
+) -> dict[str, list[float]]:
+    """Return metric → (low, high) factors of the profile's 80 % band in this run's regime; empty without one."""
+    profile = server.physics.profile
+    if profile is None:
+        return {}
+    regime = _regime(requests, output)
+    return {
+        metric: list(by_regime.get(regime) or by_regime[EVERY_REGIME])
+        for metric, by_regime in profile.intervals.items()
+    }
+
+
+def _regime(requests: Requests, output: SimulationOutput) -> str:
+    if float(requests.arrival_s[-1]) <= 0.0:
+        return "burst"
+    tokens = np.asarray(requests.input_tokens, dtype=np.int64) + requests.output_tokens
+    return saturation_regime(float(tokens[output.finished].sum()) / float(tokens.sum()))
+
+
+def _with_interval(metric: Metric, factors: dict[str, list[float]]) -> Metric:
+    if metric.value is None or metric.name not in factors:
+        return metric
+    low, high = factors[metric.name]
+    return replace(metric, low=metric.value * low, high=metric.value * high)
+
+
+def _checks(server: SimulatedServer, output: SimulationOutput) -> list[SanityCheck]:
+    """Return whether the physics behind the run was measured, and in this range."""
+    profile = server.physics.profile
+    if profile is None:
+        return [
+            SanityCheck("calibrated", "warn", "no profile of this model, GPU and engine: roofline physics")
+        ]
+    engine = server.engine
+    batch = output.running_peak // engine.replicas
+    outside = profile.valid.warnings(batch, 0, engine.max_loras, engine.max_lora_rank)
+    return [SanityCheck("calibrated_range", "warn", line) for line in outside] or [
+        SanityCheck("calibrated_range", "pass", f"profile {profile.name}")
+    ]

@@ -1,0 +1,1 @@
+"""The twin against tables of measured runs."""

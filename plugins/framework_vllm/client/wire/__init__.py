@@ -1,0 +1,1 @@
+"""Requests and event streams as bytes, and the connections that carry them."""

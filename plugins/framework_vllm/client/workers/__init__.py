@@ -1,0 +1,1 @@
+"""The load client's processes and what they share."""

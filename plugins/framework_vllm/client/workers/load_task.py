@@ -1,0 +1,64 @@
+"""What a load and its client processes tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from framework.contracts import Json
+from framework_vllm.client.load_contracts import Target
+from framework_vllm.client.workers.shares import LoadShare
+
+
+@dataclass(frozen=True)
+class LoadTask:
+    """What a client process is told; the fields are those of `LoadPlan` unless named here.
+
+    Attributes:
+        share: its requests.
+        board: (rows, tokens, processes, targets, descriptor) of the shared board.
+        slots: open requests of this process in a closed loop; None is an open loop.
+        id_prefix: of request ids on the wire.
+        prepare_limit_s: longest time to open connections in advance.
+    """
+
+    share: LoadShare
+    board: tuple[int, int, int, int, int]
+    targets: tuple[Target, ...]
+    adapter_names: Mapping[int, str]
+    vocabulary: range
+    seed: int
+    prefix_block_tokens: int | None
+    dialect: str
+    extra_body: Mapping[str, Json]
+    id_prefix: str
+    slots: int | None
+    horizon_s: float | None
+    request_timeout_s: float
+    retries: int
+    least_load: bool
+    prepare_limit_s: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The process can start."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """When t = 0 is, on the monotonic clock."""
+
+    t0_monotonic_s: float
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The load is over, whatever is open."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The process can't do what it was told; one line."""
+
+    reason: str

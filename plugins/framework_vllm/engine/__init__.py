@@ -1,0 +1,1 @@
+"""The engine's interpreter, version, command line and environment."""

@@ -1,0 +1,1 @@
+"""Models and adapters that an engine serves: found, or made for tests."""

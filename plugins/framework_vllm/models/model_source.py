@@ -1,0 +1,71 @@
+"""Which model the engine loads: a folder, a name on the Hugging Face hub, or a generated toy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framework.errors import ConfigError
+from framework_serving.hardware.model_shape import ModelShape
+from framework_vllm.models.tiny_model import GENERATED, generated_model
+from framework_vllm.settings import EngineSettings
+
+
+def model_shape(settings: EngineSettings) -> ModelShape | None:
+    """Return the model's dimensions from its configuration group; None for `model=none` and the like."""
+    group = _group(settings)
+    names = ModelShape.__dataclass_fields__.keys()
+    return ModelShape(**{name: group[name] for name in names}) if names <= group.keys() else None
+
+
+def model_name(settings: EngineSettings) -> str:
+    """Return the name under which the model is served."""
+    group = _group(settings)
+    return str(group.get("name") or Path(settings.model_path or "model").name)
+
+
+def check_model(settings: EngineSettings) -> None:
+    """Raise `ConfigError` if no model is named, or a folder that is not there; nothing is generated yet."""
+    source = _source(settings)
+    if source != GENERATED and _is_path(source) and not Path(source).expanduser().is_dir():
+        raise ConfigError(f"{_key(settings)}: there is no folder '{source}'")
+    if source == GENERATED and model_shape(settings) is None:
+        raise ConfigError(f"model.path: '{GENERATED}' needs the model's dimensions, model=tiny-llama")
+
+
+def resolve_model(settings: EngineSettings) -> str:
+    """Return what to give the engine as its model; writes a generated one if it is not in the cache."""
+    check_model(settings)
+    source = _source(settings)
+    if source == GENERATED:
+        shape = model_shape(settings)
+        assert shape is not None
+        return str(generated_model(shape))
+    return str(Path(source).expanduser()) if _is_path(source) else source
+
+
+def _group(settings: EngineSettings) -> Mapping[str, Any]:
+    return settings.model if isinstance(settings.model, Mapping) else {}
+
+
+def _source(settings: EngineSettings) -> str:
+    group = _group(settings)
+    found = settings.model_path or group.get("path") or group.get("hf_id")
+    if not found:
+        name = group.get("name")
+        raise ConfigError(
+            f"backend.model_path: model '{name}' names neither a folder nor a Hugging Face model"
+            if name
+            else "backend.model_path: no model is chosen; model=NAME or backend.model_path=FOLDER"
+        )
+    return str(found)
+
+
+def _key(settings: EngineSettings) -> str:
+    return "backend.model_path" if settings.model_path else "model.path"
+
+
+def _is_path(source: str) -> bool:
+    return source.startswith((".", "~", os.sep)) or Path(source).is_dir()

@@ -1,0 +1,85 @@
+"""Servers that run already: any that speaks the OpenAI completions protocol."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from framework.contracts import WorkloadTables
+from framework.errors import ConfigError, did_you_mean
+from framework_vllm.client.load_contracts import Target
+from framework_vllm.engine.command_line import adapter_name
+from framework_vllm.models.served_adapters import adapter_folders, adapter_ranks, load_adapters
+from framework_vllm.server.engine_facts import EngineFacts, read_facts
+from framework_vllm.server.http_get import NoAnswerError
+from framework_vllm.server.start_failures import EngineStartError
+from framework_vllm.settings import VllmSettings
+
+if TYPE_CHECKING:
+    from framework_vllm.backend import ServingEngines
+
+
+def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines:
+    """Return the servers of `backend.urls`, ready for the workload.
+
+    Adapters must be served there under our names (`adapter-0` …), or are loaded (`backend.lora_loading=runtime`).
+
+    Raises:
+        EngineStartError: one of them does not answer, or refuses an adapter.
+        ConfigError: a model or an adapter that it does not serve.
+    """
+    from framework_vllm.backend import ServingEngines
+
+    headers = _authorization(settings.api_key_variable)
+    ranks = adapter_ranks(workload)
+    targets, facts = [], []
+    for url in settings.urls:
+        found = _facts(url, headers)
+        name = _served_model(settings, url, found)
+        if ranks and settings.lora_loading == "runtime":
+            folders = adapter_folders(settings, settings.model_path or "", ranks)
+            load_adapters(
+                url, {key: path for key, path in folders.items() if key not in found.models}, headers
+            )
+        else:
+            _check_adapters(url, found, [adapter_name(identity) for identity in ranks])
+        targets.append(Target(url.rstrip("/"), name, headers))
+        facts.append(found)
+    return ServingEngines(tuple(targets), tuple(facts), lambda: None, ours=False)
+
+
+def _authorization(variable: str | None) -> dict[str, str]:
+    if variable is None:
+        return {}
+    token = os.environ.get(variable)
+    if not token:
+        raise ConfigError(f"backend.api_key_variable: the environment has no '{variable}'")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _facts(url: str, headers: dict[str, str]) -> EngineFacts:
+    try:
+        return read_facts(url.rstrip("/"), headers)
+    except NoAnswerError as error:
+        raise EngineStartError(f"backend.urls: {error}") from error
+
+
+def _served_model(settings: VllmSettings, url: str, facts: EngineFacts) -> str:
+    wanted = settings.served_model_name
+    if wanted is None:
+        if not facts.models:
+            raise ConfigError(f"backend.urls: {url} lists no model; name one by backend.served_model_name")
+        return facts.models[0]
+    if facts.models and wanted not in facts.models:
+        raise ConfigError(
+            f"backend.served_model_name: {url} does not serve '{wanted}'{did_you_mean(wanted, facts.models)}"
+        )
+    return wanted
+
+
+def _check_adapters(url: str, facts: EngineFacts, names: list[str]) -> None:
+    for name in names:
+        if name not in facts.models:
+            raise ConfigError(
+                f"backend.urls: {url} does not serve '{name}'; backend.lora_loading=runtime loads it there"
+            )

@@ -1,0 +1,110 @@
+"""What Slurm's clients print, read; the programs stand in PATH as scripts that replay recorded output."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framework.slurm import queue as slurm_queue
+from framework.slurm.queue import JobState, SlurmError, cancel_jobs, job_states, largest_array
+
+Client = Callable[..., None]
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Put a client program into PATH that prints what it is given and notes its arguments."""
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+    def make(name: str, output: str = "", error: str = "", status: int = 0, sleep_s: float = 0) -> None:
+        script = tmp_path / name
+        (tmp_path / f"{name}.out").write_text(output)
+        (tmp_path / f"{name}.err").write_text(error)
+        script.write_text(
+            f'#!/bin/sh\necho "$@" >> {script}.calls\nsleep {sleep_s}\ncat {script}.out\n'
+            f"cat {script}.err >&2\nexit {status}\n"
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+    return make
+
+
+def test_states_of_array_tasks_are_read_one_by_one(client: Client) -> None:
+    client(
+        "squeue", "7_0|RUNNING|n1|debug|None\n7_1|PENDING||debug|Resources\n7_2|TIMEOUT|n2|debug|TimeLimit\n"
+    )
+    states = job_states(["7_0", "7_1", "7_2"])
+    assert states["7_0"] == JobState("7_0", "RUNNING", "n1", "debug", "")
+    assert [state.active for state in states.values()] == [True, True, False]
+    assert states["7_1"].reason == "Resources"
+
+
+def test_accounting_is_asked_for_what_the_queue_has_forgotten(client: Client, tmp_path: Path) -> None:
+    client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
+    client("sacct", "9_0|CANCELLED by 1000|None assigned|gpu|None\n9_1|OUT_OF_ME+|n3|gpu|None\n")
+    states = job_states(["9_0", "9_1"])
+    assert (states["9_0"].state, states["9_0"].node, states["9_0"].failure_kind) == (
+        "CANCELLED",
+        "",
+        "cancelled",
+    )
+    assert not states["9_1"].active
+    assert "--jobs=9" in (tmp_path / "sacct.calls").read_text()
+
+
+def test_a_job_that_nobody_remembers_is_lost(client: Client) -> None:
+    client("squeue")
+    client("sacct", error="Slurm accounting storage is disabled\n", status=1)
+    assert job_states(["3"])["3"] == JobState("3", "UNKNOWN")
+    assert job_states(["3"])["3"].failure_kind == "lost"
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("TIMEOUT", "timeout"),
+        ("DEADLINE", "timeout"),
+        ("CANCELLED", "cancelled"),
+        ("NODE_FAIL", "node_failure"),
+        ("OUT_OF_MEMORY", "out_of_memory"),
+        ("FAILED", "job_failed"),
+        ("COMPLETED", "no_result"),
+    ],
+)
+def test_the_end_of_a_job_has_a_name(state: str, kind: str) -> None:
+    assert JobState("1", state).failure_kind == kind
+
+
+def test_a_controller_that_is_down_is_no_end_of_a_job(client: Client) -> None:
+    client("squeue", error="slurm_load_jobs error: Unable to contact slurm controller\n", status=1)
+    with pytest.raises(SlurmError, match="Unable to contact slurm controller"):
+        job_states(["1"])
+
+
+def test_a_client_that_hangs_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm_queue, "_TIMEOUT_S", 0.2)
+    client("squeue", sleep_s=5)
+    with pytest.raises(SlurmError, match="squeue: no answer"):
+        job_states(["1"])
+
+
+def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SlurmError, match="no 'squeue' here"):
+        job_states(["1"])
+    assert largest_array() == 1000
+
+
+def test_the_clusters_own_limit_bounds_an_array(client: Client) -> None:
+    client("scontrol", "MaxArraySize            = 1001\nMaxJobCount = 10000\n")
+    assert largest_array() == 1000
+
+
+def test_a_refused_cancellation_is_told(client: Client) -> None:
+    client("scancel", error="scancel: error: Kill job error on job id 5: Access denied\n", status=1)
+    with pytest.raises(SlurmError, match="Access denied"):
+        cancel_jobs(["5"])

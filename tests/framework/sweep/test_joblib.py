@@ -1,0 +1,65 @@
+"""Sweeps in several processes of one machine, against the same sweeps in one."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framework.store.database.reader import Store
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+SWEEP = ("-m", "+experiment=toy_single", "workload.size=4,8", "backend.speed=1,2")
+PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+
+def _rows(outputs: Path, sql: str) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in Store(outputs).query(sql).to_pylist()]
+
+
+def test_processes_give_what_one_process_gives(command_line: CommandLine, tmp_path: Path) -> None:
+    assert command_line(*SWEEP, "outputs_dir=serial").returncode == 0
+    parallel = command_line(*SWEEP, *PARALLEL, "outputs_dir=parallel")
+    assert parallel.returncode == 0, parallel.stderr
+    sql = "SELECT speed, size, numbers_s, duration_s FROM results ORDER BY ALL"
+    serial = _rows(tmp_path / "work" / "serial", sql)
+    assert len(serial) == 4
+    assert _rows(tmp_path / "work" / "parallel", sql) == serial
+    assert "0 run, 4 skipped" in command_line(*SWEEP, *PARALLEL, "outputs_dir=parallel").stdout
+
+
+def test_a_failed_point_is_a_row_and_failed_only_runs_it_again(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    sweep = ("-m", "+experiment=toy_single", "backend.fail=null,run", "repeats=2", *PARALLEL)
+    assert command_line(*sweep).returncode == 1
+    assert command_line(*sweep, "failed_only=true").returncode == 1
+    sql = "SELECT sweep_index, repeat, status, count(*) FROM runs GROUP BY ALL ORDER BY ALL"
+    outputs = tmp_path / "work" / "outputs"
+    assert _rows(outputs, sql) == [
+        (0, 0, "done", 1),
+        (0, 1, "done", 1),
+        (1, 0, "failed", 2),
+        (1, 1, "failed", 2),
+    ]
+
+
+def test_points_are_repeated_until_their_mean_is_known(command_line: CommandLine, tmp_path: Path) -> None:
+    rule = ("repeats=2", "repeat_until.metric=numbers_s", "repeat_until.max_repeats=3")
+    done = command_line(*SWEEP, *PARALLEL, *rule, "resume=false")
+    assert done.returncode == 0, done.stderr
+    counted = _rows(tmp_path / "work" / "outputs", "SELECT count(*) FROM runs")
+    assert counted == [(8,)]  # the toy is exact: its mean is known after two
+
+
+def test_no_processes_at_all_is_one_line(command_line: CommandLine) -> None:
+    refused = command_line(*SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
+    assert refused.returncode == 2
+    assert refused.stderr.strip().splitlines()[-1] == (
+        "error: configuration key 'hydra.launcher.n_jobs': 0 is not a number of processes"
+    )
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from aloja_files import HEADINGS, SHARED, execution, executions, write
+
+from framework.errors import InputError
+from framework_hadoop.executions.disks import DiskLayout, disk_layout
+from framework_hadoop.executions.execution_files import from_arrow, read_executions, to_arrow
+
+
+def test_none_is_a_codec_and_an_empty_cell_is_missing(tmp_path: Path) -> None:
+    rows = [
+        execution(1, Comp="None"),
+        execution(2, Comp="0"),
+        execution(3, Comp=""),
+        execution(4, Comp="NULL"),
+    ]
+
+    codec = read_executions(write(tmp_path / "runs.csv", rows)).columns["codec"].tolist()
+
+    assert codec == ["none", "none", None, None]
+
+
+def test_block_size_zero_is_missing_and_a_provider_is_one_level_however_written(tmp_path: Path) -> None:
+    rows = [execution(1, **{"Blk.size": "0", "Provider": "On-Premise"}), execution(2, Provider="On-premise")]
+
+    found = read_executions(write(tmp_path / "runs.csv", rows))
+
+    assert np.isnan(found.columns["block_size_mb"][0])
+    assert found.columns["provider"].tolist() == ["on-premise", "on-premise"]
+
+
+def test_an_odd_cell_is_missing_and_noted_with_its_row_and_refused_when_strict(tmp_path: Path) -> None:
+    file = write(tmp_path / "runs.csv", [execution(1), execution(2, Maps="many")])
+
+    found = read_executions(file)
+
+    assert np.isnan(found.columns["map_slots"][1])
+    assert [str(cell) for cell in found.odd] == ["row 2: column 'Maps' holds 'many'"]
+    with pytest.raises(
+        InputError, match=r"runs\.csv: row 2: column 'Maps' holds 'many', not a positive number"
+    ):
+        read_executions(file, strict=True)
+
+
+def test_unknown_codes_and_absent_columns_are_no_errors(tmp_path: Path) -> None:
+    headings = [name for name in HEADINGS if name != "VM.RAM"]
+    found = read_executions(write(tmp_path / "runs.csv", [execution(1, Disk="NVME9", Comp="7")], headings))
+
+    assert found.columns["disk"].tolist() == ["NVME9"]
+    assert found.columns["codec"].tolist() == ["7"]
+    assert found.absent == ("memory_per_node_gb",)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not a readable CSV table"),
+        ("a,b\n1,2\n", "no column 'Benchmark'"),
+        ("Benchmark,Exe.Time\nsort,1\nsort,1,2\n", r"row 2 has 3 cells instead of 2"),
+        ("Benchmark,Benchmark\nsort,sort\n", "stands in the header twice"),
+        ("Benchmark,Exe.Time\n", "holds no execution"),
+    ],
+)
+def test_a_file_that_is_no_table_of_executions_gives_one_line_with_its_name(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    file = tmp_path / "odd.csv"
+    file.write_text(text)
+
+    with pytest.raises(InputError, match=reason) as caught:
+        read_executions(file)
+
+    assert "odd.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_does_not_exist_and_one_that_only_claims_to_be_gzip_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv.gz").write_text("Benchmark\nsort\n")
+
+    for name in ("nowhere.csv", "runs.csv.gz"):
+        with pytest.raises(InputError, match=name):
+            read_executions(tmp_path / name)
+
+
+def test_executions_survive_the_way_through_arrow(tmp_path: Path) -> None:
+    found = read_executions(write(tmp_path / "runs.csv", [*executions(5), execution(9, Maps="", Comp="")]))
+
+    back = from_arrow(to_arrow(found))
+
+    for name, values in found.columns.items():
+        np.testing.assert_array_equal(back.columns[name], values)
+
+
+def test_a_compressed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
+    plain = write(tmp_path / "runs.csv", executions(3))
+    (tmp_path / "runs.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+
+    assert read_executions(tmp_path / "runs.csv.gz").time_s.tolist() == read_executions(plain).time_s.tolist()
+
+
+@pytest.mark.parametrize(
+    ("code", "layout"),
+    [
+        ("HDD", DiskLayout(0, 0, 1, "local")),
+        ("HD4", DiskLayout(0, 0, 4, "local")),
+        ("SSD", DiskLayout(0, 1, 0, "ssd")),
+        ("SS2", DiskLayout(0, 2, 0, "ssd")),
+        ("RL3", DiskLayout(3, 0, 1, "local")),
+        ("RR6", DiskLayout(6, 0, 0, "remote")),
+        ("HS5", DiskLayout(0, 1, 5, "ssd")),
+        ("RS3", DiskLayout(3, 1, 0, "ssd")),
+        ("NVME9", None),
+        (None, None),
+    ],
+)
+def test_disk_codes_say_how_many_volumes_of_which_kind(code: str | None, layout: DiskLayout | None) -> None:
+    assert disk_layout(code) == layout
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not there")
+def test_the_published_executions_hold_no_odd_cell() -> None:
+    found = read_executions(SHARED / "aloja_executions_dev.csv.gz", strict=True)
+
+    assert len(found) == 22_058
+    assert found.finished.all()

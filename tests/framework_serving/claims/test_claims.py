@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.configuration.study_config import flatten
+from framework.errors import InputError
+from framework_serving.claims.claim_file import Claim, evaluate, load_claims, reproduction_card
+from framework_serving.claims.claim_quantities import Evidence, compute
+from framework_serving.importers import read_serving_runs
+from framework_serving.sweeps.quantity import NotEvaluatedError
+from framework_serving.sweeps.sweep_points import load_points
+
+CLAIMS = Path(__file__).parents[3] / "experiments" / "memory_gap" / "claims.yaml"
+MEASURED = Path(__file__).parents[3].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
+BASE = {"model.name": "opt-1.3b", "gpu.name": "H100-64GB", "workload.name": "sharegpt", "backend.replicas": 1}
+BATCHES = (1, 8, 32, 64, 128, 256, 512, 1000)
+
+
+def sweep(store: Any, engine: Any, batches: tuple[int, ...] = BATCHES, **params: Any) -> None:
+    for batch in batches:
+        store.add({**BASE, "backend.max_num_seqs": batch, **params}, engine.metrics(batch))
+
+
+def evidence(store: Any) -> Evidence:
+    return Evidence(store, load_points(store, store.run_ids))
+
+
+def value(store: Any, name: str, **parameters: Any) -> float:
+    return compute(evidence(store), name, parameters).value
+
+
+def test_replication_gain_is_relative_to_the_named_baseline(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    base = affine_engine.metrics(1000)["total_tok_s"]
+    params = {**BASE, "backend.replicas": 2, "backend.mps": True, "backend.max_num_seqs": 256}
+    store.add(params, {"total_tok_s": 1.337 * base, "preemptions": 0.0})
+    asked = {"model": "opt-1.3b", "replicas": 2, "max_num_seqs": 256}
+    assert value(store, "replication_gain", **asked) == pytest.approx(33.7)
+    assert value(store, "replication_gain", **asked, baseline="same batch") > 33.7
+    with pytest.raises(NotEvaluatedError, match="no run for the baseline 'MAX chunked'"):
+        value(store, "replication_gain", **asked, baseline="MAX chunked")
+    with pytest.raises(NotEvaluatedError, match=r"no run of opt-1\.3b with 4 replicas of 256"):
+        value(store, "replication_gain", **{**asked, "replicas": 4})
+
+
+def test_freed_memory_follows_from_the_latency_rule_alone(store: Any, affine_engine: Any) -> None:
+    params = {
+        "workload.name": "fixed",
+        "backend.chunked_prefill": True,
+        "workload.lengths.output_tokens": 390,
+    }
+    sweep(store, affine_engine, **params)
+    # 3 · L(32) = 21.6 ms admits B = 176, so B_opt = 128, whose peak use is 12.8 % of 50 GiB
+    assert value(store, "freed_memory_share", model="opt-1.3b", gpu_gib=64) == pytest.approx(
+        100 * 50 * 0.872 / 64
+    )
+
+
+def test_knee_is_the_smallest_batch_with_the_share_of_the_best_throughput(store: Any, engine_of: Any) -> None:
+    # T ∝ R / (4 + 0.1 R): 95 % of T(1000) from R = 432 on; the next point is 512
+    sweep(store, engine_of())
+    assert value(store, "knee_kv_usage", model="opt-1.3b") == pytest.approx(51.2)
+    assert value(store, "latency_past_knee", model="opt-1.3b") == pytest.approx(104 / 55.2)
+
+
+@pytest.mark.skipif(not MEASURED.is_file(), reason="the shared measurements are not on this machine")
+def test_published_claims_follow_from_the_measured_runs(store: Any) -> None:
+    for run in read_serving_runs(MEASURED):
+        if run.result.facts["source"] == "memory_gap" and run.result.facts["family"] != "offline_steps":
+            params = {name: value for name, value in flatten(run.config) if value is not None}
+            known = {item.name: item.value for item in run.result.metrics if item.value is not None}
+            store.add(params, known)
+    shares = {"opt-1.3b": 63.23, "opt-2.7b": 45.05, "llama-2-7b": 10.51}
+    for model, printed in shares.items():
+        assert value(store, "freed_memory_share", model=model, gpu_gib=64) == pytest.approx(printed, abs=0.3)
+    assert value(store, "knee_kv_usage", model="opt-1.3b") < 50
+    # two replicas of 96 were measured: 12,314 over 11,050 tok/s at MAX, the repeats of both averaged
+    gain = value(store, "replication_gain", model="opt-1.3b", replicas=2, max_num_seqs=96)
+    assert gain == pytest.approx(11, abs=1)
+
+
+def test_decode_share_is_the_time_after_the_last_first_token(store: Any) -> None:
+    params = {
+        **BASE,
+        "backend.max_num_seqs": 2,
+        "workload.num_requests": 2,
+        "workload.lengths.input_tokens": 161.0,
+        "workload.lengths.output_tokens": 338.0,
+    }
+    run_id = store.add(params, {"total_tok_s": 1.0})
+    for first_s, last_s in ((0.5, 9.0), (1.0, 10.0)):
+        store.connection.execute(
+            "INSERT INTO requests (run_id, first_token_s, last_token_s) VALUES (?, ?, ?)",
+            [run_id, first_s, last_s],
+        )
+    asked = {"model": "opt-1.3b", "input_tokens": 161, "output_tokens": 338}
+    assert value(store, "decode_share", batch=2, **asked) == pytest.approx(90.0)
+    with pytest.raises(NotEvaluatedError, match="no lock-step run"):
+        value(store, "decode_share", batch=4, **asked)
+
+
+def test_sql_quantity_is_a_single_number(store: Any) -> None:
+    store.add(BASE, {"total_tok_s": 5.0})
+    assert value(store, "sql", query="SELECT max(value) FROM metrics") == 5.0
+    with pytest.raises(NotEvaluatedError, match="no single number"):
+        value(store, "sql", query="SELECT value FROM metrics WHERE value > 9")
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        ({"paper": 5.5, "tolerance": 0.6}, "reproduced"),
+        ({"paper": 5.5, "tolerance": 0.4}, "not reproduced"),
+        ({"at_least": 5.0, "at_most": 6.0}, "reproduced"),
+        ({"at_least": 5.1}, "not reproduced"),
+        ({"at_most": 4.9}, "not reproduced"),
+    ],
+)
+def test_status_says_whether_our_value_agrees(store: Any, limits: dict[str, float], status: str) -> None:
+    store.add(BASE, {"total_tok_s": 5.0})
+    claim = Claim("c", "text", quantity=("sql", {"query": "SELECT max(value) FROM metrics"}), **limits)
+    assert [result.status for result in evaluate([claim], evidence(store))] == [status]
+
+
+def test_scaled_down_sweep_answers_no_claim(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine, **{"workload.max_requests": 24})
+    results = evaluate(load_claims(CLAIMS), evidence(store))
+    assert {result.status for result in results} == {"not evaluated"}
+
+
+def test_shipped_claims_load_and_each_is_answered_or_says_why_not(store: Any, affine_engine: Any) -> None:
+    sweep(store, affine_engine)
+    claims = load_claims(CLAIMS)
+    for result in evaluate(claims, evidence(store)):
+        assert (result.ours is None) == (result.status == "not evaluated")
+        assert result.ours is not None or result.reason
+    table = reproduction_card(store.report_scope(claims_file=CLAIMS), evidence(store))
+    assert table is not None
+    assert len(table.rows) == len(claims)
+    assert "33.7 %" in {row[1] for row in table.rows}
+
+
+def test_experiment_without_claims_has_no_card(store: Any, tmp_path: Path) -> None:
+    assert reproduction_card(store.report_scope(), evidence(store)) is None
+    assert (
+        reproduction_card(store.report_scope(claims_file=tmp_path / "claims.yaml"), evidence(store)) is None
+    )
+
+
+GOOD = "id: a, claim: text, quantity: {name: sql, query: q}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("claims: [", "not YAML"),
+        ("[]", "expected a list 'claims'"),
+        ("claims: [{id: a}]", "claim 0 needs 'id' and 'claim'"),
+        (f"claims: [{{{GOOD}, papper: 3}}]", "claim 'a': unknown key 'papper' (did you mean 'paper'?)"),
+        (f"claims: [{{{GOOD}, paper: many}}]", "claim 'a': 'paper' is no number: 'many'"),
+        (f"claims: [{{{GOOD}, paper: 3}}]", "claim 'a': 'paper' needs a 'tolerance'"),
+        (f"claims: [{{{GOOD}}}]", "claim 'a': needs 'paper', 'at_least' or 'at_most'"),
+        ("claims: [{id: a, claim: text}]", "claim 'a': needs a 'quantity' or the reason"),
+        (
+            "claims: [{id: a, claim: t, quantity: {name: sqll, query: q}}]",
+            "unknown computation 'sqll' (did you",
+        ),
+        (
+            "claims: [{id: a, claim: t, quantity: {name: sql, sql: q}}]",
+            "computation 'sql': missing a required argument: 'query'",
+        ),
+        ("claims: [{id: a, claim: t, quantity: fast}]", "'quantity' needs the 'name'"),
+        (f"claims: [{{{GOOD}, at_most: 1}}, {{{GOOD}, at_most: 1}}]", "two claims are called 'a'"),
+    ],
+)
+def test_bad_claims_file_is_one_line_that_names_the_claim(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_claims(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_claims_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml: can't be read"):
+        load_claims(tmp_path / "nowhere.yaml")

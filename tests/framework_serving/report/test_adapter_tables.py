@@ -1,0 +1,107 @@
+"""What a study of adapter slots shows and answers, on points made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework_serving.claims.claim_quantities import Evidence, compute
+from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, adapter_tables, best_slots
+from framework_serving.sweeps.quantity import NotEvaluatedError, Quantity
+from framework_serving.sweeps.sweep_points import SweepPoint
+
+LLAMA = "llama-3.1-8b"
+
+
+class EmptyStore:
+    def query(self, sql: str, parameters: object = ()) -> None:
+        raise AssertionError("these computations read points only")
+
+
+def point(adapters: int, slots: int, tok_s: float, starved: bool = False, mix: str = "m") -> SweepPoint:
+    return SweepPoint(
+        run_ids=(f"{mix}-{adapters}-{slots}",),
+        params={
+            "model.name": "llama-3.1-8b",
+            "gpu.name": "H100-64GB",
+            "workload.name": mix,
+            "workload.rates_rps": "[0.1]",
+            "workload.ranks": "[8]",
+            ADAPTERS: str(adapters),
+            SLOTS: str(slots),
+        },
+        varied=frozenset({ADAPTERS, SLOTS}),
+        metrics={"total_tok_s": Quantity(tok_s), "starved": Quantity(float(starved))},
+        sanity="pass",
+    )
+
+
+POINTS = [
+    point(64, 32, 980.0),
+    point(64, 8, 900.0),
+    point(128, 8, 1400.0, starved=True),
+    point(128, 32, 1900.0),
+    point(256, 32, 2000.0, starved=True),
+]
+
+
+def evidence(points: list[SweepPoint] = POINTS) -> Evidence:
+    return Evidence(EmptyStore(), points)  # type: ignore[arg-type]
+
+
+def test_a_mix_has_a_table_in_order_of_adapters_and_slots_and_a_line_in_the_summary() -> None:
+    mix, summary = adapter_tables(POINTS)
+    assert [row[:3] for row in mix.rows] == [
+        (64, 8, 900.0),
+        (64, 32, 980.0),
+        (128, 8, 1400.0),
+        (128, 32, 1900.0),
+        (256, 32, 2000.0),
+    ]
+    assert summary.rows == [("llama-3.1-8b", "m", 128, 32, 1900.0, None)]
+
+
+def test_a_starved_run_is_never_the_best_of_its_number_of_adapters() -> None:
+    assert set(best_slots(POINTS)) == {64, 128}
+
+
+def test_a_study_without_a_sweep_of_slots_has_no_such_table() -> None:
+    alone = SweepPoint(("r",), {ADAPTERS: "4", SLOTS: "2"}, frozenset({"model"}), {}, "pass")
+    assert list(adapter_tables([alone])) == []
+
+
+def test_claims_about_slots_are_answered_from_the_points() -> None:
+    assert compute(evidence(), "most_adapters", {"model": LLAMA, "mix": "m"}).value == 128
+    assert compute(evidence(), "best_adapter_throughput", {"model": LLAMA, "mix": "m"}).value == 1900
+    regret = compute(evidence(), "slot_regret", {"model": LLAMA, "mix": "m", "slots": 8})
+    assert regret.value == pytest.approx(100 * 500 / 1900)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "said"),
+    [
+        (
+            "most_adapters",
+            {"model": LLAMA, "mix": "other"},
+            "no sweep over adapters and slots of llama-3.1-8b, mix 'other'",
+        ),
+        ("most_adapters", {"model": "opt-1.3b", "mix": "m"}, "no sweep over adapters and slots of opt-1.3b"),
+        (
+            "slot_regret",
+            {"model": LLAMA, "mix": "m", "slots": 5},
+            "no run of llama-3.1-8b, mix 'm', with 128 adapters and 5 slots",
+        ),
+    ],
+)
+def test_a_claim_that_the_runs_cant_answer_says_what_is_missing(
+    name: str, parameters: dict[str, object], said: str
+) -> None:
+    with pytest.raises(NotEvaluatedError, match=said):
+        compute(evidence(), name, parameters)
+
+
+def test_a_mix_that_always_starves_has_no_answer_and_an_empty_line() -> None:
+    starving = [point(8, 4, 1.0, starved=True), point(16, 4, 1.0, starved=True)]
+    with pytest.raises(NotEvaluatedError, match="mix 'm', starves"):
+        compute(evidence(starving), "most_adapters", {"model": LLAMA, "mix": "m"})
+    *_, summary = adapter_tables(starving)
+    assert summary.rows[0][2:] == (None, None, None, None)

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from framework.contracts import WorkloadTables
+from framework.errors import ConfigError, InputError, UserError
+from framework_serving.workloads.prefix_blocks import kv_block_hashes
+from framework_serving.workloads.trace import TraceWorkload
+
+TRACES = Path(__file__).parents[3].parent / "shared" / "data" / "traces"
+HEADER = "arrival_s,input_tokens,output_tokens\n"
+
+
+def build(file: Path, **keys: object) -> WorkloadTables:
+    return TraceWorkload(file=str(file), **keys).build(0)
+
+
+def csv_file(folder: Path, rows: str, header: str = HEADER) -> Path:
+    path = folder / "trace.csv"
+    path.write_text(header + rows)
+    return path
+
+
+def arrivals(built: WorkloadTables) -> list[float]:
+    return list(built.tables["requests"]["arrival_s"].to_pylist())
+
+
+def test_rows_become_requests_with_times_from_the_first(tmp_path: Path) -> None:
+    built = build(csv_file(tmp_path, "10,5,6\n12.5,7,8\n"))
+    assert arrivals(built) == [0, 2.5]
+    assert built.tables["requests"]["input_tokens"].to_pylist() == [5, 7]
+
+
+def test_gzip_named_columns_and_time_unit(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl.gz"
+    rows = [{"ts": 1000, "in": 3, "out": 4, "lora": "x"}, {"ts": 1500, "in": 3, "out": 4, "lora": None}]
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    columns = {"arrival": "ts", "input": "in", "output": "out", "adapter": "lora"}
+    built = build(path, columns=columns, time_unit="ms", ranks=[16])
+    assert arrivals(built) == [0, 0.5]
+    assert built.tables["requests"]["adapter_id"].to_pylist() == [0, None]
+    assert built.tables["adapters"].to_pylist() == [{"adapter_id": 0, "rank": 16, "rate_rps": None}]
+    assert built.facts["adapter_names"] == ["x"]
+
+
+def test_window_limit_and_rate_scale(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "".join(f"{second},5,6\n" for second in range(10)))
+    built = build(path, window_start_s=2, window_end_s=8, limit=3, rate_scale=2)
+    assert arrivals(built) == [0, 0.5, 1.0]
+
+
+def test_trace_without_arrivals_takes_those_configured(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "5,6\n7,8\n", "input_tokens,output_tokens\n")
+    built = build(path, columns={"arrival": None}, arrivals={"kind": "constant", "rate_rps": 2})
+    assert arrivals(built) == [0, 0.5]
+
+
+def test_unsorted_rows_are_refused_unless_sorting_is_asked_for(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "3,5,6\n1,7,8\n")
+    with pytest.raises(InputError, match=r"trace\.csv, line 3: arrival 1 is before .* workload\.sort=true"):
+        build(path)
+    assert build(path, sort=True).tables["requests"]["input_tokens"].to_pylist() == [7, 5]
+
+
+def test_bad_rows_can_be_left_out_and_are_counted(tmp_path: Path) -> None:
+    built = build(csv_file(tmp_path, "0,5,6\n1,x,6\n2,5,0\n3,1,1\n"), skip_bad_rows=True)
+    assert built.facts["rows_left_out"] == 2
+    assert built.tables["requests"].num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,x,6", "line 3: column 'input_tokens' is no number: 'x'"),
+        ("1,,6", "line 3: column 'input_tokens' is no number: ''"),
+        ("1,nan,6", "line 3: column 'input_tokens' is no number"),
+        ("1,5,inf", "line 3: column 'output_tokens' is no number"),
+        ("1,5,-6", "line 3: column 'output_tokens' must be a whole number of tokens from 1, got -6"),
+        ("1,5.5,6", "line 3: column 'input_tokens' must be a whole number of tokens"),
+        ("1,0,6", "line 3: column 'input_tokens' must be a whole number of tokens from 1, got 0"),
+        ("1,5", "line 3: no 'output_tokens' in it"),
+        ("-1,5,6", "line 3: column 'arrival_s' is negative: -1"),
+        ("noon,5,6", "line 3: column 'arrival_s' is no number: 'noon'"),
+    ],
+)
+def test_bad_row_is_named_by_file_line_and_column(tmp_path: Path, row: str, message: str) -> None:
+    path = csv_file(tmp_path, f"0,5,6\n{row}\n")
+    with pytest.raises(InputError) as caught:
+        build(path)
+    assert str(caught.value).startswith(f"{path}, {message}")
+
+
+def test_missing_column_is_named_with_its_setting(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "0,5,6\n", "arrival_s,input_token,output_tokens\n")
+    with pytest.raises(
+        InputError, match=r"no column 'input_tokens' \(workload\.columns\.input\).*'input_token'"
+    ):
+        build(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.csv", b"", "empty file"),
+        ("header.csv", HEADER.encode(), "no request in it"),
+        ("cut.csv.gz", gzip.compress(HEADER.encode() + b"1,2,3\n" * 9000)[:-20], "can't be read"),
+        ("text.csv.gz", b"no gzip", "can't be read"),
+        ("latin.csv", HEADER.encode() + b"0,5,\xff", "can't be read"),
+        ("bad.jsonl", b'{"arrival_s": 0', "line 1: not JSON"),
+        ("list.jsonl", b"[1, 2]", "line 1: not a JSON object"),
+        ("keys.jsonl", b'{"arrival_s": 0, "input": 5}', "line 1: no 'input_tokens' in it"),
+        ("bool.jsonl", b'{"arrival_s": 0, "input_tokens": true, "output_tokens": 3}', "is no number: True"),
+    ],
+)
+def test_unreadable_trace_is_one_line_that_names_the_file(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        build(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"time_unit": "h"}, "workload.time_unit: unknown value 'h'"),
+        ({"format": "xml"}, "workload.format: unknown value"),
+        ({"rate_scale": 0}, "workload.rate_scale: must be greater than 0"),
+        ({"limit": 0}, "workload.limit: must be at least 1"),
+        ({"window_start_s": 5, "window_end_s": 5}, "workload.window_end_s: must be greater than 5"),
+        ({"window_start_s": 50}, "no request within the window"),
+        ({"columns": {"inputs": "x"}}, "workload.columns.inputs: unknown key"),
+    ],
+)
+def test_bad_setting_is_named(tmp_path: Path, keys: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build(csv_file(tmp_path, "0,5,6\n"), **keys)
+    assert message in str(caught.value)
+
+
+def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"workload\.file: no such file"):
+        build(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match="can't be read"):
+        build(tmp_path)
+
+
+def test_prefix_blocks_are_named_at_the_engine_block_size(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    rows = [
+        {"t": 0, "i": 70, "o": 1, "h": [7, 8]},
+        {"t": 0, "i": 64, "o": 1, "h": [7, 9]},
+        {"t": 1, "i": 10, "o": 1, "h": []},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    columns = {"arrival": "t", "input": "i", "output": "o", "hash_ids": "h"}
+    built = build(path, columns=columns, hash_block_tokens=32)
+    assert built.facts["prefix_block_tokens"] == 32
+    offsets, hashes = kv_block_hashes(built.tables["requests"], 32, 16)
+    assert offsets.tolist() == [0, 4, 8, 8]
+    assert hashes.tolist() == [14, 15, 16, 17, 14, 15, 18, 19]
+    with pytest.raises(ValueError, match="don't divide"):
+        kv_block_hashes(built.tables["requests"], 32, 24)
+
+
+def test_equal_file_gives_equal_hash_and_a_cap_of_tokens_another(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "0,5,6\n")
+    assert build(path).content_hash == build(path).content_hash
+    assert build(path).content_hash != build(path, max_tokens=4).content_hash
+
+
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the shared traces are not on this machine")
+def test_published_traces_load() -> None:
+    names = {"arrival": "arrived_at", "input": "num_prefill_tokens", "output": "num_decode_tokens"}
+    azure = build(TRACES / "azure_llm_2023_conv.csv.gz", columns=names)
+    assert azure.facts["num_requests"] == 19_366
+    assert azure.facts["input_tokens_mean"] == pytest.approx(1154.70, abs=0.01)
+    mooncake = {
+        "arrival": "timestamp",
+        "input": "input_length",
+        "output": "output_length",
+        "hash_ids": "hash_ids",
+    }
+    conversation = build(
+        TRACES / "mooncake_conversation.jsonl.gz", columns=mooncake, time_unit="ms", limit=300
+    )
+    assert conversation.tables["requests"]["prefix_block_hashes"][0].as_py() == list(range(14))
+
+
+def test_a_trace_setting_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"workload\.columns: expected keys and values"):
+        TraceWorkload(file=str(tmp_path), columns=["a"])
+
+
+def test_trace_that_is_not_drained_is_cut_at_its_window_or_last_arrival(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "0,5,6\n4,5,6\n")
+    assert build(path, drain=False).facts["horizon_s"] == 4
+    assert build(path, drain=False, window_end_s=10, rate_scale=2).facts["horizon_s"] == 5
+    with pytest.raises(ConfigError, match=r"workload\.drain: false cuts the run at its last arrival"):
+        build(path, drain=False, limit=1)

@@ -1,0 +1,92 @@
+"""KV capacity. Golden block counts: memory_gap.md §2 (printed by the engines) and adapter_kv_capacity.csv."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.physics.engine_memory import EngineMemory, KvCapacity, kv_capacity
+
+DATA = Path(__file__).parents[3].parent / "shared" / "data"
+H100 = gpu_spec("H100-64GB")
+MIB = 1024**2
+
+
+def v0(model: str, max_num_seqs: int, budget: int, length: int = 2048) -> KvCapacity:
+    return kv_capacity(model_shape(model), H100, EngineMemory("v0", 0.9, max_num_seqs, budget, length))
+
+
+@pytest.mark.parametrize(
+    ("model", "max_num_seqs", "budget", "blocks"),
+    [
+        ("opt-1.3b", 1, 2048, 18573),
+        ("opt-1.3b", 768, 2048, 18135),
+        ("opt-2.7b", 1, 512, 10644),
+        ("llama-2-7b", 1, 2048, 5659),
+        ("llama-2-13b", 1, 2048, 2657),
+        ("llama-2-7b", 512, 512, 5608),
+        ("opt-1.3b", 128, 512, 18526),
+    ],
+)
+def test_predicted_blocks_match_what_v0_printed_to_a_thousandth(
+    model: str, max_num_seqs: int, budget: int, blocks: int
+) -> None:
+    assert v0(model, max_num_seqs, budget).blocks == pytest.approx(blocks, rel=1.2e-3)
+
+
+def test_kv_bytes_of_a_block_are_those_of_the_golden_table() -> None:
+    capacity = v0("opt-1.3b", 1, 2048)
+    assert capacity.block_bytes == 3 * MIB  # 16 tokens of 192 KiB
+    assert 18573 * capacity.block_bytes / 1024**3 == pytest.approx(54.41, abs=0.005)
+
+
+def test_more_sequences_shrink_the_cache() -> None:
+    blocks = [v0("opt-1.3b", count, 2048).blocks for count in (1, 64, 128, 256, 512, 768)]
+    assert blocks == sorted(blocks, reverse=True)
+    assert blocks[-1] < blocks[0]
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="measured data not beside the checkout")
+def test_capacity_with_adapter_slots_is_within_two_thousandths_of_every_measured_server() -> None:
+    with (DATA / "adapter_kv_capacity.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        shape = model_shape(row["model"])
+        slots, rank = int(row["max_loras"]), int(row["max_lora_rank"])
+        engine = EngineMemory("v1", 0.9, 2048, 2048, shape.max_model_len, slots, rank)
+        if row["kv_cache_tokens"]:
+            assert kv_capacity(shape, H100, engine).tokens == pytest.approx(
+                int(row["kv_cache_tokens"]), rel=2e-3
+            )
+        else:
+            with pytest.raises(ConfigError, match="can't hold one request"):
+                kv_capacity(shape, H100, engine)
+
+
+def test_server_without_room_for_one_request_is_refused_with_the_numbers() -> None:
+    engine = EngineMemory("v1", 0.9, 2048, 2048, 131072, max_loras=256, max_lora_rank=16)
+    with pytest.raises(ConfigError, match=r"256 adapter slots of rank 16 leaves .* max_model_len is 131072"):
+        kv_capacity(model_shape("llama-3.1-8b"), H100, engine)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    utilization=st.floats(0.5, 0.95),
+    slots=st.integers(0, 64),
+    rank=st.sampled_from([8, 16, 32]),
+    sequences=st.integers(1, 1024),
+)
+def test_memory_is_accounted_for_and_never_overdrawn(
+    utilization: float, slots: int, rank: int, sequences: int
+) -> None:
+    engine = EngineMemory("v1", utilization, sequences, 2048, 2048, slots, rank)
+    capacity = kv_capacity(model_shape("llama-3.1-8b"), H100, engine)
+    held = capacity.weight_bytes + capacity.buffer_bytes + capacity.adapter_bytes + capacity.kv_bytes
+    assert held <= capacity.budget_bytes < held + capacity.block_bytes
+    assert (capacity.adapter_bytes == 0) == (slots == 0)
