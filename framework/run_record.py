@@ -70,3 +70,18 @@ class RunRecord:
     facts: Mapping[str, Json] = field(default_factory=dict)
     provenance: Mapping[str, Json] = field(default_factory=dict)
     failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a sweep needs to know of a run: small, picklable, complete.
+
+    Attributes:
+        skipped: the run was done before; `run_id` names the earlier one.
+    """
+
+    run_id: str
+    status: Status
+    skipped: bool = False
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    failure: Failure | None = None

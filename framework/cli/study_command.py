@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from framework.configuration.composition import register_with_hydra
 from framework.configuration.resources import conf_dir
 from framework.errors import ConfigError, RunFailedError, did_you_mean
-from framework.run.runner import RunOutcome, execute
+from framework.run.runner import execute, execute_job
+from framework.run_record import RunOutcome
 
 
 def run_study(arguments: list[str]) -> int:
@@ -57,21 +58,15 @@ def run_study(arguments: list[str]) -> int:
 
 def _check_flags(arguments: list[str]) -> None:
     """Raise `ConfigError` for a flag that Hydra does not know; its own message is a page long."""
-    from hydra._internal.utils import get_args_parser
+    from framework.configuration.hydra_private import command_line_flags
 
-    parser = get_args_parser()
-    unknown = [text for text in parser.parse_known_args(arguments)[1] if text.startswith("-")]
+    unknown, known = command_line_flags(arguments)
     if unknown:
-        hint = did_you_mean(
-            unknown[0], [flag for action in parser._actions for flag in action.option_strings]
-        )
-        raise ConfigError(f"unknown flag '{unknown[0]}'{hint}")
+        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], known)}")
 
 
 def task(config: DictConfig) -> RunOutcome:
     """Carry out one job: in a sweep every failure becomes a row, a single run raises it."""
-    from framework.sweep.job import execute_job
-
     if config.sweep.id is not None:
         return execute_job(config)
     return _single_run(config)

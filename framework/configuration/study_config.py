@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, Node, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.contracts import Json
@@ -123,17 +123,23 @@ def describing_config(config: DictConfig) -> dict[str, Json]:
 _FOLLOWS_VOLATILE = re.compile(r"\$\{\s*(?:" + "|".join(VOLATILE_KEYS) + r")\b")
 
 
-def _not_describing(config: DictConfig, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _not_describing(config: DictConfig) -> Iterator[tuple[str, ...]]:
     """Yield the paths of pointers to whole groups, and of values that follow from a volatile key."""
-    for key in config:
+    written = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(written, dict)
+    yield from _pointers(config, written, ())
+
+
+def _pointers(
+    config: DictConfig, written: Mapping[Any, Json], above: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    for key, value in written.items():
         path = (*above, str(key))
-        node = config._get_node(key)
-        if OmegaConf.is_interpolation(config, str(key)):
-            follows = isinstance(node, Node) and _FOLLOWS_VOLATILE.search(str(node._value()))
-            if follows or isinstance(config[key], DictConfig):
+        if OmegaConf.is_interpolation(config, key):
+            if _FOLLOWS_VOLATILE.search(str(value)) or isinstance(config[key], DictConfig):
                 yield path
-        elif not OmegaConf.is_missing(config, key) and isinstance(node, DictConfig) and not node._is_none():
-            yield from _not_describing(node, path)
+        elif isinstance(value, dict):
+            yield from _pointers(config[key], value, path)
 
 
 def flatten(config: Mapping[str, Json], above: str = "") -> Iterator[tuple[str, Json]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from framework.configuration.resources import claims_file
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
+from framework.store.layout import sweeps_folder
 
 # The latest attempt of each run key, unless newer code has run the same configuration since; and of points
 # that are not done, the latest attempt, unless the point was done later.
@@ -108,7 +109,7 @@ def _latest_by_backend(sweeps: list[_Sweep], experiment: str) -> list[_Sweep]:
 
 def _planned_sweeps(outputs: Path) -> Iterator[_Sweep]:
     """Read the plans of sweeps; one that can't be read only widens what the report shows."""
-    for file in sorted((outputs / "sweeps").glob("*.json")):
+    for file in sorted((sweeps_folder(outputs)).glob("*.json")):
         try:
             plan = json.loads(file.read_text(encoding="utf-8"))
             yield _Sweep(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -27,29 +27,14 @@ from framework.contracts import (
     Workload,
     WorkloadTables,
 )
-from framework.errors import ConfigError, UserError
+from framework.errors import ConfigError, StoreError, UserError
 from framework.plugins import plugin_manager
 from framework.run import collection
 from framework.run.provenance import provenance
 from framework.run.stages import StageError, failure_of, one_line, stage
 from framework.run_key import new_run_id, run_key, utc_now, without_volatile
-from framework.run_record import Failure, RunRecord, Status
+from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.versions import code_version
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """What a sweep needs to know of a run: small, picklable, complete.
-
-    Attributes:
-        skipped: the run was done before; `run_id` names the earlier one.
-    """
-
-    run_id: str
-    status: Status
-    skipped: bool = False
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    failure: Failure | None = None
 
 
 def execute(config: DictConfig, progress: Callable[[float, str], None] | None = None) -> RunOutcome:
@@ -83,6 +68,20 @@ def execute(config: DictConfig, progress: Callable[[float, str], None] | None = 
             return RunOutcome(earlier, "done", skipped=True)
     record = _new_record(config, plain, key, workload, backend, seed)
     return _carry_out(record, outputs, backend, workload, collectors, progress)
+
+
+def execute_job(config: DictConfig) -> RunOutcome:
+    """Carry out one job of a sweep; a combination that can't run is written as a failed run of stage `validate`.
+
+    Raises:
+        StoreError: nothing can be written, so that going on would lose every further run.
+    """
+    try:
+        return execute(config)
+    except StoreError:
+        raise
+    except UserError as error:
+        return record_refusal(config, Failure("validate", type(error).__name__, one_line(error)))
 
 
 def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:

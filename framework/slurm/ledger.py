@@ -15,6 +15,7 @@ from pathlib import Path
 
 from framework.errors import StoreError, did_you_mean
 from framework.store import durable
+from framework.store.layout import sweeps_folder
 
 _SUFFIX = ".jobs.json"
 
@@ -42,7 +43,7 @@ class JobLedger:
 
     def __init__(self, outputs: Path | str, sweep_id: str) -> None:
         self.sweep_id = sweep_id
-        self.path = Path(outputs) / "sweeps" / f"{sweep_id}{_SUFFIX}"
+        self.path = sweeps_folder(outputs) / f"{sweep_id}{_SUFFIX}"
         self.jobs: dict[str, SubmittedJob] = {}
         self.reload()
 
@@ -77,7 +78,7 @@ class JobLedger:
 
 def ledgers(outputs: Path | str) -> list[JobLedger]:
     """Return the ledgers of all sweeps that were ever submitted, the latest first."""
-    files = list((Path(outputs) / "sweeps").glob(f"*{_SUFFIX}"))
+    files = list((sweeps_folder(outputs)).glob(f"*{_SUFFIX}"))
     files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
     return [JobLedger(outputs, file.name.removesuffix(_SUFFIX)) for file in files]
 

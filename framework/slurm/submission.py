@@ -17,10 +17,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from framework.configuration.hydra_private import returned_or_raised
 from framework.errors import StoreError, TimeLimitError
-from framework.run.runner import RunOutcome
 from framework.run.stages import failure_kind, one_line
-from framework.run_record import Failure, RunRecord
+from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.slurm.ledger import JobLedger, SubmittedJob
 from framework.slurm.lost_job import lost_record, write_lost
 from framework.slurm.queue import JobState, SlurmError, job_states
@@ -231,7 +231,7 @@ class SlurmSweep:
 
 def _returned(job_return: Any) -> RunOutcome | Failure:
     """Return the outcome in Hydra's `JobReturn`, or what the job raised."""
-    value = job_return._return_value  # the public property raises it, and announces that on stderr
+    value = returned_or_raised(job_return)
     if isinstance(value, RunOutcome):
         return value
     if isinstance(value, BaseException):

@@ -4,6 +4,7 @@ outputs/
     runs/<run_id>/          bundles (`bundle`)
     packs/<pack>/           compacted bundles (`compact`)
     running/<run_id>.json   markers of unfinished runs (`heartbeat`)
+    sweeps/<sweep_id>.json  plans of sweeps (`framework.sweep.manifest`), their jobs on a cluster beside them
     advice/, predictions/   what was said about runs (`side_files`)
     framework.duckdb        the database, made from all of the above (`ingest`)
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 RUNS_FOLDER = "runs"
 PACKS_FOLDER = "packs"
 RUNNING_FOLDER = "running"
+SWEEPS_FOLDER = "sweeps"
 DATABASE_FILE = "framework.duckdb"
 LOCK_FILE = ".writer.lock"
 
@@ -32,6 +34,11 @@ def packs_folder(outputs: Path | str) -> Path:
 def running_folder(outputs: Path | str) -> Path:
     """Return the folder of the markers."""
     return Path(outputs) / RUNNING_FOLDER
+
+
+def sweeps_folder(outputs: Path | str) -> Path:
+    """Return the folder of the plans of sweeps."""
+    return Path(outputs) / SWEEPS_FOLDER
 
 
 def has_database(outputs: Path | str) -> bool:

@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
 
 

@@ -8,15 +8,15 @@ configuration is another sweep, and the user is told which keys changed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from framework.configuration.study_config import flatten
 from framework.contracts import Json
-from framework.errors import StoreError
 from framework.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile
+from framework.store import durable
+from framework.store.layout import sweeps_folder
 from framework.sweep.grid import Point
 
 _SHOWN_CHANGES = 6
@@ -64,19 +64,13 @@ def _job_keys(base_hash: str, points: Sequence[Point]) -> list[str]:
 
 
 def save(outputs: Path, manifest: Manifest) -> Path:
-    """Write the manifest, atomically.
+    """Write the manifest, whole or not at all.
 
     Raises:
         StoreError: the folder can't be written.
     """
-    file = outputs / "sweeps" / f"{manifest.sweep_id}.json"
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(manifest), default=str))
-        temporary.replace(file)
-    except OSError as error:
-        raise StoreError(f"outputs folder '{outputs}' can't be written: {error.strerror}") from error
+    file = sweeps_folder(outputs) / f"{manifest.sweep_id}.json"
+    durable.write_whole(file, json.dumps(asdict(manifest), default=str).encode())
     return file
 
 
@@ -102,7 +96,7 @@ def changes_since_last(outputs: Path, manifest: Manifest) -> list[str]:
 
 
 def _latest_other(outputs: Path, manifest: Manifest) -> dict[str, Json] | None:
-    folder = outputs / "sweeps"
+    folder = sweeps_folder(outputs)
     if not folder.is_dir():
         return None
     files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep.grid import Point, PointKey
 
 

@@ -1,23 +1,41 @@
-"""A study from its grids to its last run: plan, skip what is done, launch the rest, keep count."""
+"""A study from its grids to its last run: plan, skip what is done, launch the rest, keep count.
+
+Who calls whom, from the first call (above) to the last:
+
+    cli.study_command.run_study ─► hydra.main
+      │
+      ├─► StudySweeper.sweep          the axes of the experiment and of the command line
+      │     └─► study.carry_out       plan; begin the session; skip what is done
+      │           │
+      │           ├─► StudySweeper._launch ─► Hydra's launcher (basic, joblib, slurm), for each job:
+      │           │     ├─► StudyCallback.on_job_start ─► session.on_start ───────► SweepProgress.started
+      │           │     ├─► study_command.task ─► runner.execute_job ─► the run's bundle
+      │           │     │     └─ RunContext.progress ─► session.on_progress ──────► SweepProgress.progress
+      │           │     └─► StudyCallback.on_job_end ─┐  (a job of this process)
+      │           ├─► watch: bundles that land ───────┴► session.add ─────────────► SweepProgress.update
+      │           └─► repeats.next_round              further points, launched likewise
+      │
+      ├─► StudyCallback.on_multirun_end ─► ending.end_sweep: ingest, advisors, tables
+      └─► study_command._sweep_status: the session's outcomes become the exit status
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
 from framework.configuration.components import build_component
+from framework.configuration.hydra_private import returned_or_raised
 from framework.configuration.study_config import describing_config
 from framework.contracts import Json
 from framework.errors import ConfigError
 from framework.report.terminal.terminal_tables import SweepProgress
-from framework.run.runner import RunOutcome
-from framework.run_record import Failure
+from framework.run.stages import one_line
+from framework.run_record import Failure, RunOutcome
 from framework.sweep import manifest as manifests
 from framework.sweep.axis_check import Composer, check_axes
 from framework.sweep.grid import Axis, Point, merged_grids, points
@@ -26,7 +44,7 @@ from framework.sweep.session import SweepSession, begin
 from framework.sweep.watch import watching_bundles
 from framework.versions import code_version, installation_fingerprint
 
-Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Any]]
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 @dataclass(frozen=True)
@@ -167,13 +185,10 @@ def _position(sweep_id: str, point: Point, job_key: str) -> list[str]:
     ]
 
 
-def _outcome(job: Any) -> RunOutcome:
-    """Return a job's outcome from Hydra's job return, whose `return_value` raises what the job raised."""
-    try:
-        with redirect_stderr(StringIO()):  # Hydra announces a failed job there before it raises
-            value = job.return_value
-    except Exception as error:  # whatever killed the job
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return RunOutcome("", "failed", failure=Failure("launcher", type(error).__name__, text))
-    assert isinstance(value, RunOutcome)
-    return value
+def _outcome(job: JobReturn) -> RunOutcome:
+    """Return a job's outcome; whatever ended the job before it had one becomes a failure of the launcher."""
+    value = returned_or_raised(job)
+    if isinstance(value, RunOutcome):
+        return value
+    assert isinstance(value, BaseException)
+    return RunOutcome("", "failed", failure=Failure("launcher", type(value).__name__, one_line(value)))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framework.errors import UserError
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep.session import SweepSession
 
 _POLL_S = 1.0

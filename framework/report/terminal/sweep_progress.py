@@ -22,7 +22,7 @@ from framework.report.terminal.console import error_console
 
 if TYPE_CHECKING:
     from framework.contracts import MetricDefinition
-    from framework.run.runner import RunOutcome
+    from framework.run_record import RunOutcome
 
 _FIRST_ROWS, _LATEST_ROWS = 3, 7
 _MAX_METRICS = 5

@@ -17,8 +17,7 @@ from framework.report.terminal.console import console, error_console
 from framework.report.terminal.sweep_progress import SweepProgress
 
 if TYPE_CHECKING:
-    from framework.run.runner import RunOutcome
-    from framework.run_record import Failure
+    from framework.run_record import Failure, RunOutcome
 
 __all__ = [
     "SweepProgress",

@@ -31,7 +31,7 @@ from framework.store.database.schema import CORE_TABLES
 from framework.store.database.table_sink import TableSink
 from framework.store.database.working_copy import WorkingCopy, write_trouble
 from framework.store.database.writer_lock import DEFAULT_TIMEOUT_S, writer_lock
-from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER
+from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER, SWEEPS_FOLDER
 from framework.store.side_files.listing import KINDS, SideFile, read_side_file
 from framework.store.side_files.recordings import add_recording, drop_recording
 from framework.store.views.macros import build_views, plugin_views
@@ -125,7 +125,7 @@ class _Ingest:
         self.now = datetime.now(UTC).replace(tzinfo=None)
 
     def carry_out(self) -> IngestReport:
-        for name in (RUNS_FOLDER, RUNNING_FOLDER, *KINDS):
+        for name in (RUNS_FOLDER, RUNNING_FOLDER, SWEEPS_FOLDER, *KINDS):
             durable.remove_debris(self.outputs / name)
         running = read_running(self.outputs)
         inventory = Inventory() if self.rebuild else published_inventory(self.outputs)

@@ -55,6 +55,7 @@ class SlurmLauncher(Launcher):
         from framework.errors import ConfigError
         from framework.slurm.queue import largest_array
         from framework.slurm.submission import SlurmSweep, SweepJob
+        from framework.store.layout import sweeps_folder
         from framework.sweep import session as sessions
 
         session = sessions.current()
@@ -63,7 +64,7 @@ class SlurmLauncher(Launcher):
         assert config is not None
         if session is None:
             raise ConfigError("hydra/launcher=slurm needs hydra/sweeper=study: it keeps account of the jobs")
-        folder = Path(session.outputs_dir).resolve() / "sweeps" / f"{session.sweep_id}.slurm"
+        folder = sweeps_folder(session.outputs_dir).resolve() / f"{session.sweep_id}.slurm"
         arrays = self._arrays(folder)
         sweep = SlurmSweep(
             session,
@@ -73,7 +74,11 @@ class SlurmLauncher(Launcher):
             compose=lambda overrides: context.config_loader.load_sweep_config(config, list(overrides)),
         )
         outcomes = sweep.run([SweepJob.of(overrides) for overrides in job_overrides])
-        return [JobReturn(status=JobStatus.COMPLETED, _return_value=outcome) for outcome in outcomes]
+        returns = []
+        for outcome in outcomes:
+            returns.append(JobReturn(status=JobStatus.COMPLETED))
+            returns[-1].return_value = outcome
+        return returns
 
     def _arrays(self, folder: Path) -> Callable[[Sequence[Any]], list[str]]:
         """Return what submits jobs as one array and returns their ids."""

@@ -6,8 +6,7 @@ import pytest
 from rich.console import Console
 
 from framework.report.terminal.sweep_progress import SweepProgress, headline_metrics
-from framework.run.runner import RunOutcome
-from framework.run_record import Failure
+from framework.run_record import Failure, RunOutcome
 
 
 class Clock:

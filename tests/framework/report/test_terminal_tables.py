@@ -10,8 +10,7 @@ from framework.report.terminal.terminal_tables import (
     print_table,
     progress_over,
 )
-from framework.run.runner import RunOutcome
-from framework.run_record import Failure
+from framework.run_record import Failure, RunOutcome
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import pytest
 from omegaconf import DictConfig
 
 from framework.errors import ConfigError, InputError, StoreError
-from framework.run.runner import RunOutcome, execute
-from framework.run_record import RunRecord
+from framework.run.runner import execute, execute_job
+from framework.run_record import RunOutcome, RunRecord
 from framework.store.bundles.bundle import read_bundle
-from framework.sweep.job import execute_job
 
 Make = Callable[..., DictConfig]
 

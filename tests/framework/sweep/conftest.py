@@ -9,11 +9,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from framework.cli.study_command import _sweep_status
+from framework.run.runner import execute_job
 from framework.sweep import session as sessions
 from framework.sweep.axis_check import Composer
 from framework.sweep.ending import end_sweep
 from framework.sweep.grid import Axis
-from framework.sweep.job import execute_job
 from framework.sweep.study import Grids, carry_out
 
 GRIDS: list[list[Axis]] = [

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from framework.run.runner import RunOutcome, execute
-from framework.run_record import Failure
+from framework.run.runner import execute
+from framework.run_record import Failure, RunOutcome
 from framework.sweep.ending import claims_file, end_sweep
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from framework.errors import StoreError
+from framework.store.database.ingest import ingest
 from framework.sweep.grid import Point
 from framework.sweep.manifest import Manifest, changes_since_last, plan, save
 
@@ -126,6 +129,24 @@ def test_a_torn_or_foreign_manifest_is_nothing_to_compare_with(tmp_path: Path, t
 def test_an_outputs_folder_that_cannot_be_written_is_one_line_that_names_it(tmp_path: Path) -> None:
     file = tmp_path / "outputs"
     file.write_text("a file, not a folder")
-    with pytest.raises(StoreError, match=r"outputs folder '.*outputs' can't be written: ") as caught:
+    with pytest.raises(StoreError, match=r"can't write .*outputs/sweeps/.*: ") as caught:
         save(file, _plan())
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_killed_writer_left_of_a_plan_is_no_plan_and_is_removed(tmp_path: Path) -> None:
+    code = f"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+from framework.store import durable
+from framework.sweep.manifest import Manifest, save
+durable.os.replace = lambda *paths: os._exit(9)  # killed before the rename
+save(Path({str(tmp_path)!r}), Manifest("study-x", "study", "", "toy 1", {{}}, [], []))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert len(list((tmp_path / "sweeps").iterdir())) == 1
+    assert changes_since_last(tmp_path, _plan()) == []
+    ingest(tmp_path)
+    assert list((tmp_path / "sweeps").iterdir()) == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from framework.configuration.study_config import RepeatUntil
 from framework.errors import ConfigError
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep.grid import Point
 from framework.sweep.repeats import check_rule, next_round, relative_half_width
 from framework.sweep.session import SweepSession

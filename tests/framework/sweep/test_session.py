@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.errors import ConfigError, RunFailedError, StoreError
-from framework.run.runner import RunOutcome
+from framework.run_record import RunOutcome
 from framework.store.database.reader import Store
 from framework.sweep import session as sessions
 from framework.sweep.session import SweepSession
@@ -179,9 +179,9 @@ def test_an_advisor_that_breaks_costs_no_run(study: Study, capsys: pytest.Captur
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from framework.sweep import job
+    from framework.run import runner
 
-    real, calls = job.execute, []
+    real, calls = runner.execute, []
 
     def interrupted(config: object) -> RunOutcome:
         calls.append(config)
@@ -189,7 +189,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(
             raise KeyboardInterrupt
         return real(config)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "execute", interrupted)
+    monkeypatch.setattr(runner, "execute", interrupted)
     assert study() == 130
     assert len(_runs()) == 1
     assert study() == 0
