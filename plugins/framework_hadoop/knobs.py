@@ -94,7 +94,7 @@ class HadoopKnobs:
 
     maps: int | None = _knob(
         "whole",
-        "number of map tasks aimed at: the input is split into so many equal parts",
+        "target number of map tasks: the input is split into this many equal parts",
         local=("mapreduce.job.maps",),
         cluster=("mapreduce.job.maps",),
         benchmarks=READING_FILES,
@@ -111,14 +111,14 @@ class HadoopKnobs:
     )
     map_slots: int | None = _knob(
         "whole",
-        "map tasks that run at the same time",
+        "largest number of map tasks that run at the same time",
         local=("mapreduce.local.map.tasks.maximum",),
         cluster=("mapreduce.job.running.map.limit",),
         high=10_000,
     )
     reduce_slots: int | None = _knob(
         "whole",
-        "reduce tasks that run at the same time",
+        "largest number of reduce tasks that run at the same time",
         local=("mapreduce.local.reduce.tasks.maximum",),
         cluster=("mapreduce.job.running.reduce.limit",),
         benchmarks=SHUFFLING,
@@ -126,7 +126,7 @@ class HadoopKnobs:
     )
     io_sort_mb: int | None = _knob(
         "whole",
-        "memory in MiB in which a map task sorts its output before it spills",
+        "memory in MiB in which a map task sorts its output before it spills to disk",
         "mapreduce.task.io.sort.mb",
         benchmarks=SHUFFLING,
         proof=_SPILLS,
@@ -134,7 +134,7 @@ class HadoopKnobs:
     )
     io_sort_factor: int | None = _knob(
         "whole",
-        "streams merged at once when sorting files",
+        "number of streams merged at once when sorting files",
         "mapreduce.task.io.sort.factor",
         benchmarks=SHUFFLING,
         proof=_SPILLS,
@@ -143,7 +143,7 @@ class HadoopKnobs:
     )
     spill_percent: float | None = _knob(
         "fraction",
-        "share of the sort memory that is filled when a spill begins",
+        "share of the sort memory that is full when a spill to disk begins",
         "mapreduce.map.sort.spill.percent",
         benchmarks=SHUFFLING,
         proof=_SPILLS,
@@ -161,7 +161,7 @@ class HadoopKnobs:
     )
     combiner: bool | None = _knob(
         "switch",
-        "whether map tasks combine what has the same key before it is sent (on by default)",
+        "whether map tasks combine records with the same key before sending them (on by default)",
         "framework.combiner",
         benchmarks=COMBINING,
         proof=("COMBINE_INPUT_RECORDS", "REDUCE_INPUT_RECORDS"),
@@ -184,10 +184,10 @@ class HadoopKnobs:
     replication: int | None = _knob(
         "whole", "copies of each block", "dfs.replication", inert_locally=_NO_HDFS, high=512
     )
-    io_file_buffer: str | None = _knob("size", "buffer of file streams", "io.file.buffer.size", proof=())
+    io_file_buffer: str | None = _knob("size", "buffer size of file streams", "io.file.buffer.size", proof=())
     shuffle_input_buffer_percent: float | None = _knob(
         "fraction",
-        "share of a reduce task's heap that holds fetched map output",
+        "share of a reduce task's heap used for fetched map output",
         "mapreduce.reduce.shuffle.input.buffer.percent",
         benchmarks=SHUFFLING,
         low=0.01,
@@ -195,7 +195,7 @@ class HadoopKnobs:
     )
     shuffle_merge_percent: float | None = _knob(
         "fraction",
-        "share of that buffer that is filled when a merge to disk begins",
+        "share of that buffer that is full when a merge to disk begins",
         "mapreduce.reduce.shuffle.merge.percent",
         benchmarks=SHUFFLING,
         low=0.26,  # Hadoop refuses what is not more than the share of a single fetch, 0.25
@@ -203,7 +203,7 @@ class HadoopKnobs:
     )
     shuffle_parallel_copies: int | None = _knob(
         "whole",
-        "fetches of a reduce task at the same time",
+        "largest number of parallel fetches of a reduce task",
         "mapreduce.reduce.shuffle.parallelcopies",
         benchmarks=SHUFFLING,
         inert_locally="reduce tasks read the map output from the same disk, one file at a time",
@@ -211,7 +211,7 @@ class HadoopKnobs:
     )
     slowstart: float | None = _knob(
         "fraction",
-        "share of maps done before reduce tasks are started",
+        "share of map tasks done before reduce tasks start",
         "mapreduce.job.reduce.slowstart.completedmaps",
         benchmarks=SHUFFLING,
         inert_locally="reduce tasks start after the last map task",
@@ -242,10 +242,13 @@ class HadoopKnobs:
         words=tuple(COLLECTORS),
     )
     map_memory_mb: int | None = _knob(
-        "whole", "memory of a map container", "mapreduce.map.memory.mb", inert_locally=_NO_CONTAINERS
+        "whole", "memory of a map container in MiB", "mapreduce.map.memory.mb", inert_locally=_NO_CONTAINERS
     )
     reduce_memory_mb: int | None = _knob(
-        "whole", "memory of a reduce container", "mapreduce.reduce.memory.mb", inert_locally=_NO_CONTAINERS
+        "whole",
+        "memory of a reduce container in MiB",
+        "mapreduce.reduce.memory.mb",
+        inert_locally=_NO_CONTAINERS,
     )
     map_vcores: int | None = _knob(
         "whole", "virtual cores of a map container", "mapreduce.map.cpu.vcores", inert_locally=_NO_CONTAINERS
