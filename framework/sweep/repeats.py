@@ -6,19 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
+from framework.analysis.noise import student_t_975
 from framework.configuration.study_config import RepeatUntil
 from framework.contracts import StoreReader
 from framework.errors import ConfigError
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
-
-# two-sided 95 % quantiles of Student's t by degrees of freedom (1 … 30); the normal's beyond
-_T_95 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-_NORMAL_95 = 1.960
 
 
 def relative_half_width(values: Sequence[float]) -> float:
@@ -31,10 +24,8 @@ def relative_half_width(values: Sequence[float]) -> float:
     spread = stdev(values)
     if spread == 0:
         return 0.0
-    freedom = len(values) - 1
-    quantile = _T_95[freedom - 1] if freedom <= len(_T_95) else _NORMAL_95
     mean = abs(fmean(values))
-    return quantile * spread / math.sqrt(len(values)) / mean if mean > 0 else math.inf
+    return student_t_975(len(values) - 1) * spread / math.sqrt(len(values)) / mean if mean > 0 else math.inf
 
 
 def check_rule(rule: RepeatUntil) -> None:

@@ -186,7 +186,8 @@ def _most_probable(
     apart: FloatArray, residual: FloatArray, own_noise: FloatArray, start: FloatArray
 ) -> FloatArray:
     """Return the parameters of highest posterior density, by gradients."""
-    optimize = learning_library("scipy.optimize")
+    from scipy.optimize import minimize
+
     settings = len(apart)
     prior_mean, prior_deviation = _priors(settings)
     effects = np.exp(-_ADDITIVE_DECAY * apart)
@@ -212,9 +213,7 @@ def _most_probable(
 
     # beyond these bounds the covariance says nothing new and its factor loses its digits
     bounds = [(-9.0, 4.0)] * len(start)
-    found = optimize.minimize(
-        cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}
-    )
+    found = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60})
     return np.asarray(found.x, dtype=np.float64)
 
 

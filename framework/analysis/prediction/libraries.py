@@ -9,7 +9,7 @@ from framework.errors import ConfigError
 
 
 def learning_library(module: str) -> Any:
-    """Return an imported module of scikit-learn, SciPy or LightGBM.
+    """Return an imported module of scikit-learn, LightGBM or threadpoolctl.
 
     Raises:
         ConfigError: it is not installed; names the extra that brings it.

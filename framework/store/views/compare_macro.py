@@ -4,21 +4,31 @@ A and B are run ids, sweep ids or experiments. Their runs are matched point by p
 a group, so that a sweep is compared with another one batch size by batch size; what is constant inside both but
 different between them is the configuration difference. The noise band is the half width of the 95 % interval of a
 difference of means: from the repeats at that point (pooled variance, Student's t), else from all repeats that the
-store holds of that system (`reference_bands`), else a stated floor. `framework.analysis.comparison` does the same
-for groups that are not in a store.
+store holds of that system (`reference_bands`), else a stated floor.
 """
 
 from __future__ import annotations
 
-from framework.analysis.comparison import DEFAULT_NOISE_FLOOR
+from typing import TYPE_CHECKING
 
-# 97.5 % quantile of Student's t for 1 … 30 degrees of freedom; beyond that the normal's 1.96 is close enough.
-T_975 = """
-CREATE OR REPLACE MACRO t_975(degrees) AS coalesce(list_extract([
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042]::DOUBLE[], degrees::BIGINT), 1.96)
-"""
+from framework.analysis.noise import NOISE_FLOOR, student_t_975
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MOST_DEGREES = 200  # beyond, the quantile is within 0.7 % of the normal's
+
+
+def add_student_t(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the macro `student_t(degrees)` unless it is there: SciPy is imported once for a database."""
+    known = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'student_t'"
+    if connection.execute(known).fetchone() is None:
+        quantiles = [student_t_975(degrees) for degrees in range(1, _MOST_DEGREES + 1)]
+        connection.execute(
+            "CREATE MACRO student_t(degrees) AS "
+            f"list_extract({quantiles}::DOUBLE[], least(degrees, {_MOST_DEGREES})::BIGINT)"
+        )
+
 
 # Relative scatter between repeats, pooled over all configurations of a system that were run more than once.
 REFERENCE_BANDS = """
@@ -32,7 +42,7 @@ WITH repeated AS (
     HAVING count(*) > 1 AND avg(m.value) <> 0)
 SELECT backend, model, gpu, metric, sum(runs - 1)::BIGINT AS degrees,
        sqrt(sum((runs - 1) * variance / (mean * mean)) / sum(runs - 1)) AS relative_sd,
-       t_975(sum(runs - 1)) * relative_sd AS relative_band
+       student_t(sum(runs - 1)) * relative_sd AS relative_band
 FROM repeated GROUP BY ALL ORDER BY ALL
 """
 
@@ -84,7 +94,7 @@ paired AS (
     WHERE x.side = 'a'),
 judged AS (
     SELECT *, mean_b - mean_a AS difference,
-           CASE WHEN degrees >= 1 THEN greatest(t_975(degrees) * sqrt(squares / degrees * shares), 1e-9 * size)
+           CASE WHEN degrees >= 1 THEN greatest(student_t(degrees) * sqrt(squares / degrees * shares), 1e-9 * size)
                 WHEN relative_band IS NOT NULL THEN greatest(relative_band * sqrt(shares), 1e-9) * size
                 ELSE noise_floor * size END AS band,
            CASE WHEN degrees >= 1 THEN 'repeats' WHEN relative_band IS NOT NULL THEN 'reference'
@@ -105,6 +115,6 @@ SELECT 'metric', name, unit, array_to_string(list_filter(place, lambda axis: NOT
             WHEN (difference > 0) = (better = 'higher') THEN 'better' ELSE 'worse' END
 FROM judged
 ORDER BY kind, name, point
-""".replace("{floor}", str(DEFAULT_NOISE_FLOOR))
+""".replace("{floor}", str(NOISE_FLOOR))
 
-COMPARISON_VIEWS = (T_975, REFERENCE_BANDS, RUNS_OF, COMPARE)
+COMPARISON_VIEWS = (REFERENCE_BANDS, RUNS_OF, COMPARE)

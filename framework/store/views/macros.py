@@ -10,7 +10,7 @@ from framework.plugins import plugin_manager
 from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
 from framework.store.database.schema import METRIC_DEFINITIONS
-from framework.store.views.compare_macro import COMPARISON_VIEWS
+from framework.store.views.compare_macro import COMPARISON_VIEWS, add_student_t
 from framework.store.views.results_view import build_results
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     connection.execute("INSERT INTO metric_definitions FROM definitions")
     connection.unregister("definitions")
     build_results(connection)
+    add_student_t(connection)
     for statement in OWN_VIEWS:
         connection.execute(statement)
     refused = []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from framework.analysis.noise import NOISE_FLOOR
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import ConfigError, did_you_mean
 from framework_serving.advice.bca_rule import (
@@ -16,7 +17,6 @@ from framework_serving.advice.bca_rule import (
     freed_gib,
     utilization_to_set,
 )
-from framework_serving.sweeps.quantity import NOISE_FLOOR
 from framework_serving.sweeps.sweep_points import Curve, SweepPoint, context, curves, load_points
 from framework_serving.workloads.settings import number
 

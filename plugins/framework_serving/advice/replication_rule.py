@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from framework_serving.sweeps.quantity import NOISE_FLOOR, Quantity, gain
+from framework.analysis.noise import NOISE_FLOOR
+from framework_serving.sweeps.quantity import Quantity, gain
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NOISE_FLOOR = 0.04
-"""Relative difference of two runs of one configuration that still occurs on other GPUs and days: worst of 18
-repeated configurations of arXiv 2503.08311's logs, 4.3 % in throughput, 4.8 % in ITL (science note, §2)."""
+from framework.analysis.noise import NOISE_FLOOR
 
 
 class NotEvaluatedError(Exception):

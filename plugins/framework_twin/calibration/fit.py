@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from framework.errors import InputError, UserError
+from framework.errors import InputError
 from framework_twin.kernel.inputs import Requests
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
 from framework_twin.measured.realise import realise
@@ -160,15 +160,10 @@ def fit_coefficients(
 ) -> FittedCoefficients:
     """Minimise scaled residuals plus the prior over the coefficients named in `spread`.
 
-    Uncertainties come from the Gauss-Newton approximation of the posterior at the optimum. Raises
-    `UserError` if SciPy (extra `calibrate`) is missing.
+    Uncertainties come from the Gauss-Newton approximation of the posterior at the optimum.
     """
-    try:
-        from scipy.optimize import least_squares
-    except ImportError as error:
-        raise UserError(
-            "calibrate: needs SciPy; install it with: pip install 'framework-lab[calibrate]'"
-        ) from error
+    from scipy.optimize import least_squares
+
     names = [name for name in spread if getattr(prior, name) > 0]
     widths = np.array([spread[name] for name in names])
 

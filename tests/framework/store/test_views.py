@@ -5,7 +5,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from framework.analysis.comparison import ComparedRun, compare_groups
 from framework.analysis.pareto import front_mask
 from framework.contracts import MetricDefinition
 from framework.errors import StoreError
@@ -209,81 +208,3 @@ def test_pareto_takes_directions_from_definitions_and_leaves_unsound_runs_out(
     assert store.rows(front.format(", experiment := 'memory_gap'"))[1] == [("fast",), ("worse",)]
     assert store.rows(front.format(", model := 'llama'"))[1] == []
     assert columns(outputs, "pareto('total_tok_s', 'itl_mean_ms')") == columns(outputs)
-
-
-def compared(outputs, group: str) -> list[ComparedRun]:
-    store = Store(outputs)
-    runs = []
-    for (run_id,) in store.rows(
-        "SELECT run_id FROM runs WHERE status = 'done' AND ? IN (run_id, sweep_id)", [group]
-    )[1]:
-        config = dict(
-            store.rows("SELECT name, coalesce(value, 'null') FROM params WHERE run_id = ?", [run_id])[1]
-        )
-        values = "SELECT name, value FROM metrics WHERE run_id = ? AND value IS NOT NULL"
-        runs.append(ComparedRun(run_id, config, dict(store.rows(values, [run_id])[1])))
-    return runs
-
-
-@pytest.mark.parametrize("repeats", [1, 2, 5])
-def test_compare_agrees_with_the_same_comparison_in_python(outputs, add_run, define_metrics, repeats):
-    define_metrics(THROUGHPUT, ITL)
-    rng = np.random.default_rng(repeats)
-    for sweep, shift in (("before", 1.0), ("after", 1.05)):
-        for batch in (8, 64):
-            for repeat in range(repeats):
-                params = {"backend.max_num_seqs": batch, "workload.seed": repeat, "backend.engine": sweep}
-                noise = rng.normal(1, 0.01, 3)
-                metrics = {
-                    "total_tok_s": 1000 * shift * noise[0],
-                    "itl_mean_ms": 10 * noise[1],
-                    "other": noise[2],
-                }
-                add_run(f"{sweep}-{batch}-{repeat}", metrics, params=params, sweep_id=sweep, repeat=repeat)
-    ingest(outputs)
-    definitions = {item.name: item for item in (THROUGHPUT, ITL)}
-    expected = compare_groups(compared(outputs, "before"), compared(outputs, "after"), definitions)
-    # with one run a point, the floor: no configuration was repeated, so that there is no reference band
-    columns_, rows = Store(outputs).rows("FROM compare('before', 'after')")
-    found = [dict(zip(columns_, row, strict=True)) for row in rows]
-    config = {(row["name"], row["setting_a"], row["setting_b"]) for row in found if row["kind"] == "config"}
-    assert config == {(item.name, ", ".join(item.in_a), ", ".join(item.in_b)) for item in expected.config}
-    assert config == {("backend.engine", "before", "after")}
-    by_place = {
-        (row["name"], row["point"]): (
-            row["verdict"],
-            row["runs_a"],
-            row["noise_source"],
-            row["change"],
-            row["noise"],
-        )
-        for row in found
-        if row["kind"] == "metric"
-    }
-    assert len(by_place) == len(expected.differences) == 6
-    for item in expected.differences:
-        point = " ".join(f"{name}={value}" for name, value in item.point)
-        verdict, runs, source, change, noise = by_place[item.metric, point]
-        assert (verdict, runs, source) == (item.verdict, item.runs_a, item.noise_source)
-        assert (change, noise) == (pytest.approx(item.change), pytest.approx(item.noise))
-
-
-def test_a_single_run_is_judged_against_the_scatter_that_its_system_showed(outputs, add_run, define_metrics):
-    define_metrics(THROUGHPUT)
-    for seed, value in enumerate((100.0, 102.0, 98.0)):  # sd 2, so 2 %; t(2) = 4.303
-        add_run(
-            f"reference-{seed}", {"total_tok_s": value}, params={"workload.seed": seed}, sweep_id="reference"
-        )
-    add_run("a", {"total_tok_s": 200.0}, params={"backend.max_num_seqs": 8}, sweep_id=None)
-    add_run("b", {"total_tok_s": 180.0}, params={"backend.max_num_seqs": 9}, sweep_id=None)
-    add_run("c", {"total_tok_s": 170.0}, params={"backend.max_num_seqs": 10}, sweep_id=None)
-    ingest(outputs)
-    store = Store(outputs)
-    ((metric, degrees, sd, band),) = store.rows(
-        "SELECT metric, degrees, relative_sd, relative_band FROM reference_bands"
-    )[1]
-    assert (metric, degrees, sd, band) == ("total_tok_s", 2, pytest.approx(0.02), pytest.approx(4.303 * 0.02))
-    verdict = "SELECT verdict, noise_source, noise FROM compare('a', ?) WHERE kind = 'metric'"
-    # 4.303 * 0.02 * sqrt(2) * 200 = 24.3: a difference of 20 is noise, one of 30 is not
-    assert store.rows(verdict, ["b"])[1] == [("same", "reference", pytest.approx(0.1217, rel=1e-3))]
-    assert store.rows(verdict, ["c"])[1][0][:2] == ("worse", "reference")

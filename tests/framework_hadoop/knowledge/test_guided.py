@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-pytest.importorskip("scipy")
 pytest.importorskip("threadpoolctl")
 
 from framework.errors import UserError

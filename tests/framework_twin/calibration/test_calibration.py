@@ -15,8 +15,6 @@ from framework_twin.measured.run_prediction import predict_run
 from framework_twin.physics.coefficients import StepCoefficients
 from framework_twin.physics.profile import StepModel, step_model
 
-pytest.importorskip("scipy")
-
 
 def physics(setup: RunSetup) -> StepModel:
     return replace(step_model(setup.model, "H100-80GB", setup.generation), profile=None)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy")
 pytest.importorskip("threadpoolctl")
 
 sys.path.insert(0, str(Path(__file__).parent))
