@@ -13,13 +13,40 @@ import resource
 
 import numpy as np
 
-from framework_hadoop.executions.execution_files import Executions, read_executions
-from framework_hadoop.executions.outliers import find_outliers, published_outliers
+from framework.analysis.prediction.features import FeatureEncoder, group_codes
+from framework_hadoop.executions.execution_features import execution_features
+from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
+from framework_hadoop.executions.outliers import find_outliers
+from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
 
 
 def cpu_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def published_outliers(
+    executions: Executions, deviations: float = 3.0, distance: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return masks (flagged at all, confirmed) by the rule of ALOJA-ML (KDD 2015, section 5).
+
+    E = |observed − predicted| in seconds with a regression tree; a row above mean(E) + 3 sd(E) is flagged, and
+    confirmed when more than half of the rows within the Hamming distance, itself among them, are below.
+    """
+    columns = execution_features(executions)
+    encoder = FeatureEncoder.fit(columns)
+    features = encoder.encode(columns)
+    error = np.abs(executions.time_s - ModelTree().fit(features, executions.time_s).predict(features))
+    flagged = error > error.mean() + deviations * error.std()
+    settings = np.stack([group_codes(executions.columns, [name]) for name in CONFIGURATION], axis=1)
+    confirmed = np.zeros(len(error), dtype=bool)
+    for row in np.flatnonzero(flagged):
+        apart = (settings != settings[row]).sum(axis=1)
+        for near in (apart == 0, apart <= distance):
+            if np.mean(~flagged[near]) > 0.5:
+                confirmed[row] = True
+                break
+    return flagged, confirmed
 
 
 def main() -> None:

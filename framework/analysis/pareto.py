@@ -112,20 +112,19 @@ def knee_at_share(x: npt.ArrayLike, y: npt.ArrayLike, share: float = 0.95) -> in
     return int(reached[np.argmin(x_values[reached])])
 
 
-def knee_by_chord(x: npt.ArrayLike, y: npt.ArrayLike, log_x: bool = True) -> int:
+def knee_by_chord(x: npt.ArrayLike, y: npt.ArrayLike) -> int:
     """Return the index of the point farthest above the chord between the curve's two ends.
 
-    Both axes are scaled to the unit square first (x in logarithm unless told otherwise), so the result does
-    not depend on units. A curve that never rises above its chord has its knee at the end with the larger y.
+    Both axes, x in logarithm, are scaled to the unit square first, so the result does not depend on units. A
+    curve that never rises above its chord has its knee at the end with the larger y.
 
     Raises:
-        ValueError: there is no point, a value is not finite, or x is not positive on a logarithmic axis.
+        ValueError: there is no point, a value is not finite, or an x is not positive.
     """
     x_values, y_values = _curve(x, y)
-    if log_x:
-        if x_values.min() <= 0:
-            raise ValueError("a logarithmic x needs positive values")
-        x_values = np.log(x_values)
+    if x_values.min() <= 0:
+        raise ValueError("a logarithmic x needs positive values")
+    x_values = np.log(x_values)
     order = np.lexsort((y_values, x_values))
     first, last = order[0], order[-1]
     x_span, y_span = np.ptp(x_values), np.ptp(y_values)

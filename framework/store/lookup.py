@@ -78,16 +78,6 @@ def failed_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, str
     return {key: run_id for key, run_id in failed.items() if key not in settled}
 
 
-def running_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, str]:
-    """Return the job keys that a live process is running now: job key → run id."""
-    wanted = frozenset(keys)
-    return {
-        run.record.job_key: run.record.run_id
-        for run in read_running(outputs)
-        if run.status == "running" and run.record.job_key is not None and run.record.job_key in wanted
-    }
-
-
 def done_run(outputs: Path | str, run_key: str) -> str | None:
     """Return the id of the newest done run with this run key, if there is one.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,9 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
     """
     from framework.store.bundles.remote import is_url
     from framework.store.database.ingest import ingest
-    from framework.store.store_progress import progress_bar
 
     remote = folder if is_url(folder) else None
-    with progress_bar("bundles") as progress:
+    with _progress_bar("bundles") as progress:
         report = ingest(outputs if remote else folder, rebuild=rebuild, progress=progress, bundles=remote)
     parts = [f"{report.added} runs added", f"{report.skipped} there already"]
     parts += [f"{report.running} running"] if report.running else []
@@ -67,15 +68,27 @@ def run_compact(outputs: str) -> int:
     """Pack all whole bundles into few large files, then bring the database up to date."""
     from framework.store.bundles.compact import compact
     from framework.store.database.ingest import ingest
-    from framework.store.store_progress import progress_bar
 
-    with progress_bar("bundles") as progress:
+    with _progress_bar("bundles") as progress:
         report = compact(outputs, progress=progress)
     ingest(outputs)
     print(f"{report.packed} bundles packed into {report.packs} packs, {len(report.left)} left as they are")
     for reason in report.left:
         print(f"left: {reason}", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback (done, total) that draws on stderr while it is a terminal, and nothing otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def run_compare(a: str, b: str, outputs: str) -> int:

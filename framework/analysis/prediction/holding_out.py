@@ -27,6 +27,7 @@ _ROWS_FOR_ALL_FOLDS = 200  # below this, every row is held out once
 _SCARCE_UNITS = 2  # units made scarce in each fold
 _ROWS_OF_A_SCARCE_UNIT = 400  # held-out rows it contributes, at most
 _UNIT_FOLDS = 5
+_MOST_REPEATS = 5  # of a row of a small unit
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def unit_parts(unit: IntArray, seed: int) -> list[Part]:
     ]
 
 
-def balanced_rows(unit: IntArray, most_repeats: int = 5) -> IntArray:
-    """Return row numbers in which rows of small units occur several times, up to `most_repeats`.
+def balanced_rows(unit: IntArray) -> IntArray:
+    """Return row numbers in which rows of small units occur several times, up to `_MOST_REPEATS`.
 
     A unit of n rows among units of N rows on average counts as sqrt(n N) rows, the usual middle between equal
     rows and equal units; units larger than average keep their rows.
@@ -108,5 +109,5 @@ def balanced_rows(unit: IntArray, most_repeats: int = 5) -> IntArray:
     sizes = np.bincount(unit)
     average = len(unit) / max(1, int(np.count_nonzero(sizes)))
     wanted = np.sqrt(average / np.maximum(sizes, 1))
-    repeats = np.clip(np.rint(wanted), 1, most_repeats).astype(np.int64)
+    repeats = np.clip(np.rint(wanted), 1, _MOST_REPEATS).astype(np.int64)
     return np.repeat(np.arange(len(unit)), repeats[unit])

@@ -18,6 +18,10 @@ from framework.contracts import TableBlock
 
 RANDOM = "random rows"
 CONFIGURATION = "configuration held out"
+_FOLDS = 4  # one of so many parts of the rows, or of the configurations, is held out
+_LEAST_ROWS = 10  # units with fewer rows are not held out one by one
+_MOST_UNITS = 25  # the largest units are held out, up to this many
+_QUICK_PARTS = 3
 
 
 @dataclass(frozen=True)
@@ -73,87 +77,41 @@ def schemes_of(plan: RunPredictor, columns: Mapping[str, Column], rows: int) -> 
 
 
 def validate(
-    plan: RunPredictor,
-    columns: Mapping[str, Column],
-    target: FloatArray,
-    folds: int = 4,
-    least_rows: int = 10,
-    most_units: int = 25,
+    plan: RunPredictor, columns: Mapping[str, Column], target: FloatArray, quick: bool = False
 ) -> list[HeldOutError]:
     """Hold out a quarter of rows or configurations once, and the units of each group one after the other.
 
     Args:
         plan: how to learn.
         columns, target: the finished runs.
-        folds: one part of this many is held out in the first two schemes.
-        least_rows: units with fewer rows are not held out.
-        most_units: the largest units are held out, up to this many.
-    """
-    found = []
-    for scheme in schemes_of(plan, columns, len(target)):
-        outs = _held_out_rows(scheme, folds, least_rows, most_units, plan.seed)
-        if not outs:
-            reason = f"needs 2 units with {least_rows} rows" if scheme.one_by_one else "needs 2 units"
-            found.append(HeldOutError(scheme.name, 0, 0, reason=reason))
-        else:
-            found.append(_held_out_error(scheme, outs, plan, columns, target))
-    return found
-
-
-def quick_validate(
-    plan: RunPredictor, columns: Mapping[str, Column], target: FloatArray, folds: int = 4, unit_folds: int = 3
-) -> list[HeldOutError]:
-    """Return the errors of the same schemes from few models without intervals: seconds instead of a minute.
-
-    A quarter of rows or configurations is held out once; the units of a group are held out a third at a time, which
-    is a little harder than one by one. Coverage is not measured.
+        quick: few models without intervals, seconds instead of a minute: units are held out a third at a time,
+            which is a little harder than one by one, and coverage is not measured.
     """
     found = []
     bases = [KNOWN, KNOWN, *(group.name for group in plan.groups)]
     for scheme, basis in zip(schemes_of(plan, columns, len(target)), bases, strict=True):
-        units = np.random.default_rng(plan.seed).permutation(np.unique(scheme.unit))
-        if len(units) < 2:
-            found.append(HeldOutError(scheme.name, 0, 0, reason="needs 2 units"))
-            continue
-        parts = np.array_split(units, min(unit_folds, len(units))) if scheme.one_by_one else []
-        parts = parts or [units[: max(1, len(units) // folds)]]
-        outs = [np.flatnonzero(np.isin(scheme.unit, part)) for part in parts]
-        predicted = []
-        for out in outs:
-            learned = np.setdiff1d(np.arange(len(target)), out)
-            fitted = plan.fit(rows_of(columns, learned), target[learned])
-            predicted.append(fitted.predict_points(rows_of(columns, out), basis))
-        found.append(_error_of(scheme, np.concatenate(outs), np.concatenate(predicted), target))
+        outs = _held_out_rows(scheme, quick, plan.seed)
+        if not outs:
+            reason = f"needs 2 units with {_LEAST_ROWS} rows" if scheme.one_by_one else "needs 2 units"
+            found.append(HeldOutError(scheme.name, 0, 0, reason=reason))
+        else:
+            found.append(_held_out_error(scheme, outs, plan, columns, target, basis if quick else None))
     return found
 
 
-def _error_of(scheme: Scheme, rows: IntArray, predicted: FloatArray, target: FloatArray) -> HeldOutError:
-    measured = target[rows]
-    ape = np.abs(predicted / measured - 1)
-    units = np.unique(scheme.unit[rows])
-    by_unit = (
-        [float(np.median(ape[scheme.unit[rows] == unit])) for unit in units] if scheme.one_by_one else []
-    )
-    return HeldOutError(
-        scheme.name,
-        len(units),
-        len(rows),
-        mape=float(ape.mean()),
-        median_ape=float(np.median(ape)),
-        median_of_units=float(np.median(by_unit)) if by_unit else None,
-        mae=float(np.mean(np.abs(predicted - measured))),
-    )
-
-
-def _held_out_rows(scheme: Scheme, folds: int, least_rows: int, most_units: int, seed: int) -> list[IntArray]:
+def _held_out_rows(scheme: Scheme, quick: bool, seed: int) -> list[IntArray]:
     units, sizes = np.unique(scheme.unit, return_counts=True)
     if len(units) < 2:
         return []
-    if scheme.one_by_one:
-        large = units[np.argsort(-sizes, kind="stable")][: int((sizes >= least_rows).sum())][:most_units]
-        return [np.flatnonzero(scheme.unit == unit) for unit in large]
-    chosen = np.random.default_rng(seed).permutation(units)[: max(1, len(units) // folds)]
-    return [np.flatnonzero(np.isin(scheme.unit, chosen))]
+    shuffled = np.random.default_rng(seed).permutation(units)
+    if not scheme.one_by_one:
+        parts = [shuffled[: max(1, len(units) // _FOLDS)]]
+    elif quick:
+        parts = np.array_split(shuffled, min(_QUICK_PARTS, len(units)))
+    else:
+        large = units[np.argsort(-sizes, kind="stable")][: int((sizes >= _LEAST_ROWS).sum())]
+        parts = [large[[place]] for place in range(min(len(large), _MOST_UNITS))]
+    return [np.flatnonzero(np.isin(scheme.unit, part)) for part in parts]
 
 
 def _held_out_error(
@@ -162,26 +120,31 @@ def _held_out_error(
     plan: RunPredictor,
     columns: Mapping[str, Column],
     target: FloatArray,
+    basis: str | None,
 ) -> HeldOutError:
-    predicted, measured, inside, by_unit = [], [], [], []
+    """Return the errors; with a `basis` (what is new in the rows) predictions have no interval."""
+    parts, inside = [], []
     for out in outs:
         learned = np.setdiff1d(np.arange(len(target)), out)
-        prediction = plan.fit(rows_of(columns, learned), target[learned]).predict(rows_of(columns, out))
-        predicted.append(prediction.predicted)
-        measured.append(target[out])
-        inside.append((prediction.low <= target[out]) & (target[out] <= prediction.high))
-        by_unit.append(median_ape(prediction.predicted, target[out]) / 100)
-    p, m = np.concatenate(predicted), np.concatenate(measured)
-    units = len(outs) if scheme.one_by_one else len(np.unique(scheme.unit[outs[0]]))
+        fitted, asked = plan.fit(rows_of(columns, learned), target[learned]), rows_of(columns, out)
+        if basis is not None:
+            parts.append(fitted.predict_points(asked, basis))
+        else:
+            prediction = fitted.predict(asked)
+            parts.append(prediction.predicted)
+            inside.append((prediction.low <= target[out]) & (target[out] <= prediction.high))
+    rows, predicted = np.concatenate(outs), np.concatenate(parts)
+    measured, unit = target[rows], scheme.unit[rows]
+    by_unit = [median_ape(predicted[unit == code], measured[unit == code]) / 100 for code in np.unique(unit)]
     return HeldOutError(
         scheme.name,
-        units,
-        len(p),
-        mape=mape(p, m) / 100,
-        median_ape=median_ape(p, m) / 100,
-        median_of_units=float(np.median(by_unit)),
-        mae=float(np.mean(np.abs(p - m))),
-        coverage=float(np.mean(np.concatenate(inside))),
+        len(by_unit),
+        len(rows),
+        mape=mape(predicted, measured) / 100,
+        median_ape=median_ape(predicted, measured) / 100,
+        median_of_units=float(np.median(by_unit)) if scheme.one_by_one else None,
+        mae=float(np.mean(np.abs(predicted - measured))),
+        coverage=float(np.mean(np.concatenate(inside))) if inside else None,
     )
 
 

@@ -38,7 +38,7 @@ _WRAPPED_TEXT_WIDTH = 28
 _PADDING = 2
 
 
-def print_table(table: TableBlock, units: Mapping[str, str] | None = None, max_rows: int = MAX_ROWS) -> None:
+def print_table(table: TableBlock, max_rows: int = MAX_ROWS) -> None:
     """Print a table to standard output.
 
     Numbers are rounded to four digits and aligned right, what is absent is a dash. A table that is wider than
@@ -47,11 +47,10 @@ def print_table(table: TableBlock, units: Mapping[str, str] | None = None, max_r
 
     Args:
         table: the table.
-        units: unit by column name, shown below the name; for metrics their defined units are known.
         max_rows: rows beyond this are counted in a note, never dropped in silence.
     """
     out = console()
-    cells = _Cells(table, {**_metric_units(), **(units or {})}, max_rows)
+    cells = _Cells(table, _metric_units(), max_rows)
     for number, columns in enumerate(cells.fold(out.width)):
         part = cells.rich_table(columns)
         if number == 0 and table.title:

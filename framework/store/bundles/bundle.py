@@ -119,11 +119,6 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def read_record(folder: Path) -> RunRecord:
-    """Return the record of a bundle without reading its tables. Raises `StoreError` when `run.json` is torn."""
-    return read_manifest(folder).record
-
-
 def read_bundle(path: Path | str) -> Bundle:
     """Read a bundle; every table is checked against its checksum, artifacts by their size.
 

@@ -115,11 +115,6 @@ class Heartbeat:
                 os.utime(self.path)
 
 
-def heartbeat(outputs: Path | str, record: RunRecord) -> Heartbeat:
-    """Return the context manager that marks a run as running."""
-    return Heartbeat(outputs, record)
-
-
 def remove_marker(path: Path) -> None:
     """Remove a marker; one that is gone already, or can't be removed, is no error."""
     with contextlib.suppress(OSError):

@@ -19,7 +19,6 @@ from framework.errors import StoreError
 from framework.store import durable
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
     from framework.run_record import RunRecord
@@ -160,26 +159,3 @@ def remember_remote(outputs: Path, url: str) -> None:
     urls = remembered_remotes(outputs)
     if url not in urls:
         durable.write_whole(outputs / REMOTES_FILE, json.dumps([*urls, url], indent=1).encode("utf-8"))
-
-
-def query_in_place(url: str) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB connection with a view for each table of the bundles below a URL or folder, read in place.
-
-    For a look at bundles that no database holds; nothing is verified and nothing is copied.
-    """
-    import duckdb
-
-    file_system, root = _file_system(url)
-    names = sorted({path.rsplit("/", 1)[-1] for path in file_system.glob(f"{root}/runs/*/*.parquet")})
-    if not names:
-        raise StoreError(f"no runs yet: no bundles below {url}")
-    connection = duckdb.connect()
-    local = "file" in file_system.protocol
-    if not local:
-        connection.register_filesystem(file_system)
-    prefix = root if local else file_system.unstrip_protocol(root)
-    for name in names:
-        pattern = f"{prefix}/runs/*/{name}".replace("'", "''")
-        table = name.removesuffix(".parquet").replace('"', '""')
-        connection.execute(f"CREATE VIEW \"{table}\" AS FROM read_parquet('{pattern}', union_by_name = true)")
-    return connection

@@ -136,11 +136,3 @@ def bundle_sources(outputs: Path | str) -> list[BundleSource]:
     outputs = Path(outputs)
     remotes = [RemoteBundles(url) for url in remembered_remotes(outputs)]
     return [LooseBundles(outputs), PackedBundles(outputs), *remotes]
-
-
-def read_run(outputs: Path | str, run_id: str) -> Bundle:
-    """Return a run's verified bundle, wherever it lies. Raises `StoreError` when there is none or it is torn."""
-    for source in bundle_sources(outputs):
-        if run_id in source.names():
-            return source.load(run_id)
-    raise StoreError(f"no bundle of run '{run_id}' in {outputs}")

@@ -98,9 +98,7 @@ class Prediction:
     config: Mapping[str, Json] = field(default_factory=dict)
 
 
-def write_predictions(
-    outputs: Path | str, predictions: Sequence[Prediction], run_id: str, experiment: str | None = None
-) -> Path:
+def write_predictions(outputs: Path | str, predictions: Sequence[Prediction], run_id: str) -> Path:
     """Write the predictions of one call under its `run_id`; the same id written again replaces them.
 
     Raises `StoreError` when they can't be written.
@@ -115,7 +113,6 @@ def write_predictions(
             "low": _finite(item.low),
             "high": _finite(item.high),
             "config": json.dumps(plain(item.config), sort_keys=True),
-            "experiment": experiment,
             "predicted_at": now,
         }
         for item in predictions

@@ -1,11 +1,11 @@
-"""What an execution costs: one function, from dated prices given as data.
+"""What an execution costs: one function, from prices given as data.
 
     cost = hours · (cluster $/h + remote volumes · $/h + solid-state disks · $/h + [InfiniBand] · $/h)
 
 ALOJA has two formulas for this and swaps the prices of solid-state disks and InfiniBand in one of them; this is the
 one of the papers (arXiv 1511.02037, section on cost). All prices are for the whole cluster, as ALOJA's are: a
 surcharge is not multiplied by the number of nodes. A surcharge that a price list does not state is taken to be in
-the cluster's price (remote volumes of cloud machines are), and is marked as such in `surcharges_known`.
+the cluster's price (remote volumes of cloud machines are).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -43,35 +42,6 @@ class ClusterPrice:
     infiniband_per_hour: float | None = None
 
 
-@dataclass(frozen=True)
-class PriceList:
-    """Prices of clusters, and when they held.
-
-    Attributes:
-        prices: by cluster name.
-        valid_on: date of the prices; None: the list carries none, and costs compare only with each other.
-        source: where they come from.
-    """
-
-    prices: Mapping[str, ClusterPrice]
-    valid_on: date | None = None
-    source: str = ""
-
-    def of(self, cluster: str) -> ClusterPrice:
-        """Return a cluster's prices.
-
-        Raises:
-            InputError: the list does not name the cluster, or has no price for it.
-        """
-        price = self.prices.get(cluster)
-        if price is None:
-            hint = did_you_mean(cluster, self.prices)
-            raise InputError(f"cluster '{cluster}' is not in the price list {self.source}{hint}")
-        if price.per_hour is None:
-            raise InputError(f"cluster '{cluster}' has no price in the price list {self.source}")
-        return price
-
-
 def execution_cost_usd(
     time_s: float, price: ClusterPrice, disk: str | None = None, network: str | None = None
 ) -> float:
@@ -98,18 +68,7 @@ def execution_cost_usd(
     return time_s / SECONDS_PER_HOUR * hourly
 
 
-def surcharges_known(price: ClusterPrice, disk: str | None, network: str | None) -> bool:
-    """Say whether the list states a price for every extra that a run used."""
-    layout = disk_layout(disk)
-    used = [
-        (layout is not None and layout.remote > 0, price.remote_volume_per_hour),
-        (layout is not None and layout.ssd > 0, price.ssd_per_hour),
-        (network == "IB", price.infiniband_per_hour),
-    ]
-    return all(stated is not None for needed, stated in used if needed)
-
-
-def execution_costs_usd(executions: Executions, prices: PriceList) -> np.ndarray:
+def execution_costs_usd(executions: Executions, prices: Mapping[str, ClusterPrice]) -> np.ndarray:
     """Return the cost of each execution in US dollars; NaN where time or price is missing."""
     columns = executions.columns
     hourly: dict[tuple[object, object, object], float] = {}
@@ -119,7 +78,7 @@ def execution_costs_usd(executions: Executions, prices: PriceList) -> np.ndarray
     )
     for row, key in enumerate(rows):
         if key not in hourly:
-            price = prices.prices.get(str(key[0]))
+            price = prices.get(str(key[0]))
             known = price is not None and price.per_hour is not None
             hourly[key] = (
                 execution_cost_usd(SECONDS_PER_HOUR, price, key[1], key[2]) if known and price else np.nan
@@ -137,8 +96,8 @@ _PRICE_COLUMNS = {
 }
 
 
-def read_price_list(file: Path | str, valid_on: date | None = None) -> PriceList:
-    """Read cluster prices from a CSV file with `cluster`, `cost_per_hour` and, where known, the surcharges.
+def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
+    """Read cluster prices by name from a CSV file with `cluster`, `cost_per_hour` and, where known, the surcharges.
 
     Raises:
         InputError: no such file, a missing column, or a price that is no number ≥ 0; names file and row.
@@ -161,7 +120,7 @@ def read_price_list(file: Path | str, valid_on: date | None = None) -> PriceList
             if name in prices:
                 raise InputError(f"{path}: row {number}: cluster '{name}' stands in the list twice")
             prices[name] = ClusterPrice(name, **values)
-    return PriceList(prices, valid_on, path.name)
+    return prices
 
 
 def _price(text: str | None, heading: str, row: int, path: Path) -> float | None:

@@ -6,7 +6,7 @@ predicted (a local median of residuals, by benchmark, cluster and knobs). A row 
 most of its neighbours, itself not among them, are as predicted; else the model is at fault there and the row is a
 *warning*. Executions too short to have run at all are *failed*.
 
-The published rule (ALOJA-ML, KDD 2015, section 5) stands beside it as a baseline: `published_outliers`.
+The published rule (ALOJA-ML, KDD 2015, section 5) is compared with it in `benchmarks/aloja_outliers.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from framework.analysis.prediction.features import FeatureEncoder, FloatArray, I
 from framework.analysis.prediction.learners import fit_boosting, leaf_rows
 from framework_hadoop.executions.execution_features import execution_features
 from framework_hadoop.executions.execution_files import CONFIGURATION, Executions
-from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
 
 Verdict = Literal["ok", "warning", "outlier", "failed", "no time"]
 
@@ -101,11 +100,11 @@ def find_outliers(executions: Executions, rule: OutlierRule | None = None, seed:
     )
 
 
-def trusted(executions: Executions, seed: int = 0) -> Executions:
+def trusted(executions: Executions) -> Executions:
     """Return the executions that are neither outliers, warnings nor failed; all that have a time if they are few."""
     if np.count_nonzero(executions.finished) < 2 * _FOLDS:
         return executions.rows(np.flatnonzero(executions.finished))
-    verdicts = find_outliers(executions, seed=seed).verdict
+    verdicts = find_outliers(executions).verdict
     return executions.rows(np.flatnonzero(np.array(verdicts) == "ok"))
 
 
@@ -172,27 +171,3 @@ def _neighbours_agree(
         asked[row] = len(near)
         agreed[row] = len(near) > 0 and np.count_nonzero(~deviates[near]) * 2 > len(near)
     return agreed, asked
-
-
-def published_outliers(
-    executions: Executions, deviations: float = 3.0, distance: int = 3
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return masks (flagged at all, confirmed) by the published rule, all rows having a time.
-
-    E = |observed − predicted| in seconds with a regression tree; a row above mean(E) + 3 sd(E) is flagged, and
-    confirmed when more than half of the rows within the Hamming distance, itself among them, are below.
-    """
-    columns = execution_features(executions)
-    encoder = FeatureEncoder.fit(columns)
-    features = encoder.encode(columns)
-    error = np.abs(executions.time_s - ModelTree().fit(features, executions.time_s).predict(features))
-    flagged = error > error.mean() + deviations * error.std()
-    settings = np.stack([group_codes(executions.columns, [name]) for name in CONFIGURATION], axis=1)
-    confirmed = np.zeros(len(error), dtype=bool)
-    for row in np.flatnonzero(flagged):
-        apart = (settings != settings[row]).sum(axis=1)
-        for near in (apart == 0, apart <= distance):
-            if np.mean(~flagged[near]) > 0.5:
-                confirmed[row] = True
-                break
-    return flagged, confirmed

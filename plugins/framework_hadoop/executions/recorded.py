@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from framework.contracts import ImportedTable
 from framework.errors import InputError
-from framework_hadoop.executions.cost import PriceList, execution_costs_usd, read_price_list
+from framework_hadoop.executions.cost import ClusterPrice, execution_costs_usd, read_price_list
 from framework_hadoop.executions.execution_files import BY_NAME, COLUMNS, Executions, read_executions
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def param_columns(executions: Executions) -> dict[str, pa.Array]:
     return params
 
 
-def _metrics(executions: Executions, prices: PriceList | None) -> dict[str, pa.Array]:
+def _metrics(executions: Executions, prices: Mapping[str, ClusterPrice] | None) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     metrics = {"exe_time_s": pa.array(executions.time_s)}
@@ -112,6 +112,6 @@ def _whole(values: np.ndarray) -> pa.Array:
     return found.cast(pa.int64()) if np.all(known == np.round(known)) else found
 
 
-def _prices_beside(file: Path) -> PriceList | None:
+def _prices_beside(file: Path) -> Mapping[str, ClusterPrice] | None:
     beside = file.parent / PRICE_FILE
     return read_price_list(beside) if beside.is_file() else None

@@ -25,13 +25,8 @@ COUNTED = {"outlier": "execution_outliers", "warning": "execution_warnings", "fa
 """The metric that counts each verdict."""
 
 
-def stored_executions(store: StoreReader, experiment: str | None = None) -> tuple[Executions, list[str]]:
-    """Return the recorded executions (runs that name a benchmark and a cluster), by run id, and these ids.
-
-    Args:
-        store: read access.
-        experiment: the only one to look at; None for all.
-    """
+def stored_executions(store: StoreReader) -> tuple[Executions, list[str]]:
+    """Return the recorded executions (runs that name a benchmark and a cluster), by run id, and these ids."""
     settings = [column for column in COLUMNS if column.group]
     picked = ", ".join(
         f"max(p.{'number' if column.kind == 'number' else 'value'}) "
@@ -40,9 +35,8 @@ def stored_executions(store: StoreReader, experiment: str | None = None) -> tupl
     )
     table = store.query(
         f"SELECT e.run_id AS execution_id, e.exe_time_s, {picked} FROM executions e JOIN params p USING (run_id) "
-        "WHERE e.benchmark IS NOT NULL AND e.cluster IS NOT NULL AND (? IS NULL OR e.experiment = ?) "
-        "GROUP BY ALL ORDER BY e.run_id",
-        [experiment, experiment],
+        "WHERE e.benchmark IS NOT NULL AND e.cluster IS NOT NULL "
+        "GROUP BY ALL ORDER BY e.run_id"
     )
     return from_arrow(table, "the store"), table.column("execution_id").to_pylist()
 

@@ -153,10 +153,10 @@ def _add_regret(result: Result, test: Executions, prediction: Prediction) -> Non
 
 
 def _add_validation(result: Result, plan: RunPredictor, columns: Any, target: np.ndarray, full: bool) -> None:
-    from framework.analysis.prediction.validation_schemes import quick_validate, validate, validation_table
+    from framework.analysis.prediction.validation_schemes import validate, validation_table
     from framework_hadoop.knowledge.knowledge_tables import error_rows
 
-    errors = validate(plan, columns, target) if full else quick_validate(plan, columns, target)
+    errors = validate(plan, columns, target, quick=not full)
     for name, error in zip(HELD_OUT, errors, strict=True):
         known = error.mape is not None
         result.metrics.append(

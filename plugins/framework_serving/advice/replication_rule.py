@@ -73,10 +73,6 @@ class ReplicationVerdict:
     best_single: ServingSetup
     pays: bool
 
-    def gain_over(self, name: str) -> Quantity | None:
-        """Return the gain over a named baseline, None if the sweep lacks it."""
-        return next((item.gain for item in self.comparisons if item.name == name), None)
-
 
 def judge_replication(
     setups: Sequence[ServingSetup], max_latency_ms: float | None = None, noise: float = NOISE_FLOOR

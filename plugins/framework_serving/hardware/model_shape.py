@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KV_BLOCK_TOKENS = 16
-KIB = 1024
 GIB = 1024**3
 
 

@@ -79,14 +79,6 @@ def shape_of(point: SweepPoint) -> ModelShape | None:
     return ModelShape(**values)  # type: ignore[arg-type]
 
 
-def attention_intensity(shape: ModelShape) -> float:
-    """Return operations per byte of decode attention: each cached key and value serves one query token.
-
-    heads / kv_heads for 16-bit caches, whatever the batch and the context (arXiv 2503.08311, §5: 0.5 to 1).
-    """
-    return shape.attention_flops_per_pair / shape.kv_bytes_per_token
-
-
 def activation_bytes_per_token(shape: ModelShape) -> float:
     """Return what the products of one token read and write beside the weights: inputs and outputs of each matrix."""
     return float((shape.lora_dims_per_rank + shape.hidden + shape.vocab) * shape.dtype_bytes)

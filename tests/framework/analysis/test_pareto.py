@@ -147,7 +147,7 @@ def test_chord_knee_of_a_broken_line_is_where_it_breaks() -> None:
     batch = 2.0 ** np.arange(8)
     assert batch[knee_by_chord(batch, np.minimum(np.log2(batch), 4.0))] == 16
     assert knee_by_chord(batch, np.minimum(np.log2(batch), 4.0) * 1000) == 4
-    assert knee_by_chord([1, 2, 3], [0, 1, 2], log_x=False) == 2  # straight: the better end
+    assert knee_by_chord([1, 2, 4], [0, 1, 2]) == 2  # straight: the better end
     assert knee_by_chord([5.0], [1.0]) == 0
 
 

@@ -22,11 +22,6 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_given_units_stand_below_the_names(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(TableBlock("", ("a", "b"), [(1, 2)]), {"b": "GiB"})
-    assert [line.split() for line in lines(capsys)[:2]] == [["a", "b"], ["GiB"]]
-
-
 def test_numbers_are_rounded_aligned_right_and_absent_ones_are_a_dash(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from framework.contracts import Metric, SanityCheck
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.sources import bundle_sources
 from framework.store.views.macros import ViewSources
 
 
@@ -87,6 +88,17 @@ def add_run(outputs):
         return write_bundle(outputs, record, tables, durable_writes=False)
 
     return add
+
+
+@pytest.fixture
+def load_run(outputs):
+    """Read a run's bundle wherever it lies: loose, in a pack, or behind a URL."""
+
+    def load(run_id: str):
+        (source,) = [source for source in bundle_sources(outputs) if run_id in source.names()]
+        return source.load(run_id)
+
+    return load
 
 
 @pytest.fixture

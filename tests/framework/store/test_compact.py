@@ -10,7 +10,6 @@ from framework.errors import StoreError
 from framework.store.bundles import compact as compact_module
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.compact import compact
-from framework.store.bundles.sources import read_run
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.lookup import done_job_keys
@@ -48,14 +47,14 @@ def contents(outputs) -> dict[str, pa.Table]:
     return {name: Store(outputs).query(f"FROM {name} ORDER BY ALL") for name in TABLES}
 
 
-def test_compaction_loses_nothing(outputs, runs):
+def test_compaction_loses_nothing(outputs, runs, load_run):
     ingest(outputs)
-    before, bundles = contents(outputs), {run_id: read_run(outputs, run_id) for run_id in runs}
+    before, bundles = contents(outputs), {run_id: load_run(run_id) for run_id in runs}
     report = compact(outputs, pack_bundles=3)
     assert (report.packed, report.packs, report.left) == (7, 3, [])
     assert os.listdir(outputs / "runs") == []
     for run_id, bundle in bundles.items():
-        packed = read_run(outputs, run_id)
+        packed = load_run(run_id)
         assert packed.record == bundle.record
         assert packed.tables.keys() == bundle.tables.keys()
         assert all(packed.tables[name].equals(table) for name, table in bundle.tables.items())
@@ -138,9 +137,9 @@ def test_a_damaged_pack_is_quarantined_and_other_packs_go_in(outputs, runs, file
     assert ingest(outputs).added == 4
 
 
-def test_a_pack_without_an_artifact_says_which(outputs, runs):
+def test_a_pack_without_an_artifact_says_which(outputs, runs, load_run):
     compact(outputs)
     (pack,) = (outputs / "packs").iterdir()
     shutil.rmtree(pack / "artifacts" / "run-1")
     with pytest.raises(StoreError, match=r"artifacts/run-1/engine\.log is missing"):
-        read_run(outputs, "run-1")
+        load_run("run-1")

@@ -7,8 +7,7 @@ import pytest
 from framework.errors import StoreError
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.heartbeat import Heartbeat
-from framework.store.bundles.remote import is_url, query_in_place
-from framework.store.bundles.sources import read_run
+from framework.store.bundles.remote import is_url
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.lookup import done_job_keys
@@ -35,13 +34,13 @@ def test_bundles_behind_a_url_go_into_a_local_database_once(outputs, url, add_ru
     assert Store(outputs).rows("SELECT count(*) FROM samples")[1] == [(12,)]
 
 
-def test_a_run_behind_a_url_is_done_for_who_resumes_there_or_here(outputs, url, add_run, record):
+def test_a_run_behind_a_url_is_done_for_who_resumes_there_or_here(outputs, url, add_run, record, load_run):
     add_run("local-1")
     write_bundle(url, record("remote-1"), {})
     assert done_job_keys(url, ["job-remote-1", "job-local-1"]) == {"job-remote-1": "remote-1"}
     ingest(outputs, bundles=url)
     assert done_job_keys(outputs, ["job-remote-1"]) == {"job-remote-1": "remote-1"}
-    assert read_run(outputs, "remote-1").record == record("remote-1")
+    assert load_run("remote-1").record == record("remote-1")
 
 
 def test_the_first_remote_bundle_of_a_run_id_stays(url, record):
@@ -85,22 +84,6 @@ def test_a_remote_that_is_out_of_reach_is_a_warning_not_an_end(outputs, add_run,
     report = ingest(outputs)
     assert report.added == 1
     assert report.warnings == [f"can't read {url}: no route to host"]
-
-
-def test_tables_behind_a_url_can_be_queried_in_place(url, record, samples):
-    for run_id in ("remote-1", "remote-2"):
-        write_bundle(url, record(run_id), {"samples": samples(3)})
-    with query_in_place(url) as connection:
-        rows = connection.sql("SELECT run_id, count(*) FROM samples GROUP BY ALL ORDER BY 1").fetchall()
-        assert rows == [("remote-1", 3), ("remote-2", 3)]
-        assert connection.sql("SELECT DISTINCT name FROM metrics WHERE value IS NULL").fetchall() == [
-            ("energy_j",)
-        ]
-
-
-def test_a_place_without_bundles_says_so(url):
-    with pytest.raises(StoreError, match="no runs yet: no bundles below"):
-        query_in_place(url)
 
 
 def test_a_database_can_not_live_behind_a_url(url):

@@ -12,11 +12,9 @@ from aloja_files import SHARED, execution, executions, write
 from framework.errors import InputError
 from framework_hadoop.executions.cost import (
     ClusterPrice,
-    PriceList,
     execution_cost_usd,
     execution_costs_usd,
     read_price_list,
-    surcharges_known,
 )
 from framework_hadoop.executions.effectiveness import front_table, median_spread, setting_effects
 from framework_hadoop.executions.execution_files import read_executions
@@ -36,29 +34,14 @@ def test_surcharges_are_for_the_cluster_and_only_for_what_a_run_uses() -> None:
     assert execution_cost_usd(3600, FULL, "HS4", "ETH") == pytest.approx(6.85 + 0.7)
 
 
-def test_a_surcharge_without_a_price_is_known_to_be_unknown() -> None:
-    bare = ClusterPrice("c", 1.0)
-
-    assert surcharges_known(bare, "HDD", "ETH")
-    assert not surcharges_known(bare, "RL1", "ETH")
-    assert not surcharges_known(bare, "HDD", "IB")
-
-
 def test_a_cluster_without_a_price_has_no_cost_rather_than_none(tmp_path: Path) -> None:
     rows = [execution(1), execution(2, **{"Cl.Name": "c-9"})]
     found = read_executions(write(tmp_path / "runs.csv", rows))
 
-    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
 
     assert costs[0] == pytest.approx(1.0)
     assert np.isnan(costs[1])
-
-
-def test_an_unknown_cluster_is_named_with_the_nearest_one() -> None:
-    with pytest.raises(
-        InputError, match=r"cluster 'al-3' is not in the price list .*\(did you mean 'al-03'\?\)"
-    ):
-        PriceList({"al-03": ClusterPrice("al-03", 1.0)}).of("al-3")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +63,7 @@ def test_a_price_list_that_is_wrong_says_where(tmp_path: Path, text: str, reason
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not there")
 def test_the_published_price_list_reads_with_one_cluster_unpriced() -> None:
-    prices = read_price_list(SHARED / "aloja_clusters.csv").prices
+    prices = read_price_list(SHARED / "aloja_clusters.csv")
 
     assert len(prices) == 22
     assert [name for name, price in prices.items() if price.per_hour is None] == ["al-34"]
@@ -90,7 +73,7 @@ def test_one_lucky_run_does_not_push_repeats_off_the_front(tmp_path: Path) -> No
     steady = [execution(n, **{"Exe.Time": t}) for n, t in enumerate(("600", "610", "590", "640", "580"))]
     lucky = execution(9, **{"Exe.Time": "585", "Comp": "3"})
     found = read_executions(write(tmp_path / "runs.csv", [*steady, lucky]))
-    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
 
     front = front_table(file_query(found, costs), found, "terasort")
 
@@ -101,7 +84,7 @@ def test_a_configuration_that_is_slower_and_dearer_for_certain_is_not_on_the_fro
     times = (("600", "0"), ("606", "0"), ("900", "1"), ("905", "1"))
     rows = [execution(n, **{"Exe.Time": t, "Comp": codec}) for n, (t, codec) in enumerate(times)]
     found = read_executions(write(tmp_path / "runs.csv", rows))
-    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
 
     points = file_query(found, costs)(
         "SELECT run_id, on_front, time_low, time_s, time_high FROM cost_effectiveness", []
@@ -114,7 +97,7 @@ def test_a_configuration_that_is_slower_and_dearer_for_certain_is_not_on_the_fro
 def test_an_unpriced_configuration_is_neither_on_the_front_nor_pushes_one_off(tmp_path: Path) -> None:
     rows = [execution(1), execution(2, **{"Cl.Name": "c-9", "Exe.Time": "1"})]
     found = read_executions(write(tmp_path / "runs.csv", rows))
-    costs = execution_costs_usd(found, PriceList({"c-1": ClusterPrice("c-1", 6.0)}))
+    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
 
     points = (
         execution_database(found, costs).execute("SELECT run_id, on_front FROM cost_effectiveness").fetchall()

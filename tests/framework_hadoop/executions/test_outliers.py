@@ -9,11 +9,13 @@ import pytest
 pytest.importorskip("lightgbm")
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 from aloja_files import execution, executions, write
+from aloja_outliers import published_outliers
 
 from framework_hadoop.executions.execution_files import Executions, read_executions
 from framework_hadoop.executions.execution_sql import file_query
-from framework_hadoop.executions.outliers import find_outliers, published_outliers, trusted
+from framework_hadoop.executions.outliers import find_outliers, trusted
 from framework_hadoop.knowledge.best_configuration import (
     best_configurations,
     execution_tree,

@@ -12,7 +12,7 @@ from framework_serving.claims.claim_quantities import Evidence, compute
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.physical.physical_report import read_published
-from framework_serving.physical.roofline_shares import attention_intensity, run_physics, shape_of
+from framework_serving.physical.roofline_shares import run_physics, shape_of
 from framework_serving.report.serving_sections import sections
 from framework_serving.sweeps.quantity import NotEvaluatedError
 from framework_serving.sweeps.sweep_points import load_points
@@ -45,14 +45,6 @@ def run(
             [run_id, prompt, answer],
         )
     return run_id
-
-
-@pytest.mark.parametrize(
-    ("model", "intensity"),
-    [("opt-1.3b", 1.0), ("llama-2-13b", 1.0), ("llama-3.1-8b", 4.0), ("qwen-2.5-0.5b", 7.0)],
-)
-def test_attention_intensity_is_query_heads_per_cached_head(model: str, intensity: float) -> None:
-    assert attention_intensity(model_shape(model)) == pytest.approx(intensity)
 
 
 def test_kernels_follow_from_tokens_traffic_and_time(store: Any) -> None:
