@@ -17,6 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pluggy
 
 from framework import hookspecs
+from framework.contracts import MetricDefinition
 
 ENTRY_POINT_GROUP = "framework.plugins"
 
@@ -73,5 +74,17 @@ def discover() -> Discovery:
 
 
 def plugin_manager() -> pluggy.PluginManager:
-    """Return the manager; call hooks as `plugin_manager().hook.metric_definitions()`."""
+    """Return the manager; call hooks as `plugin_manager().hook.importers()`."""
     return discover().manager
+
+
+def metric_definitions() -> dict[str, MetricDefinition]:
+    """Return what the plugins' metrics mean, by name, in the order in which they are defined.
+
+    The first definition of a name stands (pluggy calls the plugin that came last first).
+    """
+    definitions: dict[str, MetricDefinition] = {}
+    for defined in reversed(plugin_manager().hook.metric_definitions()):
+        for definition in defined:
+            definitions.setdefault(definition.name, definition)
+    return definitions

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from framework.contracts import TableBlock
+from framework.contracts import Better, TableBlock
 from framework.errors import UserError
 
 if TYPE_CHECKING:
     from framework.analysis.prediction.features import Column
     from framework.analysis.prediction.logged_runs import LoggedRuns
-    from framework.analysis.prediction.predictor import Prediction, RunPredictor
+    from framework.analysis.prediction.predictor import Prediction
     from framework.store.side_files.answers import Prediction as PredictionRow
 
 _LEAST_RUNS = 8
@@ -37,9 +37,10 @@ def run_predict(
     Args:
         metric: name of the metric.
         settings: `key=value` of the configuration, keys in full or by their last part; what is not given is taken
-            as most of the runs have it that agree with what is.
+            as most of the runs have it that agree with what is given.
         where: SQL condition on `results`: the runs to learn from.
-        grid: `key=a,b,c` or `key=*` (every value that was run): all combinations are predicted, best first.
+        grid: `key=a,b,c` or `key=*` (every value that was run): all combinations are predicted, best first where
+            one direction of the metric is better.
         level: nominal coverage of the intervals.
         validation: also print the errors on held-out rows, configurations and units, side by side.
         outputs: outputs folder.
@@ -47,7 +48,8 @@ def run_predict(
     Raises:
         UserError: no such metric or parameter, too few runs, a value that is none; one line.
     """
-    from framework.analysis.prediction.logged_runs import logged_runs
+    from framework.analysis.prediction.logged_runs import logged_runs, plan_for
+    from framework.plugins import metric_definitions
     from framework.report.terminal.terminal_tables import print_note, print_table
     from framework.run_key import canonical_hash, new_run_id
     from framework.store.database.ingest import ingest
@@ -63,7 +65,9 @@ def run_predict(
     run_id = new_run_id(canonical_hash([metric, list(settings), list(grid), where]))
     write_predictions(outputs, _rows(runs, asked, prediction, plan.learner_for(len(runs)).name), run_id)
     ingest(outputs)
-    print_table(prediction_table(runs, asked, prediction, list(axes)))
+    definition = metric_definitions().get(metric)
+    better = "none" if definition is None else definition.better
+    print_table(prediction_table(runs, asked, prediction, list(axes), better))
     print_note(_assumed(runs, asked, axes))
     if validation:
         from framework.analysis.prediction.validation_schemes import validate, validation_table
@@ -86,40 +90,30 @@ def check_runs(runs: LoggedRuns) -> None:
         )
 
 
-def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
-    """Return how to learn from runs.
-
-    Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in.
-    """
-    from framework.analysis.prediction.novelty import Group
-    from framework.analysis.prediction.predictor import RunPredictor
-
-    names = [name for name in runs.columns if _names_a_unit(name)]
-    groups = tuple(Group(name.partition(".")[0], (name,), (name,)) for name in names)
-    return RunPredictor(groups=groups, level=level)
-
-
-def _names_a_unit(name: str) -> bool:
-    group, _, leaf = name.rpartition(".")
-    return leaf in ("name", group) and group != "backend"
-
-
 def _axes(runs: LoggedRuns, settings: Sequence[str], grid: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values asked for by full parameter name."""
-    from framework.analysis.prediction.logged_runs import full_name
+    """Return the values asked for by full parameter name; a value that all runs have needs no axis.
+
+    Raises:
+        UserError: an unknown parameter, or a value of one that has another value in all runs.
+    """
+    from framework.analysis.prediction.logged_runs import full_name, known_value
 
     axes: dict[str, list[str]] = {}
     for text in (*settings, *grid):
         key, equals, values = text.partition("=")
         if not equals or not values:
             raise UserError(f"'{text}' is not key=value")
-        name = full_name(key.strip(), runs.columns)
+        name = full_name(key.strip(), runs)
         if name in axes:
             raise UserError(f"'{key}' is given twice")
+        wanted = [part.strip() for part in values.replace("|", ",").split(",")]
+        if name in runs.constants:
+            constant = runs.constants[name]
+            if values != "*" and any(known_value(value, [constant]) is None for value in wanted):
+                raise UserError(f"all {len(runs)} runs use {key}={constant}; it can't be varied")
+            continue
         known = sorted({_text(value) for value in runs.columns[name].tolist()} - {""}, key=_natural)
-        axes[name] = (
-            known if values == "*" else [part.strip() for part in values.replace("|", ",").split(",")]
-        )
+        axes[name] = known if values == "*" else [known_value(value, known) or value for value in wanted]
         if runs.columns[name].dtype.kind == "f":
             _check_numbers(key, axes[name])
     return axes
@@ -162,7 +156,10 @@ def configurations(runs: LoggedRuns, axes: Mapping[str, Sequence[str]]) -> list[
     texts = {name: [_text(value) for value in values.tolist()] for name, values in runs.columns.items()}
     usual: dict[tuple[str, ...], Settings] = {}
     found = []
-    fixed = [name for name, values in axes.items() if len(values) == 1]
+    # a number between those that were run says nothing of the other parameters; a model's name says its layers
+    fixed = [
+        name for name, values in axes.items() if len(values) == 1 or runs.columns[name].dtype.kind != "f"
+    ]
     for combination in itertools.product(*axes.values()):
         given = dict(zip(axes, combination, strict=True))
         key = tuple(given[name] for name in fixed)
@@ -196,10 +193,11 @@ def as_columns(runs: LoggedRuns, asked: Sequence[Settings]) -> dict[str, Column]
 
 
 def prediction_table(
-    runs: LoggedRuns, asked: Sequence[Settings], prediction: Prediction, names: Sequence[str]
+    runs: LoggedRuns, asked: Sequence[Settings], prediction: Prediction, names: Sequence[str], better: Better
 ) -> TableBlock:
-    """Return the predictions as a table, lowest first where there are several."""
-    order = np.argsort(prediction.predicted, kind="stable")
+    """Return the predictions as a table, best first; as asked where no direction is better."""
+    sign = {"higher": -1.0, "lower": 1.0, "none": 0.0}[better]
+    order = np.argsort(sign * prediction.predicted, kind="stable")
     columns = [*names, runs.metric, "low", "high", "basis"]
     rows = [
         [
@@ -215,7 +213,10 @@ def prediction_table(
 
 
 def _assumed(runs: LoggedRuns, asked: Sequence[Settings], axes: Mapping[str, Sequence[str]]) -> str:
-    taken = [f"{name}={asked[0][name]}" for name in runs.columns if name not in axes and asked[0][name]]
+    common = {
+        name: asked[0][name] for name in runs.columns if len({settings[name] for settings in asked}) == 1
+    }
+    taken = [f"{name}={value}" for name, value in common.items() if name not in axes and value]
     return f"taken as in most runs: {', '.join(taken)}" if taken else "every parameter that differs was given"
 
 

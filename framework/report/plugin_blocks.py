@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from framework.contracts import MetricDefinition, ReportScope, ReportSection, TableBlock
+from framework.contracts import ReportScope, ReportSection, TableBlock
+from framework.plugins import metric_definitions as metric_definitions
 from framework.plugins import plugin_manager
 
 
@@ -20,18 +21,6 @@ class PluginProblem:
 
     def __str__(self) -> str:
         return f"plugin '{self.plugin}' failed in {self.hook}: {self.error}"
-
-
-def metric_definitions() -> dict[str, MetricDefinition]:
-    """Return what the plugins' metrics mean, by name, in the order in which they are defined.
-
-    The first definition of a name stands (pluggy calls the plugin that came last first).
-    """
-    definitions: dict[str, MetricDefinition] = {}
-    for defined in reversed(plugin_manager().hook.metric_definitions()):
-        for definition in defined:
-            definitions.setdefault(definition.name, definition)
-    return definitions
 
 
 def report_sections(scope: ReportScope) -> tuple[list[ReportSection], list[PluginProblem]]:

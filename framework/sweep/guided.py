@@ -17,6 +17,7 @@ import numpy as np
 
 from framework.analysis.prediction.features import Column, FeatureEncoder, Features, FloatArray
 from framework.analysis.prediction.gaussian_process import unit_scaled
+from framework.analysis.prediction.logged_runs import known_value, param_of
 from framework.analysis.prediction.next_runs import choose_next, medoids
 from framework.contracts import StoreReader
 from framework.errors import UserError
@@ -135,31 +136,14 @@ def known_runs(study: GuidedStudy, store: StoreReader) -> tuple[list[tuple[str, 
     combinations, values = [], []
     for run_id in sorted(params):
         texts = tuple(params[run_id].get(param_of(key)) for key in study.axes)
-        matched = tuple(_same(text, known) for text, known in zip(texts, study.axes.values(), strict=True))
+        matched = tuple(
+            None if text is None else known_value(text, known)
+            for text, known in zip(texts, study.axes.values(), strict=True)
+        )
         if all(text is not None for text in matched):
             combinations.append(tuple(str(text) for text in matched))
             values.append(outcome[run_id])
     return combinations, np.array(values, dtype=np.float64)
-
-
-def param_of(key: str) -> str:
-    """Return the parameter that an override sets: `workload=sort` chooses a group's option, by its name."""
-    return key if "." in key else f"{key}.name"
-
-
-def _same(text: str | None, values: Sequence[str]) -> str | None:
-    """Return the axis value that a stored parameter is, numbers compared as numbers."""
-    if text is None:
-        return None
-    if text in values:
-        return text
-    for value in values:
-        try:
-            if float(value) == float(text):
-                return value
-        except ValueError:
-            continue
-    return None
 
 
 def _features(axes: Mapping[str, Sequence[str]], rows: Sequence[tuple[str, ...]]) -> Features:

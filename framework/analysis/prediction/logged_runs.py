@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from framework.analysis.prediction.features import Column, FloatArray
+from framework.analysis.prediction.novelty import Group
+from framework.analysis.prediction.predictor import RunPredictor
 from framework.contracts import StoreReader
 from framework.errors import UserError, did_you_mean
 
@@ -35,6 +37,7 @@ class LoggedRuns:
         metric, unit: what was measured.
         target: its value in each run.
         columns: the parameters that differ between the runs, by dotted name.
+        constants: the parameters that are the same in all runs, as text.
     """
 
     run_ids: tuple[str, ...]
@@ -42,6 +45,7 @@ class LoggedRuns:
     unit: str
     target: FloatArray
     columns: Mapping[str, Column]
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.run_ids)
@@ -73,12 +77,12 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
         metric,
         next((unit for unit in found.column("unit").to_pylist() if unit), ""),
         np.asarray(found.column("value").to_numpy(), dtype=np.float64),
-        _varying(run_ids, params),
+        *_varying_and_constant(run_ids, params),
     )
 
 
-def _varying(run_ids: list[str], params: object) -> dict[str, Column]:
-    """Return one column for each parameter that differs; numbers where every value is one."""
+def _varying_and_constant(run_ids: list[str], params: object) -> tuple[dict[str, Column], dict[str, str]]:
+    """Return a column for each parameter that differs (numbers where every value is one), and the other ones."""
     place = {run_id: row for row, run_id in enumerate(run_ids)}
     texts: dict[str, Column] = {}
     numbers: dict[str, FloatArray] = {}
@@ -93,26 +97,61 @@ def _varying(run_ids: list[str], params: object) -> dict[str, Column]:
         texts[name][row] = value
         numbers[name][row] = np.nan if number is None else number
     columns: dict[str, Column] = {}
+    constants: dict[str, str] = {}
     for name in sorted(texts):
         given = np.array([value is not None for value in texts[name].tolist()])
         if len(set(texts[name].tolist())) < 2:
-            continue
-        columns[name] = numbers[name] if np.all(np.isfinite(numbers[name][given])) else texts[name]
-    return columns
+            constants[name] = str(texts[name][0])
+        else:
+            columns[name] = numbers[name] if np.all(np.isfinite(numbers[name][given])) else texts[name]
+    return columns, constants
 
 
-def full_name(key: str, columns: Mapping[str, Column]) -> str:
-    """Return the dotted name of a parameter given in full or by its last part.
+def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
+    """Return how to learn from runs.
+
+    Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in.
+    """
+    names = [name for name in runs.columns if _names_a_unit(name)]
+    groups = tuple(Group(name.partition(".")[0], (name,), (name,)) for name in names)
+    return RunPredictor(groups=groups, level=level)
+
+
+def _names_a_unit(name: str) -> bool:
+    group, _, leaf = name.rpartition(".")
+    return leaf in ("name", group) and group != "backend"
+
+
+def full_name(key: str, runs: LoggedRuns) -> str:
+    """Return the dotted name of a parameter given in full, by its last part or by its group (`model`).
 
     Raises:
         UserError: no parameter is called so, or several are; names the nearest or all of them.
     """
-    if key in columns:
-        return key
-    matches = [name for name in columns if name.rpartition(".")[2] == key]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise UserError(f"'{key}' is ambiguous: {', '.join(sorted(matches))}")
-    known = [*columns, *(name.rpartition(".")[2] for name in columns)]
-    raise UserError(f"no run differs in a parameter '{key}'{did_you_mean(key, known)}")
+    for names in (runs.columns, runs.constants):
+        if key in names:
+            return key
+        matches = [name for name in names if name == param_of(key) or name.rpartition(".")[2] == key]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise UserError(f"'{key}' is ambiguous: {', '.join(sorted(matches))}")
+    known = [*runs.columns, *(name.rpartition(".")[2] for name in runs.columns)]
+    raise UserError(f"no run has a parameter '{key}'{did_you_mean(key, known)}")
+
+
+def param_of(key: str) -> str:
+    """Return the parameter that an override sets: `workload=sort` chooses a group's option, by its name."""
+    return key if "." in key else f"{key}.name"
+
+
+def known_value(text: str, values: Iterable[str]) -> str | None:
+    """Return the value that a text means: numbers are compared as numbers, words without regard to case."""
+    return next((value for value in values if _comparable(value) == _comparable(text)), None)
+
+
+def _comparable(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text.lower()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
-from framework.plugins import plugin_manager
+from framework.plugins import metric_definitions, plugin_manager
 from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
 from framework.store.database.schema import METRIC_DEFINITIONS
@@ -96,11 +96,9 @@ class ViewSources:
 
 
 def plugin_views() -> ViewSources:
-    """Ask all plugins; the first definition of a metric's name stands."""
-    hook = plugin_manager().hook
-    definitions = {item.name: item for items in reversed(hook.metric_definitions()) for item in items}
-    statements = tuple(statement for statements in hook.sql_views() for statement in statements)
-    return ViewSources(statements, tuple(definitions.values()))
+    """Return what all plugins say."""
+    statements = tuple(item for items in plugin_manager().hook.sql_views() for item in items)
+    return ViewSources(statements, tuple(metric_definitions().values()))
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from framework.analysis.pareto import noisy_front_mask
-from framework.analysis.predict_cli import plan_for
 from framework.analysis.prediction.features import Column, group_codes
-from framework.analysis.prediction.logged_runs import LoggedRuns, logged_runs
+from framework.analysis.prediction.logged_runs import LoggedRuns, logged_runs, plan_for
 from framework.analysis.prediction.validation_schemes import rows_of, validate, validation_table
 from framework.contracts import StoreReader, TableBlock
 from framework.errors import UserError

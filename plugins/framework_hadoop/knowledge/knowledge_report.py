@@ -156,7 +156,7 @@ def _block(store: StoreReader, title: str, sql: str, run_id: str, caption: str) 
 
 
 def _of_engine_runs(scope: ReportScope, runs: Any) -> list[ReportSection]:
-    from framework.analysis.predict_cli import plan_for
+    from framework.analysis.prediction.logged_runs import plan_for
     from framework_hadoop.knowledge.knob_study import BENCHMARK, knob_names, sweep_tables
 
     names = knob_names(runs.columns)

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import pluggy
 import pytest
 
-from framework import hookspecs
+from framework import hookspecs, plugins
 from framework.contracts import MetricDefinition, ReportScope, ReportSection, StoreReader, TableBlock
 from framework.hookspecs import hookimpl
 from framework.report import plugin_blocks
-from framework.report.plugin_blocks import metric_definitions, report_sections, sweep_tables
+from framework.report.plugin_blocks import report_sections, sweep_tables
+from framework.store.views.macros import plugin_views
 
 
 class First:
@@ -45,7 +46,8 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     manager.add_hookspecs(hookspecs)
     for plugin in (First(), Broken(), Tables()):
         manager.register(plugin, name=type(plugin).__name__)
-    monkeypatch.setattr(plugin_blocks, "plugin_manager", lambda: manager)
+    for module in (plugin_blocks, plugins):
+        monkeypatch.setattr(module, "plugin_manager", lambda: manager)
 
 
 @pytest.fixture
@@ -72,6 +74,7 @@ def test_tables_of_a_hook_that_takes_no_scope_are_gathered(scope: ReportScope) -
 
 
 def test_the_first_definition_of_a_metric_stands_in_defined_order() -> None:
-    found = metric_definitions()
+    found = plugins.metric_definitions()
     assert list(found) == ["a", "b"]
     assert found["a"].description == "the first one's"
+    assert plugin_views().definitions == tuple(found.values())  # SQL and reports say the same

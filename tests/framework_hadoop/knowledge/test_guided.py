@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("threadpoolctl")
 
+from framework.analysis.prediction.logged_runs import param_of
 from framework.errors import UserError
-from framework.sweep.guided import GuidedStudy, candidates, carry_out, param_of, propose
+from framework.sweep.guided import GuidedStudy, candidates, carry_out, propose
 from framework_hadoop.knowledge.knowledge_verbs import parsed_axes
 
 AXES = {
