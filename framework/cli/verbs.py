@@ -39,7 +39,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version_option)
-    for verb in (sql, report, compare, predict, ingest, compact, cancel, plugins, doctor):
+    for verb in (sql, report, compare, predict, guide, ingest, compact, cancel, plugins, doctor):
         app.command()(verb)
     app.command("import")(import_runs)
     plugin_manager().hook.verbs(app=app)
@@ -176,6 +176,26 @@ def predict(
     from framework.analysis.predict_cli import run_predict
 
     return run_predict(metric, settings or [], where, grid or [], level, validation, str(outputs))
+
+
+def guide(
+    metric: Annotated[str, typer.Argument(help="Metric to learn, e.g. exe_time_s (must be > 0).")],
+    axes: Annotated[list[str], typer.Argument(help="key=a,b,c of every setting to explore.")],
+    base: Annotated[list[str] | None, typer.Option(help="Override of every run; may be repeated.")] = None,
+    budget: Annotated[int, typer.Option(help="Total number of runs, including those already stored.")] = 100,
+    batch: Annotated[int, typer.Option(help="Runs to launch before the model is refitted.")] = 10,
+    method: Annotated[str, typer.Option(help="guided, medoids or random")] = "guided",
+    experiment: Annotated[str, typer.Option(help="Experiment file of one run, without a grid.")] = "guided",
+    run: Annotated[bool, typer.Option(help="Run them; otherwise only show the next batch.")] = False,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Pick the most informative next configurations and run them until the budget is used up.
+
+    Example: python -m framework guide total_tok_s backend.max_num_seqs=8,32,128,512 --budget 3 --run
+    """
+    from framework.sweep.guided import run_guide
+
+    return run_guide(metric, axes, base or [], budget, batch, method, experiment, run, outputs)
 
 
 def import_runs(

@@ -1,4 +1,4 @@
-"""Guided benchmarking: the runs to make next within a budget, made one batch after the other on the real engine.
+"""The verb `guide`: the most informative next runs within a budget, one batch after the other.
 
 The state is the store: what was run is known, what was not is a candidate. So a study that was interrupted goes on
 where it stopped, and runs made for other reasons count as well.
@@ -11,7 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,10 +21,70 @@ from framework.analysis.prediction.gaussian_process import unit_scaled
 from framework.analysis.prediction.logged_runs import known_value, param_of
 from framework.analysis.prediction.next_runs import choose_next, medoids
 from framework.contracts import StoreReader
-from framework.errors import UserError
+from framework.errors import ConfigError, UserError, did_you_mean
 
 Method = Literal["guided", "medoids", "random"]
 _MOST_CANDIDATES = 50_000
+
+
+def run_guide(
+    metric: str,
+    axes: Sequence[str],
+    base: Sequence[str],
+    budget: int,
+    batch: int,
+    method: str,
+    experiment: str,
+    run: bool,
+    outputs: Path,
+) -> int:
+    """Print the next batch as commands, or run batch after batch; see `GuidedStudy`.
+
+    Raises:
+        UserError: unknown method, an axis that is not `key=a,b,c`, or a batch without a result.
+    """
+    from framework.report.terminal.terminal_tables import print_note
+    from framework.store.database.ingest import ingest
+    from framework.store.database.reader import Store
+
+    if method not in get_args(Method):
+        raise ConfigError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
+    study = GuidedStudy(metric, parsed_axes(axes), tuple(base), experiment, budget, batch, method)  # type: ignore[arg-type]
+
+    def open_store() -> Store | None:
+        if not outputs.is_dir():
+            return None
+        ingest(outputs)
+        return Store(outputs)
+
+    def show(proposal: Proposal) -> None:
+        error = proposal.expected_error
+        expected = f", expected error {error[0]:.1%}, after the batch {error[1]:.1%}" if error else ""
+        print_note(f"{proposal.known} of {budget} runs known{expected}")
+
+    if run:
+        carry_out(study, open_store, lambda words: run_in_process_of_its_own(words, str(outputs)), show)
+        return 0
+    proposal = propose(study, open_store())
+    show(proposal)
+    for overrides in proposal.overrides:
+        print(" ".join(["python -m framework", *study.fixed, *overrides]))
+    return 0
+
+
+def parsed_axes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values of each axis.
+
+    Raises:
+        UserError: a text that is not key=values, or a key that is given twice.
+    """
+    axes: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not equals or not values or key in axes:
+            raise UserError(f"'{text}' is not key=a,b,c" if key not in axes else f"'{key}' is given twice")
+        axes[key] = tuple(dict.fromkeys(value.strip() for value in values.split(",")))
+    return axes
 
 
 @dataclass(frozen=True)
@@ -45,7 +106,7 @@ class GuidedStudy:
     metric: str
     axes: Mapping[str, Sequence[str]]
     base: tuple[str, ...] = ()
-    experiment: str = "guided_benchmarking"
+    experiment: str = "guided"
     budget: int = 100
     batch: int = 10
     method: Method = "guided"
@@ -133,8 +194,12 @@ def known_runs(study: GuidedStudy, store: StoreReader) -> tuple[list[tuple[str, 
     for run_id, value, name, text in rows:
         params.setdefault(run_id, {})[name] = text
         outcome[run_id] = value
+    base = [text.partition("=") for text in study.base]
     combinations, values = [], []
     for run_id in sorted(params):
+        stored = [(params[run_id].get(param_of(key)), value) for key, _, value in base]
+        if any(text is not None and known_value(text, [value]) is None for text, value in stored):
+            continue  # a run of another study under this name
         texts = tuple(params[run_id].get(param_of(key)) for key in study.axes)
         matched = tuple(
             None if text is None else known_value(text, known)

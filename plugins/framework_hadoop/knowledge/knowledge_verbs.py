@@ -1,4 +1,4 @@
-"""Verbs over recorded executions: outliers, cost, knowledge; and the guided study."""
+"""Verbs over recorded executions: outliers, cost, knowledge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from framework.errors import ConfigError, InputError, UserError, did_you_mean
+from framework.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from framework_hadoop.executions.execution_files import Executions
@@ -19,14 +19,13 @@ DEFAULT_OUTPUTS = Path("outputs")
 
 
 def add_verbs(app: typer.Typer) -> None:
-    """Add the group `executions` and the verb `guide`."""
+    """Add the group `executions`."""
     group = typer.Typer(
         help="What recorded executions teach: outliers, cost, knowledge.", no_args_is_help=True
     )
     for verb in (outliers, cost, knowledge):
         group.command()(verb)
     app.add_typer(group, name="executions")
-    app.command()(guide)
 
 
 def outliers(
@@ -157,72 +156,3 @@ def knowledge(
             markup=False,
         )
     return 0
-
-
-def guide(
-    metric: Annotated[str, typer.Argument(help="What a run is made for; a positive metric.")],
-    axes: Annotated[list[str], typer.Argument(help="key=a,b,c of every knob to explore.")],
-    base: Annotated[list[str] | None, typer.Option(help="Override that every run has; repeat it.")] = None,
-    budget: Annotated[int, typer.Option(help="Runs in all, those already there included.")] = 100,
-    batch: Annotated[int, typer.Option(help="Runs between two looks at the results.")] = 10,
-    method: Annotated[str, typer.Option(help="guided, medoids or random")] = "guided",
-    experiment: Annotated[str, typer.Option(help="Experiment file of one run.")] = "guided_benchmarking",
-    run: Annotated[bool, typer.Option(help="Make the runs; else only show the next batch.")] = False,
-    outputs: Outputs = DEFAULT_OUTPUTS,
-) -> int:
-    """Choose the next runs of a study, those after which the least is unknown, and make them within a budget.
-
-    Example: python -m framework guide exe_time_s workload=wordcount,sort backend.io_sort_mb=8,32,128
-    --budget 20 --run
-    """
-    from framework.report.terminal.terminal_tables import print_note
-    from framework.store.database.ingest import ingest
-    from framework.store.database.reader import Store
-    from framework.sweep.guided import GuidedStudy, Proposal, carry_out, propose, run_in_process_of_its_own
-
-    if method not in ("guided", "medoids", "random"):
-        raise ConfigError(f"unknown method '{method}'{did_you_mean(method, ('guided', 'medoids', 'random'))}")
-    study = GuidedStudy(
-        metric,
-        parsed_axes(axes),
-        tuple(base or ()),
-        experiment,
-        budget,
-        batch,
-        method,  # type: ignore[arg-type]
-    )
-
-    def open_store() -> Store | None:
-        if not outputs.is_dir():
-            return None
-        ingest(outputs)
-        return Store(outputs)
-
-    def show(proposal: Proposal) -> None:
-        error = proposal.expected_error
-        told = f", expected error {error[0]:.1%}, after the batch {error[1]:.1%}" if error else ""
-        print_note(f"{proposal.known} of {budget} runs known{told}")
-
-    if run:
-        carry_out(study, open_store, lambda words: run_in_process_of_its_own(words, str(outputs)), show)
-        return 0
-    proposal = propose(study, open_store())
-    show(proposal)
-    for overrides in proposal.overrides:
-        print(" ".join(["python -m framework", *study.fixed, *overrides]))
-    return 0
-
-
-def parsed_axes(texts: list[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values of each axis.
-
-    Raises:
-        UserError: a text that is not key=values, or a key that is given twice.
-    """
-    axes: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        key, equals, values = text.partition("=")
-        if not equals or not values or key in axes:
-            raise UserError(f"'{text}' is not key=a,b,c" if key not in axes else f"'{key}' is given twice")
-        axes[key] = tuple(dict.fromkeys(value.strip() for value in values.split(",")))
-    return axes

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ pytest.importorskip("threadpoolctl")
 
 from framework.analysis.prediction.logged_runs import param_of
 from framework.errors import UserError
-from framework.sweep.guided import GuidedStudy, candidates, carry_out, propose
-from framework_hadoop.knowledge.knowledge_verbs import parsed_axes
+from framework.sweep.guided import GuidedStudy, candidates, carry_out, parsed_axes, propose
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 
 AXES = {
     "workload": ("sort", "grep"),
@@ -57,7 +59,7 @@ def test_a_study_spends_its_budget_on_runs_that_all_differ(method: Any) -> None:
 
     assert last.known == 14
     assert len(set(engine.asked)) == 14
-    assert all(asked[:2] == ("+experiment=guided_benchmarking", "backend=hadoop") for asked in engine.asked)
+    assert all(asked[:2] == ("+experiment=guided", "backend=hadoop") for asked in engine.asked)
 
 
 def test_an_interrupted_study_goes_on_where_it_stopped() -> None:
@@ -139,6 +141,23 @@ def test_the_verb_prints_commands_that_can_be_pasted(
     assert status == 0
     assert len(lines) == 2
     assert all(
-        line.startswith("python -m framework +experiment=guided_benchmarking backend=hadoop workload=")
-        for line in lines
+        line.startswith("python -m framework +experiment=guided backend=hadoop workload=") for line in lines
     )
+
+
+def test_runs_of_another_base_under_the_same_name_are_not_known() -> None:
+    engine = Engine()
+    carry_out(GuidedStudy(**{**STUDY.__dict__, "budget": 4}), lambda: engine, engine.run)
+    engine.rows += [{**row, "name": "backend.name", "text": "spark"} for row in engine.rows]
+
+    assert propose(STUDY, engine).known == 0
+
+
+def test_the_verb_runs_a_study_of_any_domain(command_line: CommandLine) -> None:
+    words = ["guide", "numbers_s", "backend.speed=1,2,4", "--base", "backend=toy", "--base", "workload=toy"]
+    words += ["--base", "model=none", "--base", "gpu=none", "--budget", "2", "--batch", "2", "--run"]
+    done = command_line(*words)
+    assert (done.returncode, done.stdout) == (0, "")
+    query = "SELECT count(DISTINCT speed) FROM results WHERE experiment = 'guided'"
+    found = command_line("sql", query, "--format", "csv")
+    assert found.stdout.split()[-1] == "2"
