@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     import typer
 
     from framework.contracts import (
         DoctorCheck,
+        ImportedTable,
         Importer,
         MetricDefinition,
         ReportScope,
@@ -27,10 +29,16 @@ hookimpl = pluggy.HookimplMarker("framework")
 @hookimpl
 def config_schemas() -> Iterable[tuple[str, str, type]]:
     """Typed schemas of the engines, the benchmarks and the prediction study."""
-    from framework_hadoop.engines import engine_hooks
-    from framework_hadoop.knowledge import knowledge_hooks
+    from framework_hadoop.benchmarks import settings
+    from framework_hadoop.knowledge import knowledge_settings
 
-    return (*engine_hooks.config_schemas(), *knowledge_hooks.schemas())
+    return (
+        ("backend", "hadoop_schema", settings.HadoopSettings),
+        ("backend", "spark_schema", settings.SparkSettings),
+        ("workload", "benchmark_schema", settings.BenchmarkSettings),
+        ("backend", "execution_prediction_schema", knowledge_settings.ExecutionPredictionConfig),
+        ("workload", "executions_schema", knowledge_settings.ExecutionFilesConfig),
+    )
 
 
 @hookimpl
@@ -44,10 +52,9 @@ def table_schemas() -> Mapping[str, pa.Schema]:
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the metrics of executions and of their prediction mean."""
-    from framework_hadoop.engines import engine_hooks
-    from framework_hadoop.knowledge import knowledge_hooks
+    from framework_hadoop.metric_definitions import ENGINE_METRICS, EXECUTION_METRICS
 
-    return (*engine_hooks.metric_definitions(), *knowledge_hooks.METRICS)
+    return (*ENGINE_METRICS, *EXECUTION_METRICS)
 
 
 @hookimpl
@@ -61,39 +68,62 @@ def sql_views() -> Sequence[str]:
 @hookimpl
 def importers() -> Iterable[Importer]:
     """Importers of recorded executions."""
-    from framework_hadoop.engines import engine_hooks
-    from framework_hadoop.knowledge import knowledge_hooks
+    from framework.contracts import Importer
+    from framework_hadoop.engines import job_history, spark_events
 
-    return (*engine_hooks.importers(), *knowledge_hooks.importers())
+    return (
+        Importer("jhist", "a MapReduce job history file (.jhist)", job_history.read_runs),
+        Importer("spark", "a Spark event log (JSON lines, plain or .gz)", spark_events.read_runs),
+        Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja),
+    )
+
+
+def _read_aloja(file: Path) -> Iterator[ImportedTable]:
+    from framework_hadoop.executions.recorded import read_aloja  # NumPy: not for a list of importers
+
+    return read_aloja(file)
 
 
 @hookimpl
 def doctor_checks() -> Iterable[DoctorCheck]:
     """Whether MapReduce and Spark can run here."""
-    from framework_hadoop.engines import engine_hooks
+    from framework_hadoop.doctor import checks
 
-    return tuple(engine_hooks.doctor_checks())
+    return tuple(checks())
 
 
 @hookimpl
 def verbs(app: typer.Typer) -> None:
-    """Verbs over recorded executions, and the guided study."""
-    from framework_hadoop.knowledge import knowledge_hooks
+    """Verbs over recorded executions."""
+    from framework_hadoop.knowledge.knowledge_verbs import add_verbs
 
-    knowledge_hooks.add_verbs(app)
+    add_verbs(app)
 
 
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
-    """Prediction and cost-time fronts of a sweep over knobs."""
-    from framework_hadoop.engines import engine_hooks
+    """Prediction, best settings and cost-time fronts of a sweep over knobs."""
+    if not _ran(scope, "hadoop", "spark"):
+        return []
+    from framework_hadoop.knowledge import knob_study
 
-    return engine_hooks.sweep_tables(scope)
+    return knob_study.sweep_tables(scope.store, scope.run_ids)
 
 
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """What matters, best configurations, cost against time."""
-    from framework_hadoop.knowledge import knowledge_hooks
+    if not _ran(scope, "hadoop", "spark", "execution_prediction"):
+        return []
+    from framework_hadoop.knowledge import knowledge_report
 
-    return knowledge_hooks.report_sections(scope)
+    return knowledge_report.sections(scope)
+
+
+def _ran(scope: ReportScope, *backends: str) -> bool:
+    """Whether the experiment has runs of these backends: one look into the store, nothing heavy is imported."""
+    found = scope.store.query(
+        "SELECT 1 FROM runs WHERE experiment = ? AND list_contains(?, backend) LIMIT 1",
+        [scope.experiment, list(backends)],
+    )
+    return bool(found.num_rows)

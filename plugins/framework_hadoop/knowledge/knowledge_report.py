@@ -25,17 +25,8 @@ def sections(scope: ReportScope) -> list[ReportSection]:
         return [_matters(*_kept(scope.store, learned)), *_quality(scope.store, learned)]
     from framework_hadoop.knowledge.knob_study import knob_runs
 
-    if _holds(scope, "backend IN ('hadoop', 'spark')"):
-        runs = knob_runs(scope.store, scope.run_ids)
-        return [] if runs is None else _of_engine_runs(scope, runs)
-    return []
-
-
-def _holds(scope: ReportScope, condition: str) -> bool:
-    found = scope.store.query(
-        f"SELECT count(*) FROM runs WHERE experiment = ? AND {condition}", [scope.experiment]
-    )
-    return bool(found.column(0)[0].as_py())
+    runs = knob_runs(scope.store, scope.run_ids)
+    return [] if runs is None else _of_engine_runs(scope, runs)
 
 
 def _latest_learner(scope: ReportScope) -> str | None:

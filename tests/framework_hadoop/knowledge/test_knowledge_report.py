@@ -28,8 +28,8 @@ from framework.contracts import (
 from framework.run.importing import keep_runs
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
-from framework_hadoop.knowledge.knowledge_hooks import report_sections
 from framework_hadoop.knowledge.prediction_study import ExecutionFiles, ExecutionPrediction
+from framework_hadoop.plugin import report_sections
 
 
 def scope_of(outputs: Path, experiment: str) -> ReportScope:
