@@ -37,6 +37,10 @@ class RunFailedError(UserError):
     """A run, or some runs of a sweep, failed; each has a row in the store."""
 
 
+class NotEvaluatedError(Exception):
+    """The runs at hand can't answer a claim; the text says what is missing."""
+
+
 class TimeLimitError(Exception):
     """The scheduler is about to end this job; raised inside the run, so that it ends in order and says so."""
 

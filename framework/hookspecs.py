@@ -7,7 +7,7 @@ that module light and import heavy packages inside the functions and classes tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import typer
 
+    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         DoctorCheck,
         Importer,
@@ -96,3 +97,8 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 @hookspec
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """Return sections for the HTML report of an experiment."""
+
+
+@hookspec
+def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity | float]]:
+    """Return what a claim of `experiments/<name>/claims.yaml` can compute from the runs of a scope, by name."""

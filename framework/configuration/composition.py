@@ -48,19 +48,20 @@ def _plugin_folders() -> list[str]:
     return [str(path) for path in plugin_manager().hook.config_search_path() if path]
 
 
-def _config_roots() -> list[Path]:
+def config_roots() -> list[Path]:
+    """Return the folders of configuration groups: the framework's own, then those of plugins."""
     return [conf_dir(), *(Path(folder) for folder in _plugin_folders() if "://" not in folder)]
 
 
 def config_groups() -> list[str]:
     """Return the configuration groups that hold YAML files, plugins' included; Hydra's own left out."""
-    found = {file.parent.name for root in _config_roots() for file in root.glob("*/*.yaml")}
+    found = {file.parent.name for root in config_roots() for file in root.glob("*/*.yaml")}
     return sorted(found - {"hydra"})
 
 
 def group_options(group: str) -> list[str]:
     """Return the options of a configuration group that stand as YAML files, plugins' included."""
-    return sorted({file.stem for root in _config_roots() for file in (root / group).glob("*.yaml")})
+    return sorted({file.stem for root in config_roots() for file in (root / group).glob("*.yaml")})
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:

@@ -15,14 +15,3 @@ def _shipped(name: str) -> Path:
 def conf_dir() -> Path:
     """Return the root of the Hydra configuration (`config.yaml` and one folder a group)."""
     return _shipped("conf")
-
-
-def experiments_dir() -> Path:
-    """Return the folder of studies: `<name>/README.md`, `<name>/claims.yaml`."""
-    return _shipped("experiments")
-
-
-def claims_file(experiment: str) -> Path | None:
-    """Return the file of a study's published claims, if it has one."""
-    file = experiments_dir() / experiment / "claims.yaml"
-    return file if file.is_file() else None

@@ -6,34 +6,49 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from framework.analysis.claims.reproduction_card import reproduction_card
 from framework.contracts import ReportScope, ReportSection, TableBlock
+from framework.errors import UserError
 from framework.plugins import metric_definitions as metric_definitions
 from framework.plugins import plugin_manager
+
+CLAIMS_TITLE = "Reproduction of the paper's claims"
 
 
 @dataclass(frozen=True)
 class PluginProblem:
-    """A plugin's hook that raised: its name, and the error in one line."""
+    """What could not be contributed: what failed, and the error in one line."""
 
-    plugin: str
-    hook: str
+    what: str
     error: str
 
     def __str__(self) -> str:
-        return f"plugin '{self.plugin}' failed in {self.hook}: {self.error}"
+        return f"{self.what}: {self.error}"
 
 
 def report_sections(scope: ReportScope) -> tuple[list[ReportSection], list[PluginProblem]]:
     """Return the plugins' sections by their `order`, and what went wrong."""
     problems: list[PluginProblem] = []
     sections = list(_gathered("report_sections", scope, problems.append))
+    sections += [ReportSection(CLAIMS_TITLE, [card], 40) for card in _card(scope, problems.append)]
     return sorted(sections, key=lambda section: section.order), problems
 
 
 def sweep_tables(scope: ReportScope) -> tuple[list[TableBlock], list[PluginProblem]]:
     """Return the tables that plugins show when a sweep ends, and what went wrong."""
     problems: list[PluginProblem] = []
-    return list(_gathered("sweep_tables", scope, problems.append)), problems
+    tables = list(_gathered("sweep_tables", scope, problems.append))
+    return [*tables, *_card(scope, problems.append)], problems
+
+
+def _card(scope: ReportScope, report: Callable[[PluginProblem], None]) -> list[TableBlock]:
+    """Return the reproduction card of an experiment that has a claims file."""
+    try:
+        card = reproduction_card(scope)
+    except Exception as error:  # the computations are plugins'
+        report(PluginProblem("reproduction card", _one_line(error)))
+        return []
+    return [] if card is None else [card]
 
 
 def _gathered(hook: str, scope: ReportScope, report: Callable[[PluginProblem], None]) -> Iterator[Any]:
@@ -42,7 +57,11 @@ def _gathered(hook: str, scope: ReportScope, report: Callable[[PluginProblem], N
         try:
             found: Iterable[Any] = list(implementation.function(**arguments) or ())
         except Exception as error:  # a third party's hook may raise anything
-            line = (str(error).splitlines() or [""])[0]
-            report(PluginProblem(implementation.plugin_name, hook, f"{type(error).__name__}: {line}"))
+            report(PluginProblem(f"plugin '{implementation.plugin_name}' failed in {hook}", _one_line(error)))
             continue
         yield from found
+
+
+def _one_line(error: Exception) -> str:
+    line = (str(error).splitlines() or [""])[0]
+    return line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.configuration.resources import claims_file
+from framework.analysis.claims.claim_file import claims_file
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
 from framework.store.layout import sweeps_folder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from framework.analysis.claims.claim_file import claims_file
 from framework.configuration.components import build_component
 from framework.configuration.composition import batch_backend
-from framework.configuration.resources import claims_file
 from framework.contracts import Advice, AdvisorScope, ReportScope, StoreReader
 from framework.errors import UserError
 from framework.report.plugin_blocks import sweep_tables

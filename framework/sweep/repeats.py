@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from framework.analysis.noise import student_t_975
+from framework.analysis.quantity import student_t_975
 from framework.configuration.study_config import RepeatUntil
 from framework.contracts import StoreReader
 from framework.errors import ConfigError

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     import typer
 
+    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         DoctorCheck,
         ImportedTable,
@@ -127,3 +128,11 @@ def _ran(scope: ReportScope, *backends: str) -> bool:
         [scope.experiment, list(backends)],
     )
     return bool(found.num_rows)
+
+
+@hookimpl
+def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity]]:
+    """Quantities of the ALOJA papers."""
+    from framework_hadoop.knowledge.execution_claims import computations
+
+    return computations(scope)

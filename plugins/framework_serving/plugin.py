@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
+    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         Importer,
         Metric,
@@ -94,7 +95,7 @@ def importers() -> Iterable[Importer]:
 
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
-    """Results by model, replication, advice, reproduction card."""
+    """Results by model, replication, advice."""
     from framework_serving.report.serving_sections import terminal_tables
 
     return list(terminal_tables(scope))
@@ -102,7 +103,17 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
-    """Figures, replication, reproduction card."""
+    """Figures, replication."""
     from framework_serving.report.serving_sections import sections
 
     return list(sections(scope))
+
+
+@hookimpl
+def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity]]:
+    """Quantities of papers on serving."""
+    from framework_serving.claims.claim_quantities import computations
+    from framework_serving.claims.evidence import Evidence
+    from framework_serving.sweeps.sweep_points import load_points
+
+    return computations(Evidence(scope.store, load_points(scope.store, scope.run_ids)))

@@ -26,6 +26,7 @@ def test_one_command_runs_the_study_and_a_second_skips_it(framework: CommandLine
     assert first.returncode == 0, first.stderr
     assert "14 run, 0 skipped as done, 0 failed" in first.stdout
     assert "wait_theory_s" in first.stdout
+    assert "1 reproduced, 0 not reproduced, 1 not evaluated" in first.stdout
     second = framework("+experiment=queue_staffing", "workload.customers=2000")
     assert "0 run, 14 skipped as done, 0 failed" in second.stdout
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from framework.analysis.quantity import Quantity
 from framework.contracts import BatchBackend, BatchJob, Workload, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.advice.replication_rule import ServingSetup, replicas_that_fit
 from framework_serving.metrics.serving_metrics import derive
-from framework_serving.sweeps.quantity import Quantity
 from framework_serving.sweeps.sweep_points import SweepPoint
 
 ENGINE_KEYS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from framework.analysis.noise import NOISE_FLOOR
+from framework.analysis.quantity import NOISE_FLOOR
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import UserError
 from framework_serving.advice.replica_search import candidates, fits, simulate

@@ -11,8 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from framework.analysis.noise import NOISE_FLOOR
-from framework_serving.sweeps.quantity import Quantity, gain
+from framework.analysis.quantity import NOISE_FLOOR, Quantity, gain
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from framework.analysis.quantity import Quantity
+from framework.errors import NotEvaluatedError
+from framework_serving.claims.evidence import Evidence
 from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, best_slots, mix_of, slot_points
-from framework_serving.sweeps.quantity import NotEvaluatedError, Quantity
 from framework_serving.sweeps.sweep_points import SweepPoint
-
-if TYPE_CHECKING:
-    from framework_serving.claims.claim_quantities import Evidence
 
 
 def most_adapters(evidence: Evidence, model: str, mix: str) -> Quantity:

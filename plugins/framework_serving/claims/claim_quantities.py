@@ -6,48 +6,21 @@ Each takes the points of the sweep and its own parameters, and returns the value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
 
+from framework.analysis.quantity import Quantity, gain
+from framework.errors import NotEvaluatedError
 from framework_serving.advice.bca_advisor import batch_points
 from framework_serving.advice.bca_rule import BcaRule, choose_batch, freed_gib
 from framework_serving.advice.replication_advisor import setup_of
 from framework_serving.advice.replication_rule import baselines
 from framework_serving.claims.adapter_claims import best_adapter_throughput, most_adapters, slot_regret
+from framework_serving.claims.evidence import Evidence
 from framework_serving.fronts.front_points import front_gain
 from framework_serving.physical.physical_report import lockstep_shares
 from framework_serving.sweeps.knees import KNEE_SHARE, Knee, find_knee, growth_exponent
-from framework_serving.sweeps.quantity import NotEvaluatedError, Quantity, gain
-from framework_serving.sweeps.sweep_points import Curve, SweepPoint, curves
-
-if TYPE_CHECKING:
-    from framework.contracts import StoreReader
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a computation may look at: the sweep's points, and the store for tables of single runs."""
-
-    store: StoreReader
-    points: Sequence[SweepPoint]
-
-    def curve(
-        self, model: str, workload: str, chunked_prefill: bool, output_tokens: float | None = None
-    ) -> Curve:
-        """Return the longest single-engine sweep over the batch ceiling of a model and workload."""
-        alike = [
-            curve
-            for curve in curves(self.points)
-            if (curve.first.model, curve.first.workload) == (model, workload)
-            and (curve.first.chunked_prefill, curve.first.replicas) == (chunked_prefill, 1)
-            and output_tokens in (None, curve.first.number("workload.lengths.output_tokens"))
-            and len(curve.points) > 1
-        ]
-        if alike:
-            return max(alike, key=lambda curve: len(curve.points))
-        chunked = "with" if chunked_prefill else "without"
-        raise NotEvaluatedError(f"no sweep over the batch of {model} on {workload} {chunked} chunked prefill")
+from framework_serving.sweeps.sweep_points import Curve, SweepPoint
 
 
 def replication_gain(
@@ -219,7 +192,7 @@ def decode_time_share(evidence: Evidence, model: str, batch: int, part: str) -> 
     shares = lockstep_shares(evidence.store, evidence.points, model, batch)
     if shares is None:
         raise NotEvaluatedError(
-            f"no lock-step run of {model} with {batch} prompts that tells where time goes"
+            f"no lock-step run of {model} with {batch} prompts that reports where time goes"
         )
     if part not in shares:
         raise NotEvaluatedError(f"no part '{part}': {', '.join(shares)}")
@@ -233,15 +206,7 @@ def dram_read_share(evidence: Evidence, model: str, batch: int) -> Quantity:
         alone = point.number("workload.num_requests") == batch == point.max_num_seqs
         if point.model == model and alone and traffic is not None and peak:
             return Quantity(100 * traffic / peak)
-    raise NotEvaluatedError(f"no lock-step run of {model} with {batch} prompts that tells its traffic")
-
-
-def sql(evidence: Evidence, query: str) -> Quantity:
-    """Return the single number that a query over the store gives."""
-    values = [value for row in evidence.store.query(query).to_pylist() for value in row.values()]
-    if len(values) != 1 or not isinstance(values[0], int | float):
-        raise NotEvaluatedError("the query gave no single number")
-    return Quantity(float(values[0]))
+    raise NotEvaluatedError(f"no lock-step run of {model} with {batch} prompts that reports dram_read_tb_s")
 
 
 def _place(knee: Knee, place: str, definition: str) -> SweepPoint:
@@ -276,7 +241,6 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         decode_share,
         decode_time_share,
         dram_read_share,
-        sql,
         most_adapters,
         best_adapter_throughput,
         slot_regret,
@@ -284,6 +248,6 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
 }
 
 
-def compute(evidence: Evidence, name: str, parameters: dict[str, Any]) -> Quantity:
-    """Run a computation by name. Raises `NotEvaluatedError`, or `TypeError` for parameters it does not take."""
-    return COMPUTATIONS[name](evidence, **parameters)
+def computations(evidence: Evidence) -> dict[str, Callable[..., Quantity]]:
+    """Return the computations over these runs, by name."""
+    return {name: partial(function, evidence) for name, function in COMPUTATIONS.items()}

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from framework.contracts import Figure, ReportSection, TableBlock
-from framework_serving.claims.claim_file import reproduction_card
-from framework_serving.claims.claim_quantities import Evidence
 from framework_serving.fronts.front_points import LATENCY, THROUGHPUT, fronts
 from framework_serving.fronts.front_report import front_section, knee_table, replica_front_table
 from framework_serving.physical.physical_report import physical_section
@@ -22,19 +20,17 @@ if TYPE_CHECKING:
 
 
 def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
-    """Yield results by model, knees, what replicas add, advice, and the reproduction card."""
+    """Yield results by model, knees, what replicas add, advice."""
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
     of_adapters = list(adapter_tables(points))
     yield from of_adapters or result_tables(points)
-    card = reproduction_card(scope, Evidence(scope.store, points))
     tables = (
         knee_table([point for point in points if not point.chunked_prefill] or points),
         baseline_table(points),
         replica_front_table(points),
         advice_table(scope),
-        card,
     )
     for table in tables:
         if table is not None:
@@ -42,7 +38,7 @@ def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
 
 
 def sections(scope: ReportScope) -> Iterator[ReportSection]:
-    """Yield the report's sections on serving: the figures, replication, and the reproduction card."""
+    """Yield the report's sections on serving: the figures, and replication."""
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
@@ -61,9 +57,6 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
     baselines = baseline_table(points)
     if baselines is not None:
         yield ReportSection("Replication", [baselines], order=30)
-    card = reproduction_card(scope, Evidence(scope.store, points))
-    if card is not None:
-        yield ReportSection("Reproduction of the paper's claims", [card], order=40)
 
 
 def _figures(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from framework_serving.sweeps.quantity import Quantity
+from framework.analysis.quantity import Quantity
 
 if TYPE_CHECKING:
     from framework.contracts import Json, StoreReader
@@ -91,11 +91,6 @@ class SweepPoint:
     def workload(self) -> str:
         """Workload name, "" if unnamed."""
         return self.params.get("workload.name", "")
-
-    @property
-    def scaled_down(self) -> bool:
-        """Whether `scale` capped the workload: a test of the machinery, no measurement."""
-        return "workload.max_requests" in self.params or "workload.max_tokens" in self.params
 
     @property
     def preempted(self) -> bool:

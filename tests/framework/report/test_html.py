@@ -199,7 +199,7 @@ def test_the_page_asks_for_nothing_from_a_network(
 
 
 def test_a_plugin_that_failed_is_named_and_the_rest_is_there(sample: Store, contribute: Contribute) -> None:
-    contribute(problems=(PluginProblem("third", "report_sections", "KeyError: 'x'"),))
+    contribute(problems=(PluginProblem("plugin 'third' failed in report_sections", "KeyError: 'x'"),))
     report = page.render_report(scope_of(sample))
     assert (
         "A section is missing: plugin 'third' failed in report_sections: KeyError: 'x'."

@@ -65,7 +65,7 @@ def test_without_runs_there_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_missing_section_makes_the_exit_status_1_and_a_line_on_standard_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], contribute: Contribute
 ) -> None:
-    contribute(problems=(PluginProblem("third", "report_sections", "KeyError: 'x'"),))
+    contribute(problems=(PluginProblem("plugin 'third' failed in report_sections", "KeyError: 'x'"),))
     store_of(tmp_path, [done_run(1)])
     assert run_report("study", tmp_path / "here", tmp_path) == 1
     assert "plugin 'third' failed in report_sections" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framework.analysis.noise import NOISE_FLOOR, student_t_975
+from framework.analysis.quantity import NOISE_FLOOR, student_t_975
 from framework.contracts import MetricDefinition
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from framework.run.runner import execute
 from framework.run_record import Failure, RunOutcome
-from framework.sweep.ending import claims_file, end_sweep
+from framework.sweep.ending import end_sweep
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
 
@@ -45,7 +45,3 @@ def test_without_progress_nothing_is_printed(
 ) -> None:
     end_sweep(toy_config(progress=False), ended)
     assert capsys.readouterr().out == ""
-
-
-def test_a_study_without_published_claims_has_no_file_of_them() -> None:
-    assert claims_file("no_such_study") is None

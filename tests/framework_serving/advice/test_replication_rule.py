@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from framework.analysis.quantity import Quantity, gain
 from framework_serving.advice.replication_rule import ServingSetup, judge_replication, replicas_that_fit
-from framework_serving.sweeps.quantity import Quantity, gain
 
 
 def setup(

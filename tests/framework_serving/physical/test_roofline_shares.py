@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from framework.contracts import Figure, TableBlock
-from framework.errors import InputError
-from framework_serving.claims.claim_quantities import Evidence, compute
+from framework.errors import InputError, NotEvaluatedError
+from framework_serving.claims.claim_quantities import COMPUTATIONS
+from framework_serving.claims.evidence import Evidence
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.physical.physical_report import read_published
 from framework_serving.physical.roofline_shares import run_physics, shape_of
 from framework_serving.report.serving_sections import sections
-from framework_serving.sweeps.quantity import NotEvaluatedError
 from framework_serving.sweeps.sweep_points import load_points
 
 SHAPE = model_shape("opt-1.3b")
@@ -125,14 +125,14 @@ def test_published_shares_stand_beside_lock_step_runs(store: Any, tmp_path: Path
 def test_shares_of_decode_time_and_memory_traffic_can_be_claimed(store: Any) -> None:
     lockstep(store, 8)
     evidence = Evidence(store, load_points(store, store.run_ids))
-    attention = compute(evidence, "decode_time_share", {"model": "opt-1.3b", "batch": 8, "part": "attention"})
+    attention = COMPUTATIONS["decode_time_share"](evidence, model="opt-1.3b", batch=8, part="attention")
     assert attention.value == pytest.approx(30 / 0.95)
-    traffic = compute(evidence, "dram_read_share", {"model": "opt-1.3b", "batch": 8})
+    traffic = COMPUTATIONS["dram_read_share"](evidence, model="opt-1.3b", batch=8)
     assert traffic.value == pytest.approx(100 * 0.8 / GPU.bandwidth_tb_s)
     with pytest.raises(NotEvaluatedError, match=r"no lock-step run of opt-1\.3b with 9 prompts"):
-        compute(evidence, "decode_time_share", {"model": "opt-1.3b", "batch": 9, "part": "attention"})
+        COMPUTATIONS["decode_time_share"](evidence, model="opt-1.3b", batch=9, part="attention")
     with pytest.raises(NotEvaluatedError, match="no part 'atention'"):
-        compute(evidence, "decode_time_share", {"model": "opt-1.3b", "batch": 8, "part": "atention"})
+        COMPUTATIONS["decode_time_share"](evidence, model="opt-1.3b", batch=8, part="atention")
 
 
 def test_shares_of_a_profiled_run_stand_beside_the_model_s_of_the_same_setup(store: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from framework_serving.claims.claim_quantities import Evidence, compute
+from framework.analysis.quantity import Quantity
+from framework.errors import NotEvaluatedError
+from framework_serving.claims.claim_quantities import COMPUTATIONS
+from framework_serving.claims.evidence import Evidence
 from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, adapter_tables, best_slots
-from framework_serving.sweeps.quantity import NotEvaluatedError, Quantity
 from framework_serving.sweeps.sweep_points import SweepPoint
 
 LLAMA = "llama-3.1-8b"
@@ -70,9 +72,9 @@ def test_a_study_without_a_sweep_of_slots_has_no_such_table() -> None:
 
 
 def test_claims_about_slots_are_answered_from_the_points() -> None:
-    assert compute(evidence(), "most_adapters", {"model": LLAMA, "mix": "m"}).value == 128
-    assert compute(evidence(), "best_adapter_throughput", {"model": LLAMA, "mix": "m"}).value == 1900
-    regret = compute(evidence(), "slot_regret", {"model": LLAMA, "mix": "m", "slots": 8})
+    assert COMPUTATIONS["most_adapters"](evidence(), model=LLAMA, mix="m").value == 128
+    assert COMPUTATIONS["best_adapter_throughput"](evidence(), model=LLAMA, mix="m").value == 1900
+    regret = COMPUTATIONS["slot_regret"](evidence(), model=LLAMA, mix="m", slots=8)
     assert regret.value == pytest.approx(100 * 500 / 1900)
 
 
@@ -96,12 +98,12 @@ def test_a_claim_that_the_runs_cant_answer_says_what_is_missing(
     name: str, parameters: dict[str, object], said: str
 ) -> None:
     with pytest.raises(NotEvaluatedError, match=said):
-        compute(evidence(), name, parameters)
+        COMPUTATIONS[name](evidence(), **parameters)
 
 
 def test_a_mix_that_always_starves_has_no_answer_and_an_empty_line() -> None:
     starving = [point(8, 4, 1.0, starved=True), point(16, 4, 1.0, starved=True)]
     with pytest.raises(NotEvaluatedError, match="mix 'm', starves"):
-        compute(evidence(starving), "most_adapters", {"model": LLAMA, "mix": "m"})
+        COMPUTATIONS["most_adapters"](evidence(starving), model=LLAMA, mix="m")
     *_, summary = adapter_tables(starving)
     assert summary.rows[0][2:] == (None, None, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from framework.contracts import (
     Importer,
     Metric,
     MetricDefinition,
+    ReportScope,
     Result,
     SanityCheck,
     WorkloadTables,
 )
-from framework.errors import InputError
+from framework.errors import InputError, NotEvaluatedError
 from framework.hookspecs import hookimpl
 
 
@@ -114,6 +116,19 @@ def _read_table(file: Path) -> Iterable[ImportedTable]:
         units={"numbers_s": "1/s"},
         notes=["read at once"],
     )
+
+
+@hookimpl
+def claim_computations(scope: ReportScope) -> Mapping[str, Any]:
+    return {"largest": partial(_largest, scope)}
+
+
+def _largest(scope: ReportScope, metric: str) -> float:
+    query = "SELECT max(value) AS best FROM metrics WHERE name = ? AND list_contains(?, run_id)"
+    (row,) = scope.store.query(query, [metric, list(scope.run_ids)]).to_pylist()
+    if row["best"] is None:
+        raise NotEvaluatedError(f"no run with {metric}")
+    return row["best"]
 
 
 @hookimpl

@@ -7,7 +7,8 @@ KEEP THIS MODULE LIGHT. Discovery imports it on *every* command, `--help` and `s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +160,11 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     from framework_queue.reporting import waits_section
 
     return waits_section(scope)
+
+
+@hookimpl
+def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]:
+    """Let claims of a paper (`experiments/<name>/claims.yaml`, beside `conf/`) ask for waits of the scope's runs."""
+    from framework_queue.reporting import wait_over_theory
+
+    return {"wait_over_theory": partial(wait_over_theory, scope)}

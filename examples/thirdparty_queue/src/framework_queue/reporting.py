@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from framework.contracts import Figure, ReportScope, ReportSection, StoreReader, TableBlock
+from framework.errors import NotEvaluatedError
 
 # Metrics and parameters are rows (name, value): a new metric needs no migration. Runs of other domains have no
 # `wait_p99_s` and drop out of the join.
@@ -84,3 +85,14 @@ def waits_section(scope: ReportScope) -> Iterable[ReportSection]:
             "Waits against servers", {"data": lines, "layout": layout}, "99th percentile of waits."
         )
         yield ReportSection("Queue", [figure, *waits_table(scope)])
+
+
+def wait_over_theory(
+    scope: ReportScope, servers: int, discipline: str = "fifo", arrival_rate_hz: float = 8.0
+) -> float:
+    """Return the measured mean wait over the predicted one, for a claim; `NotEvaluatedError` says what is missing."""
+    for w in measured_waits(scope.store, scope.run_ids):
+        wanted = (w.servers, w.discipline, w.arrival_rate_hz) == (servers, discipline, arrival_rate_hz)
+        if wanted and w.wait_theory_s:
+            return w.wait_mean_s / w.wait_theory_s
+    raise NotEvaluatedError(f"no {discipline} run with {servers} servers at {arrival_rate_hz:g}/s")

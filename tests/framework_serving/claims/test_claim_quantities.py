@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
+from framework.analysis.claims.claim_file import load_claims
+from framework.analysis.claims.reproduction_card import evaluate
 from framework.configuration.study_config import flatten
-from framework.errors import InputError
-from framework_serving.claims.claim_file import Claim, evaluate, load_claims, reproduction_card
-from framework_serving.claims.claim_quantities import Evidence, compute
+from framework.errors import NotEvaluatedError
+from framework_serving.claims.claim_quantities import COMPUTATIONS, computations
+from framework_serving.claims.evidence import Evidence
 from framework_serving.importers import read_serving_runs
-from framework_serving.sweeps.quantity import NotEvaluatedError
 from framework_serving.sweeps.sweep_points import load_points
 
-CLAIMS = Path(__file__).parents[3] / "experiments" / "memory_gap" / "claims.yaml"
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 MEASURED = Path(__file__).parents[3].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
 BASE = {"model.name": "opt-1.3b", "gpu.name": "H100-64GB", "workload.name": "sharegpt", "backend.replicas": 1}
 BATCHES = (1, 8, 32, 64, 128, 256, 512, 1000)
@@ -29,7 +30,7 @@ def evidence(store: Any) -> Evidence:
 
 
 def value(store: Any, name: str, **parameters: Any) -> float:
-    return compute(evidence(store), name, parameters).value
+    return COMPUTATIONS[name](evidence(store), **parameters).value
 
 
 def test_replication_gain_is_relative_to_the_named_baseline(store: Any, affine_engine: Any) -> None:
@@ -102,90 +103,13 @@ def test_decode_share_is_the_time_after_the_last_first_token(store: Any) -> None
         value(store, "decode_share", batch=4, **asked)
 
 
-def test_sql_quantity_is_a_single_number(store: Any) -> None:
-    store.add(BASE, {"total_tok_s": 5.0})
-    assert value(store, "sql", query="SELECT max(value) FROM metrics") == 5.0
-    with pytest.raises(NotEvaluatedError, match="no single number"):
-        value(store, "sql", query="SELECT value FROM metrics WHERE value > 9")
-
-
-@pytest.mark.parametrize(
-    ("limits", "status"),
-    [
-        ({"paper": 5.5, "tolerance": 0.6}, "reproduced"),
-        ({"paper": 5.5, "tolerance": 0.4}, "not reproduced"),
-        ({"at_least": 5.0, "at_most": 6.0}, "reproduced"),
-        ({"at_least": 5.1}, "not reproduced"),
-        ({"at_most": 4.9}, "not reproduced"),
-    ],
-)
-def test_status_says_whether_our_value_agrees(store: Any, limits: dict[str, float], status: str) -> None:
-    store.add(BASE, {"total_tok_s": 5.0})
-    claim = Claim("c", "text", quantity=("sql", {"query": "SELECT max(value) FROM metrics"}), **limits)
-    assert [result.status for result in evaluate([claim], evidence(store))] == [status]
-
-
-def test_scaled_down_sweep_answers_no_claim(store: Any, affine_engine: Any) -> None:
-    sweep(store, affine_engine, **{"workload.max_requests": 24})
-    results = evaluate(load_claims(CLAIMS), evidence(store))
-    assert {result.status for result in results} == {"not evaluated"}
-
-
-def test_shipped_claims_load_and_each_is_answered_or_says_why_not(store: Any, affine_engine: Any) -> None:
+@pytest.mark.parametrize("study", ["memory_gap", "slm_pareto", "adapter_caching"])
+def test_shipped_claims_load_and_each_is_answered_or_says_why_not(
+    store: Any, affine_engine: Any, study: str
+) -> None:
     sweep(store, affine_engine)
-    claims = load_claims(CLAIMS)
-    for result in evaluate(claims, evidence(store)):
+    found = computations(evidence(store))
+    claims = load_claims(EXPERIMENTS / study / "claims.yaml", found)
+    for result in evaluate(claims, found):
         assert (result.ours is None) == (result.status == "not evaluated")
         assert result.ours is not None or result.reason
-    table = reproduction_card(store.report_scope(claims_file=CLAIMS), evidence(store))
-    assert table is not None
-    assert len(table.rows) == len(claims)
-    assert "33.7 %" in {row[1] for row in table.rows}
-
-
-def test_experiment_without_claims_has_no_card(store: Any, tmp_path: Path) -> None:
-    assert reproduction_card(store.report_scope(), evidence(store)) is None
-    assert (
-        reproduction_card(store.report_scope(claims_file=tmp_path / "claims.yaml"), evidence(store)) is None
-    )
-
-
-GOOD = "id: a, claim: text, quantity: {name: sql, query: q}"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("claims: [", "not YAML"),
-        ("[]", "expected a list 'claims'"),
-        ("claims: [{id: a}]", "claim 0 needs 'id' and 'claim'"),
-        (f"claims: [{{{GOOD}, papper: 3}}]", "claim 'a': unknown key 'papper' (did you mean 'paper'?)"),
-        (f"claims: [{{{GOOD}, paper: many}}]", "claim 'a': 'paper' is no number: 'many'"),
-        (f"claims: [{{{GOOD}, paper: 3}}]", "claim 'a': 'paper' needs a 'tolerance'"),
-        (f"claims: [{{{GOOD}}}]", "claim 'a': needs 'paper', 'at_least' or 'at_most'"),
-        ("claims: [{id: a, claim: text}]", "claim 'a': needs a 'quantity' or the reason"),
-        (
-            "claims: [{id: a, claim: t, quantity: {name: sqll, query: q}}]",
-            "unknown computation 'sqll' (did you",
-        ),
-        (
-            "claims: [{id: a, claim: t, quantity: {name: sql, sql: q}}]",
-            "computation 'sql': missing a required argument: 'query'",
-        ),
-        ("claims: [{id: a, claim: t, quantity: fast}]", "'quantity' needs the 'name'"),
-        (f"claims: [{{{GOOD}, at_most: 1}}, {{{GOOD}, at_most: 1}}]", "two claims are called 'a'"),
-    ],
-)
-def test_bad_claims_file_is_one_line_that_names_the_claim(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "claims.yaml"
-    path.write_text(text)
-    with pytest.raises(InputError) as caught:
-        load_claims(path)
-    assert str(caught.value).startswith(str(path))
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_claims_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.yaml: can't be read"):
-        load_claims(tmp_path / "nowhere.yaml")
