@@ -1,0 +1,1 @@
+"""Reading AIS messages: column layouts, raw NMEA, cleaning."""

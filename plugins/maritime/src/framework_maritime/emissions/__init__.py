@@ -1,0 +1,1 @@
+"""From speed over time to grams: engine power, emission factors, fuel zones."""

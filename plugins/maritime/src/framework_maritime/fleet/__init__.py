@@ -1,0 +1,1 @@
+"""Ships: types, registers, and a synthetic fleet whose engines are known."""

@@ -1,0 +1,1 @@
+"""Filling in what the register lacks, with its uncertainty."""

@@ -1,0 +1,1 @@
+"""Models of a multivariate series: CRBM, forecasts, regimes."""

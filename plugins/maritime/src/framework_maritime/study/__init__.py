@@ -1,0 +1,1 @@
+"""The backends, their scores, the advisor, and what the report shows."""
