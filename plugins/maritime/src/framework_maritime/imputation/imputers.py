@@ -75,7 +75,7 @@ def impute(known: Known, imputer: str, fits: int = 10, draws: int = 5, seed: int
     random = np.random.default_rng([seed, 19])
     types, kw, kn = [], [], []
     hidden = np.flatnonzero(~known.with_engines)
-    for fit in range(fits):
+    for _fit in range(fits):
         sample = random.choice(rows, len(rows))
         model = _Model(imputer, known.take(sample), int(random.integers(2**31)))
         unseen = np.setdiff1d(rows, sample)

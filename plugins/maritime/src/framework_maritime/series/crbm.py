@@ -95,11 +95,12 @@ def train(
     v: Array,
     past: Array,
     hidden: int = 10,
-    epochs: int = 60,
-    batch: int = 256,
-    rate: float = 2e-3,
+    epochs: int = 100,
+    batch: int = 100,
+    rate: float = 4e-3,
     gibbs: int = 1,
-    patience: int = 6,
+    patience: int = 3,
+    halvings: int = 8,
     seed: int = 0,
 ) -> Crbm:
     """Return a machine trained on windows; a tenth of them is kept back to stop by.
@@ -107,8 +108,10 @@ def train(
     Args:
         v: (windows, variables), standard scores.
         past: (windows, delay × variables), see `windows.history`.
-        rate: Adam's step.
-        patience: epochs without a better forecast before training ends; the best parameters are returned.
+        rate: Adam's first step.
+        patience: epochs without a better forecast before the step is halved, from the best parameters on; sampling
+            noise is a floor below which a large step doesn't get.
+        halvings: training ends after so many of them.
 
     Returns:
         The same bytes for the same windows and seed.
@@ -122,7 +125,7 @@ def train(
         return machine
     first = {name: np.zeros_like(getattr(machine, name)) for name in _NAMES}
     second = {name: np.zeros_like(getattr(machine, name)) for name in _NAMES}
-    best, best_error, waited, step = _copy(machine), np.inf, 0, 0
+    best, best_error, waited, step, halved = _copy(machine), np.inf, 0, 0, 0
     for _ in range(epochs):
         random.shuffle(kept)
         for begin in range(0, len(kept), batch):
@@ -141,7 +144,12 @@ def train(
         else:
             waited += 1
             if waited >= patience:
-                break
+                halved += 1
+                if halved > halvings:
+                    break
+                rate, waited = rate / 2, 0
+                for name in _NAMES:
+                    setattr(machine, name, getattr(best, name).copy())
     best.epochs, best.errors = machine.epochs, machine.errors
     return best
 

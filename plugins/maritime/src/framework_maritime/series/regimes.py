@@ -7,6 +7,7 @@ Both are scored against labelled synthetic series by `benchmarks/regimes.py`; th
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,7 @@ def _pelt(scaled: Array, most: int, least: int) -> Ints:
     jump = max(1, rows // 400)
     ends = ruptures.Pelt(model="l2", min_size=least, jump=jump).fit(signal).predict(pen=penalty)
     bounds = [0, *ends]
-    features = np.array([signal[a:b].mean(axis=0) for a, b in zip(bounds, bounds[1:], strict=False)])
+    features = np.array([signal[a:b].mean(axis=0) for a, b in itertools.pairwise(bounds)])
     weights = np.diff(bounds)
     group = _grouped(features, weights, most)
     return np.repeat(group, weights)
@@ -157,7 +158,7 @@ def _stretches(labels: Ints, values: Array) -> list[Regime]:
     bounds = np.concatenate(([0], edges, [len(labels)]))
     order: dict[int, int] = {}
     found = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in itertools.pairwise(bounds):
         label = order.setdefault(int(labels[begin]), len(order))
         found.append(Regime(int(begin), int(end), label, values[begin:end].mean(axis=0)))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class FleetTables:
         values = np.stack([self.columns[name] for name in VISIBLE], axis=1)
         bounds = np.searchsorted(self.ship, np.arange(len(self) + 1))
         found = []
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in itertools.pairwise(bounds):
             if begin == end:
                 found.append(Series.of(np.zeros((1, len(VISIBLE)))))
             else:
