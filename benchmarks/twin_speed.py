@@ -110,7 +110,7 @@ def adapters(data: Path) -> None:
     """Simulate an hour as each Poisson row of the calibration table describes it."""
     from framework_twin.measured.measured_runs import read_measured_runs
     from framework_twin.measured.realise import realise
-    from framework_twin.measured.run_prediction import adapter_table, engine_config
+    from framework_twin.measured.run_prediction import server_of
     from framework_twin.validation.validate import model_of
 
     path = data / "serving_runs_calibration.csv.gz"
@@ -126,9 +126,10 @@ def adapters(data: Path) -> None:
         if setup.arrival != "poisson" or setup.n_adapters == 0:
             continue
         model = model_of(setup)
-        law = model.coefficients.law(eager=setup.enforce_eager, mps=setup.mps)
-        engine, table, load = engine_config(setup), adapter_table(setup, model), realise(setup, 0)
-        rates.append(3600.0 / cpu_s(lambda e=engine, q=load, p=law, a=table: simulate(e, q, p, a), repeats=3))
+        workload = realise(setup, 0)
+        server = server_of(setup, model, workload)
+        requests = server.requests(workload)
+        rates.append(3600.0 / cpu_s(lambda s=server, q=requests: s.simulate(q), repeats=3))
     report(
         f"one hour of adapter serving, median of {len(rates)} rows, simulate call",
         "≥ 44,000",

@@ -27,6 +27,7 @@ class TwinBackend:
 
         self._keys = keys
         self.settings = checked_settings(TwinSettings, keys)
+        self._started: tuple[WorkloadTables, SimulatedServer] | None = None
         prepare()
 
     def fingerprint(self) -> str:
@@ -43,8 +44,10 @@ class TwinBackend:
         self._server(workload).check(workload)
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
-        """Simulate the workload; see `SimulatedServer.serve`."""
-        return self._server(workload).serve(workload)
+        """Simulate the workload; see `simulation_result.serve`."""
+        from framework_twin.simulation_result import serve
+
+        return serve(self._server(workload), workload)
 
     def run_batch(self, jobs: Sequence[BatchJob]) -> Iterator[tuple[int, Result]]:
         """Simulate many configurations over all cores; yield (index, result) as they finish.
@@ -61,9 +64,12 @@ class TwinBackend:
                 yield item.index, item.outcome
 
     def _server(self, workload: WorkloadTables) -> SimulatedServer:
+        """Return the server for a workload; `check` and `run` ask for the same one."""
         from framework_twin.server import SimulatedServer
 
-        return SimulatedServer.start(self.settings, workload)
+        if self._started is None or self._started[0] is not workload:
+            self._started = workload, SimulatedServer.start(self.settings, workload)
+        return self._started[1]
 
 
 def _folder_digest(folder: str | None) -> str:

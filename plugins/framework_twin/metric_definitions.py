@@ -33,5 +33,4 @@ TWIN_METRICS: tuple[MetricDefinition, ...] = (
     MetricDefinition("adapter_loads", "", "adapters copied from host memory into a GPU slot", "lower"),
     MetricDefinition("adapter_disk_loads", "", "adapters read from disk into host memory", "lower"),
     MetricDefinition("adapters_running_mean", "", "distinct adapters in the running batch, mean over time"),
-    MetricDefinition("prefix_hit_share", "", "share of prompt tokens found in the prefix cache", "higher"),
 )

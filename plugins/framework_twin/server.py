@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from framework.contracts import Json, Result, WorkloadTables
+from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
 from framework_twin import translation
-from framework_twin.kernel.inputs import AdapterTable, EngineConfig, check_inputs
+from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, check_inputs
+from framework_twin.kernel.output import SimulationOutput
 from framework_twin.physics.engine_memory import EngineMemory, KvCapacity, kv_capacity
 from framework_twin.physics.physics_choice import choose_physics
 from framework_twin.physics.profile import StepModel
 from framework_twin.settings import TwinSettings
-from framework_twin.simulation_result import run_result
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,21 @@ class SimulatedServer:
     capacity: KvCapacity | None
 
     @classmethod
-    def start(cls, settings: TwinSettings, workload: WorkloadTables) -> SimulatedServer:
+    def start(
+        cls, settings: TwinSettings, workload: WorkloadTables, physics: StepModel | None = None
+    ) -> SimulatedServer:
         """Resolve settings against model, GPU and the workload's adapters.
+
+        `physics` replaces what the settings would choose; `engine` must name a generation then.
 
         Raises:
             ConfigError: such a server could not start; one line that names the key.
         """
         shape, gpu = _spec(ModelShape, settings.model, "model"), _spec(GpuSpec, settings.gpu, "gpu")
-        generation, physics = choose_physics(settings, shape, gpu)
+        if physics is None:
+            generation, physics = choose_physics(settings, shape, gpu)
+        else:
+            generation = settings.engine
         ranks = translation.adapter_ranks(workload)
         memory = _memory(settings, shape, generation, ranks)
         capacity = kv_capacity(shape, gpu, memory) if settings.kv_blocks is None else None
@@ -59,17 +66,26 @@ class SimulatedServer:
         adapters = physics.loads.table(ranks.tolist(), memory.max_lora_rank)
         return cls(settings, shape, gpu, engine, physics, adapters, capacity)
 
+    @property
+    def front_end_s(self) -> float:
+        """What a client waits beside the engine: as set, else as fitted."""
+        stated = self.settings.front_end_s
+        return self.physics.front_end_s if stated is None else stated
+
+    def requests(self, workload: WorkloadTables) -> Requests:
+        """Return the workload's requests as this server sees them: with shared prefixes only if it caches them."""
+        return translation.kernel_requests(workload, self.engine.enable_prefix_caching)
+
     def check(self, workload: WorkloadTables) -> None:
         """Raise one clear line unless the server can run the workload."""
-        check_inputs(self.engine, translation.kernel_requests(workload), self.adapters)
+        check_inputs(self.engine, self.requests(workload), self.adapters)
 
-    def serve(self, workload: WorkloadTables) -> Result:
-        """Simulate the workload and return the serving tables, metrics and facts."""
+    def simulate(self, requests: Requests) -> SimulationOutput:
+        """Run the requests through the kernel."""
         from framework_twin.kernel.simulate import simulate
 
         law = self.physics.coefficients.law(eager=self.settings.enforce_eager, mps=self.settings.mps)
-        requests = translation.kernel_requests(workload)
-        return run_result(self, workload, requests, simulate(self.engine, requests, law, self.adapters))
+        return simulate(self.engine, requests, law, self.adapters)
 
     def facts(self) -> dict[str, Json]:
         """Return what a reader should know of the server: resolved engine, KV cache, physics."""
@@ -79,6 +95,7 @@ class SimulatedServer:
             "kv_blocks": self.engine.kv_blocks,
             "kv_block_bytes": self.shape.kv_bytes_per_token * KV_BLOCK_TOKENS,
             "gpus": self.settings.gpu_count,
+            "front_end_s": self.front_end_s,
             "profile": profile.name if profile else self.settings.profile.replace("auto", "roofline"),
             "calibrated": self.physics.calibrated,
         }
@@ -121,6 +138,7 @@ def _engine(
         max_loras=memory.max_loras,
         max_cpu_loras=settings.max_cpu_loras,
         max_lora_rank=memory.max_lora_rank,
+        adapters_preloaded=settings.adapters_preloaded,
         horizon_s=horizon_s,
         sample_period_s=settings.sample_period_s,
         replicas=settings.replicas,

@@ -21,6 +21,9 @@ class TwinSettings(ReplicaKnobs):
         profile: `auto` (the fitted profile of this model, GPU, generation; else `roofline`), `roofline`
             (datasheet only), `published` (the formulas of arXiv 2508.08343), or a profile's file or name.
         profile_folder: where the user's own profiles are; one of them goes before a shipped one.
+        front_end_s: what a client waits beside the engine for its first token; null: the profile's.
+        adapters_preloaded: whether host memory holds the adapters when the run begins (vLLM's `--lora-modules`);
+            false: each is read from disk at its first request.
     """
 
     _target_: str = "framework_twin.backend.TwinBackend"
@@ -28,11 +31,17 @@ class TwinSettings(ReplicaKnobs):
     engine: str = "auto"
     profile: str = "auto"
     profile_folder: str | None = None
+    front_end_s: float | None = None
+    adapters_preloaded: bool = True
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
         super().check()
         self.check_word("engine", ("auto", "v0", "v1"))
+        if self.front_end_s is not None and not 0 <= self.front_end_s < float("inf"):
+            raise ConfigError(
+                f"backend.front_end_s: {self.front_end_s} is not a number of seconds of at least 0"
+            )
         if self.engine == "v1" and self.chunked_prefill is False:
             raise ConfigError("backend.chunked_prefill: false needs engine v0; v1 always chunks prompts")
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
 from framework_twin import translation
-from framework_twin.calibration.intervals import EVERY_REGIME, saturation_regime
 from framework_twin.kernel.inputs import Requests
-from framework_twin.kernel.output import SimulationOutput
+from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.metric_definitions import SHARES
 from framework_twin.physics.power import activity, energy_j
+from framework_twin.physics.regimes import EVERY_REGIME, saturation_regime
 
 if TYPE_CHECKING:
     from framework_twin.server import SimulatedServer
@@ -23,18 +23,19 @@ MAX_SAMPLES = 500
 """Samples kept of each series; a longer one is thinned evenly (peaks are metrics of their own)."""
 
 
-def run_result(
-    server: SimulatedServer, workload: WorkloadTables, requests: Requests, output: SimulationOutput
-) -> Result:
-    """Return the serving tables, the twin's own metrics, and how far they can be trusted."""
+def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
+    """Simulate a workload; return the serving tables, the twin's own metrics, and how far they can be trusted."""
+    requests = server.requests(workload)
+    output = server.simulate(requests)
     factors = _interval_factors(server, requests, output)
     metrics = [
         *translation.token_gap_metrics(output),
+        *_censored_ttft(server, requests, output),
         *_load_metrics(server, output),
         *_power_metrics(server, requests, output),
         *_physics_metrics(server, requests, output),
     ]
-    tables = {"requests": translation.request_outcomes(workload, output)}
+    tables = {"requests": translation.request_outcomes(workload, output, server.front_end_s)}
     if output.series is not None:
         tables["samples"] = _samples(server, output)
     facts = {
@@ -44,14 +45,32 @@ def run_result(
         **server.facts(),
     }
     return Result(
-        [_with_interval(metric, factors) for metric in metrics], tables, facts, _checks(server, output)
+        [_with_interval(metric, factors) for metric in metrics],
+        tables,
+        facts,
+        [*_checks(server, output), *_prefix_checks(server, workload, output)],
     )
+
+
+def _censored_ttft(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
+    """Return `ttft_censored_ms` of a run that was cut; elsewhere the request table gives it.
+
+    Of the requests open at the end, those running are a sample of a small number: their mean over time is expected.
+    """
+    if server.engine.horizon_s is None:
+        return []
+    outcome, done = output.requests, output.finished
+    ttft_s = outcome.first_token_s[done] - requests.arrival_s[done] + server.front_end_s
+    waiting = float(np.isin(outcome.status, (Status.WAITING, Status.REFUSED)).sum())
+    total_s = float(ttft_s.sum()) + (waiting + output.running_mean) * output.duration_s
+    return [Metric("ttft_censored_ms", 1e3 * total_s / len(done), "ms", "twin")]
 
 
 def _load_metrics(server: SimulatedServer, output: SimulationOutput) -> list[Metric]:
     metrics = [
         Metric("kv_usage_peak", output.kv_usage_peak, "", "twin"),
         Metric("running_mean", _busy_mean(server, output), "requests", "twin"),
+        Metric("running_peak", float(output.running_peak), "requests", "twin"),
         Metric("waiting_peak", float(output.waiting_peak), "requests", "twin"),
         Metric("preemptions", float(output.preemptions), "", "twin"),
     ]
@@ -165,3 +184,21 @@ def _checks(server: SimulatedServer, output: SimulationOutput) -> list[SanityChe
     return [SanityCheck("calibrated_range", "warn", line) for line in outside] or [
         SanityCheck("calibrated_range", "pass", f"profile {profile.name}")
     ]
+
+
+def _prefix_checks(
+    server: SimulatedServer, workload: WorkloadTables, output: SimulationOutput
+) -> list[SanityCheck]:
+    """Return what became of shared prefixes, for a workload or a server that knows of them."""
+    shared, cached = translation.shares_prefixes(workload), server.engine.enable_prefix_caching
+    if not shared and not cached:
+        return []
+    if not shared:
+        detail = "the workload names no shared prefixes, so nothing can be found in the cache"
+    elif not cached:
+        detail = "the workload's shared prefixes are not used: backend.enable_prefix_caching is false"
+    else:
+        detail = (
+            f"{output.prefix_hit_tokens:,} of {output.prefix_query_tokens:,} prompt tokens found in the cache"
+        )
+    return [SanityCheck("prefix_caching", "pass", detail)]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.contracts import Metric, WorkloadTables
+from framework.errors import ConfigError
+from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
+from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 
@@ -17,18 +21,52 @@ _STATUS_NAMES = {
     Status.REFUSED: "refused",
     Status.NOT_ARRIVED: "not_arrived",
 }
+_STATUS_WORDS = pa.array([_STATUS_NAMES[Status(code)] for code in range(len(_STATUS_NAMES))])
 _REFUSED_ERROR = "longer than max_model_len or than the KV cache"
 
 
-def kernel_requests(workload: WorkloadTables) -> Requests:
-    """Return a workload's `requests` as the kernel's arrays; an adapter becomes its row in `adapters`."""
+def kernel_requests(workload: WorkloadTables, prefix_caching: bool = False) -> Requests:
+    """Return a workload's `requests` as the kernel's arrays; an adapter becomes its row in `adapters`.
+
+    Args:
+        prefix_caching: name the blocks that prompts share, where the workload knows them.
+    """
     table = workload.tables["requests"]
+    starts, blocks = _prefix_blocks(workload) if prefix_caching else (None, None)
     return Requests(
         arrival_s=table["arrival_s"].to_numpy().astype(np.float64),
         input_tokens=table["input_tokens"].to_numpy().astype(np.int32),
         output_tokens=table["output_tokens"].to_numpy().astype(np.int32),
         adapter=_adapter_rows(workload),
+        prefix_blocks=blocks,
+        prefix_start=starts,
     )
+
+
+def shares_prefixes(workload: WorkloadTables) -> bool:
+    """Return whether the workload says which prompts begin alike."""
+    return "prefix_block_hashes" in workload.tables["requests"].column_names
+
+
+def _prefix_blocks(
+    workload: WorkloadTables,
+) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
+    if not shares_prefixes(workload):
+        return None, None
+    tokens = int(workload.facts["prefix_block_tokens"])
+    if tokens % KV_BLOCK_TOKENS:
+        raise ConfigError(
+            f"workload.hash_block_tokens: {tokens} is not a multiple of the KV block of {KV_BLOCK_TOKENS} tokens; "
+            "backend.enable_prefix_caching needs one"
+        )
+    starts, blocks = kv_block_hashes(workload.tables["requests"], tokens, KV_BLOCK_TOKENS)
+    adapter = _adapter_rows(workload)
+    if (
+        adapter is not None
+    ):  # keys and values depend on the adapter: the same tokens under another are another block
+        names = len(workload.tables["adapters"]) + 1
+        blocks = blocks * names + np.repeat(adapter.astype(np.int64) + 1, np.diff(starts))
+    return starts, blocks
 
 
 def adapter_ranks(workload: WorkloadTables) -> npt.NDArray[np.int32]:
@@ -45,33 +83,36 @@ def _adapter_rows(workload: WorkloadTables) -> npt.NDArray[np.int32] | None:
     column = workload.tables["requests"]["adapter_id"]
     if adapters is None or column.null_count == len(column):
         return None
-    rows = {identity: row for row, identity in enumerate(adapters["adapter_id"].to_pylist())}
-    unknown = len(rows)  # out of range: the kernel refuses it and names the request's row
-    return np.array(
-        [-1 if identity is None else rows.get(identity, unknown) for identity in column.to_pylist()],
-        dtype=np.int32,
-    )
+    rows = pc.index_in(column, value_set=adapters["adapter_id"].combine_chunks())
+    unknown = adapters.num_rows  # out of range: the kernel refuses it and names the request's row
+    rows = pc.if_else(pc.is_null(column), -1, pc.fill_null(rows, unknown))
+    return np.asarray(rows.to_numpy(), dtype=np.int32)
 
 
-def request_outcomes(workload: WorkloadTables, output: SimulationOutput) -> pa.Table:
-    """Return the serving table `requests`: what was asked, and when each thing happened (null: never)."""
+def request_outcomes(workload: WorkloadTables, output: SimulationOutput, front_end_s: float) -> pa.Table:
+    """Return the serving table `requests`: what was asked, and when each thing happened (null: never).
+
+    Tokens reach the client `front_end_s` after the engine has them.
+    """
     asked = workload.tables["requests"]
     outcome = output.requests
-    status = [_STATUS_NAMES[Status(code)] for code in outcome.status]
-    errors = [_REFUSED_ERROR if name == "refused" else None for name in status]
+    codes = np.asarray(outcome.status, dtype=np.int64)
+    errors = pa.array([_REFUSED_ERROR]).take(
+        pa.array(np.zeros_like(codes), mask=codes != int(Status.REFUSED))
+    )
     return pa.table(
         {
             "request_id": asked["request_id"],
             "arrival_s": asked["arrival_s"],
             "scheduled_s": _times(outcome.scheduled_s),
-            "first_token_s": _times(outcome.first_token_s),
-            "last_token_s": _times(outcome.last_token_s),
+            "first_token_s": _times(outcome.first_token_s + front_end_s),
+            "last_token_s": _times(outcome.last_token_s + front_end_s),
             "input_tokens": asked["input_tokens"],
             "output_tokens": pa.array(outcome.generated_tokens, pa.int64()),
             "adapter_id": asked["adapter_id"],
             "preemptions": pa.array(outcome.preemptions, pa.int64()),
-            "status": status,
-            "error": pa.array(errors, pa.string()),
+            "status": _STATUS_WORDS.take(pa.array(codes)),
+            "error": errors,
         }
     )
 

@@ -50,7 +50,9 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     _metric(
         "running_mean", "requests", "running requests while any runs, mean over time, summed over replicas"
     ),
+    _metric("running_peak", "requests", "most requests running at once, summed over replicas"),
     _metric("waiting_peak", "requests", "longest queue, summed over replicas", "lower"),
+    _metric("prefix_hit_share", "", "share of prompt tokens found in the prefix cache, 0 to 1", "higher"),
     _metric("preemptions", "", "times a running request was pushed out of the KV cache", "lower"),
     _metric("power_mean_w", "W", "mean power of the accelerator over the run"),
     _metric("energy_j", "J", "energy of the accelerator over the run", "lower"),

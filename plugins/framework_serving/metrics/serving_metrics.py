@@ -187,12 +187,14 @@ def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -
             yield _value("running_mean", np.nansum(held_s) / span_s)
         else:
             yield _absent("running_mean", "no samples of running, no request times to count from")
-    waiting = series_of(result, "waiting")
-    yield (
-        _absent("waiting_peak", "no samples of waiting")
-        if waiting is None
-        else _value("waiting_peak", waiting[1].max(), "samples")
-    )
+    for name in ("running", "waiting"):
+        series = series_of(result, name)
+        yield (
+            _absent(f"{name}_peak", f"no samples of {name}")
+            if series is None
+            else _value(f"{name}_peak", series[1].max(), "samples")
+        )
+    yield _absent("prefix_hit_share", "the backend reported no look-ups in a prefix cache")
     yield _preemptions(result)
 
 

@@ -21,10 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from framework.errors import InputError
-from framework_twin.kernel.inputs import Requests
-from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
+from framework_twin.measured.measured_runs import MeasuredRun
 from framework_twin.measured.realise import realise
-from framework_twin.measured.run_prediction import predict_measured
+from framework_twin.measured.run_prediction import Realise, predict_measured
 from framework_twin.measured.step_samples import StepSample, step_residuals
 from framework_twin.physics.coefficients import StepCoefficients
 from framework_twin.physics.profile import StepModel
@@ -204,9 +203,7 @@ def _targets(run: MeasuredRun) -> list[str]:
     return [name for name in TARGET_NOISE if measured_value(run, name) is not None]
 
 
-def _run_residuals(
-    run: MeasuredRun, model: StepModel, workload: Callable[[RunSetup, int], Requests]
-) -> Floats:
+def _run_residuals(run: MeasuredRun, model: StepModel, workload: Realise) -> Floats:
     predicted = predict_measured(run, model, (0,), workload).values
     caution = _PROFILED_NOISE if "profiled_nsys" in run.quality_flags else 1.0
     out = []

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from framework_twin.measured.measured_runs import RunSetup
-from framework_twin.measured.run_prediction import STARVED_SHARE
+from framework_twin.physics.regimes import EVERY_REGIME, saturation_regime
 
 Intervals = Mapping[str, Mapping[str, tuple[float, float]]]
 
 COVERAGE = 0.8
-EVERY_REGIME = "all"
-_KNEE_SHARE = 0.98
 _FEWEST = 12
 
 
@@ -37,13 +35,6 @@ def predicted_regime(setup: RunSetup, values: Mapping[str, float]) -> str:
     if setup.arrival != "poisson":
         return "offline" if setup.offline else "burst"
     return saturation_regime(values["total_tok_s"] / setup.offered_tok_s)
-
-
-def saturation_regime(served_share: float) -> str:
-    """Return `below`, `at` or `above` saturation from the share of the offered tokens that is served."""
-    if served_share < STARVED_SHARE:
-        return "above"
-    return "at" if served_share < _KNEE_SHARE else "below"
 
 
 def fit_intervals(residuals: Sequence[HeldOut]) -> dict[str, dict[str, tuple[float, float]]]:

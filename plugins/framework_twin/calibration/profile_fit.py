@@ -16,11 +16,10 @@ from framework_twin.calibration.cross_validation import (
 )
 from framework_twin.calibration.fit import fit_runs, measured_value, runs_hash
 from framework_twin.calibration.intervals import fit_intervals
-from framework_twin.kernel.simulate import simulate
 from framework_twin.measured.measured_runs import MeasuredRun
 from framework_twin.measured.prediction_error import GroupError, group_errors, pairs_of
 from framework_twin.measured.realise import realise
-from framework_twin.measured.run_prediction import adapter_table, engine_config, predict_measured
+from framework_twin.measured.run_prediction import predict_measured, server_of
 from framework_twin.measured.step_samples import StepSample, step_errors
 from framework_twin.measured.stored_runs import MeasuredSteps
 from framework_twin.physics.adapter_loads import AdapterLoadTimes
@@ -78,6 +77,8 @@ def fit_profile(
     power = fit_power(chosen, replace(prior, coefficients=fitted.coefficients))
     prior = replace(prior, power=power or prior.power)
     model = replace(prior, coefficients=fitted.coefficients)
+    prior = replace(prior, front_end_s=fit_front_end(chosen, model))
+    model = replace(model, front_end_s=prior.front_end_s)
     pairs = [pair for run in chosen for pair in pairs_of(run, predict_measured(run, model).values)]
     held_out = None
     if leave_families_out and chosen:
@@ -105,6 +106,7 @@ def fit_profile(
         ),
         loads=label.loads,
         power=power,
+        front_end_s=model.front_end_s,
         intervals=_bands(held_out),
     )
 
@@ -121,10 +123,10 @@ def fit_power(runs: Sequence[MeasuredRun], model: StepModel) -> PowerCoefficient
         measured = measured_value(run, "power_mean_w")
         if measured is None:
             continue
-        requests = run.requests or realise(run.setup, 0)
-        adapters = adapter_table(run.setup, model)
-        output = simulate(engine_config(run.setup), requests, model.coefficients.law(), adapters)
-        did = activity(output, requests)
+        workload = run.workload or realise(run.setup, 0)
+        server = server_of(run.setup, model, workload)
+        requests = server.requests(workload)
+        did = activity(server.simulate(requests), requests)
         features.append((did.busy_share, did.tokens_s, did.context_tokens_s))
         watts.append(measured)
     if not watts:
@@ -132,6 +134,31 @@ def fit_power(runs: Sequence[MeasuredRun], model: StepModel) -> PowerCoefficient
     measured_w = np.array(watts)
     found, _ = nnls(np.array(features) / measured_w[:, None], 1.0 - IDLE_W / measured_w)
     return PowerCoefficients(IDLE_W, *(float(value) for value in found))
+
+
+LIGHT_LOAD = 10.0
+"""Running requests below which hardly anything but the front end separates a first token from its step."""
+_FEWEST_LIGHT_RUNS = 3
+
+
+def fit_front_end(runs: Sequence[MeasuredRun], model: StepModel) -> float:
+    """Return the median of measured minus simulated mean TTFT of lightly loaded runs, in seconds and at least 0.
+
+    That of `model` where fewer than three of the runs are lightly loaded.
+    """
+    bare = replace(model, front_end_s=0.0)
+    differences = []
+    for run in runs:
+        measured = measured_value(run, "ttft_mean_ms")
+        running = measured_value(run, "running_mean")
+        if measured is None or running is None or running >= LIGHT_LOAD or run.setup.offline:
+            continue
+        simulated = predict_measured(run, bare, (0,)).values.get("ttft_mean_ms")
+        if simulated is not None:
+            differences.append((measured - simulated) / 1e3)
+    if len(differences) < _FEWEST_LIGHT_RUNS:
+        return model.front_end_s
+    return max(0.0, float(np.median(differences)))
 
 
 def _valid_range(runs: Sequence[MeasuredRun], samples: Sequence[StepSample]) -> ValidRange:

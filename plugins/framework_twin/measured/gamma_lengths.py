@@ -48,8 +48,8 @@ def sharegpt_lengths(moments: LengthMoments, count: int, rng: np.random.Generato
     outputs = _stratified(moments.output_mean, moments.output_std, 1, LONGEST_ANSWER, count, rng)
     if moments.correlation:
         inputs, outputs = _paired(inputs, outputs, moments.correlation, rng)
-    caps = LONGEST_REQUEST - inputs
     prompts = _whole(inputs, moments.input_mean, np.full(count, float(LONGEST_PROMPT)))
+    caps = LONGEST_REQUEST - prompts
     return prompts, _whole(np.minimum(outputs, caps), moments.output_mean, caps)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.contracts import WorkloadTables
 from framework.errors import InputError
-from framework_twin.kernel.inputs import Requests
 
 UNKNOWN = math.nan
 """A number that the table does not give."""
@@ -33,6 +33,7 @@ class RunSetup:
         adapter_rates_rps, adapter_ranks: one entry an adapter.
         kv_cache_tokens: KV capacity where it is known, else None.
         max_loras: adapter slots; 0 where adapters are off.
+        adapters_preloaded: whether host memory held them when the run began.
     """
 
     run_id: str
@@ -67,6 +68,7 @@ class RunSetup:
     max_loras: int
     max_cpu_loras: int
     max_lora_rank: int
+    adapters_preloaded: bool = False
 
     @property
     def offline(self) -> bool:
@@ -93,14 +95,14 @@ class MeasuredRun:
         measured: column (`measured_itl_mean_ms`, `decode_step_mean_ms` …) to value; absent if empty.
         starved: measured throughput below 0.9 of what was offered; None where nothing was offered.
         quality_flags: the source's remarks; `clean` among them means no known defect.
-        requests: what was sent, where that is known to the single request; None: moments of it alone.
+        workload: what was sent, where that is known to the single request; None: moments of it alone.
     """
 
     setup: RunSetup
     measured: Mapping[str, float]
     starved: bool | None
     quality_flags: tuple[str, ...]
-    requests: Requests | None = None
+    workload: WorkloadTables | None = None
 
     @property
     def clean(self) -> bool:
@@ -180,6 +182,7 @@ def measured_run(record: Mapping[str, str | None], row: int) -> MeasuredRun:
         max_loras=slots,
         max_cpu_loras=int(cells.optional_number("max_cpu_loras") or max(slots, adapters)),
         max_lora_rank=int(cells.optional_number("max_lora_rank") or max(ranks, default=0)),
+        adapters_preloaded=cells.flag("adapters_preloaded"),
     )
     _check(setup)
     measured = {name: cells.number(name) for name in record if _is_measurement(name) and cells.text(name)}

@@ -10,6 +10,7 @@ import numpy as np
 from framework.analysis.error_measures import ErrorSummary, summarise_errors
 from framework_twin.calibration.fit import measured_value
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
+from framework_twin.physics.regimes import saturation_regime
 
 REPORTED = (
     "total_tok_s",
@@ -27,9 +28,6 @@ REPORTED = (
     "prefill_time_s",
 )
 """Quantities whose error is reported, named as the `measured_*` columns without their prefix."""
-
-KNEE_SHARE = 0.98
-STARVED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ def regime(run: MeasuredRun) -> str:
     if served is None:
         return "unknown"
     share = served / _offered_tok_s(run, setup)
-    if share >= KNEE_SHARE:
-        return "below"
-    return "at" if share >= STARVED_SHARE else "above"
+    return saturation_regime(share)
 
 
 def _offered_tok_s(run: MeasuredRun, setup: RunSetup) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 
-from framework_twin.kernel.inputs import Requests
+from framework.contracts import WorkloadTables
+from framework_serving import tables
 from framework_twin.measured.gamma_lengths import LengthMoments, sharegpt_lengths
 from framework_twin.measured.measured_runs import RunSetup
 
@@ -21,8 +23,8 @@ _DEFAULT_ANSWER_SPREAD = 0.85
 _TWO_TURN_CORRELATION = -0.35
 
 
-def realise(setup: RunSetup, seed: int) -> Requests:
-    """Return the requests of one realisation of the run's workload, in order of arrival.
+def realise(setup: RunSetup, seed: int) -> WorkloadTables:
+    """Return one realisation of the run's workload, its requests in order of arrival.
 
     A Poisson load is drawn conditional on its expected number of requests: that removes the largest part
     of the difference between seeds without favouring any arrival pattern.
@@ -31,10 +33,40 @@ def realise(setup: RunSetup, seed: int) -> Requests:
     count = _request_count(setup)
     inputs, outputs = _lengths(setup, count, rng)
     if setup.arrival == "burst":
-        return Requests(np.zeros(count), inputs, outputs, _dealt_adapters(setup, count))
+        return _tables(setup, np.zeros(count), inputs, outputs, _dealt_adapters(setup, count))
     window_s = setup.duration_limit_s or count / setup.offered_rps
     arrivals = np.sort(rng.random(count)) * window_s
-    return Requests(arrivals, inputs, outputs, _drawn_adapters(setup, count, rng))
+    return _tables(setup, arrivals, inputs, outputs, _drawn_adapters(setup, count, rng))
+
+
+def _tables(
+    setup: RunSetup, arrivals: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, adapter: np.ndarray | None
+) -> WorkloadTables:
+    requests = pa.table(
+        {
+            "request_id": np.arange(len(arrivals)),
+            "arrival_s": arrivals,
+            "input_tokens": inputs,
+            "output_tokens": outputs,
+            "adapter_id": pa.nulls(len(arrivals), pa.int64())
+            if adapter is None
+            else adapter.astype(np.int64),
+        },
+        schema=tables.requests_in(),
+    )
+    ranks = setup.adapter_ranks or (setup.max_lora_rank,) * setup.n_adapters
+    rates = setup.adapter_rates_rps if len(setup.adapter_rates_rps) == setup.n_adapters else None
+    adapters = pa.table(
+        {
+            "adapter_id": np.arange(setup.n_adapters),
+            "rank": pa.array(ranks, pa.int64()),
+            "rate_rps": pa.nulls(setup.n_adapters, pa.float64()) if rates is None else rates,
+        },
+        schema=tables.adapters(),
+    )
+    return WorkloadTables(
+        {"requests": requests, "adapters": adapters}, "", {"horizon_s": setup.duration_limit_s}
+    )
 
 
 def length_moments(setup: RunSetup) -> LengthMoments:

@@ -10,7 +10,6 @@ from typing import Any
 from framework.contracts import StoreReader, WorkloadTables
 from framework.errors import InputError
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
-from framework_twin import translation
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, measured_run
 from framework_twin.measured.step_samples import StepSample, step_samples
 from framework_twin.measured.stored_workloads import rebuilt_workload
@@ -118,10 +117,7 @@ def as_measured(run: StoredRun, row: int = 0) -> MeasuredRun:
     measured = {f"measured_{name}": value for name, value in run.metrics.items()}
     flags = "unsound" if run.sanity == "fail" else "clean"
     record = {"run_id": run.run_id, "quality_flags": flags, **_record(run), **measured}
-    found = measured_run(record, row)
-    if run.workload is None:
-        return found
-    return replace(found, requests=translation.kernel_requests(run.workload))
+    return replace(measured_run(record, row), workload=run.workload)
 
 
 def stored_steps(
@@ -187,6 +183,7 @@ def _record(run: StoredRun) -> dict[str, str | None]:
         "output_tokens_std": params.get("workload.lengths.output_std"),
         "length_distribution": "fixed" if params.get("workload.lengths.kind") == "fixed" else "sharegpt",
         "n_adapters": str(adapters),
+        "adapters_preloaded": "true",  # by --lora-modules, as our backend starts an engine
         "kv_cache_tokens": _kv_tokens(run),
         "replicas": params.get("backend.replicas"),
         "mps": params.get("backend.mps"),

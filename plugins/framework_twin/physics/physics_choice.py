@@ -99,7 +99,7 @@ def _step_model(
     power = datasheet_power(shape, gpu)
     if profile is not None:
         loads = profile.loads or UNCALIBRATED_LOADS
-        return StepModel(profile.coefficients, loads, profile.power or power, profile)
+        return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
     attention = "FLASH_ATTN" if shape.head_dim in _FLASH_HEAD_DIMS or generation == "v1" else "XFORMERS"
     coefficients = roofline(
         shape, gpu, generation, attention_backend=attention, tensor_parallel=settings.tensor_parallel

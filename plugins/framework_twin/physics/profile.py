@@ -20,6 +20,13 @@ from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficie
 from framework_twin.physics.power import PowerCoefficients, datasheet_power
 from framework_twin.physics.roofline import roofline
 
+FRONT_END_S = 6e-3
+"""What a client waits beside the engine for its first token: HTTP, tokenising, the way between processes.
+
+Median of measured minus simulated mean TTFT of the lightly loaded V1 servers (under 10 running requests) among the
+runs that the shipped profiles were fitted on. A profile of the user's own has its own (`calibration.profile_fit`).
+"""
+
 PROFILE_FOLDER = Path(__file__).parents[1] / "profiles"
 
 
@@ -71,6 +78,7 @@ class TwinProfile:
 
     Attributes:
         models: names that share the shape; engine: version prefix it is limited to ("" = any of the generation).
+        front_end_s: seconds from a request's sending to the engine, and from a token to the client.
         intervals: metric to regime to (low, high) factors on a prediction, an 80 % band.
     """
 
@@ -85,6 +93,7 @@ class TwinProfile:
     engine: str = ""
     loads: AdapterLoadTimes | None = None
     power: PowerCoefficients | None = None
+    front_end_s: float = FRONT_END_S
     intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
 
@@ -96,6 +105,7 @@ class StepModel:
     loads: AdapterLoadTimes
     power: PowerCoefficients
     profile: TwinProfile | None
+    front_end_s: float = FRONT_END_S
 
     @property
     def power_calibrated(self) -> bool:
@@ -133,7 +143,7 @@ def step_model(
         )
         return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
     loads = profile.loads or UNCALIBRATED_LOADS
-    return StepModel(profile.coefficients, loads, profile.power or power, profile)
+    return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
 
 
 def find_profile(
@@ -222,6 +232,8 @@ def _from_dict(content: dict[str, Any]) -> TwinProfile:
     for name in COEFFICIENT_NAMES:
         if not coefficients[name] >= 0:
             raise ValueError(f"coefficients.{name}: {coefficients[name]} is not a non-negative number")
+    if not values.get("front_end_s", 0.0) >= 0:
+        raise ValueError(f"front_end_s: {values['front_end_s']} is not a non-negative number")
     fit = values.pop("fit")
     valid = ValidRange(**values.pop("valid"))
     loads, power = values.pop("loads", None), values.pop("power", None)

@@ -108,11 +108,12 @@ def test_stored_runs_are_fitted_on_the_very_requests_that_were_sent(store: Measu
     runs, bad = stored_runs(store, "mine")
     assert bad == []
     assert [run.setup.family for run in runs] == ["burst", "poisson", "adapters", "wide", "mixed"]
-    poisson = runs[1].requests
+    poisson = runs[1].workload
     assert poisson is not None
-    assert len(poisson) == 48
-    assert poisson.arrival_s[0] == 0.0
-    assert runs[2].requests is not None
+    sent = poisson.tables["requests"]
+    assert sent.num_rows == 48
+    assert sent["arrival_s"][0].as_py() == 0.0
+    assert runs[2].workload is not None
     assert runs[2].setup.adapter_ranks == (8, 8, 8, 8)
     assert runs[1].setup.duration_limit_s is None
 
@@ -162,7 +163,7 @@ def test_workloads_that_took_no_part_in_the_fit_come_out_as_measured(advice: Adv
         median(abs(item["error_percent"]) for item in itl), rel=1e-4
     )
     low, high = profile.intervals["itl_mean_ms"]["all"]
-    assert all(low - 1e-6 <= item["measured"] / item["predicted"] <= high + 1e-6 for item in itl)
+    assert all(low - 1e-5 <= item["measured"] / item["predicted"] <= high + 1e-5 for item in itl)
 
 
 def test_the_table_at_the_end_of_a_sweep_shows_held_out_workloads_last(

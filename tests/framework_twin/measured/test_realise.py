@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework_twin.kernel.inputs import Requests
 from framework_twin.measured.gamma_lengths import (
     LONGEST_PROMPT,
     LONGEST_REQUEST,
@@ -17,6 +18,12 @@ from framework_twin.measured.gamma_lengths import (
 )
 from framework_twin.measured.measured_runs import RunSetup
 from framework_twin.measured.realise import realise
+from framework_twin.translation import kernel_requests
+
+
+def realised(setup: RunSetup, seed: int) -> Requests:
+    """The realised workload as the kernel's arrays."""
+    return kernel_requests(realise(setup, seed))
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,7 +55,7 @@ def test_standard_deviation_above_the_mean_survives_truncation() -> None:
 
 
 def test_poisson_load_has_its_expected_number_of_requests_in_order(poisson_setup: RunSetup) -> None:
-    requests = realise(poisson_setup, 3)
+    requests = realised(poisson_setup, 3)
     assert len(requests) == round(poisson_setup.offered_rps * 300)
     assert np.all(np.diff(requests.arrival_s) >= 0)
     assert requests.arrival_s[0] >= 0
@@ -56,21 +63,21 @@ def test_poisson_load_has_its_expected_number_of_requests_in_order(poisson_setup
 
 
 def test_adapters_share_the_load_by_their_rates(poisson_setup: RunSetup) -> None:
-    requests = realise(replace(poisson_setup, duration_limit_s=30_000.0), 0)
+    requests = realised(replace(poisson_setup, duration_limit_s=30_000.0), 0)
     counts = np.bincount(requests.adapter, minlength=16)
     shares = np.array(poisson_setup.adapter_rates_rps) / poisson_setup.offered_rps
     assert counts / counts.sum() == pytest.approx(shares, abs=0.005)
 
 
 def test_same_seed_gives_the_same_requests_and_another_seed_others(poisson_setup: RunSetup) -> None:
-    first, again, other = (realise(poisson_setup, seed) for seed in (1, 1, 2))
+    first, again, other = (realised(poisson_setup, seed) for seed in (1, 1, 2))
     assert np.array_equal(first.arrival_s, again.arrival_s)
     assert np.array_equal(first.output_tokens, again.output_tokens)
     assert not np.array_equal(first.arrival_s, other.arrival_s)
 
 
 def test_burst_of_equal_prompts_is_exact(burst_setup: RunSetup) -> None:
-    requests = realise(burst_setup, 0)
+    requests = realised(burst_setup, 0)
     assert set(requests.arrival_s) == {0.0}
     assert set(requests.input_tokens) == {242}
     assert set(requests.output_tokens) == {130}

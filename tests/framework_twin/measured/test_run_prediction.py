@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from framework_twin.calibration.intervals import HeldOut, coverage, fit_intervals, interval
-from framework_twin.kernel.simulate import simulate
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup, read_measured_runs
 from framework_twin.measured.prediction_error import group_errors, pairs_of, regime
 from framework_twin.measured.realise import realise
-from framework_twin.measured.run_prediction import engine_config, predict_run
+from framework_twin.measured.run_prediction import predict_run, server_of
 from framework_twin.physics.power import Activity, PowerCoefficients, activity, energy_j
 from framework_twin.physics.profile import step_model
 from framework_twin.validation.validate import predict_row, validate_runs
@@ -84,8 +83,8 @@ def test_every_plausible_row_gets_a_prediction_and_an_impossible_one_a_reason(bu
 
 
 def test_kv_capacity_comes_from_the_memory_model_where_the_table_has_none(burst_setup: RunSetup) -> None:
-    given = engine_config(burst_setup).kv_blocks
-    predicted = engine_config(replace(burst_setup, kv_cache_tokens=None)).kv_blocks
+    given = predict_run(burst_setup, model_of(burst_setup), (0,)).kv_tokens
+    predicted = predict_run(replace(burst_setup, kv_cache_tokens=None), model_of(burst_setup), (0,)).kv_tokens
     assert predicted == pytest.approx(given, rel=0.002)
 
 
@@ -146,10 +145,10 @@ def test_power_is_idle_plus_work_and_energy_is_power_times_time(burst_setup: Run
     assert watts.mean_w(Activity(0.0, 0.0, 0.0)) == 100.0
     assert watts.mean_w(Activity(0.5, 1000.0, 1e6)) == pytest.approx(100 + 25 + 10 + 1)
     assert energy_j(100.0, 5.0) == 500.0
-    requests = realise(burst_setup, 0)
-    did = activity(
-        simulate(engine_config(burst_setup), requests, model_of(burst_setup).coefficients.law()), requests
-    )
+    workload = realise(burst_setup, 0)
+    server = server_of(burst_setup, model_of(burst_setup), workload)
+    requests = server.requests(workload)
+    did = activity(server.simulate(requests), requests)
     assert 0.0 < did.busy_share <= 1.0
     decode_context = 400 * sum(242 + step for step in range(1, 130))
     assert did.context_tokens_s / did.tokens_s == pytest.approx(
