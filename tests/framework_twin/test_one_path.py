@@ -47,7 +47,7 @@ def framework(folder: Path, *words: str) -> str:
 
 def reported(folder: Path, *words: str) -> dict[str, float]:
     """Run a study of one run and return its metrics."""
-    framework(folder, *SAME_RUN.split(), *words, "experiment=same")
+    framework(folder, *SAME_RUN.split(), *words)
     sql = "SELECT m.name, m.value FROM metrics m JOIN runs USING (run_id) WHERE value IS NOT NULL ORDER BY started_at"
     return {
         row["name"]: row["value"] for row in json.loads(framework(folder, "sql", "--format", "json", sql))

@@ -49,7 +49,7 @@ def sharegpt_lengths(moments: LengthMoments, count: int, rng: np.random.Generato
     if moments.correlation:
         inputs, outputs = _paired(inputs, outputs, moments.correlation, rng)
     prompts = _whole(inputs, moments.input_mean, np.full(count, float(LONGEST_PROMPT)))
-    caps = LONGEST_REQUEST - prompts
+    caps = np.asarray(LONGEST_REQUEST - prompts, dtype=np.float64)
     return prompts, _whole(np.minimum(outputs, caps), moments.output_mean, caps)
 
 

@@ -16,7 +16,8 @@ from framework_maritime.fleet.port_map import LAND
 from framework.errors import ConfigError, InputError
 
 DANISH = (
-    "# Timestamp,Type of mobile,MMSI,Latitude,Longitude,Navigational status,ROT,SOG,COG,Heading,IMO,Ship type,Length\n"
+    "# Timestamp,Type of mobile,MMSI,Latitude,Longitude,Navigational status,ROT,SOG,COG,Heading,IMO,Ship type,"
+    "Length\n"
     "01/06/2025 00:00:00,Class A,219000001,55.5,10.5,Under way using engine,0.0,12.3,90,90,Unknown,Cargo,150\n"
     "01/06/2025 00:01:00,Class A,219000001,55.5,10.506,Under way using engine,,12.1,90,90,Unknown,Cargo,150\n"
 )

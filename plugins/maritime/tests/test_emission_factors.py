@@ -1,4 +1,4 @@
-"""Golden numbers of both factor sets. Sources: STEAM (one RoPax, production code of the same model), EPA's unit tests."""
+"""Golden numbers of both factor sets: STEAM (one RoPax, production code of the same model), EPA (its unit tests)."""
 
 from __future__ import annotations
 

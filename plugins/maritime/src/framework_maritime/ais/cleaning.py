@@ -40,9 +40,9 @@ class Cleaned:
 def clean(messages: pa.Table, land: Any = (), source: str = "messages") -> Cleaned:
     """Return positions by ship and time, without what can't be true.
 
-    In this order: a missing number, an identity that no ship has (MMSI of 9 digits that begins with 2 to 7), a place
-    outside the world, a speed above 60 kn, a clock error (more than 400 days from the median time), a place on land, a
-    second message of the same ship and second, a jump (two neighbours further apart than 60 kn allow; the later goes).
+    In this order: a missing number, an identity that no ship has (MMSI of 9 digits that begins with 2 to 7), a
+    place outside the world, a speed above 60 kn, a clock error (more than 400 days from the median time), a place on
+    land, a second message of the same ship and second, a jump (two neighbours further apart than 60 kn allow).
 
     Raises:
         InputError: no usable message is left; names the source and the counts.

@@ -124,9 +124,11 @@ class _Model:
         self._imputer = imputer
         targets = np.stack([ships.log_kw, ships.log_kn], axis=1)
         self._mean = np.array([np.log(np.mean(np.exp(column))) for column in targets.T])
-        self._by_type = {
-            name: np.log(np.mean(np.exp(targets[ships.types == name]), axis=0)) for name in TYPE_NAMES if (ships.types == name).any()
-        }  # fmt: skip
+        self._by_type = {}
+        for name in TYPE_NAMES:
+            of_type = targets[ships.types == name]
+            if len(of_type):
+                self._by_type[name] = np.log(np.mean(np.exp(of_type), axis=0))
         counts = np.array([(ships.types == name).sum() for name in TYPE_NAMES], float)
         self._share = (counts + 0.5) / (counts + 0.5).sum()
         self._length = float(np.nanmedian(ships.log_length)) if np.isfinite(ships.log_length).any() else 0.0

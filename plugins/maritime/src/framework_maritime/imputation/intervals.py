@@ -22,8 +22,8 @@ class Interval:
 def interval(values: Array, fits: int, level: float) -> Interval:
     """Return the interval of a total over imputed fleets.
 
-    Totals are positive and skewed, so the rule works on their logarithm: total variance = mean variance within a fit +
-    (1 + 1/fits) · variance between the fits' means, Student's t with Rubin's degrees of freedom.
+    Totals are positive and skewed, so the rule works on their logarithm: total variance = mean variance within a fit
+    + (1 + 1/fits) · variance between the fits' means, Student's t with Rubin's degrees of freedom.
 
     Args:
         values: one total a draw, those of one fit side by side.

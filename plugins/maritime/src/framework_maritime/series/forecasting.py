@@ -1,7 +1,7 @@
 """One-step forecasts of a series, all out of sample: what was trained on other ships, or on the series' own past.
 
-Every forecaster sees the rows before the one it forecasts and nothing else of the test series; ARIMA and VAR are fitted
-to other ships (VAR) or to the first part of the same series (ARIMA), and scored on the rest.
+Every forecaster sees the rows before the one it forecasts and nothing else of the test series. VAR is fitted to other
+ships, ARIMA to the first part of the same series, and both are scored on the rest.
 """
 
 from __future__ import annotations

@@ -154,5 +154,7 @@ def _calibration(runs: Sequence[StoredRun]) -> list[Figure]:
         return []
     layout = {"yaxis": {"title": {"text": "difference from the true CO2, %"}, "zeroline": True}}
     held = [run.metrics["interval_holds"] for run in runs if "interval_holds" in run.metrics]
-    caption = f"An interval that contains zero holds: {sum(held):.0f} of {len(held)} do. Only fleets whose truth is known."
+    caption = (
+        f"An interval that contains 0 holds: {sum(held):.0f} of {len(held)} do. Fleets with known truth."
+    )
     return [Figure("Do the intervals hold?", {"data": traces, "layout": layout}, caption)]

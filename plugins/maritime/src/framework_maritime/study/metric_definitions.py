@@ -22,7 +22,7 @@ def _scores() -> list[MetricDefinition]:
     ):
         for name in ("turn", "speed", "depth"):
             for word, of in (("median", "median"), ("mean", "mean"), ("p90", "90th percentile")):
-                text = f"Root mean square error over standard deviation of the {what} of {name}: {of} of held-out ships."
+                text = f"RMSE over standard deviation of the {what} of {name}: {of} of held-out ships."
                 found.append(MetricDefinition(f"{kind}_nrmse_{name}_{word}", "", text, "lower"))
     return found
 

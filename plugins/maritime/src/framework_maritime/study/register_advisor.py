@@ -23,7 +23,8 @@ class RegisterAdvisor:
     def __post_init__(self) -> None:
         if self.ships_to_look_up < 1:
             raise ConfigError(
-                f"configuration key 'advisor.register.ships_to_look_up': must be at least 1, got {self.ships_to_look_up}"
+                "configuration key 'advisor.register.ships_to_look_up': must be at least 1, "
+                f"got {self.ships_to_look_up}"
             )
 
     def advise(self, scope: AdvisorScope) -> Iterable[Advice]:

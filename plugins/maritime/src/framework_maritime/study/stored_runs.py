@@ -45,7 +45,8 @@ class StoredRun:
 def stored_runs(store: StoreReader, run_ids: Sequence[str], backend: str) -> list[StoredRun]:
     """Return the runs of one backend of this plugin that are done."""
     runs = store.query(
-        "SELECT run_id FROM runs WHERE backend = ? AND status = 'done' AND list_contains(?, run_id) ORDER BY started_at",
+        "SELECT run_id FROM runs WHERE backend = ? AND status = 'done' AND list_contains(?, run_id) "
+        "ORDER BY started_at",
         [backend, list(run_ids)],
     ).to_pylist()
     wanted = [row["run_id"] for row in runs]

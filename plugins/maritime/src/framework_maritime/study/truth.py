@@ -22,7 +22,7 @@ def truth_metrics(
     fits: int,
     level: float,
 ) -> list[Metric]:
-    """Return what a port needs to know of the answer: bias of the total, error of a ship, whether the interval holds."""
+    """Return the bias of the total, the error of a ship, and whether the interval holds."""
     assert fleet.truth is not None
     whole = float(true["co2"].sum())
     totals = np.nansum(mass["co2"], axis=1)
