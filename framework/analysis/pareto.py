@@ -1,28 +1,28 @@
-"""Pareto fronts over runs: dominance, noise, membership, knee, hypervolume.
+"""Pareto fronts over arrays: membership under noise, knee, hypervolume; the rule itself is the macro `front_of`.
 
 Points are rows of an (n, k) array, one column an objective; `better` says for each column whether `higher`
-or `lower` is better. Point x dominates y if it is no worse in every objective and better in one. Equal
-points don't dominate each other: duplicates are on the front together or not at all. A missing objective
-(NaN) is refused, since a point of unknown value can be neither kept nor dropped honestly.
+or `lower` is better. A missing objective (NaN) is refused, since a point of unknown value can be neither kept nor
+dropped honestly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from framework.store.views.front_macro import FRONT_MACROS
+
+if TYPE_CHECKING:
+    import duckdb
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 Direction = Literal["higher", "lower"]
-
-
-def dominates(x: npt.ArrayLike, y: npt.ArrayLike, better: Sequence[Direction]) -> bool:
-    """Say whether point x (k values) dominates point y."""
-    costs = _costs([x, y], better)
-    return bool(np.all(costs[0] <= costs[1]) and np.any(costs[0] < costs[1]))
 
 
 def front_mask(points: npt.ArrayLike, better: Sequence[Direction]) -> BoolArray:
@@ -31,7 +31,8 @@ def front_mask(points: npt.ArrayLike, better: Sequence[Direction]) -> BoolArray:
     Raises:
         ValueError: a value is NaN, or the shape does not fit `better`.
     """
-    return _cost_front(_costs(points, better))
+    gains = _gains(points, better)
+    return _on_front(gains, gains)
 
 
 def noisy_front_mask(low: npt.ArrayLike, high: npt.ArrayLike, better: Sequence[Direction]) -> BoolArray:
@@ -47,12 +48,8 @@ def noisy_front_mask(low: npt.ArrayLike, high: npt.ArrayLike, better: Sequence[D
     low_values, high_values = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if low_values.shape != high_values.shape or np.any(low_values > high_values):
         raise ValueError("intervals need low <= high in equal shapes")
-    at_low, at_high = _costs(low_values, better), _costs(high_values, better)
-    best, worst = np.minimum(at_low, at_high), np.maximum(at_low, at_high)
-    # whoever is dominated for certain is so by a point on the front of the worst ends
-    judges = np.unique(worst[_cost_front(worst)], axis=0)
-    dominated = [bool(np.any(np.all(judges <= p, axis=1) & np.any(judges < p, axis=1))) for p in best]
-    return ~np.array(dominated, dtype=np.bool_)
+    at_low, at_high = _gains(low_values, better), _gains(high_values, better)
+    return _on_front(np.minimum(at_low, at_high), np.maximum(at_low, at_high))
 
 
 def front_membership(
@@ -81,7 +78,7 @@ def front_membership(
     Raises:
         ValueError: a configuration has no repeat, or a value is NaN.
     """
-    groups = [_costs(group, better) for group in repeats]
+    groups = [_gains(group, better) for group in repeats]
     if not groups:
         return np.zeros(0)
     if any(len(group) == 0 for group in groups):
@@ -95,7 +92,9 @@ def front_membership(
         else:
             drawn = random.integers(len(group), size=(resamples, len(group)))
             means[:, position] = group[drawn].mean(axis=1)
-    shares: FloatArray = np.mean([_cost_front(sample) for sample in means], axis=0, dtype=np.float64)
+    flat = means.reshape(-1, len(better))
+    kept = _on_front(flat, flat, np.repeat(np.arange(resamples), len(groups)))
+    shares: FloatArray = kept.reshape(resamples, len(groups)).mean(axis=0, dtype=np.float64)
     return shares
 
 
@@ -147,15 +146,15 @@ def hypervolume(points: npt.ArrayLike, better: Sequence[Direction], reference: n
     Raises:
         ValueError: a value is NaN or infinite, or the shapes do not fit.
     """
-    costs, corner = _costs(points, better), _costs([reference], better)[0]
+    costs, corner = -_gains(points, better), -_gains([reference], better)[0]
     if not (np.all(np.isfinite(costs)) and np.all(np.isfinite(corner))):
         raise ValueError("a hypervolume needs finite values")
     inside = costs[np.all(costs < corner, axis=1)]
-    return _volume(np.unique(inside[_cost_front(inside)], axis=0), corner)
+    return _volume(np.unique(inside, axis=0), corner)
 
 
-def _costs(points: npt.ArrayLike | Sequence[npt.ArrayLike], better: Sequence[Direction]) -> FloatArray:
-    """Turn every objective into one to minimise; shape (n, k)."""
+def _gains(points: npt.ArrayLike | Sequence[npt.ArrayLike], better: Sequence[Direction]) -> FloatArray:
+    """Turn every objective into one to maximise; shape (n, k)."""
     values = np.asarray(points, dtype=np.float64)
     if values.size == 0 and values.ndim <= 2:
         values = values.reshape(0, len(better))
@@ -167,26 +166,38 @@ def _costs(points: npt.ArrayLike | Sequence[npt.ArrayLike], better: Sequence[Dir
     if np.any(np.isnan(values)):
         row, column = np.argwhere(np.isnan(values))[0]
         raise ValueError(f"point {row} has no value in objective {column} (NaN)")
-    signs = np.array([-1.0 if direction == "higher" else 1.0 for direction in better])
-    costs: FloatArray = values * signs + 0.0  # makes -0.0 a plain zero, so that equal points compare equal
-    return costs
+    gains: FloatArray = values * np.array([1.0 if direction == "higher" else -1.0 for direction in better])
+    return gains
 
 
-def _cost_front(costs: FloatArray) -> BoolArray:
-    distinct, position = np.unique(costs, axis=0, return_inverse=True)
-    alive = np.ones(len(distinct), dtype=np.bool_)
-    if distinct.shape[1] <= 2:
-        # rows ascend by the first column: a point is kept if it beats the best second one so far
-        last = distinct[:, -1]
-        best_before = np.concatenate(([np.inf], np.minimum.accumulate(last)[:-1]))
-        alive = last < best_before
-        alive[:1] = True
-    else:
-        for row in range(len(distinct)):
-            if alive[row]:
-                # nothing that comes later in lexicographic order can dominate this row
-                alive[row + 1 :] &= np.any(distinct[row + 1 :] < distinct[row], axis=1)
-    return alive[position.reshape(-1)]
+def _on_front(worst: FloatArray, best: FloatArray, kind: IntArray | None = None) -> BoolArray:
+    """Return which points are on the front of their kind, by the macro `front_of`; shape (n,)."""
+    import pyarrow as pa
+
+    rows = len(worst)
+    starts = np.arange(0, worst.size + 1, worst.shape[1])
+    points = {
+        "kind": np.zeros(rows, dtype=np.int64) if kind is None else kind,
+        "id": np.arange(rows),
+        "worst": pa.ListArray.from_arrays(starts, worst.ravel()),
+        "best": pa.ListArray.from_arrays(starts, best.ravel()),
+    }
+    connection = _engine().cursor()
+    connection.register("points", pa.table(points))
+    found = connection.execute("SELECT id FROM front_of((SELECT list(points) FROM points))").fetchnumpy()
+    kept = np.zeros(rows, dtype=np.bool_)
+    kept[found["id"]] = True
+    return kept
+
+
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    for statement in FRONT_MACROS:
+        connection.execute(statement)
+    return connection
 
 
 def _volume(costs: FloatArray, corner: FloatArray) -> float:

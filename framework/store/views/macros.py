@@ -11,6 +11,7 @@ from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
 from framework.store.database.schema import METRIC_DEFINITIONS
 from framework.store.views.compare_macro import COMPARISON_VIEWS, add_student_t
+from framework.store.views.front_macro import FRONT_MACROS
 from framework.store.views.results_view import build_results
 
 if TYPE_CHECKING:
@@ -63,23 +64,19 @@ points AS (
     JOIN metrics y ON y.run_id = r.run_id AND y.name = metric_y AND y.value IS NOT NULL
     WHERE r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail'
       AND r.experiment = coalesce(experiment, r.experiment) AND r.backend = coalesce(backend, r.backend)
-      AND (model IS NULL OR r.model = model) AND (gpu IS NULL OR r.gpu = gpu)),
-ranked AS (
-    SELECT run_id, gain_x, gain_y,
-           max(gain_y) OVER (PARTITION BY gain_x) AS best_here,
-           max(gain_y) OVER (ORDER BY gain_x DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-                             EXCLUDE GROUP) AS best_beyond
-    FROM points)
+      AND (model IS NULL OR r.model = model) AND (gpu IS NULL OR r.gpu = gpu))
 SELECT * EXCLUDE (gain_x) FROM (
-    SELECT w.*, f.gain_x FROM ranked f JOIN results w USING (run_id)
-    WHERE f.gain_y = f.best_here AND (f.best_beyond IS NULL OR f.gain_y > f.best_beyond)
+    SELECT w.*, p.gain_x FROM points p JOIN results w USING (run_id)
+    JOIN front_of((
+        SELECT list({'kind': 0, 'id': run_id, 'worst': [gain_x, gain_y], 'best': [gain_x, gain_y]}) FROM points
+    )) f ON f.id = p.run_id
     UNION ALL  -- no row, but it makes DuckDB look at both names even when one has no value
     SELECT w.*, NULL FROM axes LEFT JOIN results w ON false WHERE axes.sign_x * axes.sign_y = 0)
 ORDER BY gain_x DESC, run_id
 """
 
 
-OWN_VIEWS = (FAILURES, METRIC_SIGN, LATEST, PARETO, *COMPARISON_VIEWS)
+OWN_VIEWS = (FAILURES, METRIC_SIGN, LATEST, *FRONT_MACROS, PARETO, *COMPARISON_VIEWS)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from framework.store.views.front_macro import FRONT_MACROS
+
 if TYPE_CHECKING:
     import duckdb
     import numpy as np
@@ -75,11 +77,10 @@ COST_VIEW = """
 CREATE OR REPLACE VIEW cost_effectiveness AS
 SELECT b.*, b.time_s / min(b.time_s) OVER kind AS time_over_least,
        b.cost_usd / min(b.cost_usd) OVER kind AS cost_over_least,
-       b.cost_usd IS NOT NULL AND NOT EXISTS (
-           FROM configuration_times j
-           WHERE j.experiment = b.experiment AND j.benchmark IS NOT DISTINCT FROM b.benchmark
-             AND j.time_high <= b.time_low AND j.cost_high <= b.cost_low
-             AND (j.time_high < b.time_low OR j.cost_high < b.cost_low)) AS on_front
+       b.run_id IN (SELECT id FROM front_of((
+           SELECT list({'kind': {'study': t.experiment, 'job': t.benchmark}, 'id': t.run_id,
+                        'worst': [-t.time_high, -t.cost_high], 'best': [-t.time_low, -t.cost_low]})
+           FROM configuration_times t))) AS on_front
 FROM configuration_times b WINDOW kind AS (PARTITION BY b.experiment, b.benchmark)
 """
 """The same beside the fastest and the cheapest of its benchmark, and whether it is on the cost-time front."""
@@ -202,6 +203,6 @@ def execution_database(
         connection.register("incoming", rows_of_table)
         connection.execute(f"CREATE TABLE {name} AS FROM incoming")
         connection.unregister("incoming")
-    for statement in OVER_EXECUTIONS:
+    for statement in (*FRONT_MACROS, *OVER_EXECUTIONS):
         connection.execute(statement)
     return connection

@@ -1,7 +1,7 @@
 """Pareto fronts of serving setups in SQL: view `serving_points` and macro `serving_front`.
 
-They say what `fronts.py` says in Python, over every run in the store: repeats averaged, comparable setups only,
-preempting and failed runs left out.
+They say what `front_points.py` says in Python, over every run in the store: repeats averaged, comparable setups only,
+preempting and failed runs left out. Both leave the front itself to the core's macro `front_of`.
 """
 
 from __future__ import annotations
@@ -49,23 +49,19 @@ bounds AS (
     FROM chosen c JOIN axes a ON true JOIN metrics m ON m.run_id = c.run_id AND m.name = a.name
     WHERE m.value IS NOT NULL GROUP BY ALL),
 gains AS MATERIALIZED (
-    SELECT study, comparable, setting, name,
-           CASE WHEN noise_aware THEN least(sign * coalesce(low, mean - {NOISE_FLOOR} * abs(mean)),
-                                            sign * coalesce(high, mean + {NOISE_FLOOR} * abs(mean)))
-                ELSE sign * mean END AS worst,
-           CASE WHEN noise_aware THEN greatest(sign * coalesce(low, mean - {NOISE_FLOOR} * abs(mean)),
-                                               sign * coalesce(high, mean + {NOISE_FLOOR} * abs(mean)))
-                ELSE sign * mean END AS best
-    FROM bounds
-    QUALIFY count(*) OVER (PARTITION BY study, comparable, setting) = (SELECT count(*) FROM axes)),
-beaten AS (
-    SELECT q.study, q.setting
-    FROM gains p JOIN gains q USING (study, comparable, name)
-    GROUP BY q.study, q.comparable, q.setting, p.setting
-    HAVING bool_and(p.worst >= q.best) AND bool_or(p.worst > q.best))
+    SELECT study, comparable, setting, list(worst ORDER BY name) AS worst, list(best ORDER BY name) AS best FROM (
+        SELECT *,
+               CASE WHEN noise_aware THEN least(sign * coalesce(low, mean - {NOISE_FLOOR} * abs(mean)),
+                                                sign * coalesce(high, mean + {NOISE_FLOOR} * abs(mean)))
+                    ELSE sign * mean END AS worst,
+               CASE WHEN noise_aware THEN greatest(sign * coalesce(low, mean - {NOISE_FLOOR} * abs(mean)),
+                                                   sign * coalesce(high, mean + {NOISE_FLOOR} * abs(mean)))
+                    ELSE sign * mean END AS best
+        FROM bounds) GROUP BY study, comparable, setting HAVING count(*) = (SELECT count(*) FROM axes))
 SELECT w.* FROM chosen c JOIN results w USING (run_id)
-WHERE (c.study, c.setting) IN (SELECT (study, setting) FROM gains)
-  AND (c.study, c.setting) NOT IN (SELECT (study, setting) FROM beaten)
+WHERE {{'study': c.study, 'setting': c.setting}} IN (SELECT id FROM front_of((
+    SELECT list({{'kind': {{'study': study, 'comparable': comparable}}, 'id': {{'study': study, 'setting': setting}},
+                 'worst': worst, 'best': best}}) FROM gains)))
 ORDER BY w.model, w.total_tok_s DESC, w.run_id
 """
 """One row a run of each setup that no comparable one beats. Options: `objectives` (any number of metrics with a

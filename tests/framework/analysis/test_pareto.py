@@ -9,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 
 from framework.analysis.pareto import (
     Direction,
-    dominates,
     front_mask,
     front_membership,
     hypervolume,
@@ -19,6 +18,13 @@ from framework.analysis.pareto import (
 )
 
 Points = tuple[npt.NDArray[np.float64], list[Direction]]
+
+
+def dominates(x: npt.ArrayLike, y: npt.ArrayLike, better: list[Direction]) -> bool:
+    """The definition: no worse in every objective, better in one."""
+    signs = np.array([1.0 if direction == "higher" else -1.0 for direction in better])
+    gained = signs * (np.asarray(x) - np.asarray(y))
+    return bool(np.all(gained >= 0) and np.any(gained > 0))
 
 
 @st.composite

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.analysis.pareto import front_mask
 from framework.contracts import MetricDefinition
 from framework.errors import StoreError
 from framework.store.database.ingest import ingest
@@ -164,32 +162,6 @@ def test_views_are_made_anew_when_a_plugin_changes_its_definitions(outputs, add_
     define_metrics(THROUGHPUT, ITL)
     ingest(outputs)
     assert Store(outputs).query("FROM pareto('total_tok_s', 'itl_mean_ms')").num_rows == 1
-
-
-points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(points)
-@pytest.mark.slow
-def test_pareto_is_the_front_that_dominance_defines(tmp_path_factory, points):
-    from framework.contracts import Metric
-    from framework.run_record import RunRecord
-    from framework.store.bundles.bundle import write_bundle
-
-    outputs = tmp_path_factory.mktemp("outputs")
-    for number, (x, y) in enumerate(points):
-        metrics = (Metric("x", float(x)), Metric("y", float(y)), Metric.absent("z", "unknown"))
-        record = RunRecord(
-            f"r{number:02d}", "k", "e", "b", "done", "2026-01-01T00:00:00+00:00", metrics=metrics
-        )
-        write_bundle(outputs, record, {}, durable_writes=False)
-    ingest(outputs)
-    for better in (("higher", "lower"), ("lower", "lower"), ("higher", "higher")):
-        query = f"SELECT run_id FROM pareto('x', 'y', x_better := '{better[0]}', y_better := '{better[1]}')"
-        found = {run_id for (run_id,) in Store(outputs).rows(query)[1]}
-        mask = front_mask(np.array(points, dtype=float), better)
-        assert found == {f"r{number:02d}" for number in np.flatnonzero(mask)}
 
 
 def test_pareto_takes_directions_from_definitions_and_leaves_unsound_runs_out(
