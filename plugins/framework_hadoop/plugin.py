@@ -108,7 +108,7 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
         return []
     from framework_hadoop.knowledge import knob_study
 
-    return knob_study.sweep_tables(scope.store, scope.run_ids)
+    return knob_study.sweep_tables(scope)
 
 
 @hookimpl

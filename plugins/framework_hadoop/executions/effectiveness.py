@@ -1,7 +1,7 @@
 """Cost against time and what single settings do, as values and tables; made by the statements of `execution_sql`.
 
 Never the luckiest run: a configuration stands for the median of its repeats with an interval; one that was run once
-borrows the spread of those that were not. `median_spread` is for the few runs of one sweep or one configuration.
+borrows the spread of those that were not.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from framework.analysis.prediction.features import FloatArray
 from framework.contracts import TableBlock
 from framework_hadoop.executions.execution_files import Executions
-
-_RESAMPLES = 400
 
 Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 """Returns the rows of a SQL statement with `?` placeholders."""
@@ -29,23 +24,6 @@ class Spread:
     median: float
     low: float
     high: float
-
-
-def pooled_relative_spread(repeats: Sequence[FloatArray]) -> float:
-    """Return the typical relative deviation between repeats: median over configurations run twice or more."""
-    spreads = [float(np.std(np.log(part), ddof=1)) for part in repeats if len(part) > 1]
-    return float(np.median(spreads)) if spreads else 0.0
-
-
-def median_spread(values: FloatArray, noise: float, level: float = 0.9, seed: int = 0) -> Spread:
-    """Return the median with its bootstrap interval; a single value gets ±1.64 pooled deviations (at 90 %)."""
-    middle, tail = float(np.median(values)), (1.0 - level) / 2.0
-    if len(values) == 1:
-        reach = float(np.exp(1.645 * noise))
-        return Spread(middle, middle / reach, middle * reach)
-    draws = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
-    medians = np.median(values[draws], axis=1)
-    return Spread(middle, float(np.quantile(medians, tail)), float(np.quantile(medians, 1.0 - tail)))
 
 
 @dataclass(frozen=True)

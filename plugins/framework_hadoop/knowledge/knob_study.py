@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from framework.analysis.pareto import noisy_front_mask
 from framework.analysis.prediction.features import Column, group_codes
 from framework.analysis.prediction.logged_runs import LoggedRuns, logged_runs, plan_for
-from framework.analysis.prediction.validation_schemes import rows_of, validate, validation_table
-from framework.contracts import StoreReader, TableBlock
+from framework.analysis.prediction.validation_schemes import validate, validation_table
+from framework.contracts import ReportScope, StoreReader, TableBlock
 from framework.errors import UserError
-from framework_hadoop.executions.effectiveness import median_spread, pooled_relative_spread
 
 BENCHMARK = "workload.benchmark"
 TIME = "exe_time_s"
@@ -152,15 +150,16 @@ def _median_times(runs: LoggedRuns, own: np.ndarray, names: Sequence[str]) -> di
     return {key: float(np.median(values)) for key, values in times.items()}
 
 
-def sweep_tables(store: StoreReader, run_ids: Sequence[str]) -> list[TableBlock]:
+def sweep_tables(scope: ReportScope) -> list[TableBlock]:
     """Return the tables that end a sweep over knobs: prediction on held-out runs, best settings, fronts."""
-    runs = knob_runs(store, run_ids)
+    runs = knob_runs(scope.store, scope.run_ids)
     if runs is None:
         return []
     errors = validate(plan_for(runs, 0.9), runs.columns, runs.target)
     tables = [validation_table(errors, "Predicted execution time on held-out runs"), _best_table(runs)]
-    costs = logged_costs(store, runs)
-    return tables if costs is None else [*tables, *_front_tables(runs, costs)]
+    for benchmark in sorted({str(value) for value in runs.columns[BENCHMARK]}):
+        tables.extend(_front_table(scope, runs, benchmark))
+    return tables
 
 
 def _best_table(runs: LoggedRuns) -> TableBlock:
@@ -181,56 +180,25 @@ def _best_table(runs: LoggedRuns) -> TableBlock:
     )
 
 
-def logged_costs(store: StoreReader, runs: LoggedRuns) -> np.ndarray | None:
-    """Return the cost of each run in US dollars (NaN where unknown); None if no run has one."""
-    found = store.query("SELECT run_id, value FROM metrics WHERE name = 'cost_usd' AND value IS NOT NULL")
-    by_run = dict(zip(found.column("run_id").to_pylist(), found.column("value").to_pylist(), strict=True))
-    costs = np.array([by_run.get(run_id, np.nan) for run_id in runs.run_ids])
-    return costs if np.isfinite(costs).any() else None
-
-
-def _front_tables(runs: LoggedRuns, costs: np.ndarray) -> list[TableBlock]:
-    return [
-        _front_table(runs, costs, benchmark)
-        for benchmark in sorted({str(value) for value in runs.columns[BENCHMARK]})
-    ]
-
-
-def _front_table(runs: LoggedRuns, costs: np.ndarray, benchmark: str) -> TableBlock:
-    """Return the settings that no other one is for certain both faster and cheaper than."""
+def _front_table(scope: ReportScope, runs: LoggedRuns, benchmark: str) -> Iterator[TableBlock]:
+    """Yield the settings that no other one is for certain both faster and cheaper than; none without a cost."""
     names = knob_names(runs.columns)
-    own = np.flatnonzero((runs.columns[BENCHMARK] == benchmark) & np.isfinite(costs))
-    codes = group_codes(rows_of(runs.columns, own), names)
-    members = [own[codes == code] for code in np.unique(codes)]
-    noise = pooled_relative_spread([runs.target[part] for part in members])
-    times = [median_spread(runs.target[part], noise) for part in members]
-    prices = [median_spread(costs[part], noise) for part in members]
-    low = np.array([[t.low, c.low] for t, c in zip(times, prices, strict=True)])
-    high = np.array([[t.high, c.high] for t, c in zip(times, prices, strict=True)])
-    front = noisy_front_mask(low, high, ("lower", "lower"))
-    rows: list[tuple[object, ...]] = [
-        (
-            *(_text(runs.columns[name][part[0]]) for name in names),
-            len(part),
-            time.median,
-            time.low,
-            time.high,
-            1e6 * cost.median,
-        )
-        for part, time, cost, kept in sorted(
-            zip(members, times, prices, front.tolist(), strict=True), key=lambda item: item[1].median
-        )
-        if kept
-    ]
-    headings = (
-        *(name.removeprefix("backend.") for name in names),
-        "repeats",
-        TIME,
-        "low",
-        "high",
-        "cost_micro_usd",
+    place = {run_id: row for row, run_id in enumerate(runs.run_ids)}
+    front = scope.store.query(
+        "SELECT run_ids, repeats, time_s, time_low, time_high, 1e6 * cost_usd AS cost_micro_usd "
+        "FROM cost_time_front(benchmark := ?, experiment := ?)",
+        [benchmark, scope.experiment],
     )
-    caption = f"{len(rows)} of {len(members)} settings; medians of repeats with intervals"
-    return TableBlock(
-        f"{benchmark}: cost against time, settings not dominated for certain", headings, rows, caption
-    )
+    rows = []
+    for run_ids, *figures in (row.values() for row in front.to_pylist()):
+        of_scope = [place[run_id] for run_id in run_ids if run_id in place]
+        if of_scope:
+            rows.append((*(_text(runs.columns[name][of_scope[0]]) for name in names), *figures))
+    if rows:
+        knobs = (name.removeprefix("backend.") for name in names)
+        yield TableBlock(
+            f"{benchmark}: cost against time, settings not dominated for certain",
+            (*knobs, "repeats", TIME, "low", "high", "cost_micro_usd"),
+            rows,
+            "medians of repeats with intervals",
+        )

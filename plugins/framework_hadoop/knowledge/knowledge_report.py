@@ -167,7 +167,7 @@ def _of_engine_runs(scope: ReportScope, runs: Any) -> list[ReportSection]:
         ignoring=_followers(scope.store, runs.run_ids, names),
         least_pairs=2,
     )
-    tables = sweep_tables(scope.store, scope.run_ids)
+    tables = sweep_tables(scope)
     return [
         _matters(tree, effects),
         ReportSection("Prediction, best settings, cost against time", tables, _ORDER + 1),

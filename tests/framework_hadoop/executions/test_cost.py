@@ -16,7 +16,7 @@ from framework_hadoop.executions.cost import (
     execution_costs_usd,
     read_price_list,
 )
-from framework_hadoop.executions.effectiveness import front_table, median_spread, setting_effects
+from framework_hadoop.executions.effectiveness import front_table, setting_effects
 from framework_hadoop.executions.execution_files import read_executions
 from framework_hadoop.executions.execution_sql import execution_database, file_query
 
@@ -135,10 +135,3 @@ def test_scalability_compares_clusters_that_differ_in_nodes_alone(tmp_path: Path
     base, ratio, pairs = effect
     assert pairs == 3
     assert ratio == pytest.approx(0.5 if base == "4" else 2.0)
-
-
-def test_median_of_a_single_value_borrows_the_pooled_noise() -> None:
-    spread = median_spread(np.array([100.0]), noise=0.1)
-
-    assert spread.low == pytest.approx(100 / np.exp(0.1645))
-    assert spread.high == pytest.approx(100 * np.exp(0.1645))

@@ -73,6 +73,9 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
     assert low <= ratio <= high
     assert pairs == 4
     assert effects["codec", "none", "zlib"][0] == pytest.approx(1.5, rel=0.03)
+    # one slot costs as much as two, which are twice as fast; zlib is slower and dearer for certain
+    front = tables["sort: cost against time, settings not dominated for certain"]
+    assert [row[:3] for row in front.rows] == [("none", "2", 3), ("none", "1", 3)]  # type: ignore[attr-defined]
 
 
 def test_a_prediction_run_is_reported_with_what_it_learned(tmp_path: Path) -> None:
