@@ -18,9 +18,9 @@ from framework_serving.advice.replication_rule import baselines
 from framework_serving.claims.adapter_claims import best_adapter_throughput, most_adapters, slot_regret
 from framework_serving.claims.evidence import Evidence
 from framework_serving.fronts.front_points import front_gain
-from framework_serving.physical.physical_report import lockstep_shares
+from framework_serving.physical.physical_report import lockstep_shares, share_of_peak_bandwidth
 from framework_serving.sweeps.knees import KNEE_SHARE, Knee, find_knee, growth_exponent
-from framework_serving.sweeps.sweep_points import Curve, SweepPoint
+from framework_serving.sweeps.sweep_points import Curve, SweepPoint, lockstep_points
 
 
 def replication_gain(
@@ -96,22 +96,6 @@ def knee_kv_usage(
     return Quantity(100 * usage.value)
 
 
-def latency_past_knee(
-    evidence: Evidence,
-    model: str,
-    throughput_share: float = 0.95,
-    workload: str = "sharegpt",
-    chunked_prefill: bool = False,
-) -> Quantity:
-    """Return mean ITL at MAX over mean ITL at the knee: the price of the last few per cent of throughput."""
-    curve = evidence.curve(model, workload, chunked_prefill)
-    knee = _knee(curve, throughput_share)
-    if knee.largest is knee.at_share:
-        raise NotEvaluatedError(f"the knee of {model} is its largest batch")
-    found = gain(knee.largest.metrics["itl_mean_ms"], knee.at_share.metrics["itl_mean_ms"])
-    return Quantity(found.value + 1)
-
-
 def growth_past_knee(
     evidence: Evidence, model: str, metric: str, definition: str = "chord", workload: str = "sharegpt"
 ) -> Quantity:
@@ -169,13 +153,8 @@ def decode_share(
     evidence: Evidence, model: str, batch: int, input_tokens: int, output_tokens: int
 ) -> Quantity:
     """Return the share of time, %, after the last first token, when all prompts fit into the batch at once."""
-    for point in evidence.points:
-        lengths = (
-            point.number("workload.lengths.input_tokens"),
-            point.number("workload.lengths.output_tokens"),
-        )
-        alone = point.number("workload.num_requests") == batch == point.max_num_seqs
-        if point.model == model and alone and lengths == (input_tokens, output_tokens):
+    for point in lockstep_points(evidence.points, model, batch):
+        if point.tokens == (input_tokens, output_tokens):
             (row,) = evidence.store.query(
                 "SELECT 100 * (1 - max(first_token_s) / max(last_token_s)) AS share FROM requests WHERE run_id = ?",
                 [point.run_ids[0]],
@@ -201,11 +180,10 @@ def decode_time_share(evidence: Evidence, model: str, batch: int, part: str) -> 
 
 def dram_read_share(evidence: Evidence, model: str, batch: int) -> Quantity:
     """Return the memory traffic of a lock-step run of this batch, % of the GPU's peak."""
-    for point in evidence.points:
-        traffic, peak = point.value("dram_read_tb_s"), point.number("gpu.bandwidth_tb_s")
-        alone = point.number("workload.num_requests") == batch == point.max_num_seqs
-        if point.model == model and alone and traffic is not None and peak:
-            return Quantity(100 * traffic / peak)
+    for point in lockstep_points(evidence.points, model, batch):
+        share = share_of_peak_bandwidth(point)
+        if share is not None:
+            return Quantity(share)
     raise NotEvaluatedError(f"no lock-step run of {model} with {batch} prompts that reports dram_read_tb_s")
 
 
@@ -233,7 +211,6 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         replication_gain,
         freed_memory_share,
         knee_kv_usage,
-        latency_past_knee,
         growth_past_knee,
         sweep_ratio,
         metric_at,

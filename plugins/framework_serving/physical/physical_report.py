@@ -18,7 +18,7 @@ from framework_serving.physical.physical_charts import (
 )
 from framework_serving.physical.roofline_shares import decode_time_shares, run_physics
 from framework_serving.report.charts import Style
-from framework_serving.sweeps.sweep_points import Curve, SweepPoint, curves
+from framework_serving.sweeps.sweep_points import Curve, SweepPoint, curves, lockstep_points
 
 if TYPE_CHECKING:
     from framework.contracts import ReportScope, StoreReader
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DECODE_TIME_FILE = "decode_time.csv"
 """Beside an experiment's claims: shares of decode time that its paper published."""
 _COLUMNS = ("model", "batch", "attention_pct", "matmul_pct", "host_pct", "other_pct")
-_LOCKSTEP = ("161", "338")
+_LOCKSTEP = (161, 338)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def profiled_table(points: Sequence[SweepPoint]) -> TableBlock | None:
             (point.value("nsight_host_gap_share"), twin.value("time_host_share")),
         ]
         shares = [None if value is None else 100 * value for pair in pairs for value in pair]
-        traffic = (point.value("nsight_dram_read_pct"), _share_of_peak(twin))
+        traffic = (point.value("nsight_dram_read_pct"), share_of_peak_bandwidth(twin))
         rows.append((point.model, point.workload, point.max_num_seqs, *shares, *traffic))
     if not rows:
         return None
@@ -144,7 +144,8 @@ def _setting(point: SweepPoint) -> tuple[object, ...]:
     return (point.model, point.gpu, point.workload, point.max_num_seqs, point.replicas, point.chunked_prefill)
 
 
-def _share_of_peak(point: SweepPoint) -> float | None:
+def share_of_peak_bandwidth(point: SweepPoint) -> float | None:
+    """Return the memory traffic of a point, % of the GPU's peak; None if unknown."""
     traffic, peak = point.value("dram_read_tb_s"), point.number("gpu.bandwidth_tb_s")
     return None if traffic is None or not peak else 100 * traffic / peak
 
@@ -153,13 +154,8 @@ def lockstep_shares(
     store: StoreReader, points: Sequence[SweepPoint], model: str, batch: int
 ) -> dict[str, float] | None:
     """Return the shares of decode time, %, of the lock-step run of a model at a batch; None if there is none."""
-    for point in points:
-        lengths = tuple(
-            point.params.get(f"workload.lengths.{name}", "").removesuffix(".0")
-            for name in ("input_tokens", "output_tokens")
-        )
-        alone = point.number("workload.num_requests") == batch == point.max_num_seqs
-        if point.model == model and alone and lengths == _LOCKSTEP:
+    for point in lockstep_points(points, model, batch):
+        if point.tokens == _LOCKSTEP:
             return decode_time_shares(store, point)
     return None
 

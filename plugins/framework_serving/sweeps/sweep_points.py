@@ -93,9 +93,23 @@ class SweepPoint:
         return self.params.get("workload.name", "")
 
     @property
+    def tokens(self) -> tuple[float | None, float | None]:
+        """Configured input and output tokens of a request."""
+        return self.number("workload.lengths.input_tokens"), self.number("workload.lengths.output_tokens")
+
+    @property
     def preempted(self) -> bool:
         """Whether a request was pushed out of the KV cache."""
         return (self.value("preemptions") or 0) > 0
+
+
+def lockstep_points(points: Sequence[SweepPoint], model: str, batch: int) -> list[SweepPoint]:
+    """Return the points of a model whose prompts, `batch` of them, all fit into the batch at once."""
+    return [
+        point
+        for point in points
+        if point.model == model and point.number("workload.num_requests") == batch == point.max_num_seqs
+    ]
 
 
 @dataclass(frozen=True)
