@@ -124,7 +124,9 @@ def _check_numbers(key: str, values: Sequence[str]) -> None:
         try:
             float(value)
         except ValueError:
-            raise UserError(f"'{key}={value}': every run has a number there") from None
+            raise UserError(
+                f"'{key}={value}': not a number, but this parameter is a number in every run"
+            ) from None
 
 
 def _text(value: object) -> str:
@@ -217,7 +219,11 @@ def _assumed(runs: LoggedRuns, asked: Sequence[Settings], axes: Mapping[str, Seq
         name: asked[0][name] for name in runs.columns if len({settings[name] for settings in asked}) == 1
     }
     taken = [f"{name}={value}" for name, value in common.items() if name not in axes and value]
-    return f"taken as in most runs: {', '.join(taken)}" if taken else "every parameter that differs was given"
+    return (
+        f"set to the most frequent value of the runs: {', '.join(taken)}"
+        if taken
+        else "every parameter that differs between the runs was given"
+    )
 
 
 def _rows(

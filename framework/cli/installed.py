@@ -67,10 +67,10 @@ def _core_checks() -> Iterator[DoctorCheck]:
     yield DoctorCheck(
         "NVIDIA GPU",
         True if gpu else None,
-        "nvidia-smi found" if gpu else "none: the twin needs none, a real engine does",
+        "nvidia-smi found" if gpu else "none found: a real engine needs one, the twin does not",
     )
-    yield _module_check("joblib", "hydra/launcher=joblib: jobs in parallel on this machine", "parallel")
-    yield _module_check("submitit", "hydra/launcher=slurm: jobs on a cluster", "slurm")
+    yield _module_check("joblib", "hydra/launcher=joblib: parallel runs on this machine", "parallel")
+    yield _module_check("submitit", "hydra/launcher=slurm: runs on a cluster", "slurm")
     slurm = shutil.which("sbatch")
     yield DoctorCheck("SLURM", True if slurm else None, slurm or "no sbatch on this machine")
 

@@ -95,11 +95,11 @@ def _sweep_status() -> int:
     if session is None:
         return 0
     if session.interrupted:
-        print("interrupted: what is done is kept, the same command resumes", file=sys.stderr)
+        print("interrupted: finished runs are kept; the same command resumes", file=sys.stderr)
         return 130
     if session.failed:
         raise RunFailedError(
             f"{len(session.failed)} of {len(session.points)} runs failed; "
-            "python -m framework sql 'SELECT * FROM failures' tells why, failed_only=true runs them again"
+            "python -m framework sql 'SELECT * FROM failures' shows why; failed_only=true runs them again"
         )
     return 0

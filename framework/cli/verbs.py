@@ -12,15 +12,15 @@ from framework.errors import ConfigError, did_you_mean
 
 _HELP = """Performance studies as one YAML file and one command.
 
-A study is a Hydra experiment; arguments that hold '=' or start with '+', '~' or '-' compose one:
+A study is a Hydra experiment. Arguments with '=', or with '+', '~' or '-' in front, compose and run it:
 
   python -m framework +experiment=memory_gap
 
   python -m framework +experiment=memory_gap model=opt-1.3b backend.max_num_seqs=1,8,64
 
-  python -m framework backend=twin model=llama-2-7b workload=fixed --cfg job     (show, don't run)
+  python -m framework backend=twin model=llama-2-7b workload=fixed --cfg job     (print the configuration only)
 
-A bare word is a verb:"""
+Any other first argument is a verb:"""
 
 Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]
 DEFAULT_OUTPUTS = Path("outputs")
@@ -80,11 +80,13 @@ def _version_option(
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT over the store's tables, views and macros.")],
-    format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
+    query: Annotated[
+        str, typer.Argument(help="One SELECT statement over the tables, views and macros of the store.")
+    ],
+    format: Annotated[str, typer.Option(help="Output format: table, csv or json.")] = "table",
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Query the store, read-only.
+    """Query the store with read-only SQL.
 
     Example: python -m framework sql "SELECT * FROM results ORDER BY total_tok_s DESC LIMIT 5"
     """
@@ -94,8 +96,13 @@ def sql(
 
 
 def report(
-    experiment: Annotated[str | None, typer.Option(help="Experiment; the latest one by default.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report.")] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="Experiment, or id of a sweep. Default: the experiment that was run last."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report. Default: OUTPUTS/reports/EXPERIMENT.")
+    ] = None,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Write a self-contained HTML report with plots, advice and provenance.
@@ -112,7 +119,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="Run id, sweep id or experiment.")],
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Show two runs, sweeps or experiments side by side: what was set, what came out, beyond noise or not.
+    """Compare settings and metrics of two runs, sweeps or experiments; mark differences larger than run-to-run noise.
 
     Example: python -m framework compare memory_gap memory_gap_vllm
     """
@@ -122,11 +129,15 @@ def compare(
 
 
 def ingest(
-    folder: Annotated[str, typer.Argument(help="Outputs folder or fsspec URL with bundles.")] = "outputs",
-    rebuild: Annotated[bool, typer.Option(help="Build the database anew from all bundles.")] = False,
-    outputs: Annotated[Path, typer.Option(help="With a URL: the folder of the database.")] = DEFAULT_OUTPUTS,
+    folder: Annotated[
+        str, typer.Argument(help="Outputs folder, or URL of a folder with bundles.")
+    ] = "outputs",
+    rebuild: Annotated[bool, typer.Option(help="Rebuild the database from all bundles.")] = False,
+    outputs: Annotated[
+        Path, typer.Option(help="Outputs folder of the database, if FOLDER is a URL.")
+    ] = DEFAULT_OUTPUTS,
 ) -> int:
-    """Pull finished run bundles into DuckDB; may be repeated at any time.
+    """Add new run bundles to the database; may be repeated at any time.
 
     Example: python -m framework ingest outputs --rebuild
     """
@@ -136,7 +147,7 @@ def ingest(
 
 
 def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
-    """Pack many run bundles into few large Parquet files; nothing is lost.
+    """Pack many run bundles into few large Parquet files.
 
     Example: python -m framework compact --outputs outputs
     """
@@ -146,10 +157,12 @@ def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
 
 
 def cancel(
-    sweep: Annotated[str | None, typer.Argument(help="Sweep id; needed if several have jobs.")] = None,
+    sweep: Annotated[
+        str | None, typer.Argument(help="Id of the sweep; needed if several sweeps have jobs.")
+    ] = None,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """End the Slurm jobs of a sweep, waiting and running; what is finished is kept.
+    """Cancel the waiting and running Slurm jobs of a sweep; finished runs are kept.
 
     Example: python -m framework cancel memory_gap-0123456789
     """
@@ -160,16 +173,23 @@ def cancel(
 
 def predict(
     metric: Annotated[str, typer.Argument(help="Metric to predict, e.g. total_tok_s.")],
-    settings: Annotated[list[str] | None, typer.Argument(help="key=value of the configuration.")] = None,
-    grid: Annotated[
-        list[str] | None, typer.Option(help="key=a,b,c or key=* (all that were run); may be repeated.")
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="Parameters of the configuration, key=value.")
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on `results`: runs to learn from.")] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Predict all values: key=a,b,c, or key=* for all values in the store; may be repeated."
+        ),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Learn only from runs that match this SQL condition on `results`.")
+    ] = None,
     level: Annotated[float, typer.Option(help="Nominal coverage of the intervals.")] = 0.9,
     validation: Annotated[bool, typer.Option(help="Also print errors on held-out runs.")] = False,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Predict a metric for configurations that were never run, with an interval, from all logged runs.
+    """Predict a metric, with an interval, for configurations that were never run, from all stored runs.
 
     Example: python -m framework predict total_tok_s model=opt-1.3b --grid max_num_seqs=48,160,320
     """
@@ -180,13 +200,19 @@ def predict(
 
 def guide(
     metric: Annotated[str, typer.Argument(help="Metric to learn, e.g. exe_time_s (must be > 0).")],
-    axes: Annotated[list[str], typer.Argument(help="key=a,b,c of every setting to explore.")],
+    axes: Annotated[list[str], typer.Argument(help="Values of each setting to explore, key=a,b,c.")],
     base: Annotated[list[str] | None, typer.Option(help="Override of every run; may be repeated.")] = None,
     budget: Annotated[int, typer.Option(help="Total number of runs, including those already stored.")] = 100,
     batch: Annotated[int, typer.Option(help="Runs to launch before the model is refitted.")] = 10,
-    method: Annotated[str, typer.Option(help="guided, medoids or random")] = "guided",
-    experiment: Annotated[str, typer.Option(help="Experiment file of one run, without a grid.")] = "guided",
-    run: Annotated[bool, typer.Option(help="Run them; otherwise only show the next batch.")] = False,
+    method: Annotated[
+        str, typer.Option(help="guided, or one of the baselines medoids and random")
+    ] = "guided",
+    experiment: Annotated[
+        str, typer.Option(help="Experiment file of each run; it must not contain a grid.")
+    ] = "guided",
+    run: Annotated[
+        bool, typer.Option(help="Run the batches. Without it, only print the next batch.")
+    ] = False,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Pick the most informative next configurations and run them until the budget is used up.
@@ -199,11 +225,11 @@ def guide(
 
 
 def import_runs(
-    kind: Annotated[str, typer.Argument(help="What the file holds: see `plugins` for the kinds.")],
+    kind: Annotated[str, typer.Argument(help="Kind of file; the verb `plugins` lists the kinds.")],
     file: Annotated[Path, typer.Argument(help="The file to read.")],
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Bring recorded runs into the store; importing a file twice adds nothing.
+    """Import recorded runs into the store; importing a file twice adds nothing.
 
     Example: python -m framework import serving runs.csv.gz
     """
@@ -213,7 +239,7 @@ def import_runs(
 
 
 def plugins() -> int:
-    """List installed plugins, the hooks they implement, and what failed to load.
+    """List installed plugins with their hooks or load errors, configuration groups and importers.
 
     Example: python -m framework plugins
     """
@@ -223,7 +249,7 @@ def plugins() -> int:
 
 
 def doctor() -> int:
-    """Tell what this machine can run and, for what it can't, the one line that fixes it.
+    """Check which backends and collectors work on this machine, and how to enable the others.
 
     Example: python -m framework doctor
     """

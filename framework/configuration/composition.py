@@ -91,5 +91,7 @@ def batch_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
         raise ConfigError(f"unknown backend '{name}'")
     backend = build_component(compose([f"backend={name}", *overrides]), "backend")
     if not isinstance(backend, BatchBackend):
-        raise ConfigError(f"backend '{name}' offers no batch call")
+        raise ConfigError(
+            f"backend '{name}' can't simulate many configurations in one call (no method run_batch)"
+        )
     return backend

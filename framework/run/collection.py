@@ -89,7 +89,9 @@ class Collectors:
                 try:
                     tables = _joined(result.tables, item.result.tables)
                 except Exception as error:  # a table that can't be stored would cost the whole run
-                    item.trouble = f"{item.name} returned a table that can't be kept: {error}".splitlines()[0]
+                    item.trouble = f"{item.name} returned a table that can't be stored: {error}".splitlines()[
+                        0
+                    ]
             if item.trouble is not None:
                 result.checks.append(SanityCheck(f"collector_{item.name}", "warn", item.trouble))
                 declared = getattr(item.collector, "metric_names", ())
@@ -98,7 +100,7 @@ class Collectors:
                 continue
             result.tables.update(tables)
             for name in _fill_in(result.metrics, item.result.metrics):
-                detail = f"{name} is reported by the backend or another collector too; theirs is kept"
+                detail = f"{name} is also reported by the backend or another collector; that value is kept"
                 result.checks.append(SanityCheck(f"collector_{item.name}", "warn", detail))
             result.checks.extend(item.result.checks)
             facts: dict[str, Json] = dict(item.result.facts)
@@ -112,7 +114,9 @@ def build_collectors(config: DictConfig) -> Collectors:
     for name in config.metrics:
         collector = build_component(config, f"metrics.{name}")
         if not isinstance(collector, Collector):
-            raise ConfigError(f"configuration key 'metrics.{name}._target_': no start and stop in it")
+            raise ConfigError(
+                f"configuration key 'metrics.{name}._target_': the class has no methods start and stop"
+            )
         watched.append(_Watched(str(name), collector))
     return Collectors(watched)
 
@@ -151,7 +155,7 @@ def _flaw(name: str, value: object) -> str | None:
         if not number or isinstance(metric.value, bool):
             return f"{name} returned {metric!r:.80} among its metrics"
     if not all(isinstance(check, SanityCheck) for check in value.checks):
-        return f"{name} returned something that is no SanityCheck among its checks"
+        return f"{name} returned a check that is not a SanityCheck"
     return None
 
 

@@ -23,7 +23,7 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
 
     importer = _importer(kind)
     if not file.is_file():
-        raise InputError(f"file '{file}' does not exist or is no regular file")
+        raise InputError(f"file '{file}' does not exist or is not a regular file")
     found = list(importer.read(file))  # the whole file first: a bad row leaves nothing half-imported
     singles = [run for run in found if isinstance(run, ImportedRun)]
     tables = [table for table in found if isinstance(table, ImportedTable)]
@@ -34,7 +34,7 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     ingest(outputs)
     for note in (note for table in tables for note in table.notes):
         print_note(note)
-    print_note(f"{added} runs imported from {file}, {total - added} were in the store already")
+    print_note(f"{added} runs imported from {file}, {total - added} were already in the store")
     return 0
 
 

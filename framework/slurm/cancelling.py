@@ -17,13 +17,15 @@ def cancel_sweep(sweep_id: str | None, outputs: str) -> int:
     asked = [ledger_of(outputs, sweep_id)] if sweep_id is not None else ledgers(outputs)
     active = {ledger.sweep_id: found for ledger in asked if (found := _active(ledger))}
     if not active:
-        print(f"no jobs of {sweep_id or 'any sweep'} wait or run")
+        print(f"no waiting or running jobs of {sweep_id or 'any sweep'}")
         return 0
     if len(active) > 1:
         raise StoreError(f"several sweeps have jobs; name one: {', '.join(sorted(active))}")
     for name, job_ids in active.items():
         cancel_jobs(job_ids)
-        print(f"{name}: {len(job_ids)} jobs cancelled; the same command as before runs what is missing")
+        print(
+            f"{name}: {len(job_ids)} jobs cancelled; to run the missing points, repeat the command of the sweep"
+        )
     return 0
 
 

@@ -154,7 +154,7 @@ def _client(*command: str) -> subprocess.CompletedProcess[str]:
         )
     except FileNotFoundError:
         raise SlurmError(
-            f"no '{command[0]}' here: hydra/launcher=slurm runs on a machine with Slurm's clients"
+            f"'{command[0]}' not found: hydra/launcher=slurm needs Slurm's client programs on this machine"
         ) from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer within {_TIMEOUT_S:.0f} s") from None

@@ -104,7 +104,7 @@ class SlurmSweep:
         ended = [job for job in known if job.job_key not in active]
         self._settle_ended(ended, states)
         if active:
-            self.session.announce(f"attached to {len(active)} jobs that Slurm still has")
+            self.session.announce(f"attached to {len(active)} jobs that are waiting or running")
         return [job for job in jobs if job.job_key not in active]
 
     def _settle_ended(self, ended: Sequence[SweepJob], states: Mapping[str, JobState]) -> None:
@@ -223,8 +223,8 @@ class SlurmSweep:
         session.detached = True
         open_jobs = len(session.points) - len(session.skipped) - len(session.outcomes)
         session.announce(
-            f"{open_jobs} jobs go on without this terminal. The same command attaches to them again; "
-            f"`python -m framework ingest` picks up what they finish; "
+            f"{open_jobs} jobs continue without this terminal. The same command attaches to them again; "
+            f"`python -m framework ingest` adds their finished runs to the database; "
             f"`python -m framework cancel {session.sweep_id}` ends them."
         )
 

@@ -106,12 +106,12 @@ def new_folder(path: Path, durable: bool = True) -> Iterator[Path]:
                 for folder, _, _ in os.walk(temporary):
                     flush_folder(Path(folder))
             if path.exists():
-                raise StoreError(f"{path} is already there: what was written first stays")
+                raise StoreError(f"{path} already exists and is not replaced")
             os.rename(temporary, path)
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise StoreError(f"{path} is already there: what was written first stays") from error
+                raise StoreError(f"{path} already exists and is not replaced") from error
             raise
         if durable:
             flush_folder(path.parent)

@@ -102,14 +102,14 @@ def run_compare(a: str, b: str, outputs: str) -> int:
     measured = [row for row in found if row["kind"] == "metric"]
     print_table(TableBlock("configuration that differs", ("parameter", a, b), settings))
     if not measured:
-        print("no point of the configuration was run by both")
+        print("the two have no point in common")
         return 0
     print_table(TableBlock("metrics", SUMMARY_COLUMNS, _metric_summary(measured), _CAPTION))
     worse = [row for row in measured if row["verdict"] == "worse"]
     detail = ("name", "point", "mean_a", "mean_b", "change", "noise", "noise_source")
     if worse:
         lines = [[row[name] for name in detail] for row in worse]
-        print_table(TableBlock(f"{b} is worse than {a} beyond noise", detail, lines))
+        print_table(TableBlock(f"{b} is worse than {a} by more than noise", detail, lines))
     return 0
 
 
@@ -126,8 +126,8 @@ SUMMARY_COLUMNS = (
     "different",
 )
 _CAPTION = (
-    "means and median change over the points that both ran; B seen from A. The noise of a point is that of its"
-    " repeats, else of the system's other repeats, else a floor."
+    "Means and median change from A to B over the points that both have. The noise of a point comes from its"
+    " repeats, else from other repeats on the same system, else it is 4 %."
 )
 
 

@@ -142,9 +142,7 @@ def candidates(axes: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
     """
     count = int(np.prod([len(values) for values in axes.values()])) if axes else 0
     if not 0 < count <= _MOST_CANDIDATES:
-        raise UserError(
-            f"the axes have {count} combinations; between 1 and {_MOST_CANDIDATES} can be looked at"
-        )
+        raise UserError(f"the axes have {count} combinations; there must be 1 to {_MOST_CANDIDATES}")
     return list(itertools.product(*axes.values()))
 
 

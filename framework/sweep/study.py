@@ -87,7 +87,8 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     backend = build_component(task, "backend")  # first: one that has to get ready can do so meanwhile
     fixed, axes = grids.split()
     if not axes:
-        raise ConfigError("the overrides leave no point of the study: no grid has all of the given values")
+        given = ", ".join(f"{key}={','.join(values)}" for key, values in grids.given)
+        raise ConfigError(f"no run left: no grid contains all of {given}")
     check_axes(composer, fixed, axes)
     code = f"{code_version(backend)}, {installation_fingerprint()}"
     study = _Study(task, code, fixed, points(axes, repeats, kept), launch)

@@ -68,8 +68,8 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
     if found.num_rows == 0:
         names = store.query("SELECT DISTINCT name FROM metrics WHERE value IS NOT NULL").column(0).to_pylist()
         if metric not in names:
-            raise UserError(f"no finished run holds a metric '{metric}'{did_you_mean(metric, names)}")
-        raise UserError(f"no finished run with metric '{metric}' fulfils --where {where}")
+            raise UserError(f"no finished run has the metric '{metric}'{did_you_mean(metric, names)}")
+        raise UserError(f"no finished run with metric '{metric}' matches --where {where}")
     run_ids = found.column("run_id").to_pylist()
     params = store.query(_PARAMS_OF_RUNS, [metric])
     return LoggedRuns(

@@ -64,7 +64,7 @@ def findings_html(findings: Sequence[SanityFinding]) -> str:
     if not findings:
         return ""
     rows = [(f.verdict, f.name, f.runs, f.detail or None, f.example_run) for f in findings]
-    caption = "What a run claims to have done is checked apart from how fast it was."
+    caption = "These checks test whether a run did what it claims, independent of its performance."
     return table_html(
         TableBlock("Sanity findings", ("verdict", "check", "runs", "for example", "in run"), rows, caption)
     )
@@ -125,7 +125,7 @@ def _advice_card(item: GivenAdvice, experiment: str) -> str:
         f"<article><h3>{escape(item.subject or 'all runs')} · {escape(item.advisor)}</h3>{prediction}"
         f"<p>{escape(item.reason)}</p>{command}"
         + (f'<dl class="facts">{facts}</dl>' if facts else "")
-        + f'<p class="note">leans on {count_noun(item.runs, "run")}</p></article>'
+        + f'<p class="note">based on {count_noun(item.runs, "run")}</p></article>'
     )
 
 

@@ -115,7 +115,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError(f"{folder}: {RUN_FILE} can't be read: {durable.os_reason(error)}") from None
     manifest = decode_manifest(data, str(folder))
     if manifest.record.run_id != folder.name:
-        raise StoreError(f"{folder}: holds run {manifest.record.run_id}, not the one its name says")
+        raise StoreError(f"{folder}: contains run {manifest.record.run_id}, which differs from its name")
     return manifest
 
 

@@ -171,7 +171,7 @@ def bundle_contents(record: RunRecord, tables: Mapping[str, pa.Table]) -> dict[s
     check_run_id(record.run_id)
     if record.status not in ("done", "failed"):
         raise StoreError(
-            f"run {record.run_id}: a bundle holds a done or failed run, not a {record.status} one"
+            f"run {record.run_id}: a bundle contains a done or failed run, not a {record.status} one"
         )
     try:
         encoded = {name: with_run_id(name, table, record.run_id) for name, table in tables.items()}
@@ -211,7 +211,7 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
     for file in files:
         path = PurePosixPath(file.path)
         if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise StoreError(f"{where}: file path {file.path!r} leads out of the bundle")
+            raise StoreError(f"{where}: file path {file.path!r} is outside the bundle")
     missing = {"metrics.parquet", "params.parquet"} - {file.path for file in files}
     if missing:
         raise StoreError(f"{where}: {min(missing)} is not in the list of files")
@@ -235,7 +235,7 @@ def decode_parquet(data: bytes, file: str, run_id: str, where: str) -> pa.Table:
     if "run_id" not in table.column_names:
         raise StoreError(f"{where}: {file} has no column 'run_id'")
     if table.num_rows and set(table.column("run_id").unique().to_pylist()) != {run_id}:
-        raise StoreError(f"{where}: {file} holds rows of another run")
+        raise StoreError(f"{where}: {file} contains rows of another run")
     return table
 
 

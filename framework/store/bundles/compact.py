@@ -113,7 +113,7 @@ def _pack(outputs: Path, sources: Sequence[PackedSource]) -> None:
             not kept.tables[name].equals(table) for name, table in source.bundle.tables.items()
         ):
             raise StoreError(
-                f"{target}: run {source.bundle.record.run_id} did not survive packing; its bundle stays"
+                f"{target}: run {source.bundle.record.run_id} differs after packing; its bundle is kept"
             )
     for source in sources:
         _remove(source.folder)
@@ -126,7 +126,7 @@ def _tidy(outputs: Path, packed: PackedBundles, name: str, report: CompactReport
         if read_bundle(folder).checksum == packed.load(name).checksum:
             _remove(folder)
             return
-        report.left.append(f"{folder}: a pack holds another run of this id")
+        report.left.append(f"{folder}: a pack contains another run with this id")
     except StoreError as error:
         report.left.append(str(error))
 

@@ -43,7 +43,7 @@ def _file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise StoreError(f"{url}: {str(error).splitlines()[0]}") from error
     except ValueError as error:
-        raise StoreError(f"{url} is not a URL that fsspec knows: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"{url} is not a URL that fsspec supports: {str(error).splitlines()[0]}") from error
     return file_system, path.rstrip("/")
 
 
@@ -116,7 +116,7 @@ def write_remote_bundle(url: str, record: RunRecord, tables: Mapping[str, pa.Tab
     files = [BundleFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
     try:
         if file_system.exists(f"{folder}/{_RUN_FILE}"):
-            raise StoreError(f"{url}/runs/{record.run_id} is already there: what was written first stays")
+            raise StoreError(f"{url}/runs/{record.run_id} already exists and is not replaced")
         file_system.makedirs(folder, exist_ok=True)
         for name, data in contents.items():
             file_system.pipe_file(f"{folder}/{name}", data)

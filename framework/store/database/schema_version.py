@@ -38,4 +38,4 @@ def check_not_newer(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def read_trouble(path: Path, error: Exception) -> str:
     """Return one line on a database that DuckDB can't open."""
     reason = str(error).strip().splitlines()[0]
-    return f"{path} is not a readable store ({reason}); `framework ingest --rebuild` makes it anew from the bundles"
+    return f"{path} is not a readable store ({reason}); `framework ingest --rebuild` builds it again from the bundles"

@@ -67,10 +67,10 @@ def read_side_file(file: SideFile) -> pa.Table:
     try:
         table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
     except (pa.ArrowException, OSError):
-        raise StoreError(f"{file.path} is not a whole Parquet file") from None
+        raise StoreError(f"{file.path} is not a complete Parquet file") from None
     rows = conform("predictions", table, PREDICTIONS)
     if rows.num_rows and rows.column("run_id").unique().to_pylist() != [file.name]:
-        raise StoreError(f"{file.path} holds predictions of another run than its name says")
+        raise StoreError(f"{file.path} contains predictions of another run than its name says")
     return rows
 
 
@@ -88,7 +88,7 @@ def _advice_rows(data: bytes, where: str) -> pa.Table:
         rows = [_advice_row(item) for item in document["advice"]]
         return pa.Table.from_pylist(rows, schema=ADVICE)
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
-        raise StoreError(f"{where} holds something that is not advice ({error})") from None
+        raise StoreError(f"{where} contains something that is not advice ({error})") from None
 
 
 def _advice_row(item: Mapping[str, Any]) -> dict[str, Any]:

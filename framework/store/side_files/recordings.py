@@ -153,7 +153,7 @@ def _read(path: Path) -> tuple[pa.Table, Mapping[str, Json]]:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
         common = json.loads((table.schema.metadata or {})[_METADATA])
     except (pa.ArrowException, OSError):
-        raise StoreError(f"{path} is not a whole Parquet file") from None
+        raise StoreError(f"{path} is not a complete Parquet file") from None
     except (KeyError, ValueError):
         raise StoreError(f"{path} is not a recording of this framework") from None
     if common.get("format") != FORMAT or any(column not in table.column_names for column in _IDENTITY):

@@ -104,7 +104,7 @@ def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
     """
     path = Path(file)
     if not path.is_file():
-        raise InputError(f"file '{path}' does not exist or is no regular file")
+        raise InputError(f"file '{path}' does not exist or is not a regular file")
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as lines:
         reader = csv.DictReader(lines)
         headings = reader.fieldnames or []

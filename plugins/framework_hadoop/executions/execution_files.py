@@ -168,7 +168,7 @@ def _read_text_table(path: Path) -> pa.Table:
     from pyarrow import csv
 
     if not path.is_file():
-        raise InputError(f"file '{path}' does not exist or is no regular file")
+        raise InputError(f"file '{path}' does not exist or is not a regular file")
     try:
         with pa.input_stream(str(path)) as stream:
             data = stream.read()

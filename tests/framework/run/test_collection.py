@@ -65,7 +65,7 @@ def test_samples_are_appended_to_those_of_the_backend(failing: Make, tmp_path: P
         ("garbage", "power returned dict instead of a Result"),
         ("garbage_metric", "power returned ('toy_power_w', 300) among its metrics"),
         ("text_metric", "power returned Metric(name='toy_power_w', value='300 W'"),
-        ("garbage_table", "power returned a table that can't be kept: table 'samples': column 'watts'"),
+        ("garbage_table", "power returned a table that can't be stored: table 'samples': column 'watts'"),
     ],
 )
 def test_a_collector_in_trouble_is_a_warning_and_its_metrics_are_absent(

@@ -57,4 +57,4 @@ def test_cancelling_where_nothing_was_submitted_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cancel_sweep(None, str(tmp_path)) == 0
-    assert "no jobs of any sweep wait or run" in capsys.readouterr().out
+    assert "no waiting or running jobs of any sweep" in capsys.readouterr().out

@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_the_jobs_running_and_the_same_command_attaches_to_them(st
     process.send_signal(signal.SIGINT)
     status, output = _finish(process)
     assert status == 130, output
-    assert "jobs go on without this terminal" in output
+    assert "jobs continue without this terminal" in output
     assert "python -m framework cancel toy_single-" in output
     again = start(*sweep)
     time.sleep(3)

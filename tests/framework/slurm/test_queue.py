@@ -94,7 +94,7 @@ def test_a_client_that_hangs_is_given_up(client: Client, monkeypatch: pytest.Mon
 
 def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SlurmError, match="no 'squeue' here"):
+    with pytest.raises(SlurmError, match="'squeue' not found"):
         job_states(["1"])
     assert largest_array() == 1000
 

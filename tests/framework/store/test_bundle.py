@@ -37,7 +37,7 @@ def test_every_table_is_plain_parquet_with_its_run_id(outputs, record, samples):
 
 def test_the_first_bundle_of_a_run_id_stays(outputs, record):
     path = write_bundle(outputs, record(), {})
-    with pytest.raises(StoreError, match="already there"):
+    with pytest.raises(StoreError, match="already exists"):
         write_bundle(outputs, record(experiment="other"), {})
     assert read_bundle(path).record.experiment == "memory_gap"
 

@@ -45,7 +45,7 @@ def test_a_run_behind_a_url_is_done_for_who_resumes_there_or_here(outputs, url, 
 
 def test_the_first_remote_bundle_of_a_run_id_stays(url, record):
     write_bundle(url, record(), {})
-    with pytest.raises(StoreError, match="already there"):
+    with pytest.raises(StoreError, match="already exists"):
         write_bundle(url, record(), {})
 
 

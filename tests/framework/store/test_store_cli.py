@@ -102,7 +102,7 @@ def test_compare_shows_settings_metrics_and_what_got_worse(outputs, store, add_r
     assert store_cli.run_compare("run-2", "run-3", store) == 0
     out = capsys.readouterr().out
     assert "backend.max_num_seqs" in out
-    assert "run-3 is worse than run-2 beyond noise" in out
+    assert "run-3 is worse than run-2 by more than noise" in out
 
 
 @pytest.mark.integration
