@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json = Any  # a JSON value: None, bool, int, float, str, or a list or dict of these
 
+Progress = Callable[[float, str], None]
+"""Called with (fraction 0–1, short text): how far something is."""
+
 Better = Literal["higher", "lower", "none"]
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -139,7 +142,8 @@ class RunContext:
         config: the resolved configuration (plain dicts and lists), read-only by agreement.
         seed: the seed of this run (workload and backend derive theirs from it).
         scratch: a folder for logs and temporary files; `*.log` in it is kept with a failed run.
-        progress: call with (fraction 0–1, short text) to move the progress bar.
+        progress: call with (fraction 0–1, short text), as often as is convenient and from any thread: on a
+            terminal it moves the bar, in a log it becomes a line now and then, elsewhere it is seen in the sweep.
         window: when the run's own time began and ended; the backend writes it, collectors read it.
         command_prefix: call with the name of a process (`engine-0`) for the words to put before its command: a
             profiler that a collector wants to start it under. Empty for none.
@@ -149,7 +153,7 @@ class RunContext:
     config: Mapping[str, Any]
     seed: int
     scratch: Path
-    progress: Callable[[float, str], None] = lambda fraction, text: None
+    progress: Progress = lambda fraction, text: None
     window: RunWindow = field(default_factory=RunWindow)
     command_prefix: Callable[[str], Sequence[str]] = lambda process: ()
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,32 @@ def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.Complete
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
+
+    return call
+
+
+@pytest.fixture
+def terminal(toy: Path, tmp_path: Path) -> Callable[..., str]:
+    """Run `python -m framework` on a pseudo-terminal of so many columns; return what was written to it."""
+    folder = tmp_path / "work"
+    folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(toy), str(SUPPORT)]), "TERM": "xterm"}
+    environment.pop("COLUMNS", None)
+
+    def call(*arguments: str, columns: int = 120) -> str:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, columns))
+        command = [sys.executable, "-m", "framework", *arguments]
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        ):
+            os.close(theirs)
+            written = b""
+            with suppress(OSError):  # the terminal's last user has gone
+                while part := os.read(ours, 65536):
+                    written += part
+            os.close(ours)
+        return written.decode(errors="replace")
 
     return call
 

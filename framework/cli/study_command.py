@@ -12,6 +12,7 @@ from framework.configuration.resources import conf_dir
 from framework.errors import ConfigError, RunFailedError, did_you_mean
 from framework.run.runner import execute, execute_job
 from framework.run_record import RunOutcome
+from framework.sweep import session as sessions
 
 
 def run_study(arguments: list[str]) -> int:
@@ -67,17 +68,28 @@ def _check_flags(arguments: list[str]) -> None:
 
 def task(config: DictConfig) -> RunOutcome:
     """Carry out one job: in a sweep every failure becomes a row, a single run raises it."""
-    if config.sweep.id is not None:
-        return execute_job(config)
-    return _single_run(config)
+    if config.sweep.id is None:
+        return _single_run(config)
+    session, position = sessions.current(), config.sweep
+    if session is not None:
+        point = session.points[position.index, position.repeat]
+        return execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
+    from framework.report.terminal.progress_bars import run_progress
+
+    # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
+    with run_progress(str(config.experiment), bool(config.progress) and not sys.stderr.isatty()) as progress:
+        return execute_job(config, progress)
 
 
 def _single_run(config: DictConfig) -> RunOutcome:
+    from framework.report.terminal.progress_bars import run_progress
     from framework.report.terminal.terminal_tables import print_outcome
     from framework.store.database.ingest import ingest
 
-    outcome = execute(config)
-    ingest(str(config.outputs_dir))
+    with run_progress(str(config.experiment), bool(config.progress)) as progress:
+        outcome = execute(config, progress)
+        progress(1.0, "bringing it into the store")
+        ingest(str(config.outputs_dir))
     if outcome.failure is not None:
         raise RunFailedError(
             f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.message}"
@@ -89,8 +101,6 @@ def _single_run(config: DictConfig) -> RunOutcome:
 
 def _sweep_status() -> int:
     """Return 0 if every point of the sweep is done, 1 if one failed, 130 if it was interrupted."""
-    from framework.sweep import session as sessions
-
     session = sessions.current()
     if session is None:
         return 0

@@ -43,6 +43,7 @@ class Collectors:
     def running(self, context: RunContext) -> Iterator[None]:
         """Start all, run the body, stop all that started, in reverse order, whatever the body did."""
         for item in self.watched:
+            context.progress(0.0, f"starting to collect {item.name}")
             start = partial(item.collector.start, context)
             item.trouble = _guarded(start, f"{item.name} start")[1]
         try:
@@ -50,6 +51,7 @@ class Collectors:
         finally:
             for item in reversed(self.watched):
                 if item.trouble is None:
+                    context.progress(1.0, f"reading what {item.name} collected")
                     self._stop(item)
 
     def command_prefix(self, process: str) -> list[str]:

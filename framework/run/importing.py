@@ -18,13 +18,15 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     Raises:
         InputError: unknown kind, unreadable file, or a row that breaks its schema; nothing is written then.
     """
+    from framework.report.terminal.progress_bars import progress_over
     from framework.report.terminal.terminal_tables import print_note
     from framework.store.database.ingest import ingest
 
     importer = _importer(kind)
     if not file.is_file():
         raise InputError(f"file '{file}' does not exist or is not a regular file")
-    found = list(importer.read(file))  # the whole file first: a bad row leaves nothing half-imported
+    # the whole file first: a bad row leaves nothing half-imported
+    found = list(progress_over(importer.read(file), f"reading {file.name}"))
     singles = [run for run in found if isinstance(run, ImportedRun)]
     tables = [table for table in found if isinstance(table, ImportedTable)]
     added = keep_runs(kind, file.name, outputs, singles) if singles else 0
@@ -47,7 +49,7 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
         outputs: the outputs folder; `ingest` brings the runs into its database.
         runs: their origin ids tell which are there already.
     """
-    from framework.report.terminal.terminal_tables import progress_over
+    from framework.report.terminal.progress_bars import progress_over
     from framework.store.bundles.bundle import write_bundle
     from framework.store.lookup import done_job_keys
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from framework.contracts import (
     Backend,
     Json,
     Metric,
+    Progress,
     Result,
     RunContext,
     SanityCheck,
@@ -37,8 +39,12 @@ from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.versions import code_version
 
 
-def execute(config: DictConfig, progress: Callable[[float, str], None] | None = None) -> RunOutcome:
+def execute(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
     """Carry out one run and return its outcome.
+
+    Args:
+        config: the composed configuration.
+        progress: shows how far the run is: what its backend reports, and the stages around it.
 
     Raises:
         ConfigError: the configuration can't describe a run; nothing was started or written.
@@ -55,8 +61,10 @@ def execute(config: DictConfig, progress: Callable[[float, str], None] | None = 
         raise ConfigError(f"configuration key 'backend._target_': {name} has no check and run")
     collectors = collection.build_collectors(config)
     try:
+        progress(0.0, "building the workload")
         with stage("workload", passing=(UserError,)):
             workload = _built_workload(config, seed)
+        progress(0.0, "checking that the backend can run it")
         with stage("validate", passing=(UserError,)):
             backend.check(workload)
     except StageError as error:
@@ -70,14 +78,14 @@ def execute(config: DictConfig, progress: Callable[[float, str], None] | None = 
     return _carry_out(record, outputs, backend, workload, collectors, progress)
 
 
-def execute_job(config: DictConfig) -> RunOutcome:
+def execute_job(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
     """Carry out one job of a sweep; a combination that can't run is written as a failed run of stage `validate`.
 
     Raises:
         StoreError: nothing can be written, so that going on would lose every further run.
     """
     try:
-        return execute(config)
+        return execute(config, progress)
     except StoreError:
         raise
     except UserError as error:
@@ -192,18 +200,24 @@ def _carry_out(
     backend: Backend,
     workload: WorkloadTables,
     collectors: collection.Collectors,
-    progress: Callable[[float, str], None] | None,
+    progress: Progress,
 ) -> RunOutcome:
     from framework.store.bundles.heartbeat import Heartbeat
 
     scratch = Path(tempfile.mkdtemp(prefix="framework-run-"))
+    heartbeat = Heartbeat(outputs, record)
+
+    def reported(fraction: float, text: str) -> None:
+        fraction = min(max(float(fraction), 0.0), 1.0)
+        heartbeat.progress(fraction, str(text))
+        with suppress(OSError):  # a terminal that has gone costs no run
+            progress(fraction, str(text))
+
     context = RunContext(
-        record.run_id, record.config, record.seed, scratch, command_prefix=collectors.command_prefix
+        record.run_id, record.config, record.seed, scratch, reported, command_prefix=collectors.command_prefix
     )
-    if progress is not None:
-        context = replace(context, progress=progress)
     try:
-        with Heartbeat(outputs, record):
+        with heartbeat:
             try:
                 result = _measure(record, backend, workload, collectors, context)
                 checks = list(result.checks)
@@ -246,12 +260,14 @@ def _measure(
     context: RunContext,
 ) -> Result:
     with collectors.running(context), stage("backend"):
+        context.progress(0.0, str(record.backend))
         result = backend.run(workload, context)
         if not isinstance(result, Result):
             name = type(backend).__name__
             raise TypeError(f"{name} returned {type(result).__name__} instead of a Result")
     with stage("collectors"):
         collectors.merge_into(result)
+    context.progress(1.0, "deriving metrics")
     hook = plugin_manager().hook
     with stage("derive"):
         known = {metric.name for metric in result.metrics}

@@ -52,7 +52,7 @@ def _print_tables(session: SweepSession, store: StoreReader) -> None:
         print_note(str(problem))
     if session.failed:
         failed = [
-            (" ".join(session.points[key].overrides), outcome.failure)
+            (session.points[key].description, outcome.failure)
             for key, outcome in sorted(session.failed.items())
         ]
         print_failures(failed)

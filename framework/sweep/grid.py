@@ -29,6 +29,12 @@ class Point:
         """(index, repeat): what names a job within its sweep."""
         return self.index, self.repeat
 
+    @property
+    def description(self) -> str:
+        """The point as people read it; repeats of one combination are told apart."""
+        words = " ".join(self.overrides)
+        return f"{words} (repeat {self.repeat})" if self.repeat else words
+
 
 def thinned(values: Sequence[str], keep: int | None) -> tuple[str, ...]:
     """Return at most `keep` values, evenly spaced, the first and the last among them (the first if one)."""

@@ -19,6 +19,7 @@ class SweepSession:
         outcomes: what ran now.
         earlier: run ids that belong to an earlier attempt, though their bundles land now.
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
+        on_progress: called with how far a job is (0–1) and what it is doing.
         interrupted: the user stopped it; what is done is kept.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
     """
@@ -32,6 +33,7 @@ class SweepSession:
     earlier: set[str] = field(default_factory=set)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     on_start: Callable[[Point], None] = lambda point: None
+    on_progress: Callable[[Point, float, str], None] = lambda point, fraction, text: None
     on_queue: Callable[[str], None] = lambda words: None
     announce: Callable[[str], None] = lambda text: None
     interrupted: bool = False

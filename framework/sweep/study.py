@@ -122,8 +122,9 @@ class _Study:
         ) as progress:
             if self.changes and not session.skipped:
                 progress.note("configuration changed since the last sweep: " + "; ".join(self.changes))
-            session.on_start = lambda point: progress.started(" ".join(point.overrides))
-            session.on_outcome = lambda point, outcome: progress.update(" ".join(point.overrides), outcome)
+            session.on_start = lambda point: progress.started(point.description)
+            session.on_progress = lambda point, *state: progress.progress(point.description, *state)
+            session.on_outcome = lambda point, outcome: progress.update(point.description, outcome)
             session.on_queue, session.announce = progress.queue, progress.note
             try:
                 while batch:

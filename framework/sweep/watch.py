@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from framework.run_record import RunOutcome
 from framework.sweep.session import SweepSession
 
 _POLL_S = 1.0
+_POLLS_BETWEEN_MARKERS = 5  # a run writes its marker that often too
+_MOST_MARKERS = 8
 
 
 @contextmanager
@@ -25,8 +28,12 @@ def watching_bundles(session: SweepSession) -> Iterator[None]:
     stop = threading.Event()
 
     def body() -> None:
+        polls = 0
         while not stop.wait(_POLL_S):
             _add_new(session, runs, seen)
+            polls += 1
+            if polls % _POLLS_BETWEEN_MARKERS == 0:
+                _show_running(session)
 
     thread = threading.Thread(target=body, name="sweep watch", daemon=True)
     thread.start()
@@ -35,6 +42,18 @@ def watching_bundles(session: SweepSession) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def _show_running(session: SweepSession) -> None:
+    """Show how far the latest few runs are that other processes carry out, as their markers say."""
+    from framework.store.bundles.heartbeat import newest_markers
+
+    for run in newest_markers(session.outputs_dir, _MOST_MARKERS):
+        record = run.record
+        point = session.points.get((record.sweep_index or 0, record.repeat))
+        ours = record.sweep_id == session.sweep_id and run.status == "running" and run.pid != os.getpid()
+        if ours and point is not None and point.key not in session.outcomes:
+            session.on_progress(point, run.fraction, run.doing)
 
 
 def _listing(runs: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from rich.text import Text
 from framework.report import plugin_blocks
 from framework.report.number_format import ABSENT, format_duration, format_value
 from framework.report.terminal.console import error_console
+from framework.report.terminal.paced_lines import PacedLines, percent
 
 if TYPE_CHECKING:
     from framework.contracts import MetricDefinition
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _FIRST_ROWS, _LATEST_ROWS = 3, 7
 _MAX_METRICS = 5
+_MOST_RUNNING = 3
 _LINES_PER_SWEEP = 20
 _REFRESH_PER_S = 4
 
@@ -34,7 +36,8 @@ class SweepProgress:
     """Context manager that shows a sweep while it runs, on standard error.
 
     On a terminal: a bar with counts and remaining time, below a table of the first and the latest results. In a
-    log: a plain line for the first results, for every failure, and about twenty more over the sweep.
+    log: a plain line for the first results, for every failure, and about twenty more over the sweep; now and then one
+    on how far a long run is.
 
     The remaining time is that of the runs that are left at the mean pace of those carried out here; what was
     skipped took no time and tells nothing.
@@ -56,7 +59,7 @@ class SweepProgress:
         self._console = console or error_console()
         self._clock = clock
         self._started = clock()
-        self._current = ""
+        self._running: dict[str, str] = {}
         self._queue = ""
         self._metrics: list[MetricDefinition] = []
         self._first: list[list[str]] = []
@@ -64,6 +67,7 @@ class SweepProgress:
         self._next_line_at = 0.0
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._lines: PacedLines | None = None
 
     def __enter__(self) -> SweepProgress:
         self._started = self._clock()
@@ -77,6 +81,8 @@ class SweepProgress:
                 transient=True,
             )
             self._live.start()
+        elif self._enabled:
+            self._lines = PacedLines(self.note).__enter__()
         return self
 
     def __exit__(
@@ -85,6 +91,9 @@ class SweepProgress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        if self._lines is not None:
+            self._lines.__exit__()
+            self._lines = None
 
     def note(self, text: str) -> None:
         """Print a line above the live view."""
@@ -99,7 +108,23 @@ class SweepProgress:
 
     def started(self, description: str) -> None:
         """Say which point is being run now."""
-        self._current = _short(description)
+        self._show(description, "")
+
+    def progress(self, description: str, fraction: float, text: str) -> None:
+        """Say how far a point is that is being run; may be called from any thread.
+
+        Args:
+            description: as for `update`.
+            fraction: 0 to 1.
+            text: what it is doing.
+        """
+        self._show(description, f"{percent(fraction)} {text}")
+
+    def _show(self, description: str, state: str) -> None:
+        with self._lock:
+            self._running[_short(description)] = state
+        if self._lines is not None and state:
+            self._lines.report(f"{self.title} running {_short(description)}  {state}")
 
     def queue(self, words: str) -> None:
         """Say how many points wait and run on a cluster; an empty text when none does."""
@@ -119,7 +144,9 @@ class SweepProgress:
                 self.done += 1
             else:
                 self.failed += 1
-            self._current = ""
+            self._running.pop(_short(description), None)
+            if self._lines is not None:
+                self._lines.report("")
             if not self._metrics:
                 self._metrics = headline_metrics(outcome.metrics)
             row = self._row(_short(description), outcome)
@@ -164,7 +191,7 @@ class SweepProgress:
     def render(self) -> Group:
         """Return the live view: results so far, and the bar."""
         with self._lock:
-            parts = [self._results(), self._bar(), self._counts()]
+            parts = [self._results(), self._bar(), self._counts(), *self._states()]
         return Group(*(part for part in parts if part is not None))
 
     def _results(self) -> Table | None:
@@ -208,9 +235,15 @@ class SweepProgress:
             text.append(f" · {self.failed} failed", style="red")
         if self._queue:
             text.append(f" · {self._queue}", style="cyan")
-        if self._current:
-            text.append(f" · running {self._current}", style="dim")
         return text
+
+    def _states(self) -> Iterator[Text]:
+        """Yield a line for each of the first few points that are being run."""
+        for point, state in list(self._running.items())[:_MOST_RUNNING]:
+            line = Text("running ", style="dim", no_wrap=True, overflow="ellipsis")
+            yield line.append(point).append(f"  {state}", style="cyan")
+        if len(self._running) > _MOST_RUNNING:
+            yield Text(f"… and {len(self._running) - _MOST_RUNNING} more", style="dim")
 
 
 def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefinition]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.cells import cell_len
@@ -26,10 +26,7 @@ __all__ = [
     "print_note",
     "print_outcome",
     "print_table",
-    "progress_over",
 ]
-
-Item = TypeVar("Item")
 
 MAX_ROWS = 200
 _MAX_FAILURES = 50
@@ -161,11 +158,3 @@ def print_outcome(outcome: RunOutcome) -> None:
     ]
     state = "done before, skipped" if outcome.skipped else outcome.status
     print_table(TableBlock(f"{outcome.run_id} ({state})", ("metric", "value", "unit"), rows))
-
-
-def progress_over(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """Yield the items under a progress bar on standard error; silent where that is no terminal."""
-    from rich.progress import track
-
-    out = error_console()
-    yield from track(items, description, console=out, transient=True, disable=not out.is_terminal)

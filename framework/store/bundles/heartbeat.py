@@ -1,8 +1,9 @@
 """Runs that are still going: one marker file each, touched while the process lives.
 
 `outputs/running/<run_id>.json` holds the run's record, host, process and period. Its modification time is the
-heartbeat, so a beat costs one system call and no write. A run is *stale* when its process is gone (same host),
-when it gave up without leaving a bundle, or when the heartbeat is older than `STALE_AFTER_BEATS` periods.
+heartbeat, so a beat costs one system call; only when the run has reported how far it is, the marker is written
+anew. A run is *stale* when its process is gone (same host), when it gave up without leaving a bundle, or when the
+heartbeat is older than `STALE_AFTER_BEATS` periods.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -40,12 +42,15 @@ class RunningRun:
         record: the run; its status is `running` or `stale`.
         host, pid: the process that runs it.
         heartbeat_s: Unix time of the last sign of life.
+        fraction, doing: how far it was then (0–1), and what it was doing.
     """
 
     record: RunRecord
     host: str
     pid: int
     heartbeat_s: float
+    fraction: float = 0.0
+    doing: str = ""
 
     @property
     def status(self) -> Literal["running", "stale"]:
@@ -68,6 +73,7 @@ class Heartbeat:
         self._remote = is_url(outputs)  # an object store has no time stamps to touch: no marker there
         self._bundle = runs_folder(outputs) / record.run_id
         self._stop = threading.Event()
+        self._progress = self._written = (0.0, "")
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{record.run_id}", daemon=True)
 
     def start(self) -> None:
@@ -99,20 +105,29 @@ class Heartbeat:
     ) -> None:
         self.stop()
 
+    def progress(self, fraction: float, text: str) -> None:
+        """Note how far the run is; the next beat writes it. Costs nothing, so it may be called at any rate."""
+        self._progress = (fraction, text)
+
     def _write(self, ended: bool) -> None:
+        self._written = self._progress
         document = {
             "record": record_to_json(self.record),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "period_s": self.period_s,
             "ended": ended,
+            "progress": self._written,
         }
         durable.write_whole(self.path, json.dumps(document).encode("utf-8"), durable=False)
 
     def _beat(self) -> None:
         while not self._stop.wait(self.period_s):
-            with contextlib.suppress(OSError):
-                os.utime(self.path)
+            with contextlib.suppress(OSError, StoreError):
+                if self._progress != self._written:
+                    self._write(ended=False)
+                else:
+                    os.utime(self.path)
 
 
 def remove_marker(path: Path) -> None:
@@ -130,21 +145,34 @@ def read_marker(path: Path, now_s: float | None = None) -> RunningRun | None:
         record = record_from_json(document["record"], str(path))
         host, pid, period_s = str(document["host"]), int(document["pid"]), float(document["period_s"])
         ended = bool(document.get("ended"))
+        fraction, doing = document.get("progress", (0.0, ""))
     except (OSError, ValueError, KeyError, TypeError, StoreError):
         return None
     gone = host == socket.gethostname() and not durable.process_alive(pid)
     stale = ended or gone or now_s - heartbeat_s > STALE_AFTER_BEATS * period_s
     record = replace(record, status="stale" if stale else "running")
-    return RunningRun(record, host, pid, heartbeat_s)
+    return RunningRun(record, host, pid, heartbeat_s, float(fraction), str(doing))
 
 
 def read_running(outputs: Path | str, now_s: float | None = None) -> list[RunningRun]:
     """Return all runs that have a marker and no bundle, oldest first."""
-    folder = running_folder(outputs)
+    return _unfinished(outputs, _marker_names(outputs), now_s)
+
+
+def newest_markers(outputs: Path | str, count: int) -> list[RunningRun]:
+    """Return the `count` runs that began last, of those that have a marker and no bundle; oldest first."""
+    return _unfinished(outputs, _marker_names(outputs)[-count:], None)
+
+
+def _marker_names(outputs: Path | str) -> list[str]:
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and name[0] != ".")
+        names = os.listdir(running_folder(outputs))
     except OSError:
         return []
-    runs = [read_marker(folder / name, now_s) for name in names]
+    return sorted(name for name in names if name.endswith(".json") and name[0] != ".")
+
+
+def _unfinished(outputs: Path | str, names: Sequence[str], now_s: float | None) -> list[RunningRun]:
+    runs = [read_marker(running_folder(outputs) / name, now_s) for name in names]
     finished = runs_folder(outputs)
     return [run for run in runs if run and not (finished / run.record.run_id).exists()]

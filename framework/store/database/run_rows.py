@@ -91,6 +91,7 @@ def running_row(run: RunningRun) -> dict[str, Any]:
         "heartbeat_at": unix_utc(run.heartbeat_s),
         "host": run.host,
         "pid": run.pid,
+        "progress": f"{100 * run.fraction:.0f} % {run.doing}".rstrip(),
     }
 
 

@@ -72,6 +72,7 @@ RUNS = _schema(
     ("heartbeat_at", _TIME),
     ("host", _TEXT),
     ("pid", _WHOLE),
+    ("progress", _TEXT),
 )
 CHECKS = _schema(("run_id", _TEXT), ("name", _TEXT), ("verdict", _TEXT), ("detail", _TEXT))
 NAMED_VALUES = _schema(("run_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL))

@@ -3,12 +3,12 @@
 import pytest
 
 from framework.contracts import TableBlock
+from framework.report.terminal.progress_bars import progress_over
 from framework.report.terminal.terminal_tables import (
     print_failures,
     print_note,
     print_outcome,
     print_table,
-    progress_over,
 )
 from framework.run_record import Failure, RunOutcome
 

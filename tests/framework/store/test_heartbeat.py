@@ -10,6 +10,8 @@ import pytest
 
 from framework.errors import StoreError
 from framework.store.bundles.heartbeat import STALE_AFTER_BEATS, Heartbeat, read_marker, read_running
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.layout import running_folder
 
 
@@ -29,6 +31,20 @@ def test_a_heart_that_beats_keeps_the_run_from_going_stale(outputs, record):
         while heart.path.stat().st_mtime == 0 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert read_running(outputs)[0].status == "running"
+
+
+def test_a_beat_writes_how_far_the_run_is_and_the_store_shows_it(outputs, record):
+    with Heartbeat(outputs, record(), period_s=0.01) as heart:
+        heart.progress(0.424, "loading weights")
+        deadline = time.monotonic() + 10
+        while read_running(outputs)[0].doing == "" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (run,) = read_running(outputs)
+        assert (run.fraction, run.doing) == (0.424, "loading weights")
+        ingest(outputs)
+        assert Store(outputs).rows("SELECT status, progress FROM runs")[1] == [
+            ("running", "42 % loading weights")
+        ]
 
 
 def test_a_heartbeat_older_than_its_limit_is_stale(outputs, record):

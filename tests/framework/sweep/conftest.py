@@ -8,8 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from framework.cli.study_command import _sweep_status
-from framework.run.runner import execute_job
+from framework.cli.study_command import _sweep_status, task
 from framework.sweep import session as sessions
 from framework.sweep.axis_check import Composer
 from framework.sweep.ending import end_sweep
@@ -33,7 +32,7 @@ def _with(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 def _job(config: DictConfig) -> JobReturn:
     done = JobReturn(status=JobStatus.COMPLETED)
     try:
-        done.return_value = execute_job(config)
+        done.return_value = task(config)
     except Exception as error:
         done.status, done.return_value = JobStatus.FAILED, error
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +64,8 @@ def test_no_processes_at_all_is_one_line(command_line: CommandLine) -> None:
         "error: configuration key 'hydra.launcher.n_jobs': 0 is not a number of processes"
     )
     assert "Traceback" not in refused.stderr
+
+
+def test_how_far_the_runs_of_other_processes_are_is_on_the_screen(terminal: Callable[..., str]) -> None:
+    screen = terminal(*SWEEP, *PARALLEL, "backend.steps=40", "backend.step_s=0.5")
+    assert {"speed=1", "speed=2"} <= set(re.findall(r"running .*(speed=\d).*\d+ % ENGINE-STEP-\d+", screen))

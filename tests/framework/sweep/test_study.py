@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,11 +184,11 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(
 
     real, calls = runner.execute, []
 
-    def interrupted(config: object) -> RunOutcome:
-        calls.append(config)
+    def interrupted(*given: Any) -> RunOutcome:
+        calls.append(given)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(config)  # type: ignore[arg-type]
+        return real(*given)
 
     monkeypatch.setattr(runner, "execute", interrupted)
     assert study() == 130

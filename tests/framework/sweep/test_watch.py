@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from framework.contracts import Metric
+from framework.run_key import utc_now
 from framework.run_record import Failure, RunRecord
 from framework.store.bundles.bundle import write_bundle
+from framework.store.bundles.heartbeat import Heartbeat
 from framework.sweep import watch
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
@@ -74,3 +78,22 @@ def test_watching_ends_with_the_body_even_when_it_fails(session: SweepSession) -
     _land(session, "late", 0)
     time.sleep(0.05)
     assert session.outcomes == {}
+
+
+def test_how_far_a_run_of_another_process_is_is_read_from_its_marker(session: SweepSession) -> None:
+    shown: list[tuple[int, float, str]] = []
+    session.on_progress = lambda point, fraction, text: shown.append((point.index, fraction, text))
+    for run_id, index, sweep in (("a", 0, "study-1"), ("b", 1, "study-2"), ("c", None, None)):
+        record = RunRecord(
+            run_id, run_id, "study", "toy", "running", utc_now(), sweep_id=sweep, sweep_index=index
+        )
+        heart = Heartbeat(session.outputs_dir, record)
+        heart.progress(0.25, "loading weights")
+        heart.start()
+        of_another_process = json.loads(heart.path.read_text()) | {"pid": os.getppid()}
+        heart.path.write_text(json.dumps(of_another_process))
+    with watch.watching_bundles(session):
+        end = time.monotonic() + 20
+        while not shown and time.monotonic() < end:
+            time.sleep(0.01)
+    assert set(shown) == {(0, 0.25, "loading weights")}

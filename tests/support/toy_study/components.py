@@ -47,6 +47,8 @@ class ToyBackend:
     speed: float = 1.0
     pace: object = None
     fail: str | None = None
+    steps: int = 0
+    step_s: float = 0.2
 
     def __post_init__(self) -> None:
         if self.speed <= 0:
@@ -60,6 +62,9 @@ class ToyBackend:
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Any:
         context.progress(0.5, "adding")
+        for step in range(self.steps):
+            context.progress(step / self.steps, f"ENGINE-STEP-{step}")
+            time.sleep(self.step_s)
         if self.fail is not None and Path("healed").exists():
             self.fail = None
         if self.fail == "hang":

@@ -41,6 +41,8 @@ class ToyBackendConf:
     speed: float = 1.0
     pace: Pace = Pace.steady
     fail: str | None = None
+    steps: int = 0
+    step_s: float = 0.2
 
 
 @hookimpl

@@ -1,0 +1,86 @@
+"""How far a run, or a loop, is: a bar on a terminal, few plain lines in a log; all on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from framework.report.terminal.console import error_console
+from framework.report.terminal.paced_lines import PacedLines, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def run_progress(
+    title: str, enabled: bool = True, console: Console | None = None
+) -> Iterator[Callable[[float, str], None]]:
+    """Yield the callback (fraction 0–1, short text) that shows how far one run is.
+
+    Args:
+        title: what is being run.
+        enabled: whether anything is shown.
+        console: where; standard error if None.
+    """
+    out = console or error_console()
+    if not enabled:
+        yield lambda fraction, text: None
+    elif not out.is_terminal:
+        with PacedLines(lambda line: out.print(Text(line), soft_wrap=True)) as lines:
+            yield lambda fraction, text: lines.report(f"{title} {percent(fraction)}  {text}")
+    else:
+        shown = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", style="bold", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}", markup=False, table_column=shown),
+            console=out,
+            transient=True,
+            expand=True,
+        ) as bar:
+            task = bar.add_task(title, total=1.0, text="")
+            yield lambda fraction, text: bar.update(task, completed=fraction, text=text)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a callback (done, total or None) that draws on standard error while it is a terminal, else nothing."""
+    console = error_console()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def progress_over(items: Iterable[Item], description: str) -> Iterator[Item]:
+    """Yield the items under a progress bar on standard error; silent where that is no terminal."""
+    total = len(items) if isinstance(items, Sized) else None
+    with progress_bar(description) as show:
+        for done, item in enumerate(items):
+            show(done, total)
+            yield item

@@ -1,0 +1,49 @@
+"""What a backend reports is on the screen: of a single run, of a sweep, of processes of a launcher, in a log."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+Terminal = Callable[..., str]
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+STEPS = ("backend.steps=8", "backend.step_s=0.4")
+
+
+def steps_in(text: str) -> set[int]:
+    return {int(number) for number in re.findall(r"ENGINE-STEP-(\d+)", text)}
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_single_run_shows_on_a_terminal_what_its_backend_reports(terminal: Terminal, columns: int) -> None:
+    screen = terminal("+experiment=toy_single", *STEPS, columns=columns)
+    assert len(steps_in(screen)) >= 4
+    assert "numbers_s" in screen
+    assert re.search(r"50\s?%.*ENGINE-STEP-4", screen)
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_sweep_shows_how_far_its_current_run_is(terminal: Terminal, columns: int) -> None:
+    screen = terminal("+experiment=toy_grid", "backend.speed=1", *STEPS, columns=columns)
+    assert len(steps_in(screen)) >= 4
+    assert re.search(r"running .*speed=1.*50 % ENGINE-STEP-4", screen)
+
+
+def test_a_log_has_a_line_of_a_run_that_takes_its_time(command_line: CommandLine) -> None:
+    ran = command_line("+experiment=toy_single", *STEPS)
+    (line,) = ran.stderr.splitlines()
+    assert re.fullmatch(r"toy_single \d+ %  ENGINE-STEP-\d", line)
+
+
+def test_a_log_of_a_sweep_has_a_line_of_a_run_that_takes_its_time(command_line: CommandLine) -> None:
+    ran = command_line("+experiment=toy_grid", "backend.speed=1", *STEPS)
+    assert re.search(r"toy_grid running speed=1.*  \d+ % ENGINE-STEP-\d", ran.stderr)
+
+
+@pytest.mark.parametrize("experiment", ["toy_single", "toy_grid"])
+def test_without_progress_a_run_is_silent(terminal: Terminal, experiment: str) -> None:
+    screen = terminal(f"+experiment={experiment}", "backend.speed=1", "progress=false", *STEPS)
+    assert screen == ""
