@@ -46,7 +46,6 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
     `folder` is an outputs folder, or a URL whose bundles go into the database of `outputs` from now on.
     """
-    from framework.report.terminal.progress_bars import progress_bar
     from framework.store.bundles.remote import is_url
     from framework.store.database.ingest import ingest
 
@@ -67,7 +66,6 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
 def run_compact(outputs: str) -> int:
     """Pack all whole bundles into few large files, then bring the database up to date."""
-    from framework.report.terminal.progress_bars import progress_bar
     from framework.store.bundles.compact import compact
     from framework.store.database.ingest import ingest
 
