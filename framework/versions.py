@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from importlib.util import find_spec
 from pathlib import Path
 
-from framework.configuration.resources import conf_dir
-from framework.plugins import discover, plugin_manager
+from framework.configuration.search_path import config_roots
+from framework.plugins import discover
 
 
 @cache
@@ -33,10 +33,9 @@ def installation_fingerprint() -> str:
     A job key is made of a sweep's overrides alone. `model=x` names a file and `workload=y` a class, so a sweep
     may trust a job key only while neither has changed; run keys, made of the content itself, decide then.
     """
-    digest = hashlib.sha256(source_fingerprint(conf_dir()).encode())
-    for folder in plugin_manager().hook.config_search_path():
-        if folder and "://" not in folder:
-            digest.update(source_fingerprint(Path(folder)).encode())
+    digest = hashlib.sha256()
+    for root in config_roots():
+        digest.update(source_fingerprint(root).encode())
     for plugin in discover().plugins:
         digest.update(f"{plugin.name} {plugin.version} {_package_fingerprint(plugin.module)}".encode())
     return digest.hexdigest()[:16]

@@ -45,6 +45,10 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if any(word.partition("=")[0] in ("--config-dir", "-cd") for word in arguments):
+        from framework.configuration.search_path import take_config_dir
+
+        arguments = take_config_dir(arguments)
     if not arguments or arguments[0] in ("--help", "-h", "--version") or _VERB.fullmatch(arguments[0]):
         from framework.cli.verbs import run_verb
 

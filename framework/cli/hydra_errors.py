@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from hydra.errors import OverrideParseException
 
-from framework.configuration.composition import compose, group_options
+from framework.configuration.composition import compose
+from framework.configuration.search_path import group_files
 from framework.errors import ConfigError, UserError, did_you_mean
 
 _UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
@@ -59,7 +60,7 @@ def _unknown_option(text: str) -> str | None:
     group, _, option = match.group(1).rpartition("/")
     if not group:
         return f"no configuration '{option}'"
-    return f"unknown {group} '{option}'{did_you_mean(option, group_options(group))}"
+    return f"unknown {group} '{option}'{did_you_mean(option, group_files(group))}"
 
 
 def _unknown_key(text: str, arguments: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from framework.configuration.composition import config_groups, group_options
+from framework.configuration.search_path import config_groups, group_files
 from framework.contracts import DoctorCheck, TableBlock
 from framework.plugins import discover, plugin_manager
 
@@ -28,7 +28,7 @@ def show_plugins() -> int:
         for plugin in found
     ]
     print_table(TableBlock("Plugins", ("name", "distribution", "module", "hooks"), rows))
-    options = [(group, ", ".join(group_options(group))) for group in config_groups()]
+    options = [(group, ", ".join(group_files(group))) for group in config_groups()]
     print_table(TableBlock("Configuration groups", ("group", "options"), options))
     kinds = [(item.kind, item.description) for items in plugin_manager().hook.importers() for item in items]
     if kinds:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
 from framework.configuration.resources import conf_dir
+from framework.configuration.search_path import added_locations, group_files
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import BatchBackend
 from framework.errors import ConfigError
@@ -19,7 +19,7 @@ from framework.sweep.parallel_conf import ParallelLauncherConf
 
 
 def register_with_hydra() -> None:
-    """Give Hydra the typed schemas and the configuration folders of all plugins."""
+    """Give Hydra the typed schemas of all plugins, their configuration folders, and the user's."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
@@ -30,10 +30,10 @@ def register_with_hydra() -> None:
     for schemas in plugin_manager().hook.config_schemas():
         for group, name, node in schemas:
             store.store(group=group, name=name, node=node, provider=node.__module__)
-    locations = [folder if "://" in folder else f"file://{folder}" for folder in _plugin_folders()]
+    locations = added_locations()
 
     class PluginSearchPath(SearchPathPlugin):
-        """Adds the plugins' configuration groups behind the framework's own."""
+        """Adds the configuration groups of plugins and of `--config-dir` behind the framework's own."""
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             for location in locations:
@@ -42,26 +42,6 @@ def register_with_hydra() -> None:
     Plugins.instance().register(PluginSearchPath)
     # after Hydra's plugins: hydra-joblib-launcher calls its own configuration by this name
     store.store(group="hydra/launcher", name="joblib", node=ParallelLauncherConf, provider="framework")
-
-
-def _plugin_folders() -> list[str]:
-    return [str(path) for path in plugin_manager().hook.config_search_path() if path]
-
-
-def config_roots() -> list[Path]:
-    """Return the folders of configuration groups: the framework's own, then those of plugins."""
-    return [conf_dir(), *(Path(folder) for folder in _plugin_folders() if "://" not in folder)]
-
-
-def config_groups() -> list[str]:
-    """Return the configuration groups that hold YAML files, plugins' included; Hydra's own left out."""
-    found = {file.parent.name for root in config_roots() for file in root.glob("*/*.yaml")}
-    return sorted(found - {"hydra"})
-
-
-def group_options(group: str) -> list[str]:
-    """Return the options of a configuration group that stand as YAML files, plugins' included."""
-    return sorted({file.stem for root in config_roots() for file in (root / group).glob("*.yaml")})
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -87,7 +67,7 @@ def batch_backend(name: str, overrides: Sequence[str]) -> BatchBackend:
     Raises:
         ConfigError: no such backend, or it offers no batch call.
     """
-    if name not in group_options("backend"):
+    if name not in group_files("backend"):
         raise ConfigError(f"unknown backend '{name}'")
     backend = build_component(compose([f"backend={name}", *overrides]), "backend")
     if not isinstance(backend, BatchBackend):

@@ -56,7 +56,7 @@ class Claim:
 
 def claims_file(experiment: str) -> Path | None:
     """Return the file of a study's published claims, if it has one."""
-    from framework.configuration.composition import config_roots  # not at the start of every command
+    from framework.configuration.search_path import config_roots  # not at the start of every command
 
     files = (root.parent / "experiments" / experiment / "claims.yaml" for root in config_roots())
     return next((file for file in files if file.is_file()), None)

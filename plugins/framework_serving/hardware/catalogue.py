@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from framework.configuration.search_path import group_files, group_option
 from framework.errors import ConfigError, did_you_mean
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
@@ -26,32 +24,19 @@ def gpu_spec(name: str) -> GpuSpec:
 
 
 def _named(name: str, group: str, kind: type[_Spec]) -> _Spec:
-    known = _names(group)
-    path = known.get(_normal(name))
-    if path is None:
-        raise ConfigError(f"{group}: unknown {group} '{name}'{did_you_mean(_normal(name), known)}")
-    return _load(path, kind)
-
-
-def _normal(name: str) -> str:
-    return name.strip().lower().replace(" ", "-").replace("_", "-")
-
-
-@cache
-def _names(group: str) -> dict[str, Path]:
-    return {path.stem: path for path in sorted((_conf_folder() / group).glob("*.yaml"))}
-
-
-def _load(path: Path, kind: type[_Spec]) -> _Spec:
-    import yaml  # type: ignore[import-untyped]
-
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    """Return the option of a group whose file, or whose key `name`, is called so."""
+    normal = name.strip().lower().replace(" ", "-").replace("_", "-")
+    files = group_files(group)
+    if normal not in files:
+        called = (
+            option for option in files if str(group_option(group, option).get("name")).lower() == normal
+        )
+        normal = next(called, "")
+    if not normal:
+        raise ConfigError(f"{group}: unknown {group} '{name}'{did_you_mean(name.lower(), files)}")
+    values = group_option(group, normal)
     fields = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{key: value for key, value in values.items() if key in fields})
-
-
-def _conf_folder() -> Path:
-    """The shipped configuration: inside the installed package, or beside it in a checkout."""
-    package = Path(str(resources.files("framework")))
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent / "conf"
+    missing = sorted(fields - values.keys())
+    if missing:
+        raise ConfigError(f"{group} '{name}': key '{missing[0]}' is missing")
+    return kind(**{key: values[key] for key in fields})

@@ -1,0 +1,103 @@
+"""Where configuration groups are looked for: the framework's own folder, the plugins', the user's `--config-dir`.
+
+The same order as Hydra's: what comes first wins. Everything that reads a group's options outside of a composition
+asks here, so that a model or GPU of a plugin or of the user counts the same everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from framework.configuration.resources import conf_dir
+from framework.errors import ConfigError
+from framework.plugins import plugin_manager
+
+CONFIG_DIR = "FRAMEWORK_CONFIG_DIR"
+"""Environment variable that holds `--config-dir`: worker processes of launchers and pools see it too."""
+
+_FLAGS = ("--config-dir", "-cd")
+
+
+def take_config_dir(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without `--config-dir DIR`, which may stand anywhere, and remember the folder.
+
+    Raises:
+        ConfigError: no folder is named, or it does not exist.
+    """
+    left: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, folder = word.partition("=")
+        if flag not in _FLAGS:
+            left.append(word)
+            continue
+        chosen = Path(folder if equals else next(words, ""))
+        if not str(chosen) or not chosen.is_dir() or chosen == Path(""):
+            raise ConfigError(f"--config-dir: no folder '{chosen}'")
+        os.environ[CONFIG_DIR] = str(chosen.resolve())
+    return left
+
+
+def added_locations() -> list[str]:
+    """Return what is searched behind the framework's own folder, as Hydra writes it (`file://…`, `pkg://…`)."""
+    folders = [str(path) for path in plugin_manager().hook.config_search_path() if path]
+    if os.environ.get(CONFIG_DIR):
+        folders.append(os.environ[CONFIG_DIR])
+    return [folder if "://" in folder else f"file://{folder}" for folder in folders]
+
+
+def config_roots() -> list[Path]:
+    """Return the folders of configuration groups in the order in which they are searched."""
+    added = (place.removeprefix("file://") for place in added_locations() if place.startswith("file://"))
+    return [conf_dir(), *map(Path, added)]
+
+
+def config_groups() -> list[str]:
+    """Return the configuration groups that hold YAML files; Hydra's own are left out."""
+    found = {file.parent.name for root in config_roots() for file in root.glob("*/*.yaml")}
+    return sorted(found - {"hydra"})
+
+
+def group_files(group: str) -> dict[str, Path]:
+    """Return the options of a group that stand as YAML files, by name, in alphabetical order."""
+    found: dict[str, Path] = {}
+    for root in config_roots():
+        for file in sorted((root / group).glob("*.yaml")):
+            found.setdefault(file.stem, file)
+    return dict(sorted(found.items()))
+
+
+def group_option(group: str, option: str) -> Mapping[str, Any]:
+    """Return the plain values of one option of a group, as a study that chooses it would see them.
+
+    Raises:
+        ConfigError: no such option, or its file can't be read.
+    """
+    file = group_files(group).get(option)
+    if file is None:
+        raise ConfigError(f"{group}: unknown {group} '{option}'")
+    return _values(group, option, file, file.stat().st_mtime_ns)
+
+
+@cache
+def _values(group: str, option: str, file: Path, changed_ns: int) -> Mapping[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    try:
+        content = OmegaConf.load(file)
+        if "defaults" in content:  # made of other files: what Hydra makes of it
+            from framework.configuration.composition import compose
+
+            content = compose([f"{group}={option}"])[group]
+        plain = OmegaConf.to_container(content, resolve=True)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{file}: {str(error).splitlines()[0]}") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{file}: not a mapping of keys to values")
+    return {str(key): value for key, value in plain.items()}
