@@ -20,10 +20,8 @@ VOLATILE_KEYS = (
     "failed_only",
     "repeats",
     "repeat_until",
-    "advisor",
     "outputs_dir",
     "progress",
-    "debug",
 )
 """Top-level keys that say how a study is carried out and read, not what it measures: no part of a run key."""
 
@@ -64,7 +62,7 @@ class StudyConfig:
         repeats: runs of each point, with consecutive seeds.
         outputs_dir: where bundles, the database and reports go.
         progress: show progress and tables on the terminal.
-        data: files that a study over recorded runs reads (`data.train`, `data.test`).
+        data: input files of a study by a name of its own, for its groups to refer to (`${data.NAME}`).
     """
 
     experiment: str = "adhoc"
@@ -74,7 +72,6 @@ class StudyConfig:
     repeat_until: RepeatUntil = field(default_factory=RepeatUntil)
     outputs_dir: str = "outputs"
     progress: bool = True
-    debug: bool = False
     scale: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     backend: Any = MISSING

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 
 from framework.analysis.claims.claim_file import claims_file
 from framework.configuration.components import build_component
 from framework.configuration.composition import batch_backend
-from framework.contracts import Advice, AdvisorScope, ReportScope, StoreReader
+from framework.contracts import Advice, AdvisorScope, BatchBackend, ReportScope, StoreReader
 from framework.errors import UserError
 from framework.report.plugin_blocks import sweep_tables
 from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
@@ -29,7 +31,11 @@ def end_sweep(config: DictConfig, session: SweepSession) -> None:
 
 
 def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> None:
-    scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, batch_backend)
+    def backend_of_study(name: str, overrides: Sequence[str]) -> BatchBackend:
+        folder = str(session.outputs_dir).replace("'", "\\'")  # quoted, as Hydra's overrides want it
+        return batch_backend(name, [f"outputs_dir='{folder}'", *overrides])
+
+    scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, backend_of_study)
     advice: list[Advice] = []
     for name in config.advisor:
         try:

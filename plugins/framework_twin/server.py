@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from framework.configuration.search_path import group_files
 from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.gpu_spec import GpuSpec
@@ -150,7 +151,8 @@ def _engine(
 def _spec(kind: type[Any], group: Any, name: str) -> Any:
     """Return a typed description of the model or the GPU from its configuration group."""
     if not isinstance(group, Mapping) or group.get("name") is None:
-        raise ConfigError(f"backend=twin needs a {name}: {name}=NAME on the command line")
+        some = ", ".join(option for option in group_files(name) if option != "none")
+        raise ConfigError(f"backend=twin needs a {name}: {name}=NAME (known: {some})")
     missing = sorted(kind.__dataclass_fields__.keys() - group.keys())
     if missing:
         raise ConfigError(f"configuration key '{name}.{missing[0]}' is missing")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework import versions
+from framework.plugins import plugin_manager
 from framework.versions import code_version, installation_fingerprint, source_fingerprint
 
 
@@ -54,7 +54,7 @@ def test_a_changed_configuration_file_of_a_plugin_changes_the_installation(toy: 
     installation_fingerprint.cache_clear()
     assert installation_fingerprint() == before
     folder = _tree(tmp_path / "conf", backend__toy_DOT_yaml="speed: 1")
-    versions.plugin_manager().register(_SearchPath(folder), name="more")
+    plugin_manager().register(_SearchPath(folder), name="more")
     installation_fingerprint.cache_clear()
     assert installation_fingerprint() != before
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from framework.configuration.study_config import flatten
 from framework.contracts import RunContext, WorkloadTables
-from framework_serving.advice.replica_search import workload_of
+from framework.run.rebuild import rebuilt_workload, stored_config
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.metrics.serving_metrics import derive
 from framework_twin.backend import TwinBackend
@@ -129,7 +129,7 @@ class MeasuredStore:
         """Serve a workload with the synthetic engine and keep the run as one of backend `vllm`."""
         engine = engine_config(**backend)
         params = _params({"workload": workload, "backend": engine})
-        tables = workload_of(params)
+        tables = rebuilt_workload(stored_config(params))
         groups = {"model": vars(model_shape(MODEL)), "gpu": vars(gpu_spec(GPU))}
         twin = TwinBackend(**groups, **engine, engine="v1", profile=str(self.truth))
         result = twin.run(tables, RunContext("", {}, 0, Path()))

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from framework.analysis.quantity import Quantity
-from framework.contracts import BatchBackend, BatchJob, Workload, WorkloadTables
-from framework.errors import ConfigError
+from framework.contracts import BatchBackend, BatchJob
+from framework.run.rebuild import rebuilt_workload, stored_config
 from framework_serving.advice.replication_rule import ServingSetup, replicas_that_fit
 from framework_serving.metrics.serving_metrics import derive
 from framework_serving.sweeps.sweep_points import SweepPoint
-
-ENGINE_KEYS = (
-    "chunked_prefill",
-    "max_num_batched_tokens",
-    "max_model_len",
-    "gpu_memory_utilization",
-    "enable_prefix_caching",
-    "enforce_eager",
-    "tensor_parallel",
-)
-"""Settings of a run's engine that a simulated replica shares; their names are vLLM's in every backend."""
 
 
 def candidates(
@@ -62,8 +50,8 @@ def simulate(
     """
     jobs = [
         BatchJob(
-            {**engine_overrides(point), "max_num_seqs": point.max_num_seqs, "replicas": count, "mps": mps},
-            workload_of(point.params),
+            {**point_settings(point), "max_num_seqs": point.max_num_seqs, "replicas": count, "mps": mps},
+            rebuilt_workload(stored_config(point.params)),
         )
         for point, count in pairs
     ]
@@ -88,45 +76,8 @@ def simulate(
             )
 
 
-def engine_overrides(point: SweepPoint) -> dict[str, Any]:
-    """Return the engine settings of a point as values."""
-    found = {key: point.params.get(f"backend.{key}") for key in ENGINE_KEYS}
-    return {key: _value(text) for key, text in found.items() if text is not None}
-
-
-def workload_of(params: Mapping[str, str | None], seed: int | None = None) -> WorkloadTables:
-    """Build a run's workload again from its stored parameters, null values as None.
-
-    `seed` is the run's, where repeats moved it from the configured one. Raises `ConfigError` for another domain's.
-    """
-    from framework_serving.workloads.adapter_mix import AdapterMixWorkload
-    from framework_serving.workloads.synthetic import SyntheticWorkload
-    from framework_serving.workloads.trace import TraceWorkload
-
-    own = {
-        f"{kind.__module__}.{kind.__name__}": kind
-        for kind in (SyntheticWorkload, AdapterMixWorkload, TraceWorkload)
-    }
-    target = params.get("workload._target_") or ""
-    if target not in own:
-        raise ConfigError(f"workload '{target}' can't be built again from stored parameters")
-    nested: dict[str, Any] = {}
-    for name, text in params.items():
-        group, *path = name.split(".")
-        if group == "workload" and path != ["_target_"]:
-            node = nested
-            for part in path[:-1]:
-                node = node.setdefault(part, {})
-            node[path[-1]] = _value(text)
-    workload: Workload = own[target](**nested)
-    return workload.build(int(nested.get("seed") or 0) if seed is None else seed)
-
-
-def _value(text: str | None) -> Any:
-    """Return a stored leaf as the value it was: JSON where it is, else text."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def point_settings(point: SweepPoint) -> dict[str, Any]:
+    """Return all settings of a point's backend, its model and GPU among them, as the backend takes them."""
+    config = stored_config(point.params)
+    backend = {key: value for key, value in config["backend"].items() if key not in ("_target_", "name")}
+    return {**backend, "model": config.get("model"), "gpu": config.get("gpu")}

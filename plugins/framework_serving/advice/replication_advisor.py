@@ -64,8 +64,7 @@ class ReplicationAdvisor:
         if not pairs:
             return []
         try:
-            names = [f"{name}={getattr(first, name).lower()}" for name in ("model", "gpu")]
-            return list(simulate(scope.batch_backend(self.simulate_with, names), pairs))
+            return list(simulate(scope.batch_backend(self.simulate_with, []), pairs))
         except UserError:
             return []
 

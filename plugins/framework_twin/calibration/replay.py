@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework.contracts import BatchBackend, BatchJob
+from framework.run.rebuild import stored_value
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_serving.metrics.serving_metrics import derive
 from framework_twin.measured.stored_runs import StoredRun, as_measured
@@ -41,7 +41,7 @@ def overrides(run: StoredRun, profile: Path) -> dict[str, Any]:
     """Return the twin's settings for a run: those that it shares with the engine, and what that resolved itself."""
     setup = as_measured(run).setup
     shared = {
-        name: _value(text)
+        name: stored_value(text)
         for name in TwinSettings.__dataclass_fields__
         if (text := run.params.get(f"backend.{name}")) is not None and name not in _OWN
     }
@@ -76,10 +76,3 @@ def other_cores(run: StoredRun) -> float | None:
     if share is None or own is None or cores is None:
         return None
     return max(0.0, float(share) / 100.0 * float(cores) - float(own))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.contracts import StoreReader, WorkloadTables
-from framework.errors import InputError
+from framework.errors import InputError, UserError
+from framework.run.rebuild import rebuilt_workload, stored_config
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, measured_run
 from framework_twin.measured.step_samples import StepSample, step_samples
-from framework_twin.measured.stored_workloads import rebuilt_workload
 from framework_twin.settings import TwinSettings
 
 _ARRIVALS = {"burst": "burst", "poisson": "poisson"}
@@ -85,7 +85,7 @@ def read_stored(
         if row["backend"] == "twin":
             continue
         try:
-            workload = rebuilt_workload(params, int(row["seed"] or 0), row["workload_hash"])
+            workload = _workload(params, int(row["seed"] or 0), row["workload_hash"])
             found.append(StoredRun(key, row["backend"], row["sanity"], params, facts, metrics, workload))
         except ValueError as error:
             bad.append(BadRow(place, key, str(error)))
@@ -146,6 +146,20 @@ def stored_steps(
                 MeasuredSteps(model, gpu, _generation(run), engine, "FLASH_ATTN", run.run_id, samples)
             )
     return found
+
+
+def _workload(params: Values, seed: int, content_hash: str | None) -> WorkloadTables | None:
+    """Return a run's workload, None for one whose configuration names no class (an import).
+
+    Raises:
+        ValueError: it can't be built any more, or has another content than it had.
+    """
+    if params.get("workload._target_") is None:
+        return None
+    try:
+        return rebuilt_workload(stored_config(params), seed, content_hash)
+    except (UserError, TypeError) as error:
+        raise ValueError(f"workload: can't be built again: {error}") from error
 
 
 def _values(store: StoreReader, table: str, experiment: str) -> dict[str, dict[str, str | None]]:

@@ -121,7 +121,7 @@ def test_a_choice_is_composed_once_for_all_values_behind_it(
 def test_jobs_do_not_share_their_configuration(cached: SweepConfigLoader, master: DictConfig) -> None:
     first = cached.load_sweep_config(master, ["workload.seed=1"])
     first.workload.seed = 99
-    assert cached.load_sweep_config(master, ["model.layers=3"]).workload.seed == 0
+    assert cached.load_sweep_config(master, ["backend.max_num_seqs=3"]).workload.seed == 0
 
 
 def test_the_loader_travels_to_a_worker(cached: SweepConfigLoader, master: DictConfig) -> None:

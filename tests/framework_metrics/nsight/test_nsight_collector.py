@@ -172,6 +172,7 @@ def test_run_on_the_twin_finishes_and_says_that_nothing_could_be_profiled(
         "framework",
         "metrics=nsight",
         "model=opt-125m",
+        "gpu=h100-64gb",
         "scale=toy",
         "progress=false",
     ]

@@ -1,0 +1,60 @@
+"""A run's configuration and workload again, from what the store keeps of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from framework.contracts import Json, Workload, WorkloadTables
+from framework.errors import ConfigError
+
+
+def stored_value(text: str | None) -> Json:
+    """Return a stored parameter as the value it was: JSON where it is, else text."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def stored_config(params: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return a run's configuration, nested and with typed values, from its rows of `params` (dotted name → text)."""
+    config: dict[str, Any] = {}
+    for name, text in params.items():
+        *above, last = name.split(".")
+        node = config
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = stored_value(text)
+    return config
+
+
+def rebuilt_workload(
+    config: Mapping[str, Json], seed: int | None = None, content_hash: str | None = None
+) -> WorkloadTables:
+    """Build a run's workload again, whichever class its configuration names.
+
+    Args:
+        config: the run's configuration (`workload` is read).
+        seed: the run's, where repeats moved it from the configured one.
+        content_hash: what the run stated; None is not checked.
+
+    Raises:
+        ConfigError: the configuration names no class, or the workload has another content than it had.
+        InputError: a file that it reads can't be read any more.
+    """
+    from omegaconf import OmegaConf
+
+    from framework.configuration.components import build_component
+
+    group = config.get("workload")
+    workload = build_component(OmegaConf.create({"workload": group}), "workload")
+    if not isinstance(workload, Workload):
+        raise ConfigError(f"workload: {type(workload).__name__} can't build tables")
+    built = workload.build(int((group or {}).get("seed") or 0) if seed is None else seed)
+    if content_hash is not None and built.content_hash != content_hash:
+        raise ConfigError("workload: built again it has another content than it had in the run")
+    return built
