@@ -7,16 +7,15 @@ found done already included; what it leaves out it counts.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from framework.analysis.claims.claim_file import claims_file
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
-from framework.store.layout import sweeps_folder
+from framework.store.side_files.sweep_plans import SweepPlan, read_plans
 
 # The latest attempt of each run key, unless newer code has run the same configuration since; and of points
 # that are not done, the latest attempt, unless the point was done later.
@@ -48,15 +47,6 @@ class ReportSelection:
     left_out: int
 
 
-@dataclass(frozen=True)
-class _Sweep:
-    sweep_id: str
-    experiment: str
-    backend: str
-    planned_at: str
-    job_keys: frozenset[str]
-
-
 def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSelection:
     """Return the scope of a report.
 
@@ -72,12 +62,12 @@ def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSe
     latest = {row["experiment"]: f"{row['latest']:%Y-%m-%dT%H:%M:%S.%f}" for row in counts}
     if not latest:
         raise UserError(f"no runs yet in '{outputs}': run an experiment first")
-    sweeps = list(_planned_sweeps(outputs))
-    wanted = [sweep for sweep in sweeps if sweep.sweep_id == name]
+    plans = read_plans(outputs)
+    wanted = [plan for plan in plans if plan.sweep_id == name]
     if name is None:
-        for sweep in sweeps:
-            if sweep.experiment in latest:
-                latest[sweep.experiment] = max(latest[sweep.experiment], sweep.planned_at)
+        for plan in plans:
+            if plan.experiment in latest:
+                latest[plan.experiment] = max(latest[plan.experiment], _planned_at(plan))
         experiment = max(latest, key=lambda known: latest[known])
     elif wanted:
         experiment = wanted[0].experiment
@@ -85,13 +75,13 @@ def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSe
         experiment = name
     else:
         raise UserError(f"no runs of experiment '{name}'{did_you_mean(name, latest)}")
-    return _selection(store, experiment, wanted or _latest_by_backend(sweeps, experiment))
+    return _selection(store, experiment, wanted or _latest_by_backend(plans, experiment))
 
 
-def _selection(store: StoreReader, experiment: str, sweeps: list[_Sweep]) -> ReportSelection:
+def _selection(store: StoreReader, experiment: str, plans: Sequence[SweepPlan]) -> ReportSelection:
     runs = store.query(_CURRENT_RUNS, [experiment]).to_pylist()
-    ids = {sweep.sweep_id for sweep in sweeps}
-    keys = {key for sweep in sweeps for key in sweep.job_keys}
+    ids = {plan.sweep_id for plan in plans}
+    keys = {key for plan in plans for key in plan.job_keys}
     chosen = [run["run_id"] for run in runs if run["sweep_id"] in ids or run["job_key"] in keys]
     if not chosen:  # no plan is at hand, e.g. bundles from elsewhere
         chosen = [run["run_id"] for run in runs]
@@ -99,29 +89,15 @@ def _selection(store: StoreReader, experiment: str, sweeps: list[_Sweep]) -> Rep
     return ReportSelection(scope, len(runs) - len(chosen))
 
 
-def _latest_by_backend(sweeps: list[_Sweep], experiment: str) -> list[_Sweep]:
-    latest: dict[str, _Sweep] = {}
-    for sweep in sorted(sweeps, key=lambda sweep: sweep.planned_at):
-        if sweep.experiment == experiment:
-            latest[sweep.backend] = sweep
+def _latest_by_backend(plans: Sequence[SweepPlan], experiment: str) -> list[SweepPlan]:
+    mine = [plan for plan in plans if plan.experiment == experiment]
+    latest = {str(plan.base.get("backend.name", "")): plan for plan in sorted(mine, key=_planned_at)}
     return list(latest.values())
 
 
-def _planned_sweeps(outputs: Path) -> Iterator[_Sweep]:
-    """Read the plans of sweeps; one that can't be read only widens what the report shows."""
-    for file in sorted((sweeps_folder(outputs)).glob("*.json")):
-        try:
-            plan = json.loads(file.read_text(encoding="utf-8"))
-            yield _Sweep(
-                plan["sweep_id"],
-                plan["experiment"],
-                str(plan["base"].get("backend.name", "")),
-                # as the store shows times: UTC without an offset
-                plan["planned_at"].removesuffix("+00:00"),
-                frozenset(plan["job_keys"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
+def _planned_at(plan: SweepPlan) -> str:
+    """Return when a sweep was planned as the store shows times: UTC without an offset."""
+    return plan.planned_at.removesuffix("+00:00")
 
 
 def folder_name(experiment: str) -> str:

@@ -4,7 +4,7 @@ outputs/
     runs/<run_id>/          bundles (`bundle`)
     packs/<pack>/           compacted bundles (`compact`)
     running/<run_id>.json   markers of unfinished runs (`heartbeat`)
-    sweeps/<sweep_id>.json  plans of sweeps (`framework.sweep.manifest`), their jobs on a cluster beside them
+    sweeps/<sweep_id>.json  plans of sweeps (`sweep_plans`), their jobs on a cluster beside them
     advice/, predictions/   what was said about runs (`side_files`)
     framework.duckdb        the database, made from all of the above (`ingest`)
 """

@@ -36,9 +36,10 @@ from framework.errors import ConfigError
 from framework.report.terminal.terminal_tables import SweepProgress
 from framework.run.stages import one_line
 from framework.run_record import Failure, RunOutcome
-from framework.sweep import manifest as manifests
+from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes
 from framework.sweep.grid import Axis, Point, merged_grids, points
+from framework.sweep.planning import changes_since_last, plan_sweep
 from framework.sweep.repeats import check_rule, next_round
 from framework.sweep.session import SweepSession, begin
 from framework.sweep.watch import watching_bundles
@@ -110,7 +111,7 @@ class _Study:
         self.base: dict[str, Json] = describing_config(task)
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
-        self.changes = manifests.changes_since_last(Path(self.session.outputs_dir), first)
+        self.changes = changes_since_last(Path(self.session.outputs_dir), first)
 
     def run(self) -> None:
         """Run all points, then further repeats while the stop rule asks for them."""
@@ -136,8 +137,8 @@ class _Study:
             except KeyboardInterrupt:
                 session.interrupted = True
 
-    def _planned(self, todo: Sequence[Point]) -> manifests.Manifest:
-        return manifests.plan(str(self.config.experiment), self.base, self.code, todo)
+    def _planned(self, todo: Sequence[Point]) -> SweepPlan:
+        return plan_sweep(str(self.config.experiment), self.base, self.code, todo)
 
     def _pending(self, batch: Sequence[Point]) -> list[Point]:
         """Plan a batch of points; return those to run now, and note in the session what is skipped."""
@@ -147,7 +148,7 @@ class _Study:
             return []
         session, plan = self.session, self._planned(batch)
         session.plan(batch)
-        manifests.save(Path(session.outputs_dir), self._planned(list(session.points.values())))
+        save_plan(Path(session.outputs_dir), self._planned(list(session.points.values())))
         keys = dict(zip(plan.job_keys, batch, strict=True))
         if self.config.resume:
             done = done_job_keys(session.outputs_dir, list(keys))

@@ -1,6 +1,7 @@
 """The HTML report: what is in it, what is escaped, what happens at the edges."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
-from framework.errors import UserError
+from framework.errors import StoreError
 from framework.report.html import page
-from framework.report.html.html_blocks import figure_html, table_html
+from framework.report.html.figure_spec import plotly_spec
 from framework.report.plugin_blocks import PluginProblem
 from framework.store.database.reader import Store
 from tests.framework.report.conftest import Contribute
@@ -142,13 +143,12 @@ def test_sections_of_plugins_come_with_figures_tables_and_escaped_texts(
     assert html.count("plotly.js v") == 1
 
 
-def test_a_figures_specification_survives_numpy_nan_and_script_ends() -> None:
-    spec = {
-        "data": [{"x": np.arange(3), "y": [1.0, np.inf, np.float64("nan")], "name": "</script>"}],
-        "layout": {},
-    }
-    html = figure_html(Figure("t", spec), 1)
-    body = re.search(r"<script[^>]*>(.*)</script>", html)
+def test_a_figures_specification_survives_numpy_nan_and_script_ends(
+    sample: Store, contribute: Contribute
+) -> None:
+    trace = {"x": np.arange(3), "y": [1.0, np.inf, np.float64("nan")], "name": "</script>"}
+    contribute(ReportSection("s", [Figure("t", {"data": [trace], "layout": {}})]))
+    body = re.search(r'<script type="application/json"[^>]*>(.*)</script>', rendered(scope_of(sample)))
     assert body is not None
     assert "<" not in body.group(1)
     trace = json.loads(body.group(1))["data"][0]
@@ -157,16 +157,16 @@ def test_a_figures_specification_survives_numpy_nan_and_script_ends() -> None:
 
 def test_titles_that_are_plain_texts_reach_plotly_as_objects() -> None:
     spec = {"data": [{"marker": {"colorbar": {"title": "ms"}}}], "layout": {"xaxis": {"title": "batch"}}}
-    html = figure_html(Figure("t", spec), 1)
-    assert '"colorbar":{"title":{"text":"ms"}}' in html
-    assert '"xaxis":{"title":{"text":"batch"}}' in html
+    assert plotly_spec(Figure("t", spec)) == {
+        "data": [{"marker": {"colorbar": {"title": {"text": "ms"}}}}],
+        "layout": {"xaxis": {"title": {"text": "batch"}}},
+    }
 
 
 def test_a_title_that_repeats_the_heading_is_left_out_of_the_plot() -> None:
-    same = Figure("t", {"data": [], "layout": {"title": "t"}})
-    other = Figure("t", {"data": [], "layout": {"title": {"text": "u"}}})
-    assert '"title"' not in figure_html(same, 1)
-    assert '"title"' in figure_html(other, 1)
+    assert plotly_spec(Figure("t", {"data": [], "layout": {"title": "t"}}))["layout"] == {}
+    other = plotly_spec(Figure("t", {"data": [], "layout": {"title": {"text": "u"}}}))
+    assert other["layout"] == {"title": {"text": "u"}}
 
 
 def test_every_table_has_a_caption_and_scoped_heads_and_every_plot_a_description(
@@ -232,27 +232,47 @@ def test_rows_beyond_the_limit_are_counted(sample: Store, monkeypatch: pytest.Mo
 def test_a_table_is_cut_to_the_bytes_that_the_page_has_room_for(
     sample: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framework.report.html.html_run_table.MAX_BYTES", 2000)
+    monkeypatch.setattr("framework.report.html.results_table.MAX_BYTES", 2000)
     shown = re.search(r"(\d+) of 15 finished runs are shown", Outline(rendered(scope_of(sample))).text)
     assert shown is not None
     assert 0 < int(shown.group(1)) < 15
 
 
-def test_a_long_table_of_a_plugin_is_cut_and_says_so() -> None:
-    html = table_html(TableBlock("t", ("n",), [(n,) for n in range(1234)]))
-    assert html.count("<tr>") == 501
+def test_a_long_table_of_a_plugin_is_cut_and_says_so(sample: Store, contribute: Contribute) -> None:
+    contribute(ReportSection("Long", [TableBlock("t", ("n",), [(n,) for n in range(1234)])]))
+    html = rendered(scope_of(sample))
+    assert html.partition('id="long-1"')[2].partition("</section>")[0].count("<tr>") == 501
     assert "The first 500 of 1,234 rows are shown." in html
 
 
 def test_a_report_is_small_without_figures_and_below_6_mb_with_them(
-    sample: Store, contribute: Contribute, plotted_section: ReportSection, tmp_path: Path
+    sample: Store, contribute: Contribute, plotted_section: ReportSection
 ) -> None:
-    assert page.write_report(scope_of(sample), tmp_path).stat().st_size < 60_000
+    assert len(rendered(scope_of(sample)).encode()) < 60_000
     contribute(plotted_section)
-    assert page.write_report(scope_of(sample), tmp_path).stat().st_size < 6e6
+    assert len(rendered(scope_of(sample)).encode()) < 6e6
 
 
-def test_a_folder_that_cant_be_written_is_one_clear_line(sample: Store, tmp_path: Path) -> None:
+def test_a_folder_that_cant_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"report '.*report\.html' can't be written: Not a directory"):
-        page.write_report(scope_of(sample), tmp_path / "file" / "folder")
+    with pytest.raises(StoreError, match=r"can't write .*report\.html: ") as caught:
+        page.save_report(page.RenderedReport("", ()), tmp_path / "file" / "folder")
+    assert "\n" not in str(caught.value)
+
+
+def test_of_two_writers_of_one_report_each_writes_a_whole_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (page.RenderedReport(letter * 100_000, ()) for letter in "ab")
+    replace_file = os.replace
+
+    def interleaved(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace_file)
+        page.save_report(other, tmp_path)  # the other writer begins and ends before this one's rename
+        assert (tmp_path / "report.html").read_text() == other.html
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", interleaved)
+    page.save_report(one, tmp_path)
+    assert (tmp_path / "report.html").read_text() == one.html
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -1,6 +1,5 @@
 """The verb `report` and the choice of runs behind it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from framework.errors import UserError
 from framework.report.plugin_blocks import PluginProblem
 from framework.report.report_cli import run_report
 from framework.report.scope import folder_name, select_runs
+from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import done_run, failed_run, store_of
 
@@ -17,15 +17,8 @@ from tests.framework.report.sample_study import done_run, failed_run, store_of
 def plan(
     outputs: Path, sweep_id: str, experiment: str, planned_at: str, job_keys: list[str], backend: str = "twin"
 ) -> None:
-    (outputs / "sweeps").mkdir(parents=True, exist_ok=True)
-    body = {
-        "sweep_id": sweep_id,
-        "experiment": experiment,
-        "planned_at": f"{planned_at}+00:00",
-        "base": {"backend.name": backend},
-        "job_keys": job_keys,
-    }
-    (outputs / "sweeps" / f"{sweep_id}.json").write_text(json.dumps(body))
+    base = {"backend.name": backend}
+    save_plan(outputs, SweepPlan(sweep_id, experiment, f"{planned_at}+00:00", "v", base, [], job_keys))
 
 
 def test_the_report_lies_in_the_experiments_folder_and_its_path_is_printed(

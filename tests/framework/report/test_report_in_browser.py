@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.contracts import ReportScope, ReportSection
-from framework.report.html.page import write_report
+from framework.report.html.page import render_report, save_report
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, store_of, study
 
@@ -45,7 +45,7 @@ def test_the_report_works_from_a_file_without_network_or_console_errors(
     contribute(plotted_section)
     store = store_of(tmp_path / "outputs", study(), [advice(["2026-00003"])])
     runs = store.query("SELECT run_id FROM runs").column(0).to_pylist()
-    file = write_report(ReportScope(store, "study", runs), tmp_path)
+    file = save_report(render_report(ReportScope(store, "study", runs)), tmp_path)
     html = file.read_text(encoding="utf-8")
     file.write_text(
         html.replace("</body>", f"<script>{READER.read_text()}</script></body>"), encoding="utf-8"

@@ -13,7 +13,8 @@
   const MAX_LEGEND_ABOVE = 6;
   const ABOVE = { orientation: "h", yanchor: "bottom", y: 1.02, x: 0 };
   const BESIDE = { orientation: "v", yanchor: "top", y: 0.96, x: 1.02 };
-  const BELOW = { orientation: "v", yanchor: "top", y: -0.15, x: 0 };
+  const BELOW = { orientation: "v", yref: "container", yanchor: "bottom", y: 0, x: 0 };
+  const NARROW_PX = 480;
 
   function template(isDark, legend) {
     const ink = isDark ? "#e6e9ee" : "#1b1f27";
@@ -45,8 +46,16 @@
     return { legend: BELOW, moreHeight: entries * 19 };
   }
 
+  // on a phone an axis title is wider than its plot: what stands in brackets goes to a second line
+  function withShortTitles(layout) {
+    const shortened = Object.entries(layout).filter(([key, axis]) => key.startsWith("xaxis") && axis.title?.text)
+      .map(([key, axis]) => [key, { ...axis, title: { ...axis.title, text: axis.title.text.replace(" (", "<br>(") } }]);
+    return { ...layout, ...Object.fromEntries(shortened) };
+  }
+
   function draw(isDark, width) {
-    for (const { element, data, layout } of plots) {
+    for (const { element, data, layout: given } of plots) {
+      const layout = (width || element.clientWidth) < NARROW_PX ? withShortTitles(given) : given;
       const { legend, moreHeight } = arrangement(element, data, layout, width);
       const full = { template: template(isDark, legend), autosize: !width, ...layout };
       full.height = (layout.height || 420) + moreHeight;

@@ -10,15 +10,16 @@ import pytest
 
 from framework.errors import StoreError
 from framework.store.database.ingest import ingest
+from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.grid import Point
-from framework.sweep.manifest import Manifest, changes_since_last, plan, save
+from framework.sweep.planning import changes_since_last, plan_sweep
 
 CONFIG = {"experiment": "study", "backend": {"speed": 1, "name": "toy"}, "outputs_dir": "outputs"}
 POINTS = [Point(0, ("backend.speed=1",)), Point(1, ("backend.speed=2",))]
 
 
-def _plan(code: str = "toy 1", points: list[Point] = POINTS, **changes: object) -> Manifest:
-    return plan("study", {**CONFIG, **changes}, code, points)
+def _plan(code: str = "toy 1", points: list[Point] = POINTS, **changes: object) -> SweepPlan:
+    return plan_sweep("study", {**CONFIG, **changes}, code, points)
 
 
 def test_the_same_command_on_the_same_code_is_the_same_sweep() -> None:
@@ -47,7 +48,7 @@ def test_more_repeats_of_the_same_points_belong_to_the_same_sweep() -> None:
     ],
     ids=["configuration", "code", "points"],
 )
-def test_a_changed_configuration_code_or_grid_is_another_sweep(other: Manifest) -> None:
+def test_a_changed_configuration_code_or_grid_is_another_sweep(other: SweepPlan) -> None:
     assert other.sweep_id != _plan().sweep_id
 
 
@@ -75,8 +76,8 @@ def test_a_changed_file_that_an_override_names_changes_the_job_keys_of_its_point
     assert before[1] == after[1]
 
 
-def test_a_saved_manifest_holds_base_points_and_job_keys(tmp_path: Path) -> None:
-    found = json.loads(save(tmp_path, _plan()).read_text())
+def test_a_saved_plan_holds_base_points_and_job_keys(tmp_path: Path) -> None:
+    found = json.loads(save_plan(tmp_path, _plan()).read_text())
     assert found["base"] == {"experiment": "study", "backend.speed": 1, "backend.name": "toy"}
     assert [point["overrides"] for point in found["points"]] == [["backend.speed=1"], ["backend.speed=2"]]
     assert len(found["job_keys"]) == 2
@@ -84,7 +85,7 @@ def test_a_saved_manifest_holds_base_points_and_job_keys(tmp_path: Path) -> None
 
 
 def test_changes_since_the_last_sweep_are_listed_key_by_key(tmp_path: Path) -> None:
-    save(tmp_path, _plan())
+    save_plan(tmp_path, _plan())
     changed = _plan(code="toy 2", backend={"speed": 3, "name": "toy", "depth": None})
     assert changes_since_last(tmp_path, changed) == [
         "backend.depth: (absent) → None",
@@ -94,24 +95,24 @@ def test_changes_since_the_last_sweep_are_listed_key_by_key(tmp_path: Path) -> N
 
 
 def test_the_same_sweep_again_has_no_changes(tmp_path: Path) -> None:
-    save(tmp_path, _plan())
+    save_plan(tmp_path, _plan())
     assert changes_since_last(tmp_path, _plan()) == []
 
 
 def test_another_experiment_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    save(tmp_path, plan("other", CONFIG, "toy 1", POINTS))
+    save_plan(tmp_path, plan_sweep("other", CONFIG, "toy 1", POINTS))
     assert changes_since_last(tmp_path, _plan(code="toy 2")) == []
 
 
 def test_changes_refer_to_the_newest_earlier_sweep(tmp_path: Path) -> None:
-    old = save(tmp_path, _plan(backend={"speed": 7}))
-    save(tmp_path, _plan(backend={"speed": 8}))
+    old = save_plan(tmp_path, _plan(backend={"speed": 7}))
+    save_plan(tmp_path, _plan(backend={"speed": 8}))
     os.utime(old, (0, 0))
     assert changes_since_last(tmp_path, _plan(backend={"speed": 9})) == ["backend.speed: 8 → 9"]
 
 
 def test_many_changes_are_counted_not_listed(tmp_path: Path) -> None:
-    save(tmp_path, _plan(backend={f"key{i}": 0 for i in range(9)}))
+    save_plan(tmp_path, _plan(backend={f"key{i}": 0 for i in range(9)}))
     changes = changes_since_last(tmp_path, _plan(backend={f"key{i}": 1 for i in range(9)}))
     assert len(changes) == 7
     assert changes[-1] == "and 3 more"
@@ -120,7 +121,7 @@ def test_many_changes_are_counted_not_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "3", '{"experiment": "study"}', '{"experiment": "study", "sweep_id": 1}']
 )
-def test_a_torn_or_foreign_manifest_is_nothing_to_compare_with(tmp_path: Path, text: str) -> None:
+def test_a_torn_or_foreign_plan_is_nothing_to_compare_with(tmp_path: Path, text: str) -> None:
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps" / "study-x.json").write_text(text)
     assert changes_since_last(tmp_path, _plan()) == []
@@ -130,7 +131,7 @@ def test_an_outputs_folder_that_cannot_be_written_is_one_line_that_names_it(tmp_
     file = tmp_path / "outputs"
     file.write_text("a file, not a folder")
     with pytest.raises(StoreError, match=r"can't write .*outputs/sweeps/.*: ") as caught:
-        save(file, _plan())
+        save_plan(file, _plan())
     assert "\n" not in str(caught.value)
 
 
@@ -141,9 +142,9 @@ import subprocess
 import sys
 from pathlib import Path
 from framework.store import durable
-from framework.sweep.manifest import Manifest, save
+from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 durable.os.replace = lambda *paths: os._exit(9)  # killed before the rename
-save(Path({str(tmp_path)!r}), Manifest("study-x", "study", "", "toy 1", {{}}, [], []))
+save_plan(Path({str(tmp_path)!r}), SweepPlan("study-x", "study", "", "toy 1", {{}}, [], []))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert len(list((tmp_path / "sweeps").iterdir())) == 1

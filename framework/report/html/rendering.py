@@ -1,0 +1,151 @@
+"""The content of a report as a page: templates with autoescape, so that no text of a run becomes markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count, groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from framework.contracts import Figure, ReportSection, TableBlock
+from framework.report.html.figure_spec import plotly_spec
+from framework.report.html.provenance_tables import full_provenance, short_provenance
+from framework.report.html.results_table import is_number_text, results_content
+from framework.report.number_format import ABSENT, count_noun, format_interval, format_value, is_number
+from framework.report.overview import FailedRun, GivenAdvice, Overview, ProvenanceItem, SanityFinding
+from framework.report.run_table import RunTable, short_names
+
+MAX_BLOCK_ROWS = 500
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What a report shows.
+
+    Attributes:
+        warnings: lines that the reader must see first.
+        contributed: the sections of plugins, in the order in which they are shown.
+        failures: the latest failed and lost runs; the overview has their total.
+    """
+
+    experiment: str
+    overview: Overview
+    warnings: Sequence[str]
+    contributed: Sequence[ReportSection]
+    advice: Sequence[GivenAdvice]
+    runs: RunTable
+    failures: Sequence[FailedRun]
+    findings: Sequence[SanityFinding]
+    provenance: Sequence[ProvenanceItem]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A titled part of the page: the template that shows it, and what the template shows."""
+
+    title: str
+    anchor: str
+    template: str
+    content: Any
+
+
+def page_html(content: ReportContent) -> str:
+    """Return the page."""
+    has_figures = any(
+        isinstance(block, Figure) for section in content.contributed for block in section.blocks
+    )
+    page = _environment().get_template("page.html")
+    return page.render(
+        experiment=content.experiment,
+        overview=content.overview,
+        written_at=datetime.now(UTC).replace(tzinfo=None),
+        warnings=content.warnings,
+        sections=[*_contributed_sections(content.contributed), *_own_sections(content)],
+        figure_number=count(1).__next__,
+        plotly=_plotly_js() if has_figures else "",
+        style_sheet=_asset("report.css"),
+        script=_asset("report.js"),
+    )
+
+
+def _environment() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("framework.report.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
+    )
+    templates.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":"),
+        "allow_nan": False,
+        "ensure_ascii": False,
+    }
+    templates.filters.update(
+        as_text=format_value, counted=count_noun, plotly_spec=plotly_spec, numeric_columns=_numeric_columns
+    )
+    templates.tests["number_text"] = is_number_text
+    templates.globals.update(absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS)
+    return templates
+
+
+def _contributed_sections(sections: Sequence[ReportSection]) -> Iterator[_Section]:
+    for number, section in enumerate(sections, start=1):
+        groups = [(kind, list(blocks)) for kind, blocks in groupby(section.blocks, _block_kind)]
+        slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
+        yield _Section(section.title, f"{slug}-{number}", "section.html", groups)
+
+
+def _block_kind(block: Figure | TableBlock | str) -> str:
+    if isinstance(block, Figure):
+        return "figures"
+    return "tables" if isinstance(block, TableBlock) else "texts"
+
+
+def _own_sections(content: ReportContent) -> Iterator[_Section]:
+    """Yield what every report has: advice, results, failures, sanity, provenance."""
+    if content.advice:
+        yield _Section("Advice", "advice", "advice.html", content.advice)
+    yield _Section("Results", "results", "results.html", results_content(content.runs))
+    if failed := sum(content.overview.by_status.get(state, 0) for state in ("failed", "stale")):
+        names = short_names({name for failure in content.failures for name in failure.parameters})
+        shown = {"failures": content.failures, "total": failed, "names": names}
+        yield _Section("Failures", "failures", "failures.html", shown)
+    if content.findings:
+        yield _Section("Sanity", "sanity", "section.html", [("tables", [_findings_table(content.findings)])])
+    tables = {
+        "short": short_provenance(content.provenance),
+        "everything": full_provenance(content.provenance),
+    }
+    yield _Section("Provenance", "provenance", "provenance.html", tables)
+
+
+def _findings_table(findings: Sequence[SanityFinding]) -> TableBlock:
+    rows = [(f.verdict, f.name, f.runs, f.detail or None, f.example_run) for f in findings]
+    caption = "These checks test whether a run did what it claims, independent of its performance."
+    return TableBlock("Sanity findings", ("verdict", "check", "runs", "for example", "in run"), rows, caption)
+
+
+def _numeric_columns(table: TableBlock) -> list[bool]:
+    return [
+        any(is_number(row[column]) for row in table.rows)
+        and all(is_number(row[column]) or row[column] is None for row in table.rows)
+        for column in range(len(table.columns))
+    ]
+
+
+def _plotly_js() -> Markup:
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())
+
+
+def _asset(name: str) -> Markup:
+    return Markup((Path(__file__).parent / "assets" / name).read_text(encoding="utf-8"))

@@ -1,0 +1,55 @@
+"""The plans of sweeps: `outputs/sweeps/<sweep_id>.json` holds what a sweep was asked to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from framework.contracts import Json
+from framework.store.durable import write_whole
+from framework.store.layout import sweeps_folder
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep as it was planned.
+
+    Attributes:
+        planned_at: UTC, ISO 8601.
+        base: leaves of the base configuration (before any point's overrides), without volatile keys.
+        points: index, overrides and repeat of every point of the study; `job_keys` runs parallel to it.
+    """
+
+    sweep_id: str
+    experiment: str
+    planned_at: str
+    code_version: str
+    base: Mapping[str, Json]
+    points: Sequence[Mapping[str, Json]]
+    job_keys: Sequence[str]
+
+
+def save_plan(outputs: Path, plan: SweepPlan) -> Path:
+    """Write a plan, whole or not at all, and return its file; raises `StoreError` if that fails."""
+    file = sweeps_folder(outputs) / f"{plan.sweep_id}.json"
+    write_whole(file, json.dumps(asdict(plan), default=str).encode())
+    return file
+
+
+def read_plans(outputs: Path) -> list[SweepPlan]:
+    """Return the plans in an outputs folder, the one that was written last at the end.
+
+    A file that is torn or foreign is left out: a plan only says what belongs together, the runs are in the store.
+    """
+    found = []
+    for file in sweeps_folder(outputs).glob("[!.]*.json"):
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            plan = SweepPlan(**{field.name: stored[field.name] for field in fields(SweepPlan)})
+            if isinstance(plan.base, dict) and isinstance(plan.job_keys, list):
+                found.append((file.stat().st_mtime_ns, plan))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [plan for _, plan in sorted(found, key=lambda dated: dated[0])]
