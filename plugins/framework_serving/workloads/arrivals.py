@@ -45,7 +45,11 @@ def arrival_times(
     kind = one_of(settings.kind, f"{where}.arrivals.kind", KINDS)
     count = None if num_requests is None else whole(num_requests, f"{where}.num_requests", least=1)
     window = None if duration_s is None else number(duration_s, f"{where}.duration_s", above=0)
+    if settings.cv != 1.0 and kind != "gamma":
+        raise ConfigError(f"{where}.arrivals.cv: applies to gamma arrivals, not to '{kind}' arrivals")
     if kind == "burst":
+        if settings.rate_rps is not None:
+            raise ConfigError(f"{where}.arrivals.rate_rps: a burst has no rate; choose {where}.arrivals.kind=poisson")
         return _burst(settings, count, where)
     if settings.ramp_s:
         raise ConfigError(f"{where}.arrivals.ramp_s: applies to a burst, not to '{kind}' arrivals")

@@ -1,0 +1,308 @@
+"""Every key of the twin and of the serving workloads changes a result of a run that shows it, or is refused.
+
+The tables are checked against the settings' dataclasses: a key without a case fails. A case is a base of overrides,
+and what is changed; both are composed and executed as a command does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from omegaconf import open_dict
+
+from framework.configuration.composition import compose
+from framework.errors import UserError
+from framework.run.runner import execute
+from framework_serving.workloads.settings import AdapterMixSettings, SyntheticSettings, TraceSettings
+from framework_twin.settings import TwinSettings
+
+HOST = "backend=twin model=llama-3.1-8b gpu=h100-64gb backend.max_model_len=4096"
+FIXED = (
+    f"{HOST} workload=fixed workload.num_requests=40 workload.lengths.input_tokens=300 "
+    "workload.lengths.output_tokens=60"
+)
+SPREAD = (
+    f"{HOST} workload=sharegpt workload.num_requests=200 workload.lengths.input_max=null "
+    "workload.lengths.output_max=null"
+)
+STREAM = f"{FIXED} workload.arrivals.kind=poisson workload.arrivals.rate_rps=20"
+ADAPTERS = f"{HOST} workload=adapters workload.n_adapters=8 workload.rates_rps=[2.0] workload.duration_s=20"
+TRACE = f"{HOST} workload=trace"
+SMALL_KV = f"{FIXED} backend.kv_blocks=200"
+
+Case = tuple[str, str]
+REFUSED = "refused: "
+
+TWIN: Mapping[str, Case] = {
+    "name": (FIXED, "backend.name=other"),
+    "model": (FIXED, "model=opt-1.3b"),
+    "gpu": (FIXED, "gpu=l40s"),
+    "max_num_seqs": (FIXED, "backend.max_num_seqs=4"),
+    "max_num_batched_tokens": (FIXED, "backend.max_num_batched_tokens=512"),
+    "chunked_prefill": (FIXED, "backend.chunked_prefill=false"),
+    "max_model_len": (f"{SPREAD} workload.lengths.total_max=4000", "backend.max_model_len=300"),
+    "gpu_memory_utilization": (FIXED, "backend.gpu_memory_utilization=0.3 backend.max_model_len=2048"),
+    "kv_blocks": (FIXED, "backend.kv_blocks=200 backend.max_model_len=2048"),
+    "enable_prefix_caching": (
+        f"{TRACE} workload.file=HASHED workload.columns.hash_ids=hash_ids",
+        "backend.enable_prefix_caching=true",
+    ),
+    "enforce_eager": (f"{FIXED} model=opt-125m", "backend.enforce_eager=true"),
+    "tensor_parallel": (FIXED, "backend.tensor_parallel=2"),
+    "max_loras": (ADAPTERS, "backend.max_loras=1"),
+    "max_cpu_loras": (f"{ADAPTERS} backend.max_loras=1", "backend.max_cpu_loras=2"),
+    "max_lora_rank": (ADAPTERS, "backend.max_lora_rank=64"),
+    "replicas": (FIXED, "backend.replicas=2"),
+    "gpus": (f"{FIXED} backend.replicas=2", "backend.gpus=2"),
+    "mps": (f"{FIXED} backend.replicas=2", "backend.mps=false"),
+    "router": (
+        f"{SPREAD} backend.replicas=3 backend.max_num_seqs=8 backend.max_model_len=4096",
+        "backend.router=least_load",
+    ),
+    "sample_period_s": (FIXED, "backend.sample_period_s=null"),
+    "engine": (FIXED, "backend.engine=v0"),
+    "profile": (FIXED, "backend.profile=roofline"),
+    "profile_folder": (FIXED, "backend.profile_folder=PROFILES"),
+    "front_end_s": (FIXED, "backend.front_end_s=0.1"),
+    "adapters_preloaded": (ADAPTERS, "backend.adapters_preloaded=false"),
+}
+
+SYNTHETIC: Mapping[str, Case] = {
+    "name": (FIXED, "workload.name=other"),
+    "seed": (SPREAD, "workload.seed=5"),
+    "num_requests": (FIXED, "workload.num_requests=41"),
+    "duration_s": (f"{STREAM} workload.num_requests=null workload.duration_s=10", "workload.duration_s=5"),
+    "drain": (f"{STREAM} workload.num_requests=null workload.duration_s=3", "workload.drain=false"),
+    "max_requests": (FIXED, "workload.max_requests=7"),
+    "max_tokens": (FIXED, "workload.max_tokens=16"),
+    "slo.ttft_ms": (FIXED, "workload.slo.ttft_ms=20"),
+    "slo.tpot_ms": (FIXED, "workload.slo.tpot_ms=1"),
+    "arrivals.kind": (STREAM, "workload.arrivals.kind=constant"),
+    "arrivals.rate_rps": (STREAM, "workload.arrivals.rate_rps=10"),
+    "arrivals.cv": (f"{STREAM} workload.arrivals.kind=gamma", "workload.arrivals.cv=3"),
+    "arrivals.ramp_s": (FIXED, "workload.arrivals.ramp_s=2"),
+    "lengths.kind": (SPREAD, "workload.lengths.kind=lognormal"),
+    "lengths.input_tokens": (FIXED, "workload.lengths.input_tokens=301"),
+    "lengths.output_tokens": (FIXED, "workload.lengths.output_tokens=61"),
+    "lengths.input_std": (SPREAD, "workload.lengths.input_std=10"),
+    "lengths.output_std": (SPREAD, "workload.lengths.output_std=10"),
+    "lengths.input_min": (SPREAD, "workload.lengths.input_min=10"),
+    "lengths.output_min": (SPREAD, "workload.lengths.output_min=10"),
+    "lengths.input_max": (SPREAD, "workload.lengths.input_max=900"),
+    "lengths.output_max": (SPREAD, "workload.lengths.output_max=900"),
+    "lengths.total_max": (SPREAD, "workload.lengths.total_max=1500"),
+    "lengths.input_histogram": (
+        "HISTOGRAM",
+        "workload.lengths.input_histogram=[[50,60,1.0]]",
+    ),
+    "lengths.output_histogram": (
+        "HISTOGRAM",
+        "workload.lengths.output_histogram=[[50,60,1.0]]",
+    ),
+}
+
+MIX: Mapping[str, Case] = {
+    "name": (ADAPTERS, "workload.name=other"),
+    "seed": (ADAPTERS, "workload.seed=5"),
+    "n_adapters": (ADAPTERS, "workload.n_adapters=9"),
+    "ranks": (ADAPTERS, "workload.ranks=[8,64]"),
+    "rates_rps": (ADAPTERS, "workload.rates_rps=[3.0]"),
+    "num_requests": (ADAPTERS, f"{REFUSED}workload.num_requests=50"),
+    "duration_s": (ADAPTERS, "workload.duration_s=15"),
+    "drain": (ADAPTERS, "workload.drain=true"),
+    "max_requests": (ADAPTERS, "workload.max_requests=7"),
+    "max_tokens": (ADAPTERS, "workload.max_tokens=16"),
+    "slo.ttft_ms": (ADAPTERS, "workload.slo.ttft_ms=20"),
+    "slo.tpot_ms": (ADAPTERS, "workload.slo.tpot_ms=1"),
+    "arrivals.kind": (ADAPTERS, "workload.arrivals.kind=constant"),
+    "arrivals.rate_rps": (ADAPTERS, f"{REFUSED}workload.arrivals.rate_rps=3"),
+    "arrivals.cv": (f"{ADAPTERS} workload.arrivals.kind=gamma", "workload.arrivals.cv=3"),
+    "arrivals.ramp_s": (ADAPTERS, f"{REFUSED}workload.arrivals.ramp_s=3"),
+    **{
+        f"lengths.{name}": (ADAPTERS, f"workload.lengths.{name}={value}")
+        for name, value in (
+            ("kind", "lognormal"),
+            ("input_tokens", 200),
+            ("output_tokens", 150),
+            ("input_std", 100),
+            ("output_std", 100),
+            ("input_min", 10),
+            ("output_min", 10),
+            ("input_max", 900),
+            ("output_max", 900),
+            ("total_max", 1700),
+        )
+    },
+    "lengths.input_histogram": ("HISTOGRAM MIX", "workload.lengths.input_histogram=[[50,60,1.0]]"),
+    "lengths.output_histogram": ("HISTOGRAM MIX", "workload.lengths.output_histogram=[[50,60,1.0]]"),
+}
+
+ROWS = f"{TRACE} workload.file=PLAIN"
+NO_TIMES = f"{TRACE} workload.file=PLAIN workload.columns.arrival=null"
+TRACED: Mapping[str, Case] = {
+    "name": (ROWS, "workload.name=other"),
+    "seed": (f"{NO_TIMES} workload.arrivals.kind=poisson workload.arrivals.rate_rps=5", "workload.seed=5"),
+    "file": (ROWS, "workload.file=OTHER"),
+    "format": (ROWS, f"{REFUSED}workload.format=jsonl"),
+    "time_unit": (ROWS, "workload.time_unit=ms"),
+    "window_start_s": (ROWS, "workload.window_start_s=1.5"),
+    "window_end_s": (ROWS, "workload.window_end_s=2.5"),
+    "limit": (ROWS, "workload.limit=3"),
+    "rate_scale": (ROWS, "workload.rate_scale=2"),
+    "sort": (f"{TRACE} workload.file=UNSORTED workload.sort=true", f"{REFUSED}workload.sort=false"),
+    "skip_bad_rows": (
+        f"{TRACE} workload.file=BROKEN workload.skip_bad_rows=true",
+        f"{REFUSED}workload.skip_bad_rows=false",
+    ),
+    "hash_block_tokens": (
+        f"{TRACE} workload.file=HASHED workload.columns.hash_ids=hash_ids backend.enable_prefix_caching=true",
+        "workload.hash_block_tokens=256",
+    ),
+    "ranks": (f"{TRACE} workload.file=ADAPTED workload.columns.adapter=adapter", "workload.ranks=[64]"),
+    "drain": (ROWS, "workload.drain=false"),
+    "max_requests": (ROWS, "workload.max_requests=2"),
+    "max_tokens": (ROWS, "workload.max_tokens=16"),
+    "slo.ttft_ms": (ROWS, "workload.slo.ttft_ms=20"),
+    "slo.tpot_ms": (ROWS, "workload.slo.tpot_ms=1"),
+    "arrivals.kind": (NO_TIMES, "workload.arrivals.kind=poisson workload.arrivals.rate_rps=5"),
+    "arrivals.rate_rps": (
+        f"{NO_TIMES} workload.arrivals.kind=constant workload.arrivals.rate_rps=5",
+        "workload.arrivals.rate_rps=2",
+    ),
+    "arrivals.cv": (
+        f"{NO_TIMES} workload.arrivals.kind=gamma workload.arrivals.rate_rps=5",
+        "workload.arrivals.cv=3",
+    ),
+    "arrivals.ramp_s": (NO_TIMES, "workload.arrivals.ramp_s=3"),
+    "columns.arrival": (ROWS, "workload.columns.arrival=later_s"),
+    "columns.input": (ROWS, "workload.columns.input=later_s"),
+    "columns.output": (ROWS, "workload.columns.output=input_tokens"),
+    "columns.adapter": (f"{TRACE} workload.file=ADAPTED", "workload.columns.adapter=adapter"),
+    "columns.hash_ids": (
+        f"{TRACE} workload.file=HASHED backend.enable_prefix_caching=true",
+        "workload.columns.hash_ids=hash_ids",
+    ),
+}
+
+BINS = "[[100,200,1.0]]"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Small traces, by the word that stands for them in a case; and a folder with a profile of the user's own."""
+    from framework_twin.physics.profile import PROFILE_FOLDER
+
+    folder = tmp_path_factory.mktemp("inputs")
+    head = "arrival_s,input_tokens,output_tokens,later_s,adapter\n"
+    rows = [f"{place},{100 + place},{20 + place},{2 * place + 1},{place % 2}\n" for place in range(5)]
+    texts = {
+        "PLAIN": head + "".join(rows),
+        "OTHER": head + "".join(rows[:4]),
+        "UNSORTED": head + rows[1] + rows[0] + rows[2],
+        "BROKEN": head + rows[0] + "1,many,3,1,0\n" + rows[2],
+        "ADAPTED": head + "".join(rows),
+    }
+    found = {}
+    for word, text in texts.items():
+        (folder / f"{word}.csv").write_text(text)
+        found[word] = str(folder / f"{word}.csv")
+    equal = {"input_tokens": 1024, "output_tokens": 4, "hash_ids": [1, 2]}
+    lines = [json.dumps({"arrival_s": 3 * place, **equal}) for place in range(3)]
+    (folder / "hashed.jsonl").write_text("\n".join(lines))
+    found["HASHED"] = str(folder / "hashed.jsonl")
+    profiles = folder / "profiles"
+    profiles.mkdir()
+    shipped = (PROFILE_FOLDER / "llama-3.1-8b_h100-64gb_v1.yaml").read_text()
+    (profiles / "own.yaml").write_text(shipped.replace("host_s: 0.0010", "host_s: 0.0100"))
+    found["PROFILES"] = str(profiles)
+    histogram = f"workload.lengths.kind=histogram workload.lengths.input_histogram={BINS}"
+    plain = "workload.lengths.input_tokens=null workload.lengths.output_tokens=null"
+    both = f"{histogram} {plain} workload.lengths.output_histogram={BINS}"
+    limits = (
+        "workload.lengths.input_max=null workload.lengths.output_max=null workload.lengths.total_max=null"
+    )
+    found["HISTOGRAM MIX"] = f"{ADAPTERS} {both} {limits} workload.lengths.input_min=1"
+    found["HISTOGRAM"] = f"{HOST} workload=fixed workload.num_requests=40 {both}"
+    return found
+
+
+def words(text: str, files: Mapping[str, str]) -> list[str]:
+    """Return the overrides of a case, with the files' words replaced."""
+    text = files.get(text, text)
+    found = []
+    for word in text.split():
+        key, _, value = word.partition("=")
+        found.append(f"{key}={files.get(value, value)}")
+    return found
+
+
+def outcome(overrides: list[str], folder: Path) -> dict[str, Any]:
+    """Compose and execute one run; return what its bundle says: metrics, facts, names, tables."""
+    config = compose(overrides)
+    with open_dict(config):
+        config.outputs_dir, config.resume = str(folder), False
+    done = execute(config)
+    if done.failure is not None:
+        raise AssertionError(done.failure.message)
+    bundle = folder / "runs" / done.run_id
+    record = json.loads((bundle / "run.json").read_text())["record"]
+    return {
+        **done.metrics,
+        "facts": record["facts"],
+        "workload": record["workload_hash"],
+        "workload name": record["config"]["workload"]["name"],
+        "backend": record["backend"],
+        "tables": sorted(file.name for file in bundle.iterdir()),
+    }
+
+
+def leaves(kind: type, above: str = "") -> Iterator[str]:
+    """Yield the dotted names of a settings class."""
+    hints = get_type_hints(kind)
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name == "_target_":
+            continue
+        hint = hints[item.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from leaves(hint, f"{above}{item.name}.")
+        else:
+            yield above + item.name
+
+
+TABLES = {
+    "twin": (TwinSettings, TWIN),
+    "synthetic": (SyntheticSettings, SYNTHETIC),
+    "adapters": (AdapterMixSettings, MIX),
+    "trace": (TraceSettings, TRACED),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_key_has_a_case(table: str) -> None:
+    kind, cases = TABLES[table]
+    assert set(leaves(kind)) == set(cases)
+
+
+pytestmark = pytest.mark.slow  # a hundred whole runs
+
+CASES = [(table, key) for table, (_, cases) in TABLES.items() for key in cases]
+_seen: dict[str, dict[str, Any]] = {}
+
+
+@pytest.mark.parametrize(("table", "key"), CASES, ids=[f"{table}.{key}" for table, key in CASES])
+def test_a_key_changes_a_result_or_is_refused(
+    table: str, key: str, files: dict[str, str], tmp_path: Path
+) -> None:
+    base, change = TABLES[table][1][key]
+    before = _seen.get(base) or _seen.setdefault(base, outcome(words(base, files), tmp_path / "before"))
+    if change.startswith(REFUSED):
+        with pytest.raises(UserError, match=r"workload|JSON|number|order|row"):
+            outcome([*words(base, files), *words(change.removeprefix(REFUSED), files)], tmp_path / "after")
+        return
+    after = outcome([*words(base, files), *words(change, files)], tmp_path / "after")
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
