@@ -49,7 +49,9 @@ def arrival_times(
         raise ConfigError(f"{where}.arrivals.cv: applies to gamma arrivals, not to '{kind}' arrivals")
     if kind == "burst":
         if settings.rate_rps is not None:
-            raise ConfigError(f"{where}.arrivals.rate_rps: a burst has no rate; choose {where}.arrivals.kind=poisson")
+            raise ConfigError(
+                f"{where}.arrivals.rate_rps: a burst has no rate; choose {where}.arrivals.kind=poisson"
+            )
         return _burst(settings, count, where)
     if settings.ramp_s:
         raise ConfigError(f"{where}.arrivals.ramp_s: applies to a burst, not to '{kind}' arrivals")

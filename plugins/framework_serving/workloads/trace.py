@@ -10,7 +10,14 @@ from framework.errors import ConfigError, InputError
 from framework_serving import tables
 from framework_serving.workloads.adapter_mix import dealt_ranks
 from framework_serving.workloads.arrivals import arrival_times
-from framework_serving.workloads.settings import ArrivalSettings, TraceSettings, from_plain, number, one_of, whole
+from framework_serving.workloads.settings import (
+    ArrivalSettings,
+    TraceSettings,
+    from_plain,
+    number,
+    one_of,
+    whole,
+)
 from framework_serving.workloads.synthetic import cap_tokens, requests_table, stream, workload_tables
 from framework_serving.workloads.trace_file import Trace, TraceReader
 
@@ -66,7 +73,7 @@ class TraceWorkload:
         whole(settings.hash_block_tokens, "workload.hash_block_tokens", least=1)
         if settings.columns.arrival is not None and settings.arrivals != ArrivalSettings():
             raise ConfigError(
-                "workload.arrivals: the trace has arrival times of its own; workload.columns.arrival=null replaces them"
+                "workload.arrivals: the trace has its own arrival times; workload.columns.arrival=null replaces them"
             )
 
     def _selected(self, trace: Trace) -> Trace:
