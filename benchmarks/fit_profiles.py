@@ -4,7 +4,7 @@
 
 Writes `plugins/framework_twin/profiles/*.yaml`. Each profile is fitted on clean runs only; noise repeats and
 replicas are kept out and serve as checks. Power comes from the same runs where they measured it, intervals and
-held-out errors from leaving families out. Takes minutes of CPU for the adapter profiles.
+held-out errors from refitting without each family. Takes minutes of CPU for the adapter profiles.
 """
 
 from __future__ import annotations

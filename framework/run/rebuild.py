@@ -56,5 +56,5 @@ def rebuilt_workload(
         raise ConfigError(f"workload: {type(workload).__name__} can't build tables")
     built = workload.build(int((group or {}).get("seed") or 0) if seed is None else seed)
     if content_hash is not None and built.content_hash != content_hash:
-        raise ConfigError("workload: built again it has another content than it had in the run")
+        raise ConfigError("workload: its content after rebuilding differs from that in the run")
     return built

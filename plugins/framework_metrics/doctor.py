@@ -51,10 +51,14 @@ def _gpu_checks() -> Iterator[DoctorCheck]:
         (
             "energy_counter_j",
             "GPU energy counter",
-            "energy is integrated from power instead (Volta and newer count)",
+            "energy is integrated from power instead (Volta and newer GPUs have a counter)",
         ),
-        ("power_w", "GPU power", "no energy can be told"),
-        ("power_average_w", "GPU power, average apart", "instant and average power are not told apart"),
+        ("power_w", "GPU power", "energy can't be measured"),
+        (
+            "power_average_w",
+            "GPU power, instantaneous",
+            "instantaneous and average power can't be distinguished",
+        ),
         ("sm_active_pct", "GPU activity (GPM)", "SM, tensor and DRAM activity will be absent"),
     ):
         source = counters if quantity == "energy_counter_j" else seen
@@ -63,7 +67,11 @@ def _gpu_checks() -> Iterator[DoctorCheck]:
             what, None if missing else True, f"{missing[0]}: {fallback}" if missing else "offered"
         )
     hidden = seen.facts.get("neighbours_unknown")
-    detail = f"not listed, contention is not judged: {hidden}" if hidden else "listed, contention is judged"
+    detail = (
+        f"not listed, so contention is not checked: {hidden}"
+        if hidden
+        else "listed, so contention is checked"
+    )
     yield DoctorCheck("GPU processes", None if hidden else True, detail)
 
 

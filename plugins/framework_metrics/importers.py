@@ -27,7 +27,7 @@ def _gpu_series(file: Path) -> Iterator[ImportedRun]:
 
 
 IMPORTERS = (
-    Importer("dmon", "what `nvidia-smi dmon` printed", _dmon),
-    Importer("nvidia-smi", "what `nvidia-smi --query-gpu=timestamp,… --format=csv` printed", _smi_query),
-    Importer("gpu-series", "CSV with time_s and a column a series (gpu_power_w, …)", _gpu_series),
+    Importer("dmon", "output of `nvidia-smi dmon`", _dmon),
+    Importer("nvidia-smi", "output of `nvidia-smi --query-gpu=timestamp,… --format=csv`", _smi_query),
+    Importer("gpu-series", "CSV with time_s and one column per series (gpu_power_w, …)", _gpu_series),
 )

@@ -101,8 +101,11 @@ def _table(
         ]
         for run_id, metrics in values.items()
     ]
-    caption = "Means over the run, by its collectors. A dash is not measured: the metric's `reason` says why."
-    return TableBlock("Measured of each run", headings, rows, caption)
+    caption = (
+        "Means over the run, from its collectors. A dash was not measured; the metric's "
+        "`reason` gives the cause."
+    )
+    return TableBlock("Measured values of each run", headings, rows, caption)
 
 
 def _curves(scope: ReportScope, series: str) -> dict[str, tuple[list[float], list[float]]]:
@@ -153,7 +156,7 @@ def _figure(
     }
     notes = []
     if any(times[0] < 0 for times, _ in curves.values()):
-        notes.append("Before 0 the engine starts and the model loads.")
+        notes.append("Before 0, the engine starts and loads the model.")
     if len(curves) == MAX_RUNS:
         notes.append(f"The first {MAX_RUNS} runs that were sampled.")
     return Figure(title, {"data": traces, "layout": layout}, " ".join(notes))

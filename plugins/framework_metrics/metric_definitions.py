@@ -8,11 +8,13 @@ from __future__ import annotations
 from framework.contracts import MetricDefinition
 
 NVML_METRICS = (
-    MetricDefinition("gpu_util_mean_pct", "%", "time with any kernel running, mean over the run's GPUs"),
     MetricDefinition(
-        "gpu_memory_util_mean_pct", "%", "time in which memory was read or written, mean over GPUs"
+        "gpu_util_mean_pct", "%", "share of time with any kernel running, mean over the run's GPUs"
     ),
-    MetricDefinition("gpu_memory_used_peak_gib", "GiB", "largest sample of memory in use, summed over GPUs"),
+    MetricDefinition(
+        "gpu_memory_util_mean_pct", "%", "share of time in which memory was read or written, mean over GPUs"
+    ),
+    MetricDefinition("gpu_memory_used_peak_gib", "GiB", "largest sample of used memory, summed over GPUs"),
     MetricDefinition("gpu_sm_clock_mean_mhz", "MHz", "mean clock of the SMs"),
     MetricDefinition("gpu_memory_clock_mean_mhz", "MHz", "mean clock of the memory"),
     MetricDefinition("gpu_power_peak_w", "W", "largest sample of power, summed over GPUs"),
@@ -23,20 +25,25 @@ NVML_METRICS = (
     MetricDefinition(
         "gpu_sm_active_mean_pct", "%", "SMs with work, mean over SMs, time and GPUs (GPM)", "higher"
     ),
-    MetricDefinition("gpu_sm_occupancy_mean_pct", "%", "warps in flight of the most that fit (GPM)"),
-    MetricDefinition("gpu_tensor_active_mean_pct", "%", "time in which tensor cores computed (GPM)"),
-    MetricDefinition("gpu_dram_active_mean_pct", "%", "DRAM bandwidth used of its peak (GPM)"),
     MetricDefinition(
-        "gpu_throttled_share", "", "share of samples with clocks held back, idleness apart", "lower"
+        "gpu_sm_occupancy_mean_pct", "%", "active warps, share of the largest possible number (GPM)"
+    ),
+    MetricDefinition("gpu_tensor_active_mean_pct", "%", "share of time in which tensor cores computed (GPM)"),
+    MetricDefinition("gpu_dram_active_mean_pct", "%", "used DRAM bandwidth, share of the peak (GPM)"),
+    MetricDefinition(
+        "gpu_throttled_share",
+        "",
+        "share of samples with a reduced clock, for reasons other than idleness",
+        "lower",
     ),
 )
 
 ENERGY_METRICS = (
     MetricDefinition(
-        "gpu_idle_w", "W", "mean power of the idle GPUs; the source says with a model loaded or not"
+        "gpu_idle_w", "W", "mean power of the idle GPUs; the source says whether a model was loaded"
     ),
     MetricDefinition(
-        "energy_above_idle_j", "J", "energy of the run less idle power times its duration", "lower"
+        "energy_above_idle_j", "J", "energy of the run minus idle power times its duration", "lower"
     ),
     MetricDefinition("cpu_energy_j", "J", "energy of all CPU packages over the run, by RAPL", "lower"),
     MetricDefinition("dram_energy_j", "J", "energy of the host's DRAM over the run, by RAPL", "lower"),
@@ -50,12 +57,10 @@ RECORDED_METRICS = (
 )
 
 HOST_METRICS = (
-    MetricDefinition("host_cpu_mean_pct", "%", "CPU time of the machine, all cores together 100 %"),
+    MetricDefinition("host_cpu_mean_pct", "%", "CPU use of the machine; 100 % means that all cores are busy"),
     MetricDefinition("host_memory_used_peak_gib", "GiB", "largest sample of memory that is not available"),
-    MetricDefinition("run_cpu_s", "s", "CPU time of the run's processes, those seen by a sample", "lower"),
-    MetricDefinition(
-        "run_cpu_mean_cores", "cores", "cores that the run's processes kept busy, mean over time"
-    ),
+    MetricDefinition("run_cpu_s", "s", "CPU time of the run's processes that were sampled", "lower"),
+    MetricDefinition("run_cpu_mean_cores", "cores", "cores used by the run's processes, mean over time"),
     MetricDefinition(
         "run_rss_peak_gib", "GiB", "largest sample of the resident memory of the run's processes"
     ),

@@ -115,7 +115,8 @@ class ReplicaKnobs(EngineKnobs):
         self.check_word("router", ROUTERS)
         if self.shards % self.gpu_count or self.gpu_count < self.tensor_parallel:
             raise ConfigError(
-                f"backend.gpus: {self.replicas} replicas of {self.tensor_parallel} shards can't be spread evenly "
+                f"backend.gpus: {self.replicas} replicas of {self.tensor_parallel} GPUs each can't be "
+                "distributed evenly "
                 f"over {self.gpu_count} GPUs"
             )
 

@@ -145,7 +145,7 @@ def _further_metrics(row: Mapping[str, str], found: Mapping[str, Metric]) -> Ite
     if starved:
         yield Metric("starved", float(starved == "True"), "", "recorded")
     else:
-        yield Metric.absent("starved", "no offered rate", "", "recorded")
+        yield Metric.absent("starved", "no offered rate in the recorded run", "", "recorded")
     yield _kv_cache_gib(row)
     power, duration = found.get("power_mean_w"), found.get("duration_s")
     rate = found.get("total_tok_s")
@@ -231,7 +231,7 @@ def _checks(row: Mapping[str, str]) -> list[SanityCheck]:
         verdict = "fail"
     elif set(flags) - REMARKS_WITHOUT_DOUBT:
         verdict = "warn"
-    return [SanityCheck("quality_flags", verdict, row["quality_flags"] or "no flag")]
+    return [SanityCheck("quality_flags", verdict, row["quality_flags"] or "no quality flag")]
 
 
 def _number(row: Mapping[str, str], column: str) -> float | None:
@@ -243,7 +243,7 @@ def _number(row: Mapping[str, str], column: str) -> float | None:
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):
-        raise ValueError(f"column '{column}' is no number: {text!r}")
+        raise ValueError(f"column '{column}' is not a number: {text!r}")
     return value
 
 

@@ -17,5 +17,5 @@ def checks() -> Iterator[DoctorCheck]:
 
     names = [profile.name for profile in shipped_profiles()]
     own = [path.stem for path in sorted(USER_FOLDER.glob("*.yaml"))]
-    of_yours = f"; of yours in {USER_FOLDER}: {', '.join(own)}" if own else ""
+    of_yours = f"; your own in {USER_FOLDER}: {', '.join(own)}" if own else ""
     yield DoctorCheck("twin profiles", bool(names), f"{len(names)} calibrated: {', '.join(names)}{of_yours}")

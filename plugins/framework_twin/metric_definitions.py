@@ -19,16 +19,16 @@ _MEANINGS = {
     "time_host_share": "share of time in host work between kernels: scheduling, sampling, queue scans",
     "time_weights_share": "share of time reading weights",
     "time_kv_share": "share of time reading keys and values in decode attention",
-    "time_compute_share": "share of time in products beyond reading the weights, prompts' too, and in small kernels",
-    "time_prefill_share": "share of time that prompts add: their attention, and launches outside CUDA graphs",
+    "time_compute_share": "share of time in matrix products (beyond reading weights, with prompts) and small kernels",
+    "time_prefill_share": "share of other time of prompts: their attention, and launches outside CUDA graphs",
     "time_lora_share": "share of time in adapter kernels and adapter loads",
-    "time_idle_share": "share of time without work",
+    "time_idle_share": "share of time without requests to compute",
 }
 
 TWIN_METRICS: tuple[MetricDefinition, ...] = (
     *(MetricDefinition(name, "", meaning) for name, meaning in _MEANINGS.items()),
     MetricDefinition(
-        "dram_read_tb_s", "TB/s", "memory traffic per GPU: weights once a step, keys and values"
+        "dram_read_tb_s", "TB/s", "memory traffic per GPU: weights once per step, keys and values"
     ),
     MetricDefinition("adapter_loads", "", "adapters copied from host memory into a GPU slot", "lower"),
     MetricDefinition("adapter_disk_loads", "", "adapters read from disk into host memory", "lower"),

@@ -194,9 +194,9 @@ def _prefix_checks(
     if not shared and not cached:
         return []
     if not shared:
-        detail = "the workload names no shared prefixes, so nothing can be found in the cache"
+        detail = "the workload has no shared prefixes, so the prefix cache can't be used"
     elif not cached:
-        detail = "the workload's shared prefixes are not used: backend.enable_prefix_caching is false"
+        detail = "the shared prefixes of the workload are not used: backend.enable_prefix_caching is false"
     else:
         detail = (
             f"{output.prefix_hit_tokens:,} of {output.prefix_query_tokens:,} prompt tokens found in the cache"

@@ -22,7 +22,7 @@ _STATUS_NAMES = {
     Status.NOT_ARRIVED: "not_arrived",
 }
 _STATUS_WORDS = pa.array([_STATUS_NAMES[Status(code)] for code in range(len(_STATUS_NAMES))])
-_REFUSED_ERROR = "longer than max_model_len or than the KV cache"
+_REFUSED_ERROR = "longer than max_model_len or larger than the KV cache"
 
 
 def kernel_requests(workload: WorkloadTables, prefix_caching: bool = False) -> Requests:

@@ -16,10 +16,12 @@ def add_verbs(app: typer.Typer) -> None:
 
 def validate(
     file: Annotated[Path, typer.Argument(help="Measured runs (CSV, .gz too).")],
-    out: Annotated[Path | None, typer.Option(help="Write a prediction for every row to this CSV.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the prediction of every row to this CSV file.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the error summary to this JSON file.")] = None,
     cross_validate: Annotated[
-        bool, typer.Option(help="Also refit with each family left out; takes minutes.")
+        bool, typer.Option(help="Also refit without each family, for held-out errors; takes minutes.")
     ] = False,
 ) -> int:
     """Predict measured runs with the twin and print the error by metric, family and regime.
@@ -37,12 +39,10 @@ def calibrate(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for the profile files; profiles in the outputs folder, where the twin looks."
-        ),
+        typer.Option(help="Where to write profiles. Default: OUTPUTS/profiles, which backend=twin searches."),
     ] = None,
     cross_validate: Annotated[
-        bool, typer.Option(help="Leave each family of runs out in turn: held-out error and intervals.")
+        bool, typer.Option(help="Also refit without each family of runs: held-out errors and intervals.")
     ] = False,
     outputs: Annotated[Path, typer.Option(help="Outputs folder with the store.")] = Path("outputs"),
 ) -> int:

@@ -68,7 +68,7 @@ class VllmBackend:
                 "configuration group 'workload': backend 'vllm' serves requests of token counts"
             )
         if requests.num_rows == 0:
-            raise InputError("requests: there are none")
+            raise InputError("requests: the workload has no requests")
         vocabulary(self.settings)
         check_adapters(self.settings, adapter_ranks(workload))
         if not self.settings.attached:

@@ -50,7 +50,7 @@ def _gpus() -> DoctorCheck:
     return DoctorCheck(
         "vLLM on a GPU",
         None,
-        "a GPU is there, nvidia-smi is not" if seen else "no NVIDIA GPU: gpu=cpu with the CPU build",
+        "a GPU was found, but not nvidia-smi" if seen else "no NVIDIA GPU: gpu=cpu with the CPU build",
         "",
     )
 

@@ -28,7 +28,8 @@ def vocabulary(settings: VllmSettings) -> range:
     shape = model_shape(settings)
     if shape is None:
         raise ConfigError(
-            "backend.vocabulary: [first, last] token id is needed where the model's size is unknown"
+            "backend.vocabulary: [first, last] token id is needed, because the size of the model's "
+            "vocabulary is unknown"
         )
     return range(min(_LOWEST_TOKEN, shape.vocab // 2), max(int(shape.vocab * _SHARE_OF_VOCABULARY), 1))
 

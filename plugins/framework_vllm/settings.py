@@ -98,7 +98,7 @@ class VllmSettings(EngineSettings, ReplicaKnobs):
         if not 0.0 <= self.max_failed_share <= 1.0:
             raise ConfigError(f"backend.max_failed_share: {self.max_failed_share} is not from 0 to 1")
         if self.port is not None and not 0 < self.port <= 65536 - self.replicas:
-            raise ConfigError(f"backend.port: {self.port} is no port for {self.replicas} replicas")
+            raise ConfigError(f"backend.port: {self.port} is not a valid port for {self.replicas} replicas")
         if self.vocabulary is not None and not (
             len(self.vocabulary) == 2 and 0 <= self.vocabulary[0] < self.vocabulary[1]
         ):

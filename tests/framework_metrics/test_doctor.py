@@ -29,7 +29,7 @@ def test_what_a_gpu_lacks_is_told_with_what_stands_in_for_it(fake_nvml: Callable
     assert found["GPU energy counter"].ok is None
     assert "integrated from power instead" in found["GPU energy counter"].detail
     assert "Hopper and newer" in found["GPU activity (GPM)"].detail
-    assert "contention is not judged" in found["GPU processes"].detail
+    assert "contention is not checked" in found["GPU processes"].detail
 
 
 @pytest.mark.parametrize(

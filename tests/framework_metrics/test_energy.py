@@ -130,7 +130,7 @@ def test_idle_power_is_measured_before_the_run_when_asked_for(
     result = around(EnergyCollector(period_s=0.02, idle_s=0.4, powercap_dir=no_rapl), 0.5)
     idle = metric(result, "gpu_idle_w")
     assert idle.value == pytest.approx(100, rel=0.25)
-    assert idle.source.endswith("no model loaded by it")
+    assert idle.source.endswith("so without its model")
     above = metric(result, "energy_above_idle_j")
     assert above.value == pytest.approx((metric(result, "energy_j").value or 0) - 0.5 * (idle.value or 0))
 
@@ -155,7 +155,7 @@ def test_a_stretch_with_the_model_loaded_is_the_better_idle(
 def test_idle_power_that_was_not_asked_for_is_absent(fake_nvml: Follow, around: Around, no_rapl: str) -> None:
     fake_nvml()
     result = around(EnergyCollector(period_s=0.05, powercap_dir=no_rapl), 0.2)
-    assert metric(result, "gpu_idle_w").reason == "idle power was not asked for (metrics.energy.idle_s)"
+    assert metric(result, "gpu_idle_w").reason == "idle power was not measured (metrics.energy.idle_s is 0)"
 
 
 def test_a_gpu_that_is_lost_midway_has_no_energy_but_a_reason(
@@ -179,7 +179,7 @@ def test_a_backend_that_does_not_say_when_it_ran_is_measured_whole_and_that_is_s
     assert energy.window_s >= 0.6
     assert energy.value == pytest.approx(200 * energy.window_s, rel=0.25)
     assert verdict(result, "energy_window")[0] == "warn"
-    assert "start-up counts too" in verdict(result, "energy_window")[1]
+    assert "start-up is included" in verdict(result, "energy_window")[1]
 
 
 def test_packages_and_dram_add_up_over_sockets_and_wraps_are_undone(around: Around, tmp_path: Path) -> None:

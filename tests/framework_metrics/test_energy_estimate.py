@@ -62,22 +62,22 @@ def test_a_window_with_few_ticks_is_flagged_and_says_which_would_do() -> None:
     t_s, joules = _readings([300.0] * 8, 0.1, 0.05)
     found = counter_energy(t_s, joules, Window(1.0, 1.35), "counter")
     assert found.energy_j == pytest.approx(105, rel=0.35)
-    assert found.flags == ("short: 3 sensor updates in 0.35 s (1 s would do)",)
+    assert found.flags == ("short: 3 sensor updates in 0.35 s (1 s would be sufficient)",)
 
 
 @pytest.mark.parametrize(
     ("change", "window", "reason"),
     [
-        (lambda joules: np.full_like(joules, 7.0), (1, 5), "counter: ticked 0 times in 4 s"),
+        (lambda joules: np.full_like(joules, 7.0), (1, 5), "counter: was updated 0 times in 4 s"),
         (
             lambda joules: np.where(np.arange(len(joules)) < 80, joules, joules - 6e3),
             (1, 7),
             "reset 3 s into",
         ),
-        (lambda joules: joules, (1.02, 1.15), "counter: ticked 1 times in 0.13 s"),
+        (lambda joules: joules, (1.02, 1.15), "counter: was updated 1 times in 0.13 s"),
         (lambda joules: joules, (1, 20), "counter: no samples in the last 12"),
         (lambda joules: joules, (-9, 5), "counter: no samples in the first 9 s"),
-        (lambda joules: joules, (5, 5), "counter: ticked 0 times in 0 s"),
+        (lambda joules: joules, (5, 5), "counter: was updated 0 times in 0 s"),
     ],
 )
 def test_a_counter_that_can_not_tell_says_why_and_is_never_zero(

@@ -63,7 +63,7 @@ def test_perf_that_is_not_allowed_is_absent_with_the_line_that_fixes_it(
 
 def test_perf_can_be_left_out(tmp_path: Path) -> None:
     result = _burnt(tmp_path, HostCollector(period_s=0.02, perf=False))
-    assert metric(result, "run_task_clock_s").reason == "not asked for (metrics.host.perf=false)"
+    assert metric(result, "run_task_clock_s").reason == "switched off (metrics.host.perf=false)"
 
 
 def test_a_process_that_is_gone_has_no_clock() -> None:

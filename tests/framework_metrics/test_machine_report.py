@@ -80,5 +80,5 @@ def test_curves_are_thinned_by_averaging_and_only_some_runs_are_drawn(store: Sto
     assert POINTS / 2 < len(curve["x"]) <= POINTS + 2
     assert curve["x"] == sorted(curve["x"])
     assert sum(curve["y"]) / len(curve["y"]) == pytest.approx(0.5, abs=0.05)
-    assert "Before 0 the engine starts" in figure.caption
+    assert "Before 0, the engine starts" in figure.caption
     assert f"first {MAX_RUNS} runs" in figure.caption

@@ -141,7 +141,7 @@ def test_traffic_is_asked_for_where_gpm_does_not_tell(fake_nvml: Follow, around:
         (["error Init 9"], "the NVIDIA driver is not loaded"),
         (["error Init 18"], "driver and NVML library differ in version"),
         (["error Init 777"], "NVML error 777"),
-        (["gpus 0"], "NVML sees no GPU"),
+        (["gpus 0"], "NVML finds no GPU"),
         (["error DeviceGetCount 4"], "no permission"),
         (["crash DeviceGetCount"], "the sampler was ended by SIGABRT"),
     ],
@@ -269,7 +269,7 @@ def test_where_processes_are_hidden_contention_is_not_judged(fake_nvml: Follow, 
     fake_nvml("error DeviceGetComputeRunningProcesses 4")
     state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")
     assert state == "pass"
-    assert detail.startswith("not judged: no permission")
+    assert detail.startswith("not checked: no permission")
 
 
 @pytest.mark.parametrize(

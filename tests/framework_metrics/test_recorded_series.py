@@ -152,7 +152,10 @@ def test_a_file_of_powershell_reads_the_same(tmp_path: Path) -> None:
 def test_short_and_gappy_series_are_flagged_and_never_zero(tmp_path: Path) -> None:
     short = _read("gpu-series", "time_s,gpu_power_w\n0,100\n1,120\n", tmp_path).result
     assert metric(short, "energy_j").value == pytest.approx(110)
-    assert verdict(short, "energy_window") == ("warn", "short: 2 sensor updates in 1 s (10 s would do)")
+    assert verdict(short, "energy_window") == (
+        "warn",
+        "short: 2 sensor updates in 1 s (10 s would be sufficient)",
+    )
     rows = [f"{t},100" for t in range(20)] + [f"{t},300" for t in range(60, 80)]
     gappy = _read("gpu-series", "time_s,gpu_power_w\n" + "\n".join(rows), tmp_path).result
     assert verdict(gappy, "energy_window") == ("warn", "gaps: no samples in 41 s of 79 s")
@@ -166,7 +169,7 @@ def test_short_and_gappy_series_are_flagged_and_never_zero(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ("0,100", "one sample, no time between two"),
+        ("0,100", "only one sample"),
         ("0,\n1,", "not in the recorded file"),
         ("0,100\n1,100\n2,\n3,\n4,\n5,\n6,\n7,\n8,\n9,", "no samples in the last 8 s of 9 s"),
     ],
@@ -204,27 +207,27 @@ def test_the_same_file_is_the_same_run_and_another_of_its_name_is_not(tmp_path: 
         (
             "gpu-series",
             "time_s,gpu_power_w\n0,1\n1,x\n",
-            "line 3: gpu_power_w|line 3: power_w: 'x' is no number",
+            "line 3: gpu_power_w|line 3: power_w: 'x' is not a number",
         ),
         ("gpu-series", "time_s,gpu_power_w\n0,1\n1,-5\n", "line 3: power_w: -5 is outside 0 to 5000"),
         ("gpu-series", "time_s,gpu_power_w\n0,nan\n", "line 2: power_w: nan is outside"),
         ("gpu-series", "time_s,gpu_power_w\n0,1\n1,inf\n", "line 3: power_w: inf is outside"),
-        ("gpu-series", "time_s,gpu_power_w\n5,1\n1,1\n", "line 3: time goes back, from 5 s to 1 s"),
+        ("gpu-series", "time_s,gpu_power_w\n5,1\n1,1\n", "line 3: time decreases, from 5 s to 1 s"),
         ("gpu-series", "time_s,gpu_power_w\n0,1,2\n", "line 2: 3 values under 2 columns"),
         (
             "gpu-series",
             "time_s,gpu_power_w,gpu_power_w\n0,1,2\n",
-            "column 'gpu_power_w' comes more than once",
+            "column 'gpu_power_w' appears more than once",
         ),
-        ("gpu-series", "time_s,gpu_power_w\n,1\n", "line 2: time_s: '' is no number"),
+        ("gpu-series", "time_s,gpu_power_w\n,1\n", "line 2: time_s: '' is not a number"),
         ("gpu-series", "time_s,gpu_power_w\n0,1\0\n", "line 2: no text"),
         ("dmon", "", "no row of `nvidia-smi dmon`"),
         ("dmon", "hello\n", "line 1: no header of `nvidia-smi dmon`"),
-        ("dmon", "# gpu abc\n# Idx x\n0 1\n", "line 1: no column of dmon that is known"),
+        ("dmon", "# gpu abc\n# Idx x\n0 1\n", "line 1: no known column of dmon"),
         ("dmon", "# gpu pwr\n# Idx W\n0 1 2\n", "line 3: 3 values under 2 columns"),
-        ("dmon", "# gpu pwr\n# Idx W\nx 1\n", "line 3: gpu: 'x' is no index"),
-        ("dmon", "# gpu pwr\n# Idx W\n0 warm\n", "line 3: power_w: 'warm' is no number"),
-        ("dmon", "#Time gpu pwr\n#H Idx W\n25:00:00 0 1\n", "line 3: time: .* is none"),
+        ("dmon", "# gpu pwr\n# Idx W\nx 1\n", "line 3: gpu: 'x' is not an index"),
+        ("dmon", "# gpu pwr\n# Idx W\n0 warm\n", "line 3: power_w: 'warm' is not a number"),
+        ("dmon", "#Time gpu pwr\n#H Idx W\n25:00:00 0 1\n", "line 3: time .* is not a date and time"),
         ("nvidia-smi", "", "no row of `nvidia-smi --query-gpu`"),
         ("nvidia-smi", "2024/03/05 13:45:12.000, 0, 90.00 W\n", "written with `noheader`"),
         ("nvidia-smi", "index, power.draw [W]\n0, 1 W\n", "line 1: no field 'timestamp'"),
@@ -232,7 +235,7 @@ def test_the_same_file_is_the_same_run_and_another_of_its_name_is_not(tmp_path: 
         (
             "nvidia-smi",
             "timestamp, power.draw [W]\nyesterday, 1 W\n",
-            "line 2: timestamp: 'yesterday' is none",
+            "line 2: timestamp 'yesterday' is not a date and time",
         ),
         (
             "nvidia-smi",

@@ -65,8 +65,8 @@ def test_quality_flags_become_the_sanity_verdict(tmp_path: Path, flags: str, ver
     ("rows", "message"),
     [
         ([ROW, ROW], "line 3: run_id 'r1' repeats line 2"),
-        ([ROW.replace("18.98", "fast")], "line 2: column 'measured_itl_mean_ms' is no number: 'fast'"),
-        ([ROW.replace("18.98", "nan")], "line 2: column 'measured_itl_mean_ms' is no number"),
+        ([ROW.replace("18.98", "fast")], "line 2: column 'measured_itl_mean_ms' is not a number: 'fast'"),
+        ([ROW.replace("18.98", "nan")], "line 2: column 'measured_itl_mean_ms' is not a number"),
         ([ROW.replace("opt-1.3b", "")], "line 2: column 'model' is empty"),
         (["r1,opt-1.3b\n"], "line 2: 14 columns expected"),
         ([ROW.replace("inf,,", "inf,maybe,")], "line 2: column 'starved' is neither True nor False"),

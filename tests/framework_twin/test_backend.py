@@ -123,8 +123,8 @@ def test_a_setting_that_no_engine_accepts_is_named(keys: dict[str, Any], named: 
     ("keys", "named"),
     [
         ({"profile": "nonesuch"}, "backend.profile"),
-        ({"profile": "opt-2.7b_h100-64gb_v0"}, "not of opt-1.3b"),
-        ({"profile": "opt-1.3b_h100-64gb_v0", "engine": "v1"}, "of engine v0"),
+        ({"profile": "opt-2.7b_h100-64gb_v0"}, "not for opt-1.3b"),
+        ({"profile": "opt-1.3b_h100-64gb_v0", "engine": "v1"}, "for engine v0"),
         ({"profile": "published"}, "no published twin"),
         ({"gpu_memory_utilization": 0.05}, "KV cache can't hold one request"),
     ],

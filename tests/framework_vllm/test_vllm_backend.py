@@ -107,13 +107,13 @@ def test_a_run_returns_the_serving_tables_and_says_what_the_engine_does_not(tmp_
     result = run(tmp_path)
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
     assert result.tables["client_requests"].schema == client_requests_schema()
-    assert result.facts["engine_metrics_missing"] == "/metrics: holds no family of vLLM"
+    assert result.facts["engine_metrics_missing"] == "/metrics: contains no metrics of vLLM"
     assert result.facts["engine_platform"] == "cpu"
     assert result.facts["client_lag_p99_ms"] >= 0
     assert len(result.facts["engine_start_s"]) == 1
     metrics = {metric.name: metric for metric in result.metrics}
     assert metrics["itl_mean_ms"].value is not None
-    assert metrics["engine_ttft_mean_ms"].reason == "/metrics: holds no family of vLLM"
+    assert metrics["engine_ttft_mean_ms"].reason == "/metrics: contains no metrics of vLLM"
 
 
 def ports_in_logs(tmp_path: Path) -> list[int]:
@@ -169,7 +169,7 @@ def test_an_engine_that_never_answers_is_ended_after_the_limit(
     monkeypatch.setenv("FAKE_ENGINE", "deaf")
     with pytest.raises(EngineStartTimeoutError) as failed:
         run(tmp_path, start_timeout_s=0.5)
-    assert "not ready after 0.5 s (backend.start_timeout_s); it last said: Starting vLLM server" in str(
+    assert "not ready after 0.5 s (backend.start_timeout_s); its last log line: Starting vLLM server" in str(
         failed.value
     )
 
@@ -214,7 +214,7 @@ def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
         ("busy", "HTTP 429"),
         ("half_stream", "closed the connection in the middle of the stream"),
         ("malformed", "malformed event"),
-        ("error_event", "error within the stream: EngineCore died"),
+        ("error_event", "error in the stream: EngineCore died"),
     ],
 )
 def test_a_run_in_which_requests_fail_is_a_failed_run_with_the_commonest_cause(
@@ -245,8 +245,8 @@ def test_failures_below_the_allowed_share_leave_a_run_with_rows_that_say_so(
     [
         ({"python": "/no/such/python"}, "backend.python: '/no/such/python' is not an interpreter"),
         ({"model_path": "/no/such/model"}, "backend.model_path: there is no folder '/no/such/model'"),
-        ({"model": {"name": "x"}}, "backend.model_path: model 'x' names neither a folder nor a Hugging Face"),
-        ({"model": None}, "backend.model_path: no model is chosen"),
+        ({"model": {"name": "x"}}, "backend.model_path: model 'x' has neither a folder nor a Hugging Face"),
+        ({"model": None}, "backend.model_path: no model is selected"),
         (
             {"engine_args": {"max_lora": 3}},
             "backend.engine_args.max_lora: vLLM 0.0 has no flag --max-lora (did you",
@@ -265,7 +265,7 @@ def test_what_can_not_run_is_refused_before_anything_starts(
 def test_a_workload_of_another_domain_and_an_empty_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="configuration group 'workload'"):
         backend(tmp_path).check(WorkloadTables({}, "hash"))
-    with pytest.raises(InputError, match="requests: there are none"):
+    with pytest.raises(InputError, match="requests: the workload has no requests"):
         backend(tmp_path).check(workload(0))
 
 
@@ -273,12 +273,12 @@ def test_adapters_that_are_missing_are_named(tmp_path: Path) -> None:
     adapters = pa.table({"adapter_id": [0, 1], "rank": [8, 8], "rate_rps": [1.0, 1.0]})
     asked = WorkloadTables({**workload().tables, "adapters": adapters}, "hash")
     with pytest.raises(
-        ConfigError, match=r"backend.adapter_paths: names 1 adapters, the workload asks for adapter 1"
+        ConfigError, match=r"backend.adapter_paths: names 1 adapters, but the workload uses adapter 1"
     ):
         backend(tmp_path, adapter_paths=[str(tmp_path)]).check(
             WorkloadTables({**asked.tables, "adapters": adapters.slice(1)}, "hash")
         )
-    with pytest.raises(ConfigError, match=r"adapter 0, '.*', holds no adapter_config.json"):
+    with pytest.raises(ConfigError, match=r"adapter 0, '.*', contains no adapter_config.json"):
         backend(tmp_path, adapter_paths=[str(tmp_path)] * 2).check(asked)
 
 
@@ -292,7 +292,7 @@ def test_a_running_server_is_used_and_left_running(tmp_path: Path, running_serve
 
 
 def test_a_server_that_lists_no_model_needs_a_name(tmp_path: Path, running_server: str) -> None:
-    with pytest.raises(ConfigError, match=r"lists no model; name one by backend.served_model_name"):
+    with pytest.raises(ConfigError, match=r"lists no model; set backend.served_model_name"):
         run(tmp_path, urls=[running_server])
 
 
@@ -305,7 +305,9 @@ def test_a_token_is_taken_from_the_environment_and_a_missing_one_is_named(
         "api_key_variable": "SOME_TOKEN",
     }
     monkeypatch.delenv("SOME_TOKEN", raising=False)
-    with pytest.raises(ConfigError, match=r"backend.api_key_variable: the environment has no 'SOME_TOKEN'"):
+    with pytest.raises(
+        ConfigError, match=r"backend.api_key_variable: environment variable 'SOME_TOKEN' is not set"
+    ):
         run(tmp_path, **keys)
     monkeypatch.setenv("SOME_TOKEN", "secret")
     made = backend(tmp_path, **keys)

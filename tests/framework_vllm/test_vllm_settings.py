@@ -24,7 +24,7 @@ from framework_vllm.settings import VllmSettings
         ({"lora_loading": "late"}, "backend.lora_loading: 'late' is not one of static, runtime"),
         ({"retries": -1}, "backend.retries: -1 is below 0"),
         ({"max_failed_share": 2.0}, "backend.max_failed_share: 2.0 is not from 0 to 1"),
-        ({"port": 65536}, "backend.port: 65536 is no port for 1 replicas"),
+        ({"port": 65536}, "backend.port: 65536 is not a valid port for 1 replicas"),
         ({"vocabulary": [5]}, "backend.vocabulary: [5] is not [first, last] token id"),
         (
             {"urls": ["localhost:8000"]},
@@ -32,7 +32,7 @@ from framework_vllm.settings import VllmSettings
         ),
         (
             {"replicas": 3, "gpus": 2},
-            "backend.gpus: 3 replicas of 1 shards can't be spread evenly over 2 GPUs",
+            "backend.gpus: 3 replicas of 1 GPUs each can't be distributed evenly over 2 GPUs",
         ),
     ],
 )

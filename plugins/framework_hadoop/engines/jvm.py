@@ -184,7 +184,7 @@ def cause_of_failure(ended: Ended, log: str, timeout_s: float, heap: str) -> tup
         name = signal.Signals(-ended.status).name
         return (
             "killed",
-            f"the JVM was killed by {name}, not by us: the kernel's out-of-memory killer or a person",
+            f"the JVM was killed by {name}, but not by the framework: probably by the kernel's out-of-memory killer",
         )
     return "failed", f"the JVM ended with status {ended.status}: {root_cause(log) or _last_line(log)}"
 
@@ -201,4 +201,4 @@ def root_cause(log: str) -> str | None:
 
 def _last_line(log: str) -> str:
     lines = [line for line in log.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it wrote nothing"
+    return lines[-1].strip() if lines else "it wrote no log"

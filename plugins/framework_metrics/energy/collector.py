@@ -105,9 +105,9 @@ class EnergyCollector:
         if loaded.length_s > self._period_s:
             stretch, state = loaded, "model loaded"
         elif self._idle is not None:
-            stretch, state = self._idle, "before the backend started, no model loaded by it"
+            stretch, state = self._idle, "before the backend started, so without its model"
         else:
-            reason = "idle power was not asked for (metrics.energy.idle_s)"
+            reason = "idle power was not measured (metrics.energy.idle_s is 0)"
             yield Metric.absent("gpu_idle_w", reason, "W", "energy")
             yield Metric.absent("energy_above_idle_j", reason, "J", "energy")
             return
@@ -182,7 +182,7 @@ def _checks(recording: Recording, found: Energy | str, window: Window) -> Iterat
     if found.flags:
         yield SanityCheck("energy_window", "warn", "; ".join(found.flags))
     elif not window.of_run:
-        detail = "the backend did not say when the run began and ended: its start-up counts too"
+        detail = "the backend did not report when the run began and ended, so its start-up is included"
         yield SanityCheck("energy_window", "warn", detail)
     else:
         yield SanityCheck(
@@ -190,5 +190,5 @@ def _checks(recording: Recording, found: Energy | str, window: Window) -> Iterat
         )
     split = [gpu["label"] for gpu in recording.facts.get("gpus", []) if gpu["mig"]]
     if split:
-        detail = f"{', '.join(split)}: the sensor is that of the whole GPU, whatever else runs on it"
+        detail = f"{', '.join(split)}: the sensor measures the whole GPU, including other work on it"
         yield SanityCheck("energy_scope", "warn", detail)

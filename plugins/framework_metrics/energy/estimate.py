@@ -85,7 +85,7 @@ def counter_energy(t_s: Floats, joules: Floats, window: Window, source: str) -> 
     ticks = _Ticks.of(t_s, joules)
     updates = ticks.within(window)
     if updates < 2:
-        raise NoEnergyError(f"{source}: ticked {updates} times in {window.length_s:.3g} s")
+        raise NoEnergyError(f"{source}: was updated {updates} times in {window.length_s:.3g} s")
     try:
         require_cover(t_s, window, max(ticks.cadence_s, ticks.reading_s))
     except NotCoveredError as reason:
@@ -208,7 +208,7 @@ def integrated_energy(t_s: Floats, watts: Floats, window: Window, source: str) -
 def _short(updates: int, cadence_s: float | None, window: Window) -> tuple[str, ...]:
     if updates >= MIN_UPDATES:
         return ()
-    needed = f" ({MIN_UPDATES * cadence_s:.3g} s would do)" if cadence_s else ""
+    needed = f" ({MIN_UPDATES * cadence_s:.3g} s would be sufficient)" if cadence_s else ""
     return (f"short: {updates} sensor updates in {window.length_s:.3g} s{needed}",)
 
 

@@ -68,7 +68,7 @@ def find_zones(folder: Path = POWERCAP) -> tuple[list[Zone], dict[str, str]]:
 
 def _nothing_there(folder: Path, kind: str) -> str:
     if not folder.exists():
-        return f"no RAPL counters: the kernel shows none under {folder} (a virtual machine hides them)"
+        return f"no RAPL counters under {folder} (virtual machines have none)"
     return f"no RAPL counter of the {kind} under {folder}"
 
 

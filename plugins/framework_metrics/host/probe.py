@@ -39,7 +39,7 @@ class HostProbe:
         absent: dict[str, str] = {}
         try:
             if not self._perf:
-                raise UnavailableError("not asked for (metrics.host.perf=false)")
+                raise UnavailableError("switched off (metrics.host.perf=false)")
             self._clock = TaskClock(self._tree.root)
         except UnavailableError as missing:
             absent["run_task_clock_s"] = str(missing)

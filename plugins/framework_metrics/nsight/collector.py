@@ -75,13 +75,13 @@ class NsightCollector:
         from framework_metrics.nsight.results import read_profile
 
         if self._report is None or self._folder is None:
-            asked = f"named '{self.process}'" if self.process else "that a profiler could start"
+            asked = f"named '{self.process}'" if self.process else "with a process that a profiler can start"
             return self._nothing(f"the backend started no process {asked}")
         report = tools.report_file(self.recipe.tool, self._report)
         if not report.is_file():
             return self._nothing(
                 f"{self.recipe.tool} left no report {report.name}: it was ended before it could write one "
-                "(backend.stop_grace_s), or could not profile here (its words are in the process's log)"
+                "(backend.stop_grace_s), or could not profile here (its words are in the log of the process)"
             )
         known = {tool: program for tool, program in self.programs.items() if program}
         try:

@@ -32,7 +32,7 @@ _DRAM_SHARE = (
     "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed",
     "dram__throughput.avg.pct_of_peak_sustained_elapsed",
 )
-UNCOUNTED = "the tensor cores' operations were not counted (no sm__ops_path_tensor… in the file)"
+UNCOUNTED = "the operations of the tensor cores were not counted (no sm__ops_path_tensor… in the file)"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def nsight_checks() -> Iterator[DoctorCheck]:
             yield DoctorCheck(
                 f"nsight {tool}",
                 None,
-                f"{use}: not installed; exports are read without it",
+                f"{use}: not installed; exported files can be imported without it",
                 missing_tool(tool),
             )
     yield _counter_permission()
@@ -33,8 +33,8 @@ def _counter_permission() -> DoctorCheck:
     try:
         text = _COUNTERS_FOR_ALL.read_text(encoding="utf-8")
     except OSError:
-        return DoctorCheck(name, None, "no NVIDIA driver here")
+        return DoctorCheck(name, None, "no NVIDIA driver on this machine")
     if "RmProfilingAdminOnly: 1" in text:
         fix = "'options nvidia NVreg_RestrictProfilingToAdminUsers=0' in /etc/modprobe.d, reload the driver"
-        return DoctorCheck(name, False, "hardware counters are for administrators only", fix)
-    return DoctorCheck(name, True, "hardware counters are open to users")
+        return DoctorCheck(name, False, "only administrators may read hardware counters", fix)
+    return DoctorCheck(name, True, "all users may read hardware counters")

@@ -27,11 +27,17 @@ TIMELINE_METRICS = (
         MetricDefinition(f"nsight_{kind}_share", "", f"share of that time in kernels of class {kind}")
         for kind in SHARED_KINDS
     ),
-    MetricDefinition("nsight_dram_read_pct", "%", "DRAM read bandwidth of its peak, mean over the trace"),
-    MetricDefinition("nsight_dram_write_pct", "%", "DRAM write bandwidth of its peak, mean over the trace"),
-    MetricDefinition("nsight_warps_in_flight_pct", "%", "compute warps in flight of the most that fit, mean"),
+    MetricDefinition(
+        "nsight_dram_read_pct", "%", "DRAM read bandwidth, share of the peak, mean over the trace"
+    ),
+    MetricDefinition(
+        "nsight_dram_write_pct", "%", "DRAM write bandwidth, share of the peak, mean over the trace"
+    ),
+    MetricDefinition(
+        "nsight_warps_in_flight_pct", "%", "active compute warps, share of the largest possible number, mean"
+    ),
     MetricDefinition("nsight_sm_active_pct", "%", "SMs with work, mean over SMs and the trace"),
-    MetricDefinition("nsight_tensor_active_pct", "%", "time in which tensor cores computed, mean"),
+    MetricDefinition("nsight_tensor_active_pct", "%", "share of time in which tensor cores computed, mean"),
 )
 
 COUNTER_METRICS = tuple(

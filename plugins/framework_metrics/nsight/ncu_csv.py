@@ -66,7 +66,7 @@ def read_launches(path: Path) -> list[Launch]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: can't be read: {error}") from error
     if not found:
-        raise InputError(f"{path}: holds no kernel: nothing matched what `ncu` was told to profile")
+        raise InputError(f"{path}: contains no kernel: no launch matched the filters of `ncu`")
     return found
 
 
@@ -102,7 +102,7 @@ def _launches(path: Path, rows: Iterator[list[str]]) -> Iterator[Launch]:
         }
         duration_s = values.get(_DURATION)
         if duration_s is None or duration_s <= 0:
-            raise InputError(f"{path}, kernel {number}: '{_DURATION}' is no time: {cells[_DURATION]!r}")
+            raise InputError(f"{path}, kernel {number}: '{_DURATION}' is not a time: {cells[_DURATION]!r}")
         yield Launch(cells[_NAME], cells.get(_GPU_NAME, ""), cells.get("CC", ""), duration_s, values)
 
 

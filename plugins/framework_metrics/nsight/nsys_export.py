@@ -80,7 +80,7 @@ def _source(path: Path) -> Iterator[_Source]:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
     if magic != _SQLITE_MAGIC:
         raise InputError(
-            f"{path}: is no SQLite database; export it with: nsys export --type=sqlite REPORT.nsys-rep"
+            f"{path}: is not a SQLite database; export it with: nsys export --type=sqlite REPORT.nsys-rep"
         )
     try:
         with closing(
@@ -186,11 +186,11 @@ def _work(source: _Source, names: Mapping[object, object]) -> pa.Table:
         else:
             columns["name"] += [table.rpartition("_")[2].lower()] * count
     if not columns["start_ns"]:
-        raise InputError(f"{source.file}: holds no GPU work (no rows in {KERNELS}): was CUDA traced?")
+        raise InputError(f"{source.file}: contains no GPU work (no rows in {KERNELS}): was CUDA traced?")
     try:
         whole = {key: pa.array(columns[key], pa.int64()) for key in ("start_ns", "end_ns", "device")}
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise InputError(f"{source.file}: a time or device is no whole number: {error}") from error
+        raise InputError(f"{source.file}: a time or device is not a whole number: {error}") from error
     return pa.table({**whole, "source": columns["source"], "name": columns["name"]})
 
 

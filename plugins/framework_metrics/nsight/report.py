@@ -153,7 +153,8 @@ def roofline_figure(
     return Figure(
         "Measured roofline",
         {"data": traces, "layout": layout},
-        "One mark a kernel, its size by time. Operations of the tensor cores are counted; kernels whose operations "
+        "One mark for each kernel, with its size by time. Operations of the tensor cores are "
+        "counted; kernels whose operations "
         "were not are in the table only. Grey: the datasheet's roofs, else the memory's measured peak.",
     )
 

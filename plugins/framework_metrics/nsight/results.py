@@ -69,7 +69,7 @@ def _counter_means(timeline: Timeline) -> Iterator[Metric]:
         value = timeline.counters.get(name)
         if value is None:
             reason = (
-                "the trace holds no such GPU metric (recipe gpu_metrics samples them; it needs permission)"
+                "the trace contains no such GPU metric (recipe gpu_metrics samples them; it needs permission)"
             )
             yield Metric.absent(name, reason, "%", "nsys")
         else:
@@ -91,7 +91,7 @@ def _timeline_checks(timeline: Timeline) -> Iterator[SanityCheck]:
         yield SanityCheck(
             "nsight_other",
             "warn",
-            f"{other:.0%} of the time is in kernels of no known class, most in '{largest['name'][:60]}'",
+            f"{other:.0%} of the time is in kernels without a known class, most of it in '{largest['name'][:60]}'",
         )
 
 

@@ -63,7 +63,7 @@ def find_tool(tool: str, path: str | None = None) -> str | None:
 
 def missing_tool(tool: str) -> str:
     """Return the one line that says what to install."""
-    return f"no '{tool}' on this machine; install {_INSTALL[tool]}, or name it in metrics.nsight.{tool}"
+    return f"no '{tool}' on this machine; install {_INSTALL[tool]}, or set metrics.nsight.{tool}"
 
 
 def command_prefix(

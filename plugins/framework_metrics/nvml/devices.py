@@ -67,7 +67,7 @@ def select_devices(library: Any, names: Sequence[str] | None, count: int | None)
     """
     everything = _all_devices(library)
     if not everything:
-        raise UnavailableError("NVML sees no GPU")
+        raise UnavailableError("NVML finds no GPU")
     if names is None:
         found = everything
     elif not names:

@@ -10,7 +10,7 @@ from framework_metrics.sampling.probe import UnavailableError
 T = TypeVar("T")
 
 _REASONS = {
-    2: "NVML refused the question as invalid",
+    2: "NVML refused the call as invalid",
     3: "not supported by this GPU or driver (NVML: not supported)",
     4: "no permission (NVML: insufficient permissions)",
     9: "the NVIDIA driver is not loaded",

@@ -141,7 +141,7 @@ class NvmlProbe:
             return
         if not self._pcie:
             for name in PCIE.names:
-                reason = "not asked for (metrics.nvml.pcie=false), and GPM does not tell"
+                reason = "switched off (metrics.nvml.pcie=false), and GPM does not report it"
                 self._table.absent[f"{device.label}.{name}"] = reason
         else:
             self._table.add(Source(device.label, PCIE.names, _bound(PCIE, self._library, device)))

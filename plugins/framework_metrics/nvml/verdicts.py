@@ -72,7 +72,7 @@ def _clock_of(
     clock, loaded = _column(recording, f"{board}.sm_clock_mhz"), _loaded(recording, gpu)
     inside = (recording.t_s >= window.begin_s) & (recording.t_s <= window.end_s)
     if clock is None or loaded is None or not limit_mhz:
-        return "pass", f"not judged, {recording.reason(f'{board}.sm_clock_mhz')}"
+        return "pass", f"not checked, {recording.reason(f'{board}.sm_clock_mhz')}"
     judged = inside & loaded & np.isfinite(clock)
     if not judged.any():
         return "pass", "never under load"
@@ -119,7 +119,7 @@ def contention_check(recording: Recording, attached: bool) -> Iterator[SanityChe
     """
     unknown = recording.facts.get("neighbours_unknown")
     if "neighbours" not in recording.facts or unknown:
-        detail = f"not judged: {unknown or recording.ended_early or 'processes were not listed'}"
+        detail = f"not checked: {unknown or recording.ended_early or 'processes were not listed'}"
         yield SanityCheck("gpu_contention", "pass", detail)
         return
     others = [other for other in recording.facts["neighbours"] if not (attached and other["from_start"])]
@@ -131,7 +131,7 @@ def contention_check(recording: Recording, attached: bool) -> Iterator[SanityChe
             f"{other['name']} (pid {other['pid']}) with {_mib(other['memory_mib'])} on {other['device']}"
             for other in heavy
         )
-        yield SanityCheck("gpu_contention", "fail", f"another process held the GPU: {seen}")
+        yield SanityCheck("gpu_contention", "fail", f"another process used memory of the GPU: {seen}")
     elif not attached and (before := _in_use_before(recording)):
         yield SanityCheck("gpu_contention", "warn", f"in use before the run began: {before}")
     else:

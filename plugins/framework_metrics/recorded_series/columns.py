@@ -69,7 +69,7 @@ def _check_header(file: Path, names: list[str]) -> None:
         raise InputError(f"{file}, line 1: no column 'time_s'{hint}")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise InputError(f"{file}, line 1: column '{sorted(repeated)[0]}' comes more than once")
+        raise InputError(f"{file}, line 1: column '{sorted(repeated)[0]}' appears more than once")
     if not any(_GPU.fullmatch(name) for name in names):
         near = did_you_mean(next((name for name in names if "gpu" in name), "gpu_power_w"), ["gpu_power_w"])
         raise InputError(f"{file}, line 1: no GPU series such as 'gpu_power_w'{near}")

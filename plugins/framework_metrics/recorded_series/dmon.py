@@ -1,4 +1,4 @@
-"""`import dmon FILE`: what `nvidia-smi dmon` printed, as text or with `--format csv`.
+"""`import dmon FILE`: output of `nvidia-smi dmon`, as text or with `--format csv`.
 
 Two lines of header, which come again every few rows: names behind `#`, then units. `-` is "not measured". With `-o T`
 or `-o DT` each row has its time; without, rows are taken to be one second apart, dmon's default, and the run says so.
@@ -74,9 +74,7 @@ class _Reader:
             names = [cell.lower() for cell in _cells(line.lstrip().lstrip("#"))]
             if "gpu" in names:
                 if not set(names) & set(QUANTITIES):
-                    raise ValueError(
-                        f"no column of dmon that is known here{did_you_mean(names[-1], QUANTITIES)}"
-                    )
+                    raise ValueError(f"no known column of dmon{did_you_mean(names[-1], QUANTITIES)}")
                 self._columns = names
             return
         if not self._columns:
@@ -89,7 +87,7 @@ class _Reader:
     def _row(self, row: dict[str, str]) -> None:
         gpu = row["gpu"]
         if not re.fullmatch(r"\d+", gpu):
-            raise ValueError(f"gpu: {gpu!r} is no index")
+            raise ValueError(f"gpu: {gpu!r} is not an index")
         values = {
             quantity: reading(row[column], quantity)
             for column, quantity in QUANTITIES.items()
@@ -108,7 +106,9 @@ class _Reader:
         try:
             now = datetime.strptime(f"{day} {row['time']}", "%Y%m%d %H:%M:%S")
         except ValueError:
-            raise ValueError(f"time: {day} {row['time']} is none (YYYYMMDD HH:MM:SS)") from None
+            raise ValueError(
+                f"time '{day} {row['time']}' is not a date and time (expected YYYYMMDD HH:MM:SS)"
+            ) from None
         while "date" not in row and self._last is not None and now < self._last - 0.5 * _DAY:
             now += _DAY  # the clock passed midnight
         self._last = now

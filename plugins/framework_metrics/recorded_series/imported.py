@@ -96,7 +96,7 @@ def busy_stretch(recording: Recording, others: Mapping[str, Series]) -> _Busy | 
         t_s, known_by = recording.t_s, "utilisation"
     busy = np.flatnonzero(at_work)
     if len(busy) < 2:
-        return "nothing ran for two samples"
+        return "there are no two samples with running requests"
     return _Busy(Window(float(t_s[busy[0]]), float(t_s[busy[-1]])), known_by)
 
 
@@ -128,7 +128,7 @@ def _per_token(busy: Energy, window: Window, others: Mapping[str, Series], recor
         if series is None:
             return Metric.absent(name, f"{counter} is not in the recorded file", unit, "recorded")
         if series.t_s[-1] < window.end_s or np.any(np.diff(series.values) < 0):
-            reason = f"{counter} ends or falls back before the end of the load"
+            reason = f"{counter} ends or decreases before the end of the load"
             return Metric.absent(name, reason, unit, "recorded")
         # counted until a sample after the load, so that its last step counts too
         after = min(int(np.searchsorted(series.t_s, window.end_s, side="right")), len(series.values) - 1)

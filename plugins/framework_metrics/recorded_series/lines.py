@@ -59,7 +59,7 @@ def reading(text: str, quantity: str) -> float:
     try:
         value = float(int(text, 16)) if text.startswith("0x") else float(text)
     except ValueError:
-        raise ValueError(f"{quantity}: {text!r} is no number") from None
+        raise ValueError(f"{quantity}: {text!r} is not a number") from None
     low, high = PLAUSIBLE.get(quantity, (float("-inf"), float("inf")))
     if not (low <= value <= high and abs(value) != float("inf")):
         raise ValueError(f"{quantity}: {text} is outside {low:g} to {high:g}")

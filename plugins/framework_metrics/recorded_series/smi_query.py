@@ -115,7 +115,7 @@ class _Header:
                 return datetime.strptime(text, form)
             except ValueError:
                 continue
-        raise ValueError(f"timestamp: {text!r} is none (YYYY/MM/DD HH:MM:SS.mmm)")
+        raise ValueError(f"timestamp {text!r} is not a date and time (expected YYYY/MM/DD HH:MM:SS.mmm)")
 
     def label(self, cells: Sequence[str]) -> str:
         """Return the label of a row's GPU: by index, else numbered as they come."""
@@ -124,7 +124,7 @@ class _Header:
         text = cells[self._identity]
         if self.names[self._identity] == "index":
             if not text.isdigit():
-                raise ValueError(f"index: {text!r} is none")
+                raise ValueError(f"index {text!r} is not a number")
             return f"gpu{text}"
         return self._labels.setdefault(text, f"gpu{len(self._labels)}")
 
@@ -142,7 +142,7 @@ class _Header:
                 continue
             match = _CELL.fullmatch(text)
             if match is None:
-                raise ValueError(f"{self.names[place]}: {text!r} is no number")
+                raise ValueError(f"{self.names[place]}: {text!r} is not a number")
             unit = match[2] or self._units[place]
             if unit and unit not in _UNITS:
                 raise ValueError(

@@ -34,9 +34,9 @@ class Ticks:
             ValueError: time went back.
         """
         if not np.isfinite(t_s):
-            raise ValueError(f"time {t_s} is no time")
+            raise ValueError(f"time {t_s} is not a time")
         if t_s < self._last_s:
-            raise ValueError(f"time goes back, from {self._last_s:g} s to {t_s:g} s")
+            raise ValueError(f"time decreases, from {self._last_s:g} s to {t_s:g} s")
         self._last_s = t_s
         self._describe(label, facts)
         if not self._rows or label in self._present:

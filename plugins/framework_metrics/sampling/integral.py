@@ -68,7 +68,7 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
         NotCoveredError: fewer than two samples, or none in 5 % of the window (and two periods) at its begin or end.
     """
     if len(t_s) < 2:
-        raise NotCoveredError("one sample, no time between two" if len(t_s) else "no sample")
+        raise NotCoveredError("only one sample" if len(t_s) else "no sample")
     period_s = float(np.median(np.diff(t_s)))
     require_cover(t_s, window, period_s)
     at = np.concatenate(
@@ -93,7 +93,7 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
 def require_cover(t_s: Floats, window: Window, period_s: float) -> None:
     """Raise `NotCoveredError` if too much of the window lies before the first or after the last sample."""
     if window.length_s <= 0:
-        raise NotCoveredError("the window has no length")
+        raise NotCoveredError("the window has length 0")
     before_s = max(0.0, float(t_s[0]) - window.begin_s)
     after_s = max(0.0, window.end_s - float(t_s[-1]))
     if before_s + after_s > max(MAX_UNSEEN_SHARE * window.length_s, 2 * period_s):

@@ -35,7 +35,7 @@ class Recording:
         facts: of the sensors.
         missed: deadlines that passed unread; None if the sampler did not end in order.
         cpu_s: CPU time of the sampler's process; None likewise.
-        ended_early: why the sampler ended before it was told to; None if it ended in order.
+        ended_early: why the sampler ended before the end of the run; None if it ended in order.
     """
 
     columns: tuple[str, ...]
@@ -88,7 +88,7 @@ def read_recording(file: Path, ended_early: str | None) -> Recording:
     lines = _parse(file)
     table = np.array(lines.rows, dtype=np.float64).reshape(len(lines.rows), 1 + len(lines.columns))
     if lines.end is None and ended_early is None:
-        ended_early = "the sampler ended before it was told to"
+        ended_early = "the sampler ended before the end of the run"
     end = lines.end or {}
     return Recording(
         columns=tuple(lines.columns),

@@ -144,7 +144,7 @@ class BcaAdvisor:
         memory: dict[str, Json],
     ) -> str:
         rule = named.rule
-        running = "" if chosen.running_mean is None else f" ({chosen.running_mean:.0f} really running)"
+        running = "" if chosen.running_mean is None else f" ({chosen.running_mean:.0f} running on average)"
         limit = (
             f"{named.name}: largest batch{running} whose {_latency_name(self.latency)} of {chosen.latency_ms:.3g} ms "
             f"is within {rule.slo_multiple:g} × {choice.reference_ms:.3g} ms at B={rule.reference_batch}"
@@ -153,7 +153,7 @@ class BcaAdvisor:
             limit += f", efficiency {choice.efficiency[chosen.batch]:.2f} > {rule.min_efficiency:g}"
         limit += ", no preemption" if not rule.allow_preemption else ""
         if "freed_gib" in memory:
-            limit += f"; {memory['freed_gib']:.1f} GiB of KV cache stay unused"
+            limit += f"; {memory['freed_gib']:.1f} GiB of KV cache are unused"
         if not point.metrics["total_tok_s"].has_interval:
             limit += f" ({NO_INTERVAL})"
         return limit

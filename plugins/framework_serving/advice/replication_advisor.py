@@ -115,7 +115,7 @@ class ReplicationAdvisor:
             f"replicas pay, {over:+.1f} % over the best single engine"
             if verdict.pays
             else f"{over:+.1f} % over the best single engine ({verdict.best_single.label}) is within the "
-            f"{100 * self.noise:g} % noise or below it, so one engine will do"
+            f"{100 * self.noise:g} % noise or below it, so one engine is sufficient"
         )
         simulated = "" if verdict.best.run_ids else " (simulated for this advice, not part of the sweep)"
         return f"{verdict.best.label}{simulated}: {against}; {outcome}"

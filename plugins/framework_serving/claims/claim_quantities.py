@@ -65,12 +65,12 @@ def freed_memory_share(
     curve = evidence.curve(model, workload, chunked_prefill, output_tokens)
     choice = choose_batch(batch_points(curve, latency), BcaRule(slo_multiple, min_efficiency=None))
     if choice is None or choice.chosen is None:
-        raise NotEvaluatedError(f"no batch of {model} meets the latency limit")
+        raise NotEvaluatedError(f"no batch size of {model} meets the latency limit")
     point = curve.at(choice.chosen.batch)
     assert point is not None
     cache, peak = point.metrics.get("kv_cache_gib"), point.metrics.get("kv_usage_peak")
     if cache is None or peak is None:
-        raise NotEvaluatedError(f"KV cache size or use unknown for {model}")
+        raise NotEvaluatedError(f"KV cache size or usage unknown for {model}")
 
     def share(usage: float) -> float:
         return 100 * freed_gib(cache.value, min(max(usage, 0.0), 1.0)) / gpu_gib
@@ -92,7 +92,7 @@ def knee_kv_usage(
     knee = _knee(evidence.curve(model, workload, chunked_prefill), throughput_share)
     usage = knee.at_share.metrics.get("kv_usage_peak")
     if usage is None:
-        raise NotEvaluatedError(f"KV use unknown for {model}")
+        raise NotEvaluatedError(f"KV usage unknown for {model}")
     return Quantity(100 * usage.value)
 
 
@@ -145,7 +145,7 @@ def replica_front_gain(evidence: Evidence, model: str, workload: str = "sharegpt
     replicated = [point for point in own if point.replicas > 1]
     found = front_gain(replicated, [point for point in own if point.replicas == 1])
     if not replicated or found is None:
-        raise NotEvaluatedError(f"no run of {model} with replicas, or none without")
+        raise NotEvaluatedError(f"needs runs of {model} with and without replicas")
     return Quantity(100 * found)
 
 
@@ -171,7 +171,7 @@ def decode_time_share(evidence: Evidence, model: str, batch: int, part: str) -> 
     shares = lockstep_shares(evidence.store, evidence.points, model, batch)
     if shares is None:
         raise NotEvaluatedError(
-            f"no lock-step run of {model} with {batch} prompts that reports where time goes"
+            f"no lock-step run of {model} with {batch} prompts that reports the parts of its time"
         )
     if part not in shares:
         raise NotEvaluatedError(f"no part '{part}': {', '.join(shares)}")
@@ -194,14 +194,16 @@ def _place(knee: Knee, place: str, definition: str) -> SweepPoint:
         "MAX": knee.largest,
     }
     if place not in places or definition not in ("share", "chord"):
-        raise NotEvaluatedError(f"no place '{place}' by '{definition}': smallest, knee, MAX; share, chord")
+        raise NotEvaluatedError(
+            f"unknown place '{place}' or knee definition '{definition}'; known: smallest, knee, MAX; share, chord"
+        )
     return places[place]
 
 
 def _knee(curve: Curve, throughput_share: float = KNEE_SHARE) -> Knee:
     knee = find_knee(curve, throughput_share)
     if knee is None:
-        raise NotEvaluatedError(f"fewer than two batches of {curve.first.model} run without preemption")
+        raise NotEvaluatedError(f"fewer than two batch sizes of {curve.first.model} run without preemption")
     return knee
 
 

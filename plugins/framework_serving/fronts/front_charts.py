@@ -24,7 +24,7 @@ _SHAPES = "Circles: one engine, triangles: with chunked prefill, squares: 2 repl
 def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> Figure | None:
     """Return the fronts of two objectives, throughput upwards; None if no main workload has one.
 
-    Small pale marks are setups that another one beats, but not beyond the intervals of both.
+    Small pale marks are configurations that another one beats by less than the intervals of both.
     """
     traces: list[dict[str, Any]] = []
     for front in found:
@@ -45,9 +45,9 @@ def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> 
             "data": [trace for trace in traces if trace["x"]],
             "layout": layout(_AXES[x.metric], _AXES[y.metric]),
         },
-        "Up and left is better; the stairs are what can be had within a limit on the x axis. "
-        f"{_SHAPES} Gold stars: knee of one engine (95 % of its best throughput). Small pale marks are beaten, but "
-        "by less than the intervals of both setups.",
+        "Up and left is better. The steps show the best value within a limit on the x axis. "
+        f"{_SHAPES} Gold stars: knee of one engine (95 % of its best throughput). Small pale marks are beaten by "
+        "less than the intervals of both configurations.",
     )
 
 
@@ -94,7 +94,8 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
     return Figure(
         "Pareto front: tok/s, ITL and J/token",
         {"data": traces, "layout": spec},
-        f"Setups that no other one of the model beats in all three. The fill is the energy per token. {_SHAPES}",
+        "Configurations that no other one of the model beats in all three. The colour is the energy "
+        f"per token. {_SHAPES}",
     )
 
 

@@ -56,7 +56,7 @@ def front_table(found: Sequence[Sequence[Front]]) -> TableBlock:
     order = {run_ids: place for place, run_ids in enumerate(setups)}
     ranked = sorted(setups.values(), key=lambda point: (_group_place(found, point), order[point.run_ids]))
     return TableBlock(
-        "Setups on a front",
+        "Configurations on a Pareto front",
         (
             "model", "workload", "setup", "running", "tok/s", "ITL ms", "p99 ITL ms", "E2E s", "J/token",
             *(f"{group[0].title} %" for group in found),
@@ -76,8 +76,8 @@ def front_table(found: Sequence[Sequence[Front]]) -> TableBlock:
             )
             for point in ranked
         ],
-        "Last columns: how often the setup stays on that front when every value is shaken by 1 %, the scatter of "
-        "repeats; a dash where another one beats it. "
+        "Last columns: how often the configuration stays on that front when every value is changed at random by 1 %, "
+        "as between repeats; a dash where another one beats it. "
         + "; ".join(f"{_undecided(group)} more may be on {group[0].title}" for group in found)
         + ": beaten by less than the intervals of both. The same fronts by SQL: "
         + "; ".join(_sql(group[0]) for group in found),
@@ -112,7 +112,7 @@ def knee_table(points: Sequence[SweepPoint]) -> TableBlock | None:
     return TableBlock(
         "Knees of single engines",
         (
-            "model", "sweep", "knee", "second knee", "MAX", "ended by", "KV at knee %", "tok/s at knee",
+            "model", "sweep", "knee", "second knee", "MAX", "limited by", "KV at knee %", "tok/s at knee",
             "ITL ms", "ITL at MAX ms", "J/token", "J/token at MAX", "J/token at smallest",
         ),
         rows,
@@ -144,9 +144,10 @@ def replica_front_table(points: Sequence[SweepPoint]) -> TableBlock | None:
     if not rows:
         return None
     return TableBlock(
-        "What replicas add to the front",
+        "Gain of the front from replicas",
         (
-            "model", "workload", "area over one engine %", "area over one engine, chunked prefill too %",
+            "model", "workload",
+            "gain in area over one engine without chunked prefill %", "gain in area over all single engines %",
             "best tok/s %", "least J/token %",
         ),
         rows,

@@ -95,14 +95,14 @@ def _steady_window(result: Result) -> tuple[float, float, float] | str:
     if not isinstance(facts, Mapping) or facts.get("window") != "run" or grown is None:
         return "no energy measured along the run (metrics=energy on a backend in real time)"
     if running is None:
-        return "no samples of running"
+        return "no samples of running requests"
     full = np.flatnonzero(running[1] >= STEADY_SHARE * running[1].max())
     cadence_s = float(facts.get("sensor_cadence_s") or 0.0)
     begin_s, end_s = float(running[0][full[0]]) + cadence_s, float(running[0][full[-1]]) - cadence_s
     needed_s = float(facts.get("minimum_window_s") or 0.0)
     if end_s - begin_s < needed_s or end_s <= begin_s:
         length_s = max(0.0, end_s - begin_s)
-        return f"the batch was full for {length_s:.3g} s, the energy sensor needs {needed_s:.3g} s"
+        return f"the batch was full for {length_s:.3g} s, but the energy sensor needs {needed_s:.3g} s"
     at_begin, at_end = np.interp([begin_s, end_s], *grown)
     return begin_s, end_s, float(at_end - at_begin)
 

@@ -36,7 +36,7 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     _metric(
         "ttft_censored_ms",
         "ms",
-        "mean time to first token in which an unfinished request counts with the whole run",
+        "mean time to first token, where an unfinished request counts with the duration of the run",
         "lower",
     ),
     *_latency("itl", "gap between successive tokens, all gaps of all finished requests pooled"),
@@ -46,14 +46,18 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     *_latency("e2e", "time from arrival to the last token, finished requests"),
     _metric("goodput_requests_s", "1/s", "finished requests per second that met every SLO", "higher"),
     _metric("kv_usage_peak", "", "largest share of the KV cache in use, 0 to 1, largest over replicas"),
-    _metric("kv_cache_gib", "GiB", "memory set aside for the KV cache, summed over replicas"),
+    _metric("kv_cache_gib", "GiB", "memory reserved for the KV cache, summed over replicas"),
     _metric(
-        "running_mean", "requests", "running requests while any runs, mean over time, summed over replicas"
+        "running_mean",
+        "requests",
+        "running requests, mean over the time with any running request, summed over replicas",
     ),
     _metric("running_peak", "requests", "most requests running at once, summed over replicas"),
     _metric("waiting_peak", "requests", "longest queue, summed over replicas", "lower"),
     _metric("prefix_hit_share", "", "share of prompt tokens found in the prefix cache, 0 to 1", "higher"),
-    _metric("preemptions", "", "times a running request was pushed out of the KV cache", "lower"),
+    _metric(
+        "preemptions", "", "number of times that a running request was removed from the KV cache", "lower"
+    ),
     _metric("power_mean_w", "W", "mean power of the accelerator over the run"),
     _metric("energy_j", "J", "energy of the accelerator over the run", "lower"),
     _metric("energy_j_per_token", "J/token", "energy per input + output token of finished requests", "lower"),
@@ -61,18 +65,21 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     _metric(
         "energy_delay_js", "J·s", "energy per finished request times mean time from arrival to end", "lower"
     ),
-    _metric("power_steady_w", "W", "mean power while at least 0.9 of the largest batch runs"),
+    _metric("power_steady_w", "W", "mean power while at least 0.9 of the largest number of requests runs"),
     _metric(
         "tok_s_per_w",
         "tok/s/W",
-        "input + output tokens per second and watt, of the time with a full batch",
+        "input + output tokens per second and watt, during the time with a full batch",
         "higher",
     ),
-    _metric("starved", "", "1 if tokens served were less than 0.9 of the tokens offered, else 0", "lower"),
-    _metric("adapters_starved", "", "adapters that got less than 0.9 of the tokens offered to them", "lower"),
+    _metric("starved", "", "1 if less than 0.9 of the requested tokens were served, else 0", "lower"),
     _metric(
-        "fairness_jain", "", "Jain's index of the adapters' served share of their offer, 1/n to 1", "higher"
+        "adapters_starved",
+        "",
+        "adapters for which less than 0.9 of the requested tokens were served",
+        "lower",
     ),
+    _metric("fairness_jain", "", "Jain's index of the adapters' shares of served tokens, 1/n to 1", "higher"),
 )
 
 SERVING_METRICS = tuple(replace(metric, headline=metric.name in _HEADLINES) for metric in _DEFINED)

@@ -70,7 +70,10 @@ def _tokens(asked: pa.Table, got: pa.Table) -> Iterator[SanityCheck]:
         verdict = "fail"
     elif shorter > EARLY_STOP_WARN * finished:
         verdict = "warn"
-    detail = f"of {finished} finished: {wrong_input} with other input, {longer} longer, {shorter} shorter than asked"
+    detail = (
+        f"of {finished} finished: {wrong_input} with other input, {longer} longer, {shorter} "
+        "shorter output than requested"
+    )
     yield SanityCheck("token_counts", verdict, detail)
 
 

@@ -186,7 +186,7 @@ def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -
         if span_s > 0:
             yield _value("running_mean", np.nansum(held_s) / span_s)
         else:
-            yield _absent("running_mean", "no samples of running, no request times to count from")
+            yield _absent("running_mean", "no samples of running requests, and no times of requests")
     for name in ("running", "waiting"):
         series = series_of(result, name)
         yield (
@@ -194,7 +194,7 @@ def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -
             if series is None
             else _value(f"{name}_peak", series[1].max(), "samples")
         )
-    yield _absent("prefix_hit_share", "the backend reported no look-ups in a prefix cache")
+    yield _absent("prefix_hit_share", "the backend reported no prefix cache")
     yield _preemptions(result)
 
 
@@ -212,7 +212,7 @@ def _busy_mean(t_s: npt.NDArray[np.float64], running: npt.NDArray[np.float64]) -
 def _kv_cache_gib(result: Result, config: Mapping[str, Any]) -> Metric:
     blocks, block_bytes = result.facts.get("kv_blocks"), result.facts.get("kv_block_bytes")
     if not isinstance(blocks, int | float) or not isinstance(block_bytes, int | float):
-        return _absent("kv_cache_gib", "the backend did not state kv_blocks and kv_block_bytes")
+        return _absent("kv_cache_gib", "the backend did not report kv_blocks and kv_block_bytes")
     replicas = (config.get("backend") or {}).get("replicas") or 1
     return _value("kv_cache_gib", blocks * block_bytes * replicas / 2**30, "engine")
 
@@ -225,7 +225,7 @@ def _preemptions(result: Result) -> Metric:
     if column is None or column.null_count == len(column):
         cumulative = series_of(result, "preemptions")
         if cumulative is None:
-            return _absent("preemptions", "neither request table nor samples hold them")
+            return _absent("preemptions", "neither the requests nor the samples contain preemptions")
         return _value("preemptions", cumulative[1].max(), "samples")
     return _value("preemptions", pc.sum(column).as_py())
 
@@ -236,7 +236,9 @@ def _service(run: RequestTimes, workload: WorkloadTables | None) -> Iterator[Met
     horizon = workload.facts.get("horizon_s") if workload else None
     if workload is None or horizon is None:
         for name in names:
-            yield _absent(name, "no offered rate: every request is served to its end, however late")
+            yield _absent(
+                name, "not defined with workload.drain=true, because every request is served in the end"
+            )
         return
     service = adapter_service(run, workload)
     offered, served = service.offered_tokens.sum(), service.served_tokens.sum()

@@ -52,8 +52,11 @@ def time_chart(curves: Sequence[Curve]) -> Figure | None:
     return Figure(
         "Where the time goes",
         {"data": traces, "layout": spec},
-        "Share of the run's time against the batch ceiling. Reading weights is shared by the whole batch and "
-        "shrinks; reading keys and values (attention) and the host's work per request are not, and take over.",
+        "Shares of the run's time over the configured batch size. The time to read the weights is "
+        "shared by the whole "
+        "batch, so its share falls. The time to read keys and values (attention) and the host's work "
+        "for each request "
+        "are not shared, so their shares grow.",
     )
 
 
@@ -78,7 +81,7 @@ def _panel(
             "domain": [left, left + width],
             "anchor": f"y{suffix}",
             "type": "category",
-            "title": {"text": "batch ceiling (requests)" if row == rows - 1 else ""},
+            "title": {"text": "max_num_seqs (requests)" if row == rows - 1 else ""},
         },
         f"yaxis{suffix}": {
             "domain": [max(0.0, top - height), top],
@@ -97,9 +100,10 @@ def bandwidth_chart(curves: Sequence[Curve], style: Style) -> Figure | None:
         lambda point: point.value("dram_read_tb_s"),
         curves,
         style,
-        "Weights once a step plus the keys and values of every token generated, over the whole run, the host's "
-        "time included. Dashed: the GPU's peak. The traffic hardly changes while the throughput grows: the same "
-        "bandwidth is spent on weights first and on keys and values later.",
+        "Bytes of the weights once per step, plus the keys and values read for every generated token, over the whole "
+        "run including the host's time. Dashed: the GPU's peak. The traffic hardly changes while the "
+        "throughput grows: "
+        "with small batches it is mostly weights, with large batches mostly keys and values.",
     )
     if figure is None:
         return None
@@ -137,9 +141,10 @@ def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
     return Figure(
         "Arithmetic intensity against batch",
         {"data": traces, "layout": layout(BATCH_AXIS, axis)},
-        "From the model's shape and the tokens of the run. Products (solid) reuse each weight for every request in "
-        "the batch; decode attention (dashed) uses each cached key and value once, for as many query heads as share "
-        "it, at any batch. Below the ridge (dotted) memory is the limit, above it the arithmetic units.",
+        "Computed from the model's shape and the tokens of the run. Matrix products (solid) use each weight once for "
+        "every request in the batch. Decode attention (dashed) uses each cached key and value once "
+        "for each query head "
+        "that shares it, at any batch size. Below the ridge (dotted), memory is the limit; above it, arithmetic.",
     )
 
 
@@ -168,11 +173,14 @@ def roofline_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
             "data": [*traces, *_roofs(found)],
             "layout": layout(_INTENSITY, Axis("rate reached (TFLOP/s)", log=True)),
         },
-        "One mark a run; along a line the batch grows. Circles: matrix products with their small kernels, over all "
-        "steps; crosses: decode attention. Grey: the roofs of the GPU's datasheet. The products climb along the "
-        "roof, attention stays at one place on the slope. That attention reaches a constant share of the bandwidth "
-        "is the twin's law; the share was fitted on measured runs where the model has a profile. A cross above the "
-        "roof says that the fit gave attention less time than the memory needs.",
+        "One mark for each run; the batch grows along a line. Circles: matrix products with their "
+        "small kernels, over all "
+        "steps; crosses: decode attention. Grey: the roofs of the GPU's datasheet. The products move up along "
+        "the roof; attention stays at one place on the slope. The twin assumes that attention "
+        "reaches a constant share "
+        "of the bandwidth; if the model has a profile, this share was fitted to measured runs. A "
+        "cross above the roof "
+        "means that the fitted time of attention is shorter than the memory allows.",
     )
 
 

@@ -173,5 +173,7 @@ def read_published(file: Path) -> list[PublishedShares]:
                 shares = [float(row[name]) for name in _COLUMNS[2:]]
                 found.append(PublishedShares(row["model"], int(row["batch"]), *shares))
             except (TypeError, ValueError):
-                raise InputError(f"{file}, line {reader.line_num}: a batch or share is no number") from None
+                raise InputError(
+                    f"{file}, line {reader.line_num}: a batch or share is not a number"
+                ) from None
     return found

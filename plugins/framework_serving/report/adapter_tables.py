@@ -68,7 +68,7 @@ def adapter_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
                 (int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0), *_cells(point, columns))
                 for point in own
             ],
-            caption="Starved: less than 0.9 of the tokens offered were served.",
+            caption="Starved: less than 0.9 of the requested tokens were served.",
         )
     if mixes:
         yield _most_adapters(swept, mixes)
@@ -86,7 +86,7 @@ def _most_adapters(swept: Sequence[SweepPoint], mixes: Sequence[tuple[str, str]]
         ttft_ms = most.value("ttft_mean_ms")
         rows.append((*mix, *numbers, None if ttft_ms is None else ttft_ms / 1e3))
     return TableBlock(
-        title="Most adapters that one engine serves without starving",
+        title="Largest number of adapters that one engine serves without starvation",
         columns=("model", "mix", "adapters", "slots", "tok/s", "TTFT s"),
         rows=rows,
         caption="The slots with the most throughput among those that starve nobody on the whole.",

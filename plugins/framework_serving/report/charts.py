@@ -50,7 +50,7 @@ class Axis:
         return found
 
 
-BATCH_AXIS = Axis("batch ceiling max_num_seqs (requests per replica)", log=True, powers_of_two=True)
+BATCH_AXIS = Axis("max_num_seqs (requests per replica)", log=True, powers_of_two=True)
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,9 @@ def tradeoff_chart(
     return Figure(
         "Throughput against latency",
         {"data": [trace for trace in traces if trace["x"]], "layout": layout(x, y)},
-        "Up and left is better. Ringed points are on the front of their model and workload (preempting runs are "
-        "never on it); filled gold marks are what the advisors chose. Marks are for the main workload of each model.",
+        "Up and left is better. Ringed points are on the front of their model and workload (runs with preemptions "
+        "are never on it); filled gold marks are recommended by the advisors. Only the main workload "
+        "of each model has marks.",
     )
 
 

@@ -50,14 +50,16 @@ def open_loop_section(points: Sequence[SweepPoint], style: Style) -> ReportSecti
     charts = [
         _chart("Time to first token against load", Axis("TTFT, p99 (ms)", log=True), groups, style,
                lambda item: item.point.value("ttft_p99_ms"),
-               "Below saturation it is a service time, above it a queue that grows as long as the load lasts."),
+               "Below saturation it is the time of service. Above saturation it is a queue that "
+               "grows as long as the load continues."),
         _chart("Inter-token latency against load", Axis("ITL, p99 (ms)", log=True), groups, style,
-               lambda item: item.point.value("itl_p99_ms"), "The batch grows with the load, and steps with it."),
-        _chart("Requests within their objectives", Axis("good requests (% of those offered)"), groups, style,
+               lambda item: item.point.value("itl_p99_ms"),
+               "The batch grows with the load, and so does the time of a step."),
+        _chart("Requests within their objectives", Axis("good requests (% of all requests)"), groups, style,
                _good_share, "Requests that met workload.slo (time to first token, time per output token)."),
         _chart("Energy per token against load", Axis("energy (J per input + output token)", log=True), groups, style,
                lambda item: item.point.value("energy_j_per_token"),
-               "At low load most of the energy keeps an almost idle GPU ready."),
+               "At low load, an almost idle GPU uses most of the energy."),
     ]  # fmt: skip
     blocks: list[Figure | TableBlock | str] = [chart for chart in charts if chart is not None]
     return ReportSection("Below saturation", [*blocks, _table(groups)], order=27)
@@ -136,5 +138,6 @@ def _table(groups: Sequence[Sequence[LoadedPoint]]) -> TableBlock:
             "running", "W", "J/token",
         ),
         rows,
-        "Load: offered tokens per second over what the same server delivers when every request is there at once.",
+        "Load: requested tokens per second relative to the throughput of the same server when all "
+        "requests arrive at once.",
     )  # fmt: skip

@@ -119,10 +119,11 @@ def baseline_table(points: Sequence[SweepPoint]) -> TableBlock | None:
     if not rows:
         return None
     return TableBlock(
-        title="Replicas on one GPU against single engines",
+        title="Replicas on one GPU compared with single engines",
         columns=("model", "baseline", "setup", "tok/s", "ITL ms", "gain of the replicas %", "interval %"),
         rows=rows,
-        caption="MAX is the largest batch without preemption. Where runs carry no interval, 4 % noise on each.",
+        caption="MAX is the largest batch without preemption. For runs without an interval, 4 % "
+        "noise is assumed for each.",
     )
 
 
@@ -138,7 +139,7 @@ def advice_table(scope: ReportScope) -> TableBlock | None:
         return None
     return TableBlock(
         title="Advice",
-        columns=("advisor", "about", "rule", "tok/s", "interval", "freed GiB", "paste back"),
+        columns=("advisor", "about", "rule", "tok/s", "interval", "freed GiB", "overrides to paste"),
         rows=[_advice_row(row) for row in rows],
         caption='Reasons: python -m framework sql "SELECT subject, overrides, reason FROM advice"',
     )
@@ -146,7 +147,7 @@ def advice_table(scope: ReportScope) -> TableBlock | None:
 
 def _advice_row(row: dict[str, Any]) -> tuple[Any, ...]:
     facts = json.loads(row["facts"] or "{}")
-    rule = facts.get("rule") or ("replicas pay" if facts.get("pays") else "one engine will do")
+    rule = facts.get("rule") or ("replicas pay" if facts.get("pays") else "one engine is sufficient")
     interval = "–" if row["low"] is None or row["high"] is None else f"{row['low']:.0f} to {row['high']:.0f}"
     return (
         row["advisor"], row["subject"], rule, row["predicted"], interval, facts.get("freed_gib"), row["overrides"]

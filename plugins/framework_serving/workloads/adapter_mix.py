@@ -88,12 +88,14 @@ class AdapterMixWorkload:
         settings = self.settings
         if settings.num_requests is not None:
             raise ConfigError(
-                "workload.num_requests: adapter streams end by workload.duration_s; set this to null"
+                "workload.num_requests: must be null: arrivals of adapters end at workload.duration_s"
             )
         if settings.duration_s is None:
-            raise ConfigError("workload.duration_s: needed, to end the adapters' arrivals")
+            raise ConfigError("workload.duration_s: needed to end the arrivals of the adapters")
         if settings.arrivals.rate_rps is not None:
-            raise ConfigError("workload.arrivals.rate_rps: adapters take their rates from workload.rates_rps")
+            raise ConfigError(
+                "workload.arrivals.rate_rps: not used: the rates of adapters are in workload.rates_rps"
+            )
         rng = stream(seed, "arrivals")
         times, owners = [], []
         for adapter, rate in enumerate(rates):

@@ -54,7 +54,7 @@ def arrival_times(
             )
         return _burst(settings, count, where)
     if settings.ramp_s:
-        raise ConfigError(f"{where}.arrivals.ramp_s: applies to a burst, not to '{kind}' arrivals")
+        raise ConfigError(f"{where}.arrivals.ramp_s: only for burst arrivals, not for '{kind}' arrivals")
     rate = _rate(settings, where)
     if count is None and window is None:
         raise ConfigError(f"{where}.num_requests: needed, or {where}.duration_s, to end the arrivals")

@@ -223,7 +223,7 @@ def _with_moments(kind: str, mean: float, std: float, counts: FloatArray, key: s
     if (most := excess(high)) < -_STD_TOLERANCE:
         reach = (1.0 + most) * std
         raise ConfigError(
-            f"{key}_std: {std:g} is out of reach for a {kind} law with mean {mean:g} on "
+            f"{key}_std: {std:g} is impossible for a {kind} distribution with mean {mean:g} on "
             f"{counts[0]:.0f} to {counts[-1]:.0f} tokens (at most {reach:.4g})"
         )
     return at(math.exp(_bracketed_root(excess, low, high, start, _STD_TOLERANCE)))

@@ -182,7 +182,7 @@ def from_plain(kind: type[_T], values: Mapping[str, Any] | None, where: str) -> 
     if isinstance(values, kind):
         return values
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where}: expected keys and values, got {values!r}")
+        raise ConfigError(f"{where}: expected a mapping of keys to values, got {values!r}")
     hints: dict[str, Any] = get_type_hints(kind)
     known = {item.name for item in fields(kind) if item.name != "_target_"}
     plain: dict[str, Any] = {}

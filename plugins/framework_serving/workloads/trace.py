@@ -90,7 +90,7 @@ class TraceWorkload:
         for limit in (settings.limit, settings.max_requests):
             chosen = chosen if limit is None else chosen[:limit]
         if chosen.size == 0:
-            raise InputError(f"{settings.file}: no request within the window and limit asked for")
+            raise InputError(f"{settings.file}: no request within the configured window and limit")
         return trace.take(chosen)
 
     def _arrivals(self, trace: Trace, seed: int) -> npt.NDArray[np.float64]:

@@ -169,7 +169,7 @@ class TraceReader:
         except (TypeError, ValueError):
             found = float("nan")
         if isinstance(value, bool) or not abs(found) < float("inf"):
-            raise InputError(f"{self._file}, line {line}: column '{column}' is no number: {value!r}")
+            raise InputError(f"{self._file}, line {line}: column '{column}' is not a number: {value!r}")
         return found
 
     def _tokens(self, line: int, record: dict[str, Any], column: str) -> int:
@@ -192,7 +192,7 @@ class TraceReader:
             return [int(item) for item in items]
         except (TypeError, ValueError):
             raise InputError(
-                f"{self._file}, line {line}: column '{column}' is no list of block ids"
+                f"{self._file}, line {line}: column '{column}' is not a list of block ids"
             ) from None
 
     def _in_order(self, rows: list[_Row]) -> list[_Row]:
@@ -201,8 +201,8 @@ class TraceReader:
         for before, row in pairwise(rows):
             if (row.arrival or 0.0) < (before.arrival or 0.0):
                 raise InputError(
-                    f"{self._file}, line {row.line}: arrival {row.arrival:g} is before the one above it "
-                    f"({before.arrival:g}); sort the file or set workload.sort=true"
+                    f"{self._file}, line {row.line}: arrival {row.arrival:g} is earlier than the arrival "
+                    f"before it ({before.arrival:g}); sort the file or set workload.sort=true"
                 )
         return rows
 

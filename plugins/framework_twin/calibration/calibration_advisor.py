@@ -103,9 +103,9 @@ class CalibrationAdvisor:
             f"{name} within {value:.1f} %" for name, value in typical.items() if value is not None
         )
         outcome = (
-            f"the twin tells {found} (median) of {workloads} workloads left out of the fit"
+            f"the twin predicts {found} (median) for {workloads} held-out workloads"
             if found
-            else "no workload was left out of the fit to check it"
+            else "no held-out workload tests the fit"
         )
         return Advice(
             advisor=ADVISOR,

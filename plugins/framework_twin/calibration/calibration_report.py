@@ -26,7 +26,7 @@ def calibration_tables(scope: ReportScope) -> Iterator[TableBlock]:
     for row in rows:
         facts = json.loads(row["facts"])
         yield TableBlock(
-            title=f"Calibration of {row['subject']}: measured, the twin's replay, and its error",
+            title=f"Calibration of {row['subject']}: measured, predicted by the twin, and error",
             columns=(
                 "workload",
                 "batch",

@@ -138,7 +138,10 @@ class Requests:
         _refuse_rows("arrival_s", self.arrival_s, np.asarray(self.arrival_s) < 0, "is negative")
         earlier = np.r_[False, np.diff(self.arrival_s) < 0]
         _refuse_rows(
-            "arrival_s", self.arrival_s, earlier, "comes before the row above it; sort requests by arrival"
+            "arrival_s",
+            self.arrival_s,
+            earlier,
+            "is earlier than the row before it; sort requests by arrival",
         )
         for name in ("input_tokens", "output_tokens"):
             _check_tokens(name, np.asarray(getattr(self, name)))
@@ -149,7 +152,7 @@ class Requests:
 
     def _check_prefixes(self) -> None:
         if (self.prefix_blocks is None) != (self.prefix_start is None):
-            raise InputError("requests: prefix_blocks and prefix_start come together or not at all")
+            raise InputError("requests: prefix_blocks and prefix_start must be given together")
         if self.prefix_blocks is None or self.prefix_start is None:
             return
         starts = np.asarray(self.prefix_start)
@@ -219,7 +222,7 @@ def check_inputs(engine: EngineConfig, requests: Requests, adapters: AdapterTabl
     adapters.check(engine)
     requests.check(len(adapters))
     if len(requests) == 0:
-        raise InputError("requests: there are none")
+        raise InputError("requests: the workload has no requests")
     tokens = np.asarray(requests.input_tokens, dtype=np.int64) + requests.output_tokens
     shortest = int(tokens.min())
     if shortest > engine.max_model_len:
@@ -257,7 +260,7 @@ def _check_tokens(name: str, column: npt.NDArray[Any]) -> None:
     whole = np.isfinite(column) & (column == np.floor(column))
     _refuse_rows(name, column, ~whole, "is not a whole number of tokens")
     _refuse_rows(name, column, column < 1, "is below 1")
-    _refuse_rows(name, column, column >= 2**30, "is more than any model takes")
+    _refuse_rows(name, column, column >= 2**30, "is longer than any model supports")
 
 
 def _refuse_rows(name: str, column: npt.NDArray[Any], bad: npt.NDArray[np.bool_], what: str) -> None:

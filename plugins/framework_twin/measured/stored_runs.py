@@ -159,7 +159,7 @@ def _workload(params: Values, seed: int, content_hash: str | None) -> WorkloadTa
     try:
         return rebuilt_workload(stored_config(params), seed, content_hash)
     except (UserError, TypeError) as error:
-        raise ValueError(f"workload: can't be built again: {error}") from error
+        raise ValueError(f"workload: can't be rebuilt: {error}") from error
 
 
 def _values(store: StoreReader, table: str, experiment: str) -> dict[str, dict[str, str | None]]:
@@ -216,9 +216,7 @@ def _arrival(run: StoredRun) -> str:
     if kind in _ARRIVALS:
         return _ARRIVALS[kind]
     if run.workload is None:
-        raise ValueError(
-            f"workload.arrivals.kind: '{kind}' can't be realised for a fit, only burst and poisson"
-        )
+        raise ValueError(f"workload.arrivals.kind: '{kind}' can't be used for a fit, only burst and poisson")
     return "poisson" if float(run.facts.get("workload.last_arrival_s") or 0.0) > 0 else "burst"
 
 

@@ -44,7 +44,7 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
         generation = _generation(settings, profile.generation)
         if generation != profile.generation:
             raise ConfigError(
-                f"backend.profile: '{profile.name}' is of engine {profile.generation}, this server is {generation}"
+                f"backend.profile: '{profile.name}' is for engine {profile.generation}, this server is {generation}"
             )
     return generation, _step_model(settings, shape, gpu, generation, profile)
 
@@ -86,7 +86,9 @@ def _folder(settings: TwinSettings) -> Path | None:
 
 def _check_fits(profile: TwinProfile, shape: ModelShape, gpu: GpuSpec) -> None:
     if shape.name not in profile.models:
-        raise ConfigError(f"backend.profile: '{profile.name}' is of {profile.models[0]}, not of {shape.name}")
+        raise ConfigError(
+            f"backend.profile: '{profile.name}' is for {profile.models[0]}, not for {shape.name}"
+        )
     if profile.gpu.lower() != gpu.name.lower():
         raise ConfigError(
             f"backend.profile: '{profile.name}' was measured on {profile.gpu}, not on {gpu.name}"
@@ -110,5 +112,5 @@ def _step_model(
 def _published(shape: ModelShape, gpu: GpuSpec) -> StepModel:
     twin = published_twin(shape.name)
     if twin is None:
-        raise ConfigError(f"backend.profile: no published twin of {shape.name} (arXiv 2508.08343)")
+        raise ConfigError(f"backend.profile: no published twin for {shape.name} (arXiv 2508.08343)")
     return StepModel(twin.law(_PUBLISHED_BATCH), UNCALIBRATED_LOADS, datasheet_power(shape, gpu), None)

@@ -23,7 +23,7 @@ def run_validate(file: Path, out: Path | None, json_path: Path | None, cross_val
         report = validate_runs(runs, bad, progress=bar.update)
     crossed = None
     if cross_validate:
-        with _Bar("leaving families out") as bar:
+        with _Bar("refitting without each family") as bar:
             crossed = leave_families_out(runs, progress=bar.update)
     if out is not None:
         write_predictions(report, out)

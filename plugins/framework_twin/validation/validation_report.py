@@ -47,12 +47,12 @@ def print_report(console: Console, report: ValidationReport, crossed: CrossValid
         if metric in _HEADLINES:
             console.print(f"80 % interval of {metric}: {100.0 * hits / count:.0f} % of {count} runs inside")
     if crossed is not None:
-        _print_errors(console, "Family left out of the fit", crossed.errors)
+        _print_errors(console, "Held-out families", crossed.errors)
         for metric, share in crossed.coverage.items():
             if metric in _HEADLINES:
-                console.print(f"80 % interval of {metric}, family left out: {100.0 * share:.0f} % inside")
+                console.print(f"80 % interval of {metric}, held-out families: {100.0 * share:.0f} % inside")
         for line in crossed.skipped:
-            console.print(f"not left out: {line}")
+            console.print(f"not refitted without: {line}")
     for bad in report.unpredictable[:_REASONS_SHOWN]:
         console.print(f"no prediction for row {bad.row} ({bad.run_id}): {bad.reason}", markup=False)
     if len(report.unpredictable) > _REASONS_SHOWN:
@@ -62,7 +62,7 @@ def print_report(console: Console, report: ValidationReport, crossed: CrossValid
 def _print_errors(console: Console, title: str, errors: Sequence[GroupError]) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{title} — errors in %", title_justify="left")
+    table = Table(title=f"{title} : errors in %", title_justify="left")
     table.add_column("group")
     table.add_column("metric")
     for name in ("runs", "MAPE", "halved SMAPE", "median APE", "p90 APE", "bias"):

@@ -114,7 +114,7 @@ def _wait_until_ready(clients: Sequence[ClientProcess], progress: Progress, shou
     """Wait until every process has made its prompts and opened its connections."""
     for number, client in enumerate(clients):
         while not client.poll(_POLL_S):
-            progress(0.0, f"client process {number + 1} of {len(clients)} gets ready")
+            progress(0.0, f"client process {number + 1} of {len(clients)} starting")
             cause = should_stop()
             if cause is not None:
                 raise LoadError(f"stopped before the first request was sent: {cause}")

@@ -170,7 +170,7 @@ class LoadLoop:
             _, row, attempt = timeouts.popleft()
             connection = self._active.get(row)
             if connection is not None and self._ledger.attempts(row) == attempt:
-                came = f"{connection.tokens} tokens came"
+                came = f"{connection.tokens} tokens received"
                 self._fail(connection, f"no complete answer within {limit_s:g} s ({came})", now)
 
     def _send_due(self, now: float) -> None:

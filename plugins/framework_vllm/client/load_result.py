@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float64]
 
-_LOST = "the client process that held this request ended: {}"
+_LOST = "the client process of this request ended: {}"
 _MS = 1e3
 
 
@@ -245,7 +245,7 @@ def _itl(board: Board, seen: dict[str, Any]) -> list[Metric]:
     if not finished.any():
         return [Metric.absent(name, "no request finished", "ms") for name in names]
     if not seen["counted"][finished].all():
-        reason = "the server does not tell how many tokens an event holds"
+        reason = "the server does not report the number of tokens in an event"
         return [Metric.absent(name, reason, "ms") for name in names if name != "itl_mean_ms"]
     values, lengths = _kept(board, seen)
     own = np.repeat(finished, lengths)

@@ -22,7 +22,7 @@ def check_plan(plan: LoadPlan) -> None:
     if plan.routing not in ("round_robin", "least_load"):
         raise LoadError(f"unknown routing {plan.routing!r} (known: round_robin, least_load)")
     if len(plan.vocabulary) < 1 or plan.vocabulary.start < 0:
-        raise LoadError(f"vocabulary {plan.vocabulary}: a range of token ids with at least one is needed")
+        raise LoadError(f"vocabulary {plan.vocabulary}: must be a range with at least one token id")
     for name, value, least in (
         ("concurrency", plan.concurrency, 1),
         ("processes", plan.processes, 1),
@@ -47,7 +47,7 @@ def _check_requests(plan: LoadPlan) -> None:
         raise LoadError("no requests to send")
     arrivals = requests["arrival_s"].to_numpy()
     if not (np.isfinite(arrivals).all() and (np.diff(arrivals) >= 0).all() and arrivals[0] >= 0):
-        raise LoadError("requests: arrival_s must be finite, from 0 on and in order")
+        raise LoadError("requests: arrival_s must be finite, at least 0 and in ascending order")
     for name in ("input_tokens", "output_tokens"):
         low = np.flatnonzero(requests[name].to_numpy() < 1)
         if len(low):

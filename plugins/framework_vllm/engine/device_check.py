@@ -47,7 +47,9 @@ def device_check(settings: EngineSettings, platform: str | None) -> list[SanityC
         return []
     if platform == "cpu":
         right = str(name).lower() == "cpu"
-        detail = "the engine ran on a CPU" + ("" if right else f", the configuration says {name}: gpu=cpu")
+        detail = "the engine ran on a CPU" + (
+            "" if right else f", but the configuration says {name}; use gpu=cpu"
+        )
         return [SanityCheck("device_named", "pass" if right else "warn", detail)]
     gpus = installed_gpus()
     if not gpus or memory_gib is None:

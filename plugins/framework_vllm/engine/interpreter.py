@@ -154,7 +154,7 @@ def _ask(words: tuple[str, ...], question: str, timeout_s: float) -> Any:
             return json.loads(line.removeprefix(engine_probe.MARK))
     if done.returncode == 0:
         raise ConfigError(
-            f"backend.python: '{words[-1]}' is no Python interpreter: it did not run our question"
+            f"backend.python: '{words[-1]}' is not a Python interpreter: it could not run the check"
         )
     said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     reason = said[-1].strip() if said else f"status {done.returncode}"

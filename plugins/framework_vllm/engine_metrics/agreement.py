@@ -61,7 +61,7 @@ def _usage(load: LoadOutcome) -> Iterator[SanityCheck]:
             continue
         wrong = pc.sum(pc.not_equal(seen[tokens], told[stated])).as_py() or 0
         verdict: Verdict = "fail" if wrong else "pass"
-        detail = f"{wrong} of {known} finished requests with another count than the server states"
+        detail = f"{wrong} of {known} finished requests with a count that differs from the server's"
         yield SanityCheck(f"usage_{tokens}", verdict, detail)
 
 

@@ -10,10 +10,10 @@ from framework_vllm.engine_metrics.record import EngineRecord
 
 _SOURCE = "engine"
 _MEANINGS = {
-    "engine_ttft_mean_ms": "arrival at the engine's door to the first token, by the engine's own clock",
+    "engine_ttft_mean_ms": "arrival at the engine to the first token, by the engine's own clock",
     "engine_itl_mean_ms": "gap between successive tokens, by the engine's own clock",
     "engine_tpot_mean_ms": "mean over requests of time per output token after the first, by the engine's own clock",
-    "engine_e2e_mean_ms": "arrival at the engine's door to the last token, by the engine's own clock",
+    "engine_e2e_mean_ms": "arrival at the engine to the last token, by the engine's own clock",
     "engine_queue_mean_ms": "time from arrival in the engine to its first step, mean over requests",
     "engine_prefill_mean_ms": "first step to the first token, mean over requests",
     "engine_decode_mean_ms": "first to last token, mean over requests",
@@ -39,7 +39,7 @@ def engine_metrics(record: EngineRecord) -> Iterator[Metric]:
         if histogram is None:
             yield Metric.absent(mean.metric, _reason(record, mean.family), "ms", _SOURCE)
         elif histogram.count <= 0:
-            yield Metric.absent(mean.metric, f"{mean.family} observed nothing", "ms", _SOURCE)
+            yield Metric.absent(mean.metric, f"{mean.family} has no observations", "ms", _SOURCE)
         else:
             yield Metric(mean.metric, 1e3 * histogram.sum / histogram.count, "ms", _SOURCE)
     for name, family, unit in _COUNTERS:
@@ -62,14 +62,14 @@ def _sampled_peak(
         values = [moment.said.total(family) for moment in server.series[1:-1]]
         known = [value for value in values if value is not None]
         if not known:
-            reason = "the run was over before it could be sampled" if not values else _reason(record, family)
+            reason = "the run was too short to be sampled" if not values else _reason(record, family)
             return Metric.absent(name, reason, unit, _SOURCE)
         peaks.append(max(known))
         updates += len(known)
     if not peaks:
         return Metric.absent(name, _reason(record, family), unit, _SOURCE)
     if name == "kv_usage_peak" and max(peaks) == 0.0 and record.grown("vllm:generation_tokens"):
-        return Metric.absent(name, f"none of {updates} samples fell into a step", unit, _SOURCE)
+        return Metric.absent(name, f"none of the {updates} samples was taken during a step", unit, _SOURCE)
     window_s = max(server.series[-1].t_s - server.series[0].t_s for server in record.servers)
     return Metric(name, over_servers(peaks), unit, _SOURCE, window_s=window_s, updates=updates)
 
@@ -79,7 +79,7 @@ def _prefix_hits(record: EngineRecord) -> Metric:
     if asked is None or hit is None:
         return Metric.absent("prefix_hit_share", _reason(record, "vllm:prefix_cache_queries"), "", _SOURCE)
     if asked <= 0:
-        return Metric.absent("prefix_hit_share", "the prefix cache was not asked", "", _SOURCE)
+        return Metric.absent("prefix_hit_share", "the prefix cache was not used", "", _SOURCE)
     return Metric("prefix_hit_share", hit / asked, "", _SOURCE)
 
 

@@ -109,14 +109,14 @@ def engine_record(scrapers: Sequence[ServerScraper], t0_s: float) -> EngineRecor
     servers, trouble = [], None
     for scraper in scrapers:
         if len(scraper.scrapes) < 2:
-            trouble = scraper.trouble or "/metrics: answered less than twice"
+            trouble = scraper.trouble or "/metrics: fewer than two answers"
             continue
         try:
             servers.append(_server_record(scraper.scrapes, t0_s))
         except ValueError as error:
             trouble = f"/metrics: not in Prometheus' text format: {error}"
     if not trouble and servers and not any(server.after.gauges for server in servers):
-        trouble = "/metrics: holds no family of vLLM"
+        trouble = "/metrics: contains no metrics of vLLM"
     return EngineRecord([] if trouble else servers, trouble)
 
 

@@ -56,7 +56,7 @@ class AdaptedModel:
         if kind in _OPT_LIKE:
             return _opt_like(layers, hidden, inner)
         known = ", ".join((*_LLAMA_LIKE, *_OPT_LIKE))
-        raise InputError(f"{path}: model_type '{kind}' is not one that adapters are made for ({known})")
+        raise InputError(f"{path}: model_type '{kind}' is not supported for random adapters ({known})")
 
     @classmethod
     def from_shape(cls, shape: ModelShape) -> AdaptedModel:

@@ -32,7 +32,9 @@ def check_model(settings: EngineSettings) -> None:
     if source != GENERATED and _is_path(source) and not Path(source).expanduser().is_dir():
         raise ConfigError(f"{_key(settings)}: there is no folder '{source}'")
     if source == GENERATED and model_shape(settings) is None:
-        raise ConfigError(f"model.path: '{GENERATED}' needs the model's dimensions, model=tiny-llama")
+        raise ConfigError(
+            f"model.path: '{GENERATED}' needs the dimensions of the model, as in model=tiny-llama"
+        )
 
 
 def resolve_model(settings: EngineSettings) -> str:
@@ -56,9 +58,9 @@ def _source(settings: EngineSettings) -> str:
     if not found:
         name = group.get("name")
         raise ConfigError(
-            f"backend.model_path: model '{name}' names neither a folder nor a Hugging Face model"
+            f"backend.model_path: model '{name}' has neither a folder nor a Hugging Face name"
             if name
-            else "backend.model_path: no model is chosen; model=NAME or backend.model_path=FOLDER"
+            else "backend.model_path: no model is selected; use model=NAME or backend.model_path=FOLDER"
         )
     return str(found)
 

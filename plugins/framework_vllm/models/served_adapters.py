@@ -35,12 +35,12 @@ def check_adapters(settings: EngineSettings, ranks: Mapping[int, int]) -> None:
     for identity in ranks:
         if identity >= len(settings.adapter_paths):
             raise ConfigError(
-                f"backend.adapter_paths: names {len(settings.adapter_paths)} adapters, the workload asks for "
+                f"backend.adapter_paths: names {len(settings.adapter_paths)} adapters, but the workload uses "
                 f"adapter {identity}"
             )
         folder = Path(settings.adapter_paths[identity]).expanduser()
         if not (folder / CONFIG).is_file():
-            raise ConfigError(f"backend.adapter_paths: adapter {identity}, '{folder}', holds no {CONFIG}")
+            raise ConfigError(f"backend.adapter_paths: adapter {identity}, '{folder}', contains no {CONFIG}")
 
 
 def adapter_folders(settings: EngineSettings, model: str, ranks: Mapping[int, int]) -> dict[str, Path]:

@@ -73,17 +73,17 @@ def generated_model(shape: ModelShape, *, seed: int = 0, cache: Path | None = No
 def _check(shape: ModelShape) -> None:
     if not shape.gated_mlp:
         raise ConfigError(
-            f"model.path: '{GENERATED}' makes Llama-like models only, {shape.name} has no gated MLP"
+            f"model.path: '{GENERATED}' generates only Llama-like models, and {shape.name} has no gated MLP"
         )
     if shape.vocab <= len(SPECIAL_TOKENS) + 256:
         raise ConfigError(
-            f"model.vocab: {shape.vocab} words leave no room for the 256 bytes and special tokens"
+            f"model.vocab: {shape.vocab} words are too few for the 256 bytes and the special tokens"
         )
     if shape.weight_bytes > _LARGEST_BYTES:
         size = shape.weight_bytes / 2**30
         raise ConfigError(
-            f"model.path: '{GENERATED}' is for toy models; {shape.name} would be {size:.1f} GiB of noise. "
-            "Give the folder of a downloaded model"
+            f"model.path: '{GENERATED}' generates only small models; {shape.name} would be {size:.1f} GiB of "
+            "random weights. Set it to the folder of a downloaded model"
         )
 
 

@@ -85,7 +85,7 @@ class OfflineBackend:
                 said = last_line(child.log_text())
                 raise EngineStartTimeoutError(
                     f"the engine was not ready after {settings.start_timeout_s:g} s (backend.start_timeout_s); "
-                    f"it last said: {said}"
+                    f"its last log line: {said}"
                 )
             if waited > settings.start_timeout_s + settings.timeout_s:
                 raise EngineFailedError(

@@ -48,7 +48,7 @@ def grid_of(settings: OfflineSettings, workload: WorkloadTables) -> Grid:
     requests = workload.tables.get("requests")
     if requests is None or "input_tokens" not in requests.column_names:
         raise ConfigError(
-            "backend=vllm_offline: the workload has no table of requests; take a serving workload"
+            "backend=vllm_offline: the workload has no table of requests; use a serving workload"
         )
     prompts = settings.prompt_tokens or [max(1, round(pc.mean(requests["input_tokens"]).as_py()))]
     steps = settings.decode_steps or max(1, round(pc.mean(requests["output_tokens"]).as_py()) - 1)

@@ -159,7 +159,7 @@ def _prefill(engine: Engine, batch: int, tokens: int, adapters: int) -> list[Row
                 }
             )
     if engine.busy():
-        raise LockstepBrokenError("prompts were left over after the last prefill step")
+        raise LockstepBrokenError("some prompts were not computed after the last prefill step")
     return rows
 
 
@@ -219,7 +219,9 @@ def prefill_steps(batch: int, tokens: int, budget: int, chunks: bool) -> list[Ro
                 step["finishing"] += left[place] == 0
                 room -= chunk
         if not step["tokens"]:
-            raise LockstepBrokenError(f"a prompt of {tokens} tokens exceeds the budget of {budget} a step")
+            raise LockstepBrokenError(
+                f"a prompt of {tokens} tokens exceeds the budget of {budget} tokens per step"
+            )
         steps.append(step)
     return steps
 

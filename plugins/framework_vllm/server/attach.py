@@ -53,7 +53,7 @@ def _authorization(variable: str | None) -> dict[str, str]:
         return {}
     token = os.environ.get(variable)
     if not token:
-        raise ConfigError(f"backend.api_key_variable: the environment has no '{variable}'")
+        raise ConfigError(f"backend.api_key_variable: environment variable '{variable}' is not set")
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -68,7 +68,7 @@ def _served_model(settings: VllmSettings, url: str, facts: EngineFacts) -> str:
     wanted = settings.served_model_name
     if wanted is None:
         if not facts.models:
-            raise ConfigError(f"backend.urls: {url} lists no model; name one by backend.served_model_name")
+            raise ConfigError(f"backend.urls: {url} lists no model; set backend.served_model_name")
         return facts.models[0]
     if facts.models and wanted not in facts.models:
         raise ConfigError(

@@ -89,7 +89,8 @@ class EngineServer:
             if waited > timeout_s:
                 said = last_line(self._child.log_text())
                 raise EngineStartTimeoutError(
-                    f"{self.name} was not ready after {timeout_s:g} s (backend.start_timeout_s); it last said: {said}"
+                    f"{self.name} was not ready after {timeout_s:g} s (backend.start_timeout_s); its "
+                    f"last log line: {said}"
                 )
             progress(f"{start_step(self._child.log_text())}, {waited:.0f} s")
             time.sleep(_POLL_S)

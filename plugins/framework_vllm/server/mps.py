@@ -41,7 +41,7 @@ class MpsDaemon:
         if self._child.wait(_START_S) is not None:
             said = self._child.log_text().strip().splitlines()
             raise EngineStartError(
-                f"{PROGRAM} {self._child.ending}: {said[-1] if said else 'it wrote nothing'}"
+                f"{PROGRAM} {self._child.ending}: {said[-1] if said else 'it wrote no log'}"
             )
 
     def end(self) -> None:

@@ -43,7 +43,7 @@ def visible_devices(
     if given is None:
         if installed is not None and installed < count:
             raise ConfigError(
-                f"backend.gpus: {count} GPUs are needed, {installed} are here{_hint(environment, count)}"
+                f"backend.gpus: {count} GPUs are needed, {installed} found{_hint(environment, count)}"
             )
         return tuple(map(str, range(count)))
     named = tuple(name.strip() for name in given.split(",") if name.strip())
@@ -57,7 +57,9 @@ def visible_devices(
 
 def _hint(environment: Mapping[str, str], count: int) -> str:
     return (
-        f"; hydra.launcher.gpus_per_node={count} asks Slurm for them" if "SLURM_JOB_ID" in environment else ""
+        f"; hydra.launcher.gpus_per_node={count} requests them from Slurm"
+        if "SLURM_JOB_ID" in environment
+        else ""
     )
 
 

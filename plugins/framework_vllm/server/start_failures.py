@@ -85,7 +85,7 @@ def last_line(log: str) -> str:
     """Return the last line that says anything."""
     lines = [_PREFIX.sub("", line).strip() for line in log.splitlines()]
     spoken = [line for line in lines if line]
-    return spoken[-1] if spoken else "it wrote nothing"
+    return spoken[-1] if spoken else "it wrote no log"
 
 
 def start_failure(ending: str, log: str) -> EngineStartError:
@@ -98,7 +98,7 @@ def start_failure(ending: str, log: str) -> EngineStartError:
     cause = root_cause(log)
     if cause is None and "SIGKILL" in ending:
         return EngineOutOfMemoryError(
-            f"the engine {ending}, not by us: the kernel's out-of-memory killer or a person"
+            f"the engine {ending}, but not by the framework: probably by the kernel's out-of-memory killer"
         )
     text = f"the engine {ending} before it was ready: {cause or last_line(log)}"
     if _PORT.search(cause or ""):

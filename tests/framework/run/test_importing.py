@@ -51,7 +51,7 @@ def test_importing_a_file_twice_adds_nothing(
 
 def test_a_bad_row_is_named_and_nothing_of_its_file_is_imported(recorded: Path, tmp_path: Path) -> None:
     recorded.write_text("1.5\nfast\n")
-    with pytest.raises(InputError, match=r"recorded\.txt', row 1: 'fast' is no number"):
+    with pytest.raises(InputError, match=r"recorded\.txt', row 1: 'fast' is not a number"):
         import_file("toy", recorded, str(tmp_path / "outputs"))
     assert not (tmp_path / "outputs" / "runs").exists()
 

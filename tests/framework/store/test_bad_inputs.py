@@ -150,7 +150,7 @@ BUNDLES = {
     "status running": record_field(status="running"),
     "status unknown": record_field(status="finished"),
     "no time": record_field(started_at="yesterday"),
-    "end is no time": record_field(finished_at="soon"),
+    "end is not a time": record_field(finished_at="soon"),
     "config is a text": record_field(config="backend=twin"),
     "facts is a list": record_field(facts=[1]),
     "metrics is an object": record_field(metrics={}),

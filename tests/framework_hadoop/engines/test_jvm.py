@@ -115,4 +115,4 @@ def test_the_root_cause_of_a_stack_trace_is_its_last_exception_not_a_frame() -> 
 
 
 def test_a_process_that_wrote_nothing_still_has_a_cause() -> None:
-    assert cause_of_failure(ended_with(1), "", 60, "")[1] == "the JVM ended with status 1: it wrote nothing"
+    assert cause_of_failure(ended_with(1), "", 60, "")[1] == "the JVM ended with status 1: it wrote no log"

@@ -108,7 +108,7 @@ def test_counters_of_a_named_process_become_metrics(
 @pytest.mark.parametrize(
     ("processes", "settings", "fails", "reason"),
     [
-        ((), {}, "", "the backend started no process that a profiler could start"),
+        ((), {}, "", "the backend started no process with a process that a profiler can start"),
         (("engine-0",), {"process": "engine-7"}, "", "the backend started no process named 'engine-7'"),
         (("engine-0",), {}, "report", "nsys left no report run-1-engine-0-timeline.nsys-rep"),
         (("engine-0",), {}, "export", "could not export it: Importer error: the report is truncated"),
@@ -185,7 +185,7 @@ def test_run_on_the_twin_finishes_and_says_that_nothing_could_be_profiled(
         "SELECT value, reason FROM metrics WHERE name = 'nsight_attention_share'"
     )
     assert rows.to_pylist() == [
-        {"value": None, "reason": "the backend started no process that a profiler could start"}
+        {"value": None, "reason": "the backend started no process with a process that a profiler can start"}
     ]
 
 

@@ -266,14 +266,14 @@ def sql(statement: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: path.write_text("not a database"), "is no SQLite database"),
-        (lambda path: path.write_bytes(b""), "is no SQLite database"),
+        (lambda path: path.write_text("not a database"), "is not a SQLite database"),
+        (lambda path: path.write_bytes(b""), "is not a SQLite database"),
         (damaged, "damaged SQLite database"),
         (without("StringIds"), "no table StringIds"),
-        (without("CUPTI_ACTIVITY_KIND_KERNEL"), "holds no GPU work"),
-        (sql("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL"), "holds no GPU work"),
+        (without("CUPTI_ACTIVITY_KIND_KERNEL"), "contains no GPU work"),
+        (sql("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL"), "contains no GPU work"),
         (sql("ALTER TABLE CUPTI_ACTIVITY_KIND_KERNEL RENAME COLUMN end TO stop"), "has no column 'end'"),
-        (sql("UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET start = 'soon'"), "is no whole number"),
+        (sql("UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET start = 'soon'"), "is not a whole number"),
     ],
 )
 def test_a_file_that_is_no_whole_export_is_one_line(

@@ -73,7 +73,7 @@ def test_a_file_that_was_cut_off_is_read_up_to_its_last_whole_line(tmp_path: Pat
     file = tmp_path / "cut.jsonl"
     file.write_text('{"columns":["a","b"],"absent":{"c":"no"},"facts":{}}\n[1.0,2,null]\n[2.0,3,4]\n[3.0,')
     recording = read_recording(file, None)
-    assert recording.ended_early == "the sampler ended before it was told to"
+    assert recording.ended_early == "the sampler ended before the end of the run"
     assert recording.t_s.tolist() == [1.0, 2.0]
     series = recording.series("b")
     assert series is not None

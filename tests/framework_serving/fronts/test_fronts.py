@@ -202,8 +202,8 @@ def test_section_lists_each_front_with_figures_knees_and_replicas(store: Any, af
         "Pareto front: tok/s and J/token",
         "Pareto front: tok/s, ITL and J/token",
         "Knees of single engines",
-        "What replicas add to the front",
-        "Setups on a front",
+        "Gain of the front from replicas",
+        "Configurations on a Pareto front",
     ]
     table = section.blocks[-1]
     stairs = section.blocks[0].spec["data"][0]  # type: ignore[union-attr]

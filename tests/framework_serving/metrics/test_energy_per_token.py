@@ -62,7 +62,7 @@ def test_steady_power_leaves_ramp_and_tail_out() -> None:
 def test_a_batch_that_was_full_too_shortly_for_the_sensor_says_so() -> None:
     found = _measured([0, 1, 10, 10, 10, 1, 1])
     assert found["power_steady_w"].value is None
-    assert found["power_steady_w"].reason == "the batch was full for 1 s, the energy sensor needs 5 s"
+    assert found["power_steady_w"].reason == "the batch was full for 1 s, but the energy sensor needs 5 s"
     assert found["tok_s_per_w"].value == pytest.approx(3010 / 6000)
     assert found["tok_s_per_w"].source == "nvml energy counter, whole run"
 

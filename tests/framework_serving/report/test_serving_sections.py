@@ -44,8 +44,8 @@ def test_terminal_shows_results_by_model_replication_and_advice(store: Any, affi
     assert list(tables) == [
         "opt-1.3b on H100-64GB · sharegpt, one replica",
         "Knees of single engines",
-        "Replicas on one GPU against single engines",
-        "What replicas add to the front",
+        "Replicas on one GPU compared with single engines",
+        "Gain of the front from replicas",
         "Advice",
     ]
     results, knees, replication, gained, advice = tables.values()
@@ -65,9 +65,9 @@ def test_figures_have_titled_axes_with_units_and_no_heavy_import(store: Any, aff
     assert set(found) == {
         "Throughput against batch",
         "Latency against batch",
-        "KV cache use against batch",
+        "KV cache usage against batch",
         "Throughput against latency",
-        "Requests really running",
+        "Running requests",
         "Pareto front: tok/s and ITL",
     }
     for figure in found.values():

@@ -84,7 +84,7 @@ def test_burst_is_at_zero_and_a_ramp_spreads_it() -> None:
         ),
         (
             {"kind": "poisson", "rate_rps": 5, "num_requests": 5, "ramp_s": 1},
-            "workload.arrivals.ramp_s: applies",
+            "workload.arrivals.ramp_s: only for burst",
         ),
     ],
 )

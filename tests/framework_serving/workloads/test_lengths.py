@@ -119,7 +119,7 @@ def test_joint_rule_moves_neither_mean_even_when_it_binds_often() -> None:
         ({"output_tokens": -3}, "workload.lengths.output_tokens: must be at least 1"),
         ({"input_std": -1}, "workload.lengths.input_std: must be at least 0"),
         ({"input_std": float("nan")}, "workload.lengths.input_std: expected a number"),
-        ({"input_std": 900}, "workload.lengths.input_std: 900 is out of reach"),
+        ({"input_std": 900}, "workload.lengths.input_std: 900 is impossible"),
         ({"input_tokens": 1500}, "workload.lengths.input_tokens: a mean of 1500 is impossible"),
         ({"input_min": 0}, "workload.lengths.input_min: must be at least 1"),
         ({"input_max": 3}, "workload.lengths.input_max: must be at least 4"),

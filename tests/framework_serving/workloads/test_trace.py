@@ -61,7 +61,7 @@ def test_trace_without_arrivals_takes_those_configured(tmp_path: Path) -> None:
 
 def test_unsorted_rows_are_refused_unless_sorting_is_asked_for(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "3,5,6\n1,7,8\n")
-    with pytest.raises(InputError, match=r"trace\.csv, line 3: arrival 1 is before .* workload\.sort=true"):
+    with pytest.raises(InputError, match=r"trace\.csv, line 3: arrival 1 is earlier .* workload\.sort=true"):
         build(path)
     assert build(path, sort=True).tables["requests"]["input_tokens"].to_pylist() == [7, 5]
 
@@ -75,16 +75,16 @@ def test_bad_rows_can_be_left_out_and_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,x,6", "line 3: column 'input_tokens' is no number: 'x'"),
-        ("1,,6", "line 3: column 'input_tokens' is no number: ''"),
-        ("1,nan,6", "line 3: column 'input_tokens' is no number"),
-        ("1,5,inf", "line 3: column 'output_tokens' is no number"),
+        ("1,x,6", "line 3: column 'input_tokens' is not a number: 'x'"),
+        ("1,,6", "line 3: column 'input_tokens' is not a number: ''"),
+        ("1,nan,6", "line 3: column 'input_tokens' is not a number"),
+        ("1,5,inf", "line 3: column 'output_tokens' is not a number"),
         ("1,5,-6", "line 3: column 'output_tokens' must be a whole number of tokens from 1, got -6"),
         ("1,5.5,6", "line 3: column 'input_tokens' must be a whole number of tokens"),
         ("1,0,6", "line 3: column 'input_tokens' must be a whole number of tokens from 1, got 0"),
         ("1,5", "line 3: no 'output_tokens' in it"),
         ("-1,5,6", "line 3: column 'arrival_s' is negative: -1"),
-        ("noon,5,6", "line 3: column 'arrival_s' is no number: 'noon'"),
+        ("noon,5,6", "line 3: column 'arrival_s' is not a number: 'noon'"),
     ],
 )
 def test_bad_row_is_named_by_file_line_and_column(tmp_path: Path, row: str, message: str) -> None:
@@ -113,7 +113,11 @@ def test_missing_column_is_named_with_its_setting(tmp_path: Path) -> None:
         ("bad.jsonl", b'{"arrival_s": 0', "line 1: not JSON"),
         ("list.jsonl", b"[1, 2]", "line 1: not a JSON object"),
         ("keys.jsonl", b'{"arrival_s": 0, "input": 5}', "line 1: no 'input_tokens' in it"),
-        ("bool.jsonl", b'{"arrival_s": 0, "input_tokens": true, "output_tokens": 3}', "is no number: True"),
+        (
+            "bool.jsonl",
+            b'{"arrival_s": 0, "input_tokens": true, "output_tokens": 3}',
+            "is not a number: True",
+        ),
     ],
 )
 def test_unreadable_trace_is_one_line_that_names_the_file(
@@ -136,7 +140,7 @@ def test_unreadable_trace_is_one_line_that_names_the_file(
         ({"rate_scale": 0}, "workload.rate_scale: must be greater than 0"),
         ({"limit": 0}, "workload.limit: must be at least 1"),
         ({"window_start_s": 5, "window_end_s": 5}, "workload.window_end_s: must be greater than 5"),
-        ({"window_start_s": 50}, "no request within the window"),
+        ({"window_start_s": 50}, "no request within the configured window"),
         ({"columns": {"inputs": "x"}}, "workload.columns.inputs: unknown key"),
     ],
 )
@@ -196,7 +200,7 @@ def test_published_traces_load() -> None:
 
 
 def test_a_trace_setting_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"workload\.columns: expected keys and values"):
+    with pytest.raises(ConfigError, match=r"workload\.columns: expected a mapping"):
         TraceWorkload(file=str(tmp_path), columns=["a"])
 
 

@@ -124,7 +124,7 @@ def test_a_workload_that_changed_since_the_run_is_left_out_with_the_reason(tmp_p
     changed.connection.execute("UPDATE runs SET workload_hash = 'other'")
     runs, (bad,) = read_stored(changed, "mine")
     assert runs == []
-    assert "another content than it had" in bad.reason
+    assert "its content after rebuilding differs" in bad.reason
 
 
 def test_runs_of_the_twin_are_not_fitted_to(store: MeasuredStore, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_workloads_that_took_no_part_in_the_fit_come_out_as_measured(advice: Adv
         if item["metric"] in ("total_tok_s", "itl_mean_ms"):
             assert abs(item["error_percent"]) < 5.0, item
     assert advice.recommendation == {"backend": "twin", "model": "small-llama", "gpu": "cpu"}
-    assert "2 workloads left out of the fit" in advice.reason
+    assert "2 held-out workloads" in advice.reason
     profile = read_profile(Path(advice.facts["file"]))
     assert profile.fit.runs == 5
     # what was held out is the profile's own error and band from then on

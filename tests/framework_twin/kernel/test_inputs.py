@@ -31,7 +31,7 @@ LORA = replace(ENGINE, max_loras=2, max_lora_rank=16)
     [
         (
             {"arrival_s": np.array([0.0, 2.0, 1.0])},
-            "arrival_s of row 2 is 1.0, which comes before the row above",
+            "arrival_s of row 2 is 1.0, which is earlier than the row before it",
         ),
         ({"arrival_s": np.array([-1.0, 0.0, 1.0])}, "arrival_s of row 0 is -1.0, which is negative"),
         ({"arrival_s": np.array([0.0, math.nan, 1.0])}, "arrival_s of row 1 is nan, which is not a finite"),
@@ -43,7 +43,7 @@ LORA = replace(ENGINE, max_loras=2, max_lora_rank=16)
         ({"output_tokens": np.array([1, math.nan, 1])}, "output_tokens of row 1 is nan"),
         ({"output_tokens": np.array([1, 1])}, "output_tokens has 2 rows, arrival_s has 3"),
         ({"adapter": np.array([-1, 0, 7])}, "adapter of row 1 is 0, which is not one of the 0 adapters"),
-        ({"prefix_blocks": np.array([1])}, "prefix_blocks and prefix_start come together"),
+        ({"prefix_blocks": np.array([1])}, "prefix_blocks and prefix_start must be given together"),
         (
             {"prefix_blocks": np.array([1, 2]), "prefix_start": np.array([0, 1, 2])},
             "prefix_start must rise from 0 to 2 in 4 entries",

@@ -45,7 +45,9 @@ def test_machine_code_in_a_folder_that_all_may_write_to_is_not_trusted(cache_fol
     cache_folder.mkdir()
     cache_folder.chmod(0o777)
     (cache_folder / f"kernel-{machine_code._digest()}.o").write_bytes(b"entry\nevil")
-    with pytest.raises(UserError, match="nowhere to be kept: set FRAMEWORK_TWIN_CACHE"):
+    with pytest.raises(
+        UserError, match="no folder for the compiled kernel of the twin: set FRAMEWORK_TWIN_CACHE"
+    ):
         machine_code._read_or_build()
 
 

@@ -209,7 +209,7 @@ def test_the_engines_own_times_are_kept() -> None:
         (HEAD + chunk(b'data: {"choices":[\n\n'), 'malformed event: {"choices":['),
         (HEAD + chunk(b"data: [1]\n\n"), "malformed event: [1]"),
         (HEAD + chunk(b"data: " + b"[" * 100_000 + b"\n\n"), "malformed event: [[["),
-        (HEAD + chunk(b'data: {"error":{"message":"EngineCore\\ndied"}}\n\n'), "error within the stream: EngineCore"),
+        (HEAD + chunk(b'data: {"error":{"message":"EngineCore\\ndied"}}\n\n'), "error in the stream: EngineCore"),
         (HEAD + chunk(message(3)) + b"0\r\n\r\n", "the stream ended after 3 tokens without a finish"),
         (b'HTTP/1.1 404 X\r\nContent-Length: 32\r\n\r\n{"error":{"message":"no model"}}', "HTTP 404: no model"),
         (b'HTTP/1.1 422 \r\nContent-Length: 24\r\n\r\n{"detail":"bad request"}', "HTTP 422: bad request"),

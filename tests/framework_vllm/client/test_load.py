@@ -212,9 +212,9 @@ def test_lag_is_that_of_the_first_attempt(serve: Serve) -> None:
         ({"extra_body": {"x": object()}}, "extra body keys can't be written as JSON"),
         ({"concurrency": 0}, "concurrency is 0, at least 1 is needed"),
         ({"horizon_s": 0.0}, "horizon_s is 0.0, more than 0 is needed"),
-        ({"vocabulary": range(0)}, "a range of token ids with at least one is needed"),
+        ({"vocabulary": range(0)}, "must be a range with at least one token id"),
         ({"requests": requests([])}, "no requests to send"),
-        ({"requests": requests([1.0, 0.5])}, "arrival_s must be finite, from 0 on and in order"),
+        ({"requests": requests([1.0, 0.5])}, "arrival_s must be finite, at least 0 and in ascending order"),
         ({"requests": requests([0.0], outputs=0)}, "row 0 has output_tokens below 1"),
     ],
 )

@@ -28,9 +28,9 @@ PACE = ("--ttft-ms", "2", "--itl-ms", "1")
         ),
         ("reset", "failed", "connection reset by the server after 3 tokens"),
         ("hang_up", "failed", "the server closed the connection before it answered"),
-        ("stall", "failed", "no complete answer within 0.5 s (3 tokens came)"),
+        ("stall", "failed", "no complete answer within 0.5 s (3 tokens received)"),
         ("malformed", "failed", 'malformed event: {"choices":[{"text":"'),
-        ("error_event", "failed", "error within the stream: EngineCore died"),
+        ("error_event", "failed", "error in the stream: EngineCore died"),
         ("no_end", "failed", "the stream ended after 3 tokens without a finish reason or [DONE]"),
         ("garbage", "failed", "not an HTTP/1.1 answer:"),
         ("not_streamed", "failed", 'the server did not stream its answer: {"choices":[{"text":"a"}]}'),
@@ -82,7 +82,7 @@ def test_events_of_unknown_size_leave_the_count_to_the_usage_and_have_no_token_t
     assert outcome.client_requests["token_times_s"].to_pylist() == [None]
     reasons = {metric.name: metric.reason for metric in outcome.metrics}
     assert set(reasons) == {"itl_p50_ms", "itl_p90_ms", "itl_p99_ms"}
-    assert set(reasons.values()) == {"the server does not tell how many tokens an event holds"}
+    assert set(reasons.values()) == {"the server does not report the number of tokens in an event"}
 
 
 def test_a_connection_closed_while_idle_costs_a_new_one_and_no_request(serve: Serve) -> None:
@@ -152,7 +152,7 @@ def test_a_client_process_that_dies_loses_its_own_open_requests_alone(serve: Ser
     assert killed
     assert sorted(statuses(outcome).items()) == [("failed", 4), ("finished", 4)]
     errors = set(outcome.requests["error"].to_pylist())
-    assert errors == {None, "the client process that held this request ended: signal 9"}
+    assert errors == {None, "the client process of this request ended: signal 9"}
     partial = [row for row in outcome.requests.to_pylist() if row["status"] == "failed"]
     assert all(0 < row["output_tokens"] < 100 for row in partial)
 

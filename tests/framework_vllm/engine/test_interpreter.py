@@ -60,7 +60,7 @@ def test_without_any_the_error_says_how_to_install_one() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("exit 0", "is no Python interpreter: it did not run our question"),
+        ("exit 0", "is not a Python interpreter: it could not run the check"),
         (
             "echo 'ImportError: libcuda.so.1: cannot open' >&2; exit 1",
             "can't load vLLM: ImportError: libcuda.so.1",

@@ -85,7 +85,7 @@ def test_a_metric_that_the_engine_lacks_is_absent_with_the_reason() -> None:
     metrics = {metric.name: metric for metric in engine_metrics(record)}
     assert metrics["engine_itl_mean_ms"].value is None
     assert metrics["engine_itl_mean_ms"].reason == "/metrics has no vllm:inter_token_latency_seconds"
-    assert metrics["engine_ttft_mean_ms"].reason == "vllm:time_to_first_token_seconds observed nothing"
+    assert metrics["engine_ttft_mean_ms"].reason == "vllm:time_to_first_token_seconds has no observations"
 
 
 def test_a_server_without_metrics_leaves_everything_absent() -> None:
@@ -100,7 +100,7 @@ def test_a_server_without_metrics_leaves_everything_absent() -> None:
 def test_a_server_of_another_kind_is_told_so() -> None:
     other = "# TYPE sglang:num_running gauge\nsglang:num_running 1\n"
     record = engine_record([scraper((-0.1, other), (1.0, other))], T0_S)
-    assert record.trouble == "/metrics: holds no family of vLLM"
+    assert record.trouble == "/metrics: contains no metrics of vLLM"
 
 
 def test_histograms_are_kept_before_and_after_in_their_schema() -> None:

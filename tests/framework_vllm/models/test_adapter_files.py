@@ -105,7 +105,9 @@ def test_generated_model_is_written_once_with_the_same_bytes(tmp_path: Path) -> 
 
 
 def test_a_big_model_is_not_generated() -> None:
-    with pytest.raises(ConfigError, match=r"model\.path: 'generated' is for toy models; llama-3.1-8b"):
+    with pytest.raises(
+        ConfigError, match=r"model\.path: 'generated' generates only small models; llama-3.1-8b"
+    ):
         generated_model(model_shape("llama-3.1-8b"))
 
 

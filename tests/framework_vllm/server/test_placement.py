@@ -36,7 +36,7 @@ def test_a_slurm_job_with_too_few_gpus_is_told_how_to_ask_for_them() -> None:
     with pytest.raises(ConfigError) as refused:
         places(VllmSettings(replicas=2, gpus=2), "cuda", {"SLURM_JOB_ID": "7"}, installed=1)
     assert str(refused.value) == (
-        "backend.gpus: 2 GPUs are needed, 1 are here; hydra.launcher.gpus_per_node=2 asks Slurm for them"
+        "backend.gpus: 2 GPUs are needed, 1 found; hydra.launcher.gpus_per_node=2 requests them from Slurm"
     )
 
 

@@ -75,7 +75,7 @@ ADAPTER = """\
         (PORT, EnginePortError, "OSError: [Errno 98] Address already in use"),
         (ARGUMENT, EngineStartError, "argument --dtype: invalid choice: 'bf16'"),
         (ADAPTER, EngineStartError, "FileNotFoundError: [Errno 2] No such file or directory: 'adapters/y"),
-        ("", EngineStartError, "it wrote nothing"),
+        ("", EngineStartError, "it wrote no log"),
         ("loading\nSegmentation fault\n", EngineStartError, "Segmentation fault"),
     ],
 )

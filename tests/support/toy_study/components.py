@@ -29,7 +29,7 @@ class ToyWorkload:
 
     def build(self, seed: int) -> Any:
         if self.fail == "input":
-            raise InputError("file 'numbers.csv', row 3: 'x' is no number")
+            raise InputError("file 'numbers.csv', row 3: 'x' is not a number")
         if self.fail == "crash":
             raise ZeroDivisionError("a defect of the workload")
         if self.fail == "wrong":

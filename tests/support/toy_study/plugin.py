@@ -100,7 +100,7 @@ def _read(file: Path) -> Iterable[ImportedRun]:
         try:
             speed = float(line)
         except ValueError:
-            raise InputError(f"file '{file}', row {row}: '{line}' is no number") from None
+            raise InputError(f"file '{file}', row {row}: '{line}' is not a number") from None
         result = Result([Metric("numbers_s", speed, "1/s")])
         yield ImportedRun(f"row-{row}", "import:toy", "recorded", {"backend": {"speed": speed}}, result)
 

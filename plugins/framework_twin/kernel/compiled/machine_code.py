@@ -147,7 +147,7 @@ def _first_writable() -> Path:
         if os.access(folder, os.W_OK) and _is_private(folder):
             return folder
     raise UserError(
-        "the twin's kernel has nowhere to be kept: set FRAMEWORK_TWIN_CACHE to a folder that you can write to"
+        "no folder for the compiled kernel of the twin: set FRAMEWORK_TWIN_CACHE to a folder that you can write to"
     )
 
 

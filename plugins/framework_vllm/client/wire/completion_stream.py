@@ -140,7 +140,7 @@ class CompletionStream:
         if not self.begun:
             return "the server closed the connection before it answered"
         if self.status == 0:
-            return "the server closed the connection within the head of its answer"
+            return "the server closed the connection while sending the header of its answer"
         if self.status != 200:
             return self._http_failure()
         return f"the server closed the connection in the middle of the stream, after {self.tokens} tokens"
@@ -172,7 +172,7 @@ class CompletionStream:
 
     def _part_of_head(self, data: bytes) -> int:
         if len(data) > MAX_HEAD_BYTES:
-            return self._fail(f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
+            return self._fail(f"the header of the answer is longer than {MAX_HEAD_BYTES} bytes")
         if data[:7] != b"HTTP/1."[: len(data)]:
             return self._fail(f"not an HTTP/1.1 answer: {excerpt(data)}")
         self._raw = data
@@ -302,7 +302,7 @@ class CompletionStream:
         if not isinstance(message, dict):
             return self._fail(f"malformed event: {excerpt(data)}")
         if message.get("error"):
-            return self._fail(f"error within the stream: {error_text(message)}")
+            return self._fail(f"error in the stream: {error_text(message)}")
         if isinstance(message.get("metrics"), dict):
             self._engine_times(message["metrics"])
         usage = message.get("usage")

@@ -36,7 +36,7 @@ def error_text(message: object) -> str:
     try:
         return _one_line(json.dumps(message))
     except RecursionError:
-        return "an error nested too deep to read"
+        return "an error with too many nested levels to read"
 
 
 def excerpt(data: bytes) -> str:
