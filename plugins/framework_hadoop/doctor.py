@@ -32,6 +32,6 @@ def checks() -> Iterator[DoctorCheck]:
     try:
         version = hadoop_engines.distribution_version(Path(home))
     except ConfigError as error:
-        yield DoctorCheck("HADOOP_HOME", False, str(error), "point it to a Hadoop distribution, or unset it")
+        yield DoctorCheck("HADOOP_HOME", False, str(error), "set it to a Hadoop distribution, or unset it")
         return
     yield DoctorCheck("HADOOP_HOME", version is not None, f"{home}: {version or 'bin/hadoop version fails'}")

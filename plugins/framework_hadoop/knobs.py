@@ -302,7 +302,7 @@ def inert_reason(name: str, mode: Mode, benchmark: str) -> str | None:
     """Return why a knob can't act in this mode on this benchmark; None if it acts."""
     knob = catalogue()[name]
     if benchmark not in knob.benchmarks:
-        return f"{benchmark} has nothing that it acts on"
+        return f"{benchmark} does not use it"
     return knob.inert_locally if mode == "local" else None
 
 

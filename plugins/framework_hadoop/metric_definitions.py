@@ -6,15 +6,18 @@ from framework.contracts import MetricDefinition
 
 ENGINE_METRICS = (
     MetricDefinition(
-        "wall_s", "s", "life of the engine's process, with its start and the check of the output", "lower"
+        "wall_s",
+        "s",
+        "life of the engine's process, including its start and the check of the output",
+        "lower",
     ),
     MetricDefinition(
-        "throughput_mb_s", "MB/s", "input (DFSIO: what is written and read) over exe_time_s", "higher"
+        "throughput_mb_s", "MB/s", "size of the input (DFSIO: bytes written and read) / exe_time_s", "higher"
     ),
-    MetricDefinition("generate_s", "s", "time to make the input; absent if it was there"),
+    MetricDefinition("generate_s", "s", "time to generate the input; absent if it already existed"),
     MetricDefinition("validate_s", "s", "time of the jobs that check the output"),
     MetricDefinition("cpu_s", "s", "user and system time of the engine's processes on this machine", "lower"),
-    MetricDefinition("cpu_cores_mean", "", "CPU seconds a second within the measured jobs", "none"),
+    MetricDefinition("cpu_cores_mean", "", "CPU seconds per second during the measured jobs", "none"),
     MetricDefinition("rss_peak_mb", "MB", "largest resident memory of the engine's processes", "lower"),
     MetricDefinition("gc_s", "s", "time in garbage collection, summed over tasks", "lower"),
     MetricDefinition("map_tasks", "", "map task attempts of the measured jobs"),
@@ -33,7 +36,10 @@ ENGINE_METRICS = (
         "map_output_bytes", "B", "bytes emitted by map functions, before combiner and compression"
     ),
     MetricDefinition(
-        "map_output_materialized_bytes", "B", "bytes of map output on disk, after both", "lower"
+        "map_output_materialized_bytes",
+        "B",
+        "bytes of map output on disk, after combiner and compression",
+        "lower",
     ),
     MetricDefinition("combine_input_records", "", "records given to the combiner"),
     MetricDefinition("reduce_input_records", "", "records given to reduce functions"),
@@ -46,14 +52,10 @@ ENGINE_METRICS = (
     MetricDefinition("output_records", "", "records written to files (Spark)"),
     MetricDefinition("shuffle_write_bytes", "B", "bytes written for shuffles (Spark)", "lower"),
     MetricDefinition("shuffle_records", "", "records written for shuffles (Spark)", "lower"),
-    MetricDefinition("memory_spilled_bytes", "B", "size in memory of what was spilled (Spark)", "lower"),
-    MetricDefinition("disk_spilled_bytes", "B", "size on disk of what was spilled (Spark)", "lower"),
-    MetricDefinition(
-        "dfsio_write_mb_s", "MB/s", "bytes written over the sum of the tasks' stream times", "higher"
-    ),
-    MetricDefinition(
-        "dfsio_read_mb_s", "MB/s", "bytes read over the sum of the tasks' stream times", "higher"
-    ),
+    MetricDefinition("memory_spilled_bytes", "B", "size of spilled data in memory (Spark)", "lower"),
+    MetricDefinition("disk_spilled_bytes", "B", "size of spilled data on disk (Spark)", "lower"),
+    MetricDefinition("dfsio_write_mb_s", "MB/s", "bytes written / sum of the tasks' stream times", "higher"),
+    MetricDefinition("dfsio_read_mb_s", "MB/s", "bytes read / sum of the tasks' stream times", "higher"),
     MetricDefinition("dfsio_write_io_rate_mb_s", "MB/s", "mean of the files' own write rates", "higher"),
     MetricDefinition("dfsio_read_io_rate_mb_s", "MB/s", "mean of the files' own read rates", "higher"),
     MetricDefinition(
@@ -70,7 +72,7 @@ ENGINE_METRICS = (
 )
 
 EXECUTION_METRICS = (
-    MetricDefinition("exe_time_s", "s", "Wall time of an execution.", "lower"),
+    MetricDefinition("exe_time_s", "s", "Wall-clock time of an execution.", "lower"),
     MetricDefinition(
         "cost_usd",
         "USD",
@@ -90,18 +92,18 @@ EXECUTION_METRICS = (
     MetricDefinition(
         "regret",
         "",
-        "Measured time of the configuration predicted to be fastest over the best measured one, minus 1; median over "
+        "Measured time of the configuration predicted to be fastest / best measured time, minus 1; median over "
         "benchmarks and clusters of the test rows.",
         "lower",
     ),
-    MetricDefinition("mape_held_out_rows", "", "MAPE on a quarter of the training rows, held out.", "lower"),
+    MetricDefinition("mape_held_out_rows", "", "MAPE on a held-out quarter of the training rows.", "lower"),
     MetricDefinition(
-        "mape_held_out_configurations", "", "MAPE on a quarter of the configurations, held out.", "lower"
+        "mape_held_out_configurations", "", "MAPE on a held-out quarter of the configurations.", "lower"
     ),
-    MetricDefinition("mape_held_out_clusters", "", "MAPE on clusters held out whole.", "lower"),
-    MetricDefinition("mape_held_out_benchmarks", "", "MAPE on benchmarks held out whole.", "lower"),
-    MetricDefinition("executions_judged", "", "Executions that a run of the outlier rule judged."),
-    MetricDefinition("execution_outliers", "", "Of them, those that deviate while their neighbours do not."),
-    MetricDefinition("execution_warnings", "", "Of them, those that deviate as their neighbours do."),
-    MetricDefinition("execution_failures", "", "Of them, those too short to have done their work."),
+    MetricDefinition("mape_held_out_clusters", "", "MAPE on held-out clusters.", "lower"),
+    MetricDefinition("mape_held_out_benchmarks", "", "MAPE on held-out benchmarks.", "lower"),
+    MetricDefinition("executions_judged", "", "Executions judged by the outlier rule."),
+    MetricDefinition("execution_outliers", "", "Executions that deviate while their neighbours do not."),
+    MetricDefinition("execution_warnings", "", "Executions that deviate and whose neighbours deviate too."),
+    MetricDefinition("execution_failures", "", "Executions that are too short to be complete."),
 )

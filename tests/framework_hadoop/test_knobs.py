@@ -89,13 +89,15 @@ def test_replication_is_inert_without_hdfs_and_active_on_a_cluster() -> None:
 
 
 def test_a_combiner_is_inert_where_nothing_can_be_combined() -> None:
-    assert knobs.inert_reason("combiner", "cluster", "terasort") == "terasort has nothing that it acts on"
+    assert knobs.inert_reason("combiner", "cluster", "terasort") == "terasort does not use it"
     assert knobs.inert_reason("combiner", "local", "wordcount") is None
 
 
 def test_an_inert_knob_can_be_refused_before_anything_starts() -> None:
     workload = BenchmarkWorkload(name="sort", benchmark="sort", size="1MB").build(0)
-    with pytest.raises(ConfigError, match=r"backend\.replication: does nothing here: files lie on the local"):
+    with pytest.raises(
+        ConfigError, match=r"backend\.replication: has no effect here: files lie on the local"
+    ):
         HadoopBackend(replication=2, inert="refuse").check(workload)
 
 

@@ -56,7 +56,7 @@ def _equal(name: str, what: str, found: int | None, expected: int | None) -> tup
 
 def _in_order(report: RunReport) -> tuple[str, bool, str]:
     disorder = _found(report, "DISORDER")
-    return "order", disorder == 0, f"{disorder} places out of order"
+    return "order", disorder == 0, f"{disorder} records out of order"
 
 
 def _wordcount(plan: BenchmarkPlan, made: Mapping[str, int], report: RunReport) -> Claims:
@@ -79,7 +79,7 @@ def _grep(plan: BenchmarkPlan, made: Mapping[str, int], report: RunReport) -> Cl
         for group, values in job.counters.items():
             if group.endswith("Validate$Truth"):
                 truth.update(values)
-    yield "recount", recounted, "the input was not searched a second time"
+    yield "recount", recounted, "the second search of the input is missing"
     yield _equal("matches", "matches", _found(report, "WEIGHT"), truth["WEIGHT"])
     yield _equal("checksum", "checksum of matches", _found(report, "CHECKSUM"), truth["CHECKSUM"])
     yield _in_order(report)
@@ -108,5 +108,5 @@ def _dfsio(plan: BenchmarkPlan, made: Mapping[str, int], report: RunReport) -> C
     yield _equal("bytes_written", "bytes", report.total("WRITE_BYTES"), plan.size_bytes)
     yield _equal("bytes_read", "bytes", report.total("READ_BYTES"), plan.size_bytes)
     yield _equal(
-        "content", "CRC of what was read", report.total("READ_CHECKSUM"), report.total("WRITE_CHECKSUM")
+        "content", "CRC of the data read", report.total("READ_CHECKSUM"), report.total("WRITE_CHECKSUM")
     )

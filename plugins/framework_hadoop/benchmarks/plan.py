@@ -108,7 +108,7 @@ def plan_of(workload: WorkloadTables, backend: str) -> BenchmarkPlan:
     table = workload.tables.get("benchmark")
     if table is None or table.num_rows != 1:
         raise ConfigError(
-            f"backend '{backend}' runs benchmarks, not this workload: choose workload={', '.join(GENERATORS)}"
+            f"backend '{backend}' runs only benchmarks: use one of workload={', '.join(GENERATORS)}"
         )
     row = table.to_pylist()[0]
     return BenchmarkPlan(**{item.name: row[item.name] for item in fields(BenchmarkPlan)})

@@ -146,4 +146,6 @@ def check_engine(settings: EngineSettings) -> None:
     if settings.inert not in ("warn", "refuse"):
         raise ConfigError(f"backend.inert: expected warn or refuse, got {settings.inert!r}")
     if settings.keep_output and settings.work_dir is None:
-        raise ConfigError("backend.keep_output: needs backend.work_dir, the folder to keep it in")
+        raise ConfigError(
+            "backend.keep_output: needs backend.work_dir, the folder in which the output is kept"
+        )

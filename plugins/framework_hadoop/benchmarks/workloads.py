@@ -56,7 +56,7 @@ class BenchmarkWorkload:
         clusters = _whole(settings.clusters, "workload.clusters") if benchmark == "kmeans" else None
         records = _records(generator, size)
         if records is not None and records < (clusters or 1):
-            raise ConfigError(f"workload.size: {settings.size} is too little for {benchmark}")
+            raise ConfigError(f"workload.size: {settings.size} is too small for {benchmark}")
         return BenchmarkPlan(
             benchmark,
             generator,
@@ -87,7 +87,7 @@ def _pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"workload.pattern: {pattern!r} is no regular expression: {error}") from error
+        raise ConfigError(f"workload.pattern: {pattern!r} is not a regular expression: {error}") from error
     if not pattern:
         raise ConfigError("workload.pattern: must not be empty")
     return pattern

@@ -154,7 +154,7 @@ def _hadoop(home: Path) -> str:
     executable = home / "bin" / "hadoop"
     if not os.access(executable, os.X_OK) or not executable.is_file():
         raise ConfigError(
-            f"HADOOP_HOME '{home}' holds no executable bin/hadoop; point it to a Hadoop distribution, "
+            f"HADOOP_HOME '{home}' contains no executable bin/hadoop; set it to a Hadoop distribution, "
             "or unset it (backend.hadoop_home=null) to run in one JVM"
         )
     return str(executable)
@@ -164,7 +164,9 @@ def _distribution_jars(home: Path) -> list[Path]:
     folders = ("share/hadoop/client", "share/hadoop/common", "share/hadoop/mapreduce", "share/hadoop/hdfs")
     jars = [jar for folder in folders for jar in sorted((home / folder).glob("*.jar"))]
     if not jars:
-        raise ConfigError(f"HADOOP_HOME '{home}' holds no jars below share/hadoop: not a Hadoop distribution")
+        raise ConfigError(
+            f"HADOOP_HOME '{home}' contains no jars below share/hadoop: not a Hadoop distribution"
+        )
     return jars
 
 

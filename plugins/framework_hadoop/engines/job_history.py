@@ -82,7 +82,7 @@ def read_history(file: Path) -> JobHistory:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"{file}: line {number}: event {kind}: {reason}") from error
     if not history.job_id:
-        raise InputError(f"{file}: holds no JOB_SUBMITTED event")
+        raise InputError(f"{file}: contains no JOB_SUBMITTED event")
     return history
 
 
@@ -92,7 +92,7 @@ def _events(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: {error}") from error
     if not lines or lines[0].strip() != _MAGIC:
-        raise InputError(f"{file}: line 1: no job history, which begins with '{_MAGIC}'")
+        raise InputError(f"{file}: line 1: not a job history, which begins with '{_MAGIC}'")
     for number, line in enumerate(lines[2:], start=3):
         if not line.strip():
             continue
@@ -103,7 +103,7 @@ def _events(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             if number == len(lines):
                 return  # a history that was being written: everything before is good
-            raise InputError(f"{file}: line {number}: no history event") from error
+            raise InputError(f"{file}: line {number}: not a history event") from error
 
 
 def _unwrapped(value: Any) -> Any:
@@ -194,9 +194,7 @@ def read_runs(file: Path) -> Iterator[ImportedRun]:
     if duration_s is not None:
         metrics.append(Metric("exe_time_s", duration_s, "s", "jhist"))
     else:
-        metrics.append(
-            Metric.absent("exe_time_s", "the history breaks off before the job's end", "s", "jhist")
-        )
+        metrics.append(Metric.absent("exe_time_s", "the history ends before the job does", "s", "jhist"))
     for kind in ("map", "reduce"):
         done = sum(task.kind == kind and task.succeeded for task in history.attempts)
         metrics.append(Metric(f"{kind}_tasks", float(done), "", "jhist"))

@@ -54,8 +54,8 @@ def time_metrics(plan: BenchmarkPlan, report: RunReport, input_bytes: int) -> li
     metrics = [
         Metric("exe_time_s", duration, "s", "jobs"),
         Metric("throughput_mb_s", input_bytes / _MEGA / duration, "MB/s", "jobs"),
-        _phase_seconds("validate_s", report.phase("validate"), "nothing was checked by a job"),
-        _phase_seconds("generate_s", report.phase("prepare"), "the input was there already"),
+        _phase_seconds("validate_s", report.phase("validate"), "the output was not checked by a job"),
+        _phase_seconds("generate_s", report.phase("prepare"), "the input already existed"),
     ]
     return [*metrics, *_task_metrics(report), *_dfsio_metrics(plan, report)]
 

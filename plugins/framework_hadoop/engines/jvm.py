@@ -172,7 +172,10 @@ def cause_of_failure(ended: Ended, log: str, timeout_s: float, heap: str) -> tup
         heap: how the heap was set, for the message (`backend.heap_mb=64`).
     """
     if ended.timed_out:
-        return "timeout", f"not done after {timeout_s:g} s (backend.timeout_s): ended with all its processes"
+        return (
+            "timeout",
+            f"not finished after {timeout_s:g} s (backend.timeout_s): ended with all its processes",
+        )
     exhausted = "java.lang.OutOfMemoryError" in log
     if exhausted or ended.status == _EXIT_ON_OUT_OF_MEMORY:
         match = re.search(r"java\.lang\.OutOfMemoryError: ([^\n]+)", log)

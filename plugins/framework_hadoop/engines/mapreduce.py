@@ -84,15 +84,15 @@ class HadoopBackend:
         knobs.job_properties(self._values, self._mode, plan.input_bytes)
         if self.settings.inert == "refuse":
             for name, reason in self._inert(plan).items():
-                raise ConfigError(f"backend.{name}: does nothing here: {reason}")
+                raise ConfigError(f"backend.{name}: has no effect here: {reason}")
         reduces = int(self._values.get("reduces", 1))
         if plan.benchmark == "terasort" and (plan.records or 0) < reduces:
             raise ConfigError(
-                f"backend.reduces: {reduces} partitions need as many records, got {plan.records}"
+                f"backend.reduces: {reduces} partitions need at least that many records, got {plan.records}"
             )
         if self._values.get("codec") == "zstd" and self._mode == "local":
             raise ConfigError(
-                "backend.codec: zstd needs Hadoop's native library, which one JVM here does not have"
+                "backend.codec: zstd needs Hadoop's native library, which is missing in the local mode (one JVM)"
             )
         engine_for(self.settings)
 
@@ -201,7 +201,7 @@ class HadoopBackend:
         inert = self._inert(plan)
         checks = output_checks(plan, made, report)
         checks += [
-            SanityCheck(f"inert_{name}", "warn", f"backend.{name} does nothing here: {reason}")
+            SanityCheck(f"inert_{name}", "warn", f"backend.{name} has no effect here: {reason}")
             for name, reason in inert.items()
         ]
         facts: dict[str, Json] = {**engine.facts(), "knobs": self._knob_facts(inert), "input": dict(made)}

@@ -68,7 +68,7 @@ class SparkBackend:
         java = toolchain.find_java(settings.java, "backend 'spark'")
         home = Path(settings.spark_home) if settings.spark_home else toolchain.pyspark_home("backend 'spark'")
         if not (home / "bin" / "spark-submit").is_file():
-            raise ConfigError(f"backend.spark_home: '{home}' holds no bin/spark-submit")
+            raise ConfigError(f"backend.spark_home: '{home}' contains no bin/spark-submit")
         jars = home / "jars"
         hadoop = toolchain.hadoop_jars(jars)[:2]
         mapreduce = toolchain.compiled(java, "mapreduce", hadoop)
@@ -238,4 +238,4 @@ def _check_values(settings: SparkSettings) -> None:
     if fraction is not None and not 0 < fraction < 1:
         raise ConfigError(f"backend.memory_fraction: must be between 0 and 1, got {fraction}")
     if settings.work_dir is not None and not os.access(settings.work_dir, os.W_OK):
-        raise ConfigError(f"backend.work_dir: '{settings.work_dir}' is no writable folder")
+        raise ConfigError(f"backend.work_dir: '{settings.work_dir}' is not a writable folder")

@@ -149,7 +149,7 @@ class _Reader:
         """Return the application; jobs that never ended stay without an end."""
         for job_id, event in self._open.items():
             begin = int(event["Submission Time"])
-            self._add_job(job_id, begin, None, False, "the log breaks off before the job's end")
+            self._add_job(job_id, begin, None, False, "the log ends before the job does")
         return self.application
 
 
@@ -189,7 +189,7 @@ def read_application(file: Path) -> SparkApplication:
             reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"{file}: line {number}: {reason}") from error
     if reader.application.started_ms is None:
-        raise InputError(f"{file}: holds no SparkListenerApplicationStart: not a Spark event log")
+        raise InputError(f"{file}: contains no SparkListenerApplicationStart: not a Spark event log")
     return reader.finish()
 
 
@@ -206,9 +206,9 @@ def _events(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError as error:
             if number == len(lines) > 1:
                 return  # a log that was being written: everything before is good
-            raise InputError(f"{file}: line {number}: no JSON, so no Spark event log") from error
+            raise InputError(f"{file}: line {number}: not JSON, so not a Spark event log") from error
         if not isinstance(event, dict) or "Event" not in event:
-            raise InputError(f"{file}: line {number}: no Spark event")
+            raise InputError(f"{file}: line {number}: not a Spark event")
         yield number, event
 
 
@@ -221,7 +221,7 @@ def read_runs(file: Path) -> Iterator[ImportedRun]:
         begin, end = outcome.measured_window(report)
         metrics.append(Metric("exe_time_s", (end - begin) / 1000, "s", "event log"))
     else:
-        metrics.append(Metric.absent("exe_time_s", "the application ended no job", "s", "event log"))
+        metrics.append(Metric.absent("exe_time_s", "no job of the application ended", "s", "event log"))
     failed = [job for job in application.jobs if not job.succeeded]
     detail = f"{len(failed)} of {len(application.jobs)} jobs failed: {failed[0].error}" if failed else ""
     yield ImportedRun(

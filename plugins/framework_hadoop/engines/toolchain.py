@@ -104,7 +104,7 @@ def jars_folder(given: str | None, needed_for: str) -> Path:
     """
     if given:
         if not Path(given).is_dir():
-            raise ConfigError(f"backend.jars: '{given}' is no folder")
+            raise ConfigError(f"backend.jars: '{given}' is not a folder")
         return Path(given)
     return pyspark_home(needed_for) / "jars"
 
@@ -113,7 +113,7 @@ def pyspark_home(needed_for: str) -> Path:
     """Return the folder of the installed pyspark. Raises `ConfigError` where there is none."""
     spec = find_spec("pyspark")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{needed_for} takes its jars from pyspark, which is not installed: {_INSTALL}")
+        raise ConfigError(f"{needed_for} uses the jars of pyspark, which is not installed: {_INSTALL}")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -126,7 +126,7 @@ def hadoop_jars(folder: Path) -> list[Path]:
     found = [jar for prefix in _HADOOP_JARS for jar in sorted(folder.glob(f"{prefix}*.jar"))]
     for prefix in _HADOOP_JARS[:2]:
         if not any(jar.name.startswith(prefix) for jar in found):
-            raise ConfigError(f"backend.jars: '{folder}' holds no {prefix}*.jar (Hadoop 3.3 or newer)")
+            raise ConfigError(f"backend.jars: '{folder}' contains no {prefix}*.jar (Hadoop 3.3 or newer)")
     return found
 
 
@@ -186,7 +186,7 @@ def _compile(java: Path, sources: Sequence[Path], classpath: Sequence[Path], tar
         done = subprocess.run([*command, *map(str, sources)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = next(iter((done.stderr or done.stdout).splitlines()), "no message")
-            raise ConfigError(f"the engine's jars don't fit our Java program: {first}")
+            raise ConfigError(f"the benchmark programs can't be compiled against the engine's jars: {first}")
         packed = Path(folder) / target.name
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as jar:
             for file in sorted(classes.rglob("*.class")):

@@ -45,7 +45,7 @@ def application_metrics(url: str, tag: str) -> list[Metric]:
         reason = f"ResourceManager at {url}: {error}"
         return [Metric.absent(name, reason, unit, "yarn") for name, unit, _ in _UNITS.values()]
     if not apps:
-        reason = f"ResourceManager at {url} knows no application tagged {tag}"
+        reason = f"ResourceManager at {url} has no application with tag {tag}"
         return [Metric.absent(name, reason, unit, "yarn") for name, unit, _ in _UNITS.values()]
     return [
         Metric(name, sum(float(app[field]) for app in apps) * factor, unit, "yarn")

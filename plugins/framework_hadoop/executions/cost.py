@@ -118,7 +118,7 @@ def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
                 field: _price(row.get(head), head, number, path) for head, field in _PRICE_COLUMNS.items()
             }
             if name in prices:
-                raise InputError(f"{path}: row {number}: cluster '{name}' stands in the list twice")
+                raise InputError(f"{path}: row {number}: cluster '{name}' is in the list twice")
             prices[name] = ClusterPrice(name, **values)
     return prices
 
@@ -131,5 +131,5 @@ def _price(text: str | None, heading: str, row: int, path: Path) -> float | None
     except ValueError:
         value = np.nan
     if not 0 <= value < np.inf:
-        raise InputError(f"{path}: row {row}: column '{heading}' holds {text!r}, not a price")
+        raise InputError(f"{path}: row {row}: column '{heading}' contains {text!r}, not a price")
     return value

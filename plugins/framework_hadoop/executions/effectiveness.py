@@ -83,7 +83,7 @@ def effects_table(effects: Sequence[Effect], title: str) -> TableBlock:
         title,
         ("setting", "from", "to", "time_ratio", "low", "high", "configurations"),
         rows,
-        "time_ratio below 1 is faster; median over configurations that differ in nothing else",
+        "time_ratio below 1 is faster; median over pairs of configurations that are equal in everything else",
     )
 
 
@@ -102,7 +102,7 @@ def front_table(query: Query, executions: Executions, benchmark: str) -> TableBl
     settings = ("cluster", "disk", "network", "map_slots", "codec")
     rows = [(*(executions.columns[name][int(run_id)] for name in settings), *own) for run_id, *own in front]
     return TableBlock(
-        f"{benchmark}: configurations that no other is for certain faster and cheaper than",
+        f"{benchmark}: configurations for which no other is certainly both faster and cheaper",
         (*settings, *figures),
         rows,
         f"{len(rows)} of {configurations} configurations; medians of repeats with intervals",

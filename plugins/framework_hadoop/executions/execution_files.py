@@ -176,7 +176,7 @@ def _read_text_table(path: Path) -> pa.Table:
         names = csv.open_csv(pa.BufferReader(data), read_options=in_order).schema.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{path}: column '{twice}' stands in the header twice")
+            raise InputError(f"{path}: column '{twice}' is in the header twice")
         return csv.read_csv(
             pa.BufferReader(data),
             read_options=in_order,
@@ -238,7 +238,7 @@ def _name(text: str, column: ExecutionColumn) -> str | None:
 
 def _required_benchmark(values: np.ndarray, path: Path, odd: list[OddCell]) -> np.ndarray:
     if len(values) == 0:
-        raise InputError(f"{path}: holds no execution")
+        raise InputError(f"{path}: contains no execution")
     nameless = [row for row, value in enumerate(values.tolist()) if value is None]
     odd += [OddCell(row + 1, "Benchmark", "") for row in nameless]
     return values

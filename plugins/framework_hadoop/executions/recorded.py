@@ -34,7 +34,7 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
         raise InputError(f"{file}: no column 'Exe.Time', the execution times")
     without = np.flatnonzero(~executions.finished)
     if len(without):
-        raise InputError(f"{file}: row {without[0] + 1}: column 'Exe.Time' holds no time")
+        raise InputError(f"{file}: row {without[0] + 1}: column 'Exe.Time' contains no time")
     first, copies = _distinct(executions)
     kept = executions.rows(first)
     origin_ids = _origin_ids(kept, file)
@@ -42,7 +42,9 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
     notes = []
     duplicates = len(executions) - len(first)
     if duplicates:
-        notes.append(f"{duplicates} exact duplicates counted with the run they repeat (fact 'copies')")
+        notes.append(
+            f"{duplicates} exact duplicates stored as one run each (their number is the fact 'copies')"
+        )
     yield ImportedTable(
         origin_ids,
         EXPERIMENT,
@@ -74,7 +76,7 @@ def _origin_ids(executions: Executions, file: Path) -> list[str]:
         if identity is None:
             raise InputError(f"{file}: an execution has no 'ID' (execution {row + 1})")
         if identity in seen:
-            raise InputError(f"{file}: ID {identity} stands for two different executions")
+            raise InputError(f"{file}: ID {identity} is used for two different executions")
         seen.add(identity)
     return ids
 

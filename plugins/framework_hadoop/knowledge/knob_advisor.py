@@ -27,7 +27,7 @@ class KnobAdvisor:
 
         runs = knob_study.knob_runs(scope.store, scope.run_ids)
         for best in knob_study.best_settings(runs, self.level) if runs is not None else ():
-            known = "was run itself" if best.measured else "follows from other settings and was not run"
+            known = "was run" if best.measured else "was predicted from other configurations and not run"
             regret = "" if best.regret is None else f"; measured {best.regret:.0%} above the best measured"
             yield Advice(
                 advisor="knobs",
@@ -37,7 +37,8 @@ class KnobAdvisor:
                 predicted=best.predicted_s,
                 low=best.low_s,
                 high=best.high_s,
-                reason=f"fastest of all combinations by {len(best.run_ids)} runs; it {known}{regret}",
+                reason=f"predicted to be the fastest of all combinations from {len(best.run_ids)} "
+                f"runs; it {known}{regret}",
                 run_ids=list(best.run_ids),
                 facts={"measured": best.measured, "regret": best.regret},
             )

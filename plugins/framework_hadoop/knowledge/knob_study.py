@@ -30,7 +30,7 @@ class BestSetting:
         benchmark: what was run.
         settings: knobs by configuration key.
         predicted_s, low_s, high_s: predicted time with its interval.
-        measured: whether it was run itself, or only follows from others.
+        measured: whether it was run, or only follows from others.
         regret: its measured time over the best measured one, minus 1; None if it was not run.
         run_ids: the benchmark's runs, which it leans on.
     """
@@ -174,9 +174,12 @@ def _best_table(runs: LoggedRuns) -> TableBlock:
         )
         for best in best_settings(runs)
     ]
-    columns = ("benchmark", "fastest by prediction", "predicted_s", "low", "high", "regret")
+    columns = ("benchmark", "predicted to be fastest", "predicted_s", "low", "high", "regret")
     return TableBlock(
-        "Best settings", columns, rows, "regret: its measured median over the best measured, minus 1"
+        "Best configurations",
+        columns,
+        rows,
+        "regret: measured median of this configuration / best measured time, minus 1",
     )
 
 
@@ -197,8 +200,8 @@ def _front_table(scope: ReportScope, runs: LoggedRuns, benchmark: str) -> Iterat
     if rows:
         knobs = (name.removeprefix("backend.") for name in names)
         yield TableBlock(
-            f"{benchmark}: cost against time, settings not dominated for certain",
+            f"{benchmark}: cost and time, configurations that are not certainly dominated",
             (*knobs, "repeats", TIME, "low", "high", "cost_micro_usd"),
             rows,
-            "medians of repeats with intervals",
+            "Medians of repeats, with intervals.",
         )

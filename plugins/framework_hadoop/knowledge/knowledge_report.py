@@ -56,21 +56,23 @@ def _matters(tree: TreeNode, effects: Sequence[Effect]) -> ReportSection:
         Figure(
             "What separates slow from fast executions",
             tree_figure(tree),
-            "Representative tree. A leaf tells the median of time over the benchmark's median, and its executions.",
+            "Representative tree. A leaf shows the median time relative to the benchmark's median, "
+            "and the number of executions.",
         ),
-        "What a setting does while all others stay:",  # and the two figures do not share a line
+        "The effect of a setting while all others are constant:",  # and the two figures do not share a line
     ]
     if effects:
         blocks += [
             Figure(
                 "Effect of single settings on time",
                 effects_figure(effects),
-                "The largest: time ratio with its 90 % interval, over configurations that differ in nothing "
+                "The largest effects: time ratio with its 90 % interval, over configurations that "
+                "are equal in everything "
                 "else; left is faster.",
             ),
             effects_table(effects, "Effects"),
         ]
-    return ReportSection("What matters", blocks, _ORDER)
+    return ReportSection("Effects of knobs", blocks, _ORDER)
 
 
 def effects_figure(effects: Sequence[Effect]) -> dict[str, Any]:
@@ -113,7 +115,8 @@ def _quality(store: StoreReader, run_id: str) -> list[ReportSection]:
         "SELECT benchmark, cluster, settings, time_s, low, high, executions FROM best_settings WHERE run_id = ? "
         f"ORDER BY benchmark, cluster LIMIT {_MOST_BEST}",
         run_id,
-        "median of its executions with a 90 % interval: the lowest upper end, never the luckiest run",
+        "Median of the executions with a 90 % interval. The best configuration has the lowest upper "
+        "end, so a single lucky run does not count.",
     )
     regret = _block(
         store,
@@ -121,7 +124,7 @@ def _quality(store: StoreReader, run_id: str) -> list[ReportSection]:
         "SELECT benchmark, cluster, configurations, settings, predicted_s, measured_s, best_s, regret "
         "FROM recommendations WHERE run_id = ? ORDER BY regret DESC",
         run_id,
-        "regret: measured time of the configuration predicted to be fastest over the best measured, minus 1",
+        "regret: measured time of the configuration predicted to be fastest / best measured time, minus 1",
     )
     held_out = store.query(
         "SELECT count(*) FROM metrics WHERE run_id = ? AND name = 'mape_held_out_rows'", [run_id]
@@ -130,13 +133,14 @@ def _quality(store: StoreReader, run_id: str) -> list[ReportSection]:
     if held_out.column(0)[0].as_py():
         errors = _block(
             store,
-            "MAPE on what was held out",
+            "Errors on held-out data",
             "SELECT scheme, units, rows, mape, median_ape, median_of_units, mae, coverage, note "
             "FROM prediction_errors WHERE run_id = ?",
             run_id,
-            "fractions; a random split flatters, since repeats of a row's configuration stand in the training rows",
+            "Fractions. A random split is too optimistic, because repeats of a configuration are "
+            "also in the training rows.",
         )
-        found.append(ReportSection("How good predictions are", [errors], _ORDER + 2))
+        found.append(ReportSection("Accuracy of predictions", [errors], _ORDER + 2))
     return found
 
 
@@ -170,7 +174,7 @@ def _of_engine_runs(scope: ReportScope, runs: Any) -> list[ReportSection]:
     tables = sweep_tables(scope)
     return [
         _matters(tree, effects),
-        ReportSection("Prediction, best settings, cost against time", tables, _ORDER + 1),
+        ReportSection("Prediction, best configurations, cost and time", tables, _ORDER + 1),
     ]
 
 

@@ -21,7 +21,7 @@ DEFAULT_OUTPUTS = Path("outputs")
 def add_verbs(app: typer.Typer) -> None:
     """Add the group `executions`."""
     group = typer.Typer(
-        help="What recorded executions teach: outliers, cost, knowledge.", no_args_is_help=True
+        help="Analyse executions of data engines: outliers, cost, effects of knobs.", no_args_is_help=True
     )
     for verb in (outliers, cost, knowledge):
         group.command()(verb)
@@ -30,17 +30,24 @@ def add_verbs(app: typer.Typer) -> None:
 
 def outliers(
     file: Annotated[
-        Path | None, typer.Argument(help="Executions in ALOJA's columns; without it, those in the store.")
+        Path | None,
+        typer.Argument(help="Executions in ALOJA's columns. Default: the executions in the store."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every verdict to this CSV file.")] = None,
-    ratio: Annotated[float, typer.Option(help="Least factor between time and expectation.")] = 1.75,
-    deviations: Annotated[float, typer.Option(help="Least number of local robust deviations.")] = 5.0,
+    ratio: Annotated[
+        float,
+        typer.Option(help="Smallest ratio of time and prediction (or its inverse) that counts as deviating."),
+    ] = 1.75,
+    deviations: Annotated[
+        float,
+        typer.Option(help="Smallest number of local robust standard deviations that counts as deviating."),
+    ] = 5.0,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Flag executions that took much longer or shorter than runs like them.
+    """Find executions that took much longer or shorter than similar executions.
 
-    Without a file, the recorded executions in the store are judged, and the verdicts kept there: views `outliers`
-    and `executions` show them, and cost and effects leave out whom not to trust.
+    Without a file, the recorded executions in the store are judged, and the verdicts are stored. The views
+    `outliers` and `executions` show them; cost and effects leave out outliers.
 
     Example: python -m framework executions outliers runs.csv --out verdicts.csv
     """
@@ -81,9 +88,9 @@ def outliers(
 def cost(
     file: File,
     prices: Prices,
-    benchmark: Annotated[str, typer.Option(help="The benchmark to compare configurations of.")],
+    benchmark: Annotated[str, typer.Option(help="Benchmark whose configurations are compared.")],
 ) -> int:
-    """Show the cost-time front of a benchmark: medians over repeats, with intervals, outliers left out.
+    """Print the cost-time front of a benchmark (medians of repeats with intervals, without outliers).
 
     Example: python -m framework executions cost runs.csv --prices clusters.csv --benchmark terasort
     """
@@ -117,10 +124,10 @@ def _names(executions: Executions, column: str) -> set[str]:
 
 def knowledge(
     file: File,
-    benchmark: Annotated[str | None, typer.Option(help="Best configuration of this benchmark …")] = None,
-    cluster: Annotated[str | None, typer.Option(help="… on this cluster.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Benchmark to optimise.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Cluster to optimise it for.")] = None,
 ) -> int:
-    """Tell what matters: a small tree, the effect of each knob with its interval, the best configuration.
+    """Print a tree of slow and fast executions, the effects of knobs with intervals, and the best configuration.
 
     Example: python -m framework executions knowledge runs.csv --benchmark terasort --cluster al-03
     """
@@ -137,7 +144,7 @@ def knowledge(
     )
 
     executions = trusted(read_executions(file))
-    console().print("time over the benchmark's median:")
+    console().print("Time relative to the benchmark's median:")
     console().print(tree_text(execution_tree(executions)), markup=False)
     query = file_query(executions)
     effects = setting_effects(query, [f"{BY_NAME[knob].group}.{knob}" for knob in KNOBS], benchmark)

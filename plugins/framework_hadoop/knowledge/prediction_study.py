@@ -86,10 +86,12 @@ class ExecutionPrediction:
         from framework_hadoop.knowledge.published_learners.learner_words import learner_named
 
         if not 0.5 <= level < 1:
-            raise ConfigError(f"configuration key 'backend.level': must lie in [0.5, 1), got {level}")
+            raise ConfigError(f"configuration key 'backend.level': must be in [0.5, 1), got {level}")
         if validation not in VALIDATIONS:
             hint = did_you_mean(validation, VALIDATIONS)
-            raise ConfigError(f"configuration key 'backend.validation': no validation '{validation}'{hint}")
+            raise ConfigError(
+                f"configuration key 'backend.validation': unknown validation '{validation}'{hint}"
+            )
         self.level = level
         self.learner = learner_named(learner, "backend.learner")
         self.validation = validation
@@ -104,7 +106,7 @@ class ExecutionPrediction:
         if usable < _LEAST_TRAINING_ROWS:
             file = workload.facts["train"]["file"]
             raise InputError(
-                f"{file}: {usable} rows with a time in 'Exe.Time'; at least 2 are needed to learn from"
+                f"{file}: {usable} rows with a time in 'Exe.Time'; at least 2 are needed for training"
             )
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
@@ -148,7 +150,7 @@ def _add_regret(result: Result, test: Executions, prediction: Prediction) -> Non
         regret = float(np.median([item.regret for item in found]))
         result.metrics.append(Metric("regret", regret, source="predictions"))
     else:
-        reason = "no two configurations of a benchmark on a cluster are measured in the test file"
+        reason = "the test file contains no benchmark and cluster with two measured configurations"
         result.metrics.append(Metric.absent("regret", reason, source="predictions"))
 
 
@@ -231,7 +233,7 @@ def _checks(workload: WorkloadTables) -> list[SanityCheck]:
         findings = []
         if facts["odd_cells"]:
             shown = "; ".join(facts["first_odd_cells"])
-            findings.append(f"{facts['odd_cells']} cells taken as missing ({shown})")
+            findings.append(f"{facts['odd_cells']} unusual cells treated as missing ({shown})")
         if role == "train" and facts["rows_without_time"]:
             findings.append(f"{facts['rows_without_time']} rows without a time left out")
         configuration = [

@@ -66,7 +66,7 @@ def test_the_name_of_input_depends_on_its_content_and_place_alone() -> None:
     [
         ({"benchmark": "wordcont"}, r"workload\.benchmark: unknown benchmark .*'wordcount'"),
         ({"benchmark": "sort", "size": "huge"}, r"workload\.size: "),
-        ({"benchmark": "terasort", "size": "99"}, r"workload\.size: 99 is too little for terasort"),
+        ({"benchmark": "terasort", "size": "99"}, r"workload\.size: 99 is too small for terasort"),
         ({"benchmark": "kmeans", "size": "144", "clusters": 3}, r"workload\.size: "),
         ({"benchmark": "kmeans", "clusters": 0}, r"workload\.clusters: "),
         ({"benchmark": "pagerank", "iterations": 0}, r"workload\.iterations: "),
@@ -83,5 +83,5 @@ def test_a_bad_benchmark_is_refused_with_its_key(keys: dict[str, Any], message: 
 
 
 def test_a_workload_of_another_domain_is_refused_with_the_benchmarks_names() -> None:
-    with pytest.raises(ConfigError, match=r"backend 'hadoop' runs benchmarks.*workload=wordcount"):
+    with pytest.raises(ConfigError, match=r"backend 'hadoop' runs only benchmarks.*workload=wordcount"):
         plan_of(WorkloadTables({}, ""), "hadoop")

@@ -66,11 +66,11 @@ def test_a_history_that_breaks_off_has_no_duration_instead_of_zero(tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "line 1: no job history"),
-        ("a,b\n1,2\n", "line 1: no job history"),
-        ("Avro-Json\n{}\nnonsense\n{}\n", "line 3: no history event"),
+        ("", "line 1: not a job history"),
+        ("a,b\n1,2\n", "line 1: not a job history"),
+        ("Avro-Json\n{}\nnonsense\n{}\n", "line 3: not a history event"),
         ('Avro-Json\n{}\n{"type":"JOB_SUBMITTED","event":{"x":{"jobid":"j"}}}\n', r"line 3: .*'submitTime'"),
-        ("Avro-Json\n{}\n", "holds no JOB_SUBMITTED"),
+        ("Avro-Json\n{}\n", "contains no JOB_SUBMITTED"),
     ],
 )
 def test_what_is_no_history_is_refused_with_file_and_line(tmp_path: Path, content: str, message: str) -> None:

@@ -79,9 +79,9 @@ def test_a_log_that_breaks_off_keeps_what_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "holds no SparkListenerApplicationStart"),
-        ("a,b\n1,2\n", "line 1: no JSON"),
-        ('{"a": 1}\n', "line 1: no Spark event"),
+        ("", "contains no SparkListenerApplicationStart"),
+        ("a,b\n1,2\n", "line 1: not JSON"),
+        ('{"a": 1}\n', "line 1: not a Spark event"),
         ('{"Event":"SparkListenerApplicationStart","App Name":"x"}\n', "line 1: no field 'Timestamp'"),
     ],
 )

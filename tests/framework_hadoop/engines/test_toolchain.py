@@ -49,7 +49,9 @@ def test_a_runtime_without_a_compiler_is_told_from_a_jdk(
         toolchain.compiled(Path(java), "mapreduce", [])
 
 
-@pytest.mark.parametrize(("jars", "message"), [("gone", "is no folder"), ("", "holds no hadoop-client-api-")])
+@pytest.mark.parametrize(
+    ("jars", "message"), [("gone", "is not a folder"), ("", "contains no hadoop-client-api-")]
+)
 def test_a_folder_without_the_jars_is_refused(java: str, tmp_path: Path, jars: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"backend\.jars: .*{message}"):
         HadoopBackend(java=java, jars=str(tmp_path / jars)).check(benchmark("sort"))
@@ -57,7 +59,7 @@ def test_a_folder_without_the_jars_is_refused(java: str, tmp_path: Path, jars: s
 
 def test_a_bad_hadoop_home_is_refused_with_the_way_back(java: str, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"HADOOP_HOME '.*' holds no executable bin/hadoop.*hadoop_home=null"
+        ConfigError, match=r"HADOOP_HOME '.*' contains no executable bin/hadoop.*hadoop_home=null"
     ):
         HadoopBackend(java=java, hadoop_home=str(tmp_path)).check(benchmark("sort"))
     script(tmp_path / "bin" / "hadoop", "true")

@@ -72,9 +72,7 @@ def test_only_unfinished_applications_are_ended(url: str) -> None:
 
 
 def test_figures_are_absent_with_the_reason_when_there_is_nothing_to_ask(url: str) -> None:
-    assert all(
-        "knows no application" in (metric.reason or "") for metric in application_metrics(url, "other")
-    )
+    assert all("has no application" in (metric.reason or "") for metric in application_metrics(url, "other"))
     unreachable = application_metrics("http://127.0.0.1:1", "run-1")
     assert unreachable
     assert all(metric.value is None and metric.reason for metric in unreachable)

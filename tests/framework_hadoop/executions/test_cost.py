@@ -48,9 +48,9 @@ def test_a_cluster_without_a_price_has_no_cost_rather_than_none(tmp_path: Path) 
     ("text", "reason"),
     [
         ("cluster,price\nc,1\n", "no column 'cost_per_hour'"),
-        ("cluster,cost_per_hour\nc,cheap\n", "row 1: column 'cost_per_hour' holds 'cheap', not a price"),
+        ("cluster,cost_per_hour\nc,cheap\n", "row 1: column 'cost_per_hour' contains 'cheap', not a price"),
         ("cluster,cost_per_hour\nc,-1\n", "not a price"),
-        ("cluster,cost_per_hour\nc,1\nc,2\n", "row 2: cluster 'c' stands in the list twice"),
+        ("cluster,cost_per_hour\nc,1\nc,2\n", "row 2: cluster 'c' is in the list twice"),
     ],
 )
 def test_a_price_list_that_is_wrong_says_where(tmp_path: Path, text: str, reason: str) -> None:

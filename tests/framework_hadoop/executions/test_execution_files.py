@@ -65,8 +65,8 @@ def test_unknown_codes_and_absent_columns_are_no_errors(tmp_path: Path) -> None:
         ("", "not a readable CSV table"),
         ("a,b\n1,2\n", "no column 'Benchmark'"),
         ("Benchmark,Exe.Time\nsort,1\nsort,1,2\n", r"row 2 has 3 cells instead of 2"),
-        ("Benchmark,Benchmark\nsort,sort\n", "stands in the header twice"),
-        ("Benchmark,Exe.Time\n", "holds no execution"),
+        ("Benchmark,Benchmark\nsort,sort\n", "is in the header twice"),
+        ("Benchmark,Exe.Time\n", "contains no execution"),
     ],
 )
 def test_a_file_that_is_no_table_of_executions_gives_one_line_with_its_name(

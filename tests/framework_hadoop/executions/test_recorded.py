@@ -63,9 +63,9 @@ def test_exact_duplicates_are_counted_with_the_run_they_repeat(tmp_path: Path) -
     ("changes", "reason"),
     [
         ({"Exe.Time": "fast"}, "row 2: column 'Exe.Time' holds 'fast', not a positive number"),
-        ({"Exe.Time": ""}, "row 2: column 'Exe.Time' holds no time"),
+        ({"Exe.Time": ""}, "row 2: column 'Exe.Time' contains no time"),
         ({"Benchmark": ""}, "row 2: column 'Benchmark' holds '', not a name"),
-        ({"ID": "1", "Maps": "4"}, "ID 1 stands for two different executions"),
+        ({"ID": "1", "Maps": "4"}, "ID 1 is used for two different executions"),
     ],
 )
 def test_a_bad_row_is_named_and_nothing_is_imported(

@@ -65,7 +65,7 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
 
     figures, tables = blocks(sections, Figure), blocks(sections, TableBlock)
     assert set(figures) == {"What separates slow from fast executions", "Effect of single settings on time"}
-    assert "Best settings" in tables
+    assert "Best configurations" in tables
     effects = {row[:3]: row[3:] for row in tables["Effects"].rows}  # type: ignore[attr-defined]
     # reduce slots move with map slots: they are no reason to compare nothing
     ratio, low, high, pairs = effects["map_slots", "1", "2"]
@@ -74,7 +74,7 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
     assert pairs == 4
     assert effects["codec", "none", "zlib"][0] == pytest.approx(1.5, rel=0.03)
     # one slot costs as much as two, which are twice as fast; zlib is slower and dearer for certain
-    front = tables["sort: cost against time, settings not dominated for certain"]
+    front = tables["sort: cost and time, configurations that are not certainly dominated"]
     assert [row[:3] for row in front.rows] == [("none", "2", 3), ("none", "1", 3)]  # type: ignore[attr-defined]
 
 
@@ -88,12 +88,12 @@ def test_a_prediction_run_is_reported_with_what_it_learned(tmp_path: Path) -> No
     sections = list(report_sections(scope_of(tmp_path / "o", "aloja_prediction")))
 
     assert [section.title for section in sections] == [
-        "What matters",
+        "Effects of knobs",
         "Best configurations",
-        "How good predictions are",
+        "Accuracy of predictions",
     ]
     tables = blocks(sections, TableBlock)
-    assert len(tables["MAPE on what was held out"].rows) == 4  # type: ignore[attr-defined]
+    assert len(tables["Errors on held-out data"].rows) == 4  # type: ignore[attr-defined]
     assert len(tables["Best configuration of each benchmark on each cluster"].rows) == 9  # type: ignore[attr-defined]
 
 

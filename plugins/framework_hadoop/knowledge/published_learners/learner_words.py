@@ -36,6 +36,6 @@ def learner_named(word: str, key: str) -> Learner | None:
         return None
     if word not in LEARNERS:
         raise ConfigError(
-            f"configuration key '{key}': no learner '{word}'{did_you_mean(word, (AUTO, *LEARNERS))}"
+            f"configuration key '{key}': unknown learner '{word}'{did_you_mean(word, (AUTO, *LEARNERS))}"
         )
     return LEARNERS[word]()

@@ -70,7 +70,7 @@ def impute(known: Known, imputer: str, fits: int = 10, draws: int = 5, seed: int
     rows = np.flatnonzero(known.with_engines)
     if len(rows) < 2:
         raise ConfigError(
-            f"backend.imputer: {len(rows)} ships with known engines; at least 2 are needed to learn from"
+            f"backend.imputer: {len(rows)} ships with known engines; at least 2 are needed for training"
         )
     random = np.random.default_rng([seed, 19])
     types, kw, kn = [], [], []

@@ -50,7 +50,7 @@ class EmissionBackend:
                 raise ConfigError(f"configuration key 'backend.{key}': must be at least {least}, got {value}")
         if not 0.5 <= self.settings.level < 1:
             raise ConfigError(
-                f"configuration key 'backend.level': must lie in [0.5, 1), got {self.settings.level}"
+                f"configuration key 'backend.level': must be in [0.5, 1), got {self.settings.level}"
             )
 
     def check(self, workload: WorkloadTables) -> None:
