@@ -110,20 +110,25 @@ def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.Complete
 
 @pytest.fixture
 def terminal(toy: Path, tmp_path: Path) -> Callable[..., str]:
-    """Run `python -m framework` on a pseudo-terminal of so many columns; return what was written to it."""
+    """Run `python -m framework` on a pseudo-terminal of so many columns; return what was written to it.
+
+    With `stdout`, standard output goes to that file, and only the rest to the terminal.
+    """
     folder = tmp_path / "work"
     folder.mkdir(exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(toy), str(SUPPORT)]), "TERM": "xterm"}
     environment.pop("COLUMNS", None)
 
-    def call(*arguments: str, columns: int = 120) -> str:
+    def call(*arguments: str, columns: int = 120, stdout: Path | None = None) -> str:
         ours, theirs = pty.openpty()
+        output = theirs if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT)
         termios.tcsetwinsize(theirs, (40, columns))
         command = [sys.executable, "-m", "framework", *arguments]
         with subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+            command, cwd=folder, env=environment, stdin=theirs, stdout=output, stderr=theirs
         ):
-            os.close(theirs)
+            for descriptor in {theirs, output}:
+                os.close(descriptor)
             written = b""
             with suppress(OSError):  # the terminal's last user has gone
                 while part := os.read(ours, 65536):

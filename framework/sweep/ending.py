@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from omegaconf import DictConfig
 
 from framework.analysis.claims.claim_file import claims_file
 from framework.configuration.components import build_component
 from framework.configuration.composition import batch_backend
-from framework.contracts import Advice, AdvisorScope, BatchBackend, ReportScope, StoreReader
+from framework.contracts import (
+    Advice,
+    AdvisorScope,
+    BatchBackend,
+    BatchJob,
+    ReportScope,
+    Result,
+    RunContext,
+    StoreReader,
+    WorkloadTables,
+)
 from framework.errors import UserError
 from framework.report.plugin_blocks import sweep_tables
+from framework.report.terminal.progress_bars import progress_bar
 from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
 from framework.run.stages import one_line
 from framework.store.database.ingest import ingest
@@ -22,7 +35,8 @@ from framework.sweep.session import SweepSession
 
 def end_sweep(config: DictConfig, session: SweepSession) -> None:
     """Ingest the bundles, ask the advisors (once the sweep is complete), print results, advice, failures."""
-    ingest(session.outputs_dir)
+    with progress_bar("bringing the runs into the store", bool(config.progress)) as show:
+        ingest(session.outputs_dir, progress=show)
     store = Store(session.outputs_dir)
     if session.run_ids and not (session.interrupted or session.detached):
         _advise(config, session, store)
@@ -31,15 +45,13 @@ def end_sweep(config: DictConfig, session: SweepSession) -> None:
 
 
 def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> None:
-    def backend_of_study(name: str, overrides: Sequence[str]) -> BatchBackend:
-        folder = str(session.outputs_dir).replace("'", "\\'")  # quoted, as Hydra's overrides want it
-        return batch_backend(name, [f"outputs_dir='{folder}'", *overrides])
-
-    scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, backend_of_study)
     advice: list[Advice] = []
     for name in config.advisor:
         try:
-            advice.extend(build_component(config, f"advisor.{name}").advise(scope))
+            with progress_bar(f"advisor {name}", bool(config.progress)) as show:
+                batches = partial(_batches_of_study, session.outputs_dir, show)
+                scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, batches)
+                advice.extend(build_component(config, f"advisor.{name}").advise(scope))
         except UserError as error:
             print_note(f"advisor {name}: {error}")
         except Exception as error:  # a third party's advisor may raise anything; the runs are safe by now
@@ -47,6 +59,32 @@ def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> No
     if advice:
         write_advice(session.outputs_dir, advice, session.experiment, session.sweep_id)
         ingest(session.outputs_dir)
+
+
+@dataclass(frozen=True)
+class _ShownBatches:
+    """A batch backend whose results move a progress bar (done, total)."""
+
+    backend: BatchBackend
+    show: Callable[[int, int], None]
+
+    def check(self, workload: WorkloadTables) -> None:
+        self.backend.check(workload)
+
+    def run(self, workload: WorkloadTables, context: RunContext) -> Result:
+        return self.backend.run(workload, context)
+
+    def run_batch(self, jobs: Sequence[BatchJob]) -> Iterator[tuple[int, Result]]:
+        for done, item in enumerate(self.backend.run_batch(jobs), start=1):
+            self.show(done, len(jobs))
+            yield item
+
+
+def _batches_of_study(
+    outputs: str, show: Callable[[int, int], None], name: str, overrides: Sequence[str]
+) -> BatchBackend:
+    folder = outputs.replace("'", "\\'")  # quoted, as Hydra's overrides want it
+    return _ShownBatches(batch_backend(name, [f"outputs_dir='{folder}'", *overrides]), show)
 
 
 def _print_tables(session: SweepSession, store: StoreReader) -> None:

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-FIRST_LINE_AFTER_S = 2.0
+FIRST_LINE_AFTER_S = 5.0
 _LEAST_PAUSE_S, _MOST_PAUSE_S = 10.0, 300.0
 
 
 class PacedLines:
-    """Writes the latest of many reports, as often as a log can bear: none before two seconds, then ever fewer.
+    """Writes the latest of many reports, as often as a log can bear: none before five seconds, then ever fewer.
 
     What is reported is written by a thread, so that a report which nothing follows is seen too.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -56,6 +57,7 @@ def run_progress(
             TextColumn("{task.fields[text]}", markup=False, table_column=shown),
             console=out,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else what a backend prints would leave its pipe or file
             expand=True,
         ) as bar:
             task = bar.add_task(title, total=1.0, text="")
@@ -63,16 +65,20 @@ def run_progress(
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(description: str, enabled: bool = True) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback (done, total or None) that draws on standard error while it is a terminal, else nothing."""
     console = error_console()
+    disable = not (enabled and console.is_terminal)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    redirected = sys.stdout.isatty()
+    with Progress(
+        *columns, console=console, transient=True, disable=disable, redirect_stdout=redirected
+    ) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

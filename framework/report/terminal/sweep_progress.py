@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _FIRST_ROWS, _LATEST_ROWS = 3, 7
 _MAX_METRICS = 5
 _MOST_RUNNING = 3
+_STATUS_WIDTH, _RUN_WIDTH, _COLUMN_GAP = 9, 30, 3
 _LINES_PER_SWEEP = 20
 _REFRESH_PER_S = 4
 
@@ -79,6 +82,7 @@ class SweepProgress:
                 console=self._console,
                 refresh_per_second=_REFRESH_PER_S,
                 transient=True,
+                redirect_stdout=sys.stdout.isatty(),
             )
             self._live.start()
         elif self._enabled:
@@ -200,7 +204,8 @@ class SweepProgress:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("")
         table.add_column("run", overflow="ellipsis", no_wrap=True)
-        for metric in self._metrics:
+        metrics = self._metrics[: self._metrics_that_fit()]
+        for metric in metrics:
             unit = f"\n{metric.unit}" if metric.unit else ""
             table.add_column(f"{metric.name}{unit}", justify="right", no_wrap=True)
         rows = [*self._first, *self._latest]
@@ -209,10 +214,14 @@ class SweepProgress:
             if number == len(self._first) and hidden > 0:
                 table.add_row("", Text(f"… {hidden} more", style="dim"))
             style = {"done": "green", "failed": "red"}.get(row[0], "yellow")
-            table.add_row(
-                Text(row[0], style=style), *(Text(text) for text in row[1:][: len(self._metrics) + 1])
-            )
+            table.add_row(Text(row[0], style=style), *(Text(text) for text in row[1:][: len(metrics) + 1]))
         return table
+
+    def _metrics_that_fit(self) -> int:
+        """Return how many metrics have room beside the names of the runs, at least one."""
+        room = self._console.width - _STATUS_WIDTH - _RUN_WIDTH
+        widths = [max(len(metric.name), len(metric.unit)) + _COLUMN_GAP for metric in self._metrics]
+        return max(1, sum(total <= room for total in accumulate(widths)))
 
     def _bar(self) -> Table:
         finished = self.skipped + self.done + self.failed

@@ -26,6 +26,7 @@ def run_calibrate(
     """
     from rich.console import Console
 
+    from framework.report.terminal.progress_bars import progress_bar
     from framework_twin.calibration.run_groups import Measurements, fit_groups
 
     console = Console(stderr=True)
@@ -38,7 +39,7 @@ def run_calibrate(
         everything.steps += found.steps
     folder = Path(outputs) / "profiles" if out is None else out
     written = 0
-    with console.status(f"fitting {len(everything.runs)} runs and {len(everything.steps)} series of steps"):
+    with progress_bar(f"fitting {len(everything.runs)} runs and {len(everything.steps)} series of steps"):
         for fitted in fit_groups(everything, folder, leave_families_out=cross_validate):
             if isinstance(fitted, str):
                 console.print(fitted, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -33,17 +34,29 @@ def test_a_sweep_shows_how_far_its_current_run_is(terminal: Terminal, columns: i
 
 
 def test_a_log_has_a_line_of_a_run_that_takes_its_time(command_line: CommandLine) -> None:
-    ran = command_line("+experiment=toy_single", *STEPS)
+    ran = command_line("+experiment=toy_single", "backend.steps=7", "backend.step_s=1")
     (line,) = ran.stderr.splitlines()
     assert re.fullmatch(r"toy_single \d+ %  ENGINE-STEP-\d", line)
-
-
-def test_a_log_of_a_sweep_has_a_line_of_a_run_that_takes_its_time(command_line: CommandLine) -> None:
-    ran = command_line("+experiment=toy_grid", "backend.speed=1", *STEPS)
-    assert re.search(r"toy_grid running speed=1.*  \d+ % ENGINE-STEP-\d", ran.stderr)
 
 
 @pytest.mark.parametrize("experiment", ["toy_single", "toy_grid"])
 def test_without_progress_a_run_is_silent(terminal: Terminal, experiment: str) -> None:
     screen = terminal(f"+experiment={experiment}", "backend.speed=1", "progress=false", *STEPS)
     assert screen == ""
+
+
+def test_an_advisors_simulations_and_an_import_show_a_bar(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "work" / "speeds.txt").write_text("1.0\n2.0\n")
+    assert "reading speeds.txt" in terminal("import", "toy", "speeds.txt")
+    assert "advisor toy" in terminal("+experiment=toy_grid", "advisor.toy.wait_s=0.5")
+
+
+@pytest.mark.parametrize("experiment", ["toy_single", "toy_grid"])
+def test_what_a_backend_prints_goes_to_the_file_that_standard_output_goes_to(
+    terminal: Terminal, tmp_path: Path, experiment: str
+) -> None:
+    file = tmp_path / "stdout.txt"
+    screen = terminal(f"+experiment={experiment}", "backend.speed=1", "backend.fail=talk", stdout=file)
+    assert "a word of the engine" in file.read_text()
+    assert "a word of the engine" not in screen
+    assert experiment in screen

@@ -1,10 +1,12 @@
 """The live view of a sweep: plain lines in a log, counts, remaining time."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
 
+from framework.report.terminal import paced_lines
 from framework.report.terminal.sweep_progress import SweepProgress, headline_metrics
 from framework.run_record import Failure, RunOutcome
 
@@ -65,6 +67,19 @@ def test_every_failure_is_a_line_with_its_reason() -> None:
     assert (progress.done, progress.failed) == (98, 2)
 
 
+def test_a_run_that_takes_long_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced_lines, "FIRST_LINE_AFTER_S", 0.05)
+    progress, stream, _ = log(10)
+    with progress:
+        for step in range(100):
+            progress.progress("backend.x=1", step / 100, f"step {step}")
+        progress.progress("backend.x=1", 1.0, "the last step")
+        deadline = time.monotonic() + 20
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert stream.getvalue() == "study running x=1  100 % the last step\n"
+
+
 def test_remaining_time_counts_only_what_was_carried_out() -> None:
     progress, stream, clock = log(100, skipped=50)
     with progress:
@@ -111,6 +126,22 @@ def test_the_live_view_shows_first_and_latest_results_and_the_running_point() ->
         assert shown in text
     assert "x=3 " not in text
     assert "tok/s" in text
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, 1), (70, 2), (200, 3)])
+def test_a_narrow_terminal_shows_fewer_metrics_and_these_whole(columns: int, shown: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=columns)
+    progress = SweepProgress("study", 2, enabled=False, console=console)
+    metrics = {"total_tok_s": 1000.0, "itl_mean_ms": 12.5, "energy_j": 777.0}
+    progress.update("model=llama-2-13b backend.max_num_seqs=1024", RunOutcome("r", "done", metrics=metrics))
+    console.print(progress.render())
+    text = screen.getvalue()
+    values = ("total_tok_s", "1000"), ("itl_mean_ms", "12.50"), ("energy_j", "777")
+    assert [name in text and value in text for name, value in values] == [True] * shown + [False] * (
+        3 - shown
+    )
+    assert "model=llama-2-13b" in text
 
 
 def test_on_a_terminal_the_view_is_live_and_leaves_nothing_behind_but_notes() -> None:

@@ -67,6 +67,9 @@ class ToyBackend:
             time.sleep(self.step_s)
         if self.fail is not None and Path("healed").exists():
             self.fail = None
+        if self.fail == "talk":
+            print("a word of the engine")
+            time.sleep(0.5)
         if self.fail == "hang":
             time.sleep(600)
         if self.fail in ("deaf", "deaf_too", "deaf_again"):
@@ -135,10 +138,12 @@ class ToyAdvisor:
 
     margin: float = 0.0
     fail: bool = False
+    wait_s: float = 0.0
 
     def advise(self, scope: AdvisorScope) -> Iterable[Advice]:
         if self.fail:
             raise ArithmeticError("a defect of the advisor")
+        time.sleep(self.wait_s)
         best = scope.store.query(
             "SELECT run_id, value FROM metrics WHERE name = 'numbers_s' ORDER BY value DESC, run_id LIMIT 1"
         )
