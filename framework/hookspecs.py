@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import typer
 
-    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         DoctorCheck,
         Importer,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         TableBlock,
         WorkloadTables,
     )
+    from framework.quantity import Quantity
 
 NAMESPACE = "framework"
 hookspec = pluggy.HookspecMarker(NAMESPACE)

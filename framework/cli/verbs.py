@@ -90,7 +90,7 @@ def sql(
 
     Example: python -m framework sql "SELECT * FROM results ORDER BY total_tok_s DESC LIMIT 5"
     """
-    from framework.store.store_cli import run_sql
+    from framework.cli.store_verbs import run_sql
 
     return run_sql(query, format, str(outputs))
 
@@ -109,7 +109,7 @@ def report(
 
     Example: python -m framework report --experiment memory_gap
     """
-    from framework.report.report_cli import run_report
+    from framework.cli.report_verb import run_report
 
     return run_report(experiment, out, outputs)
 
@@ -123,7 +123,7 @@ def compare(
 
     Example: python -m framework compare memory_gap memory_gap_vllm
     """
-    from framework.store.store_cli import run_compare
+    from framework.cli.store_verbs import run_compare
 
     return run_compare(a, b, str(outputs))
 
@@ -141,7 +141,7 @@ def ingest(
 
     Example: python -m framework ingest outputs --rebuild
     """
-    from framework.store.store_cli import run_ingest
+    from framework.cli.store_verbs import run_ingest
 
     return run_ingest(folder, rebuild, str(outputs))
 
@@ -151,7 +151,7 @@ def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:
 
     Example: python -m framework compact --outputs outputs
     """
-    from framework.store.store_cli import run_compact
+    from framework.cli.store_verbs import run_compact
 
     return run_compact(str(outputs))
 
@@ -193,7 +193,7 @@ def predict(
 
     Example: python -m framework predict total_tok_s model=opt-1.3b --grid max_num_seqs=48,160,320
     """
-    from framework.analysis.predict_cli import run_predict
+    from framework.cli.predict_verb import run_predict
 
     return run_predict(metric, settings or [], where, grid or [], level, validation, str(outputs))
 

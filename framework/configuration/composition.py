@@ -9,13 +9,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
+from framework.configuration.parallel_conf import ParallelLauncherConf
 from framework.configuration.resources import conf_dir
 from framework.configuration.search_path import added_locations, group_files
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import BatchBackend
 from framework.errors import ConfigError
 from framework.plugins import plugin_manager
-from framework.sweep.parallel_conf import ParallelLauncherConf
 
 
 def register_with_hydra() -> None:

@@ -7,10 +7,8 @@ asks here, so that a model or GPU of a plugin or of the user counts the same eve
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from framework.configuration.resources import conf_dir
 from framework.errors import ConfigError
@@ -69,35 +67,3 @@ def group_files(group: str) -> dict[str, Path]:
         for file in sorted((root / group).glob("*.yaml")):
             found.setdefault(file.stem, file)
     return dict(sorted(found.items()))
-
-
-def group_option(group: str, option: str) -> Mapping[str, Any]:
-    """Return the plain values of one option of a group, as a study that chooses it would see them.
-
-    Raises:
-        ConfigError: no such option, or its file can't be read.
-    """
-    file = group_files(group).get(option)
-    if file is None:
-        raise ConfigError(f"{group}: unknown {group} '{option}'")
-    return _values(group, option, file, file.stat().st_mtime_ns)
-
-
-@cache
-def _values(group: str, option: str, file: Path, changed_ns: int) -> Mapping[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError  # type: ignore[import-untyped]
-
-    try:
-        content = OmegaConf.load(file)
-        if "defaults" in content:  # made of other files: what Hydra makes of it
-            from framework.configuration.composition import compose
-
-            content = compose([f"{group}={option}"])[group]
-        plain = OmegaConf.to_container(content, resolve=True)
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{file}: {str(error).splitlines()[0]}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{file}: not a mapping of keys to values")
-    return {str(key): value for key, value in plain.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework.errors import StoreError
-from framework.slurm.ledger import JobLedger, ledger_of, ledgers
+from framework.slurm.job_ledger import JobLedger, ledger_of, ledgers
 from framework.slurm.queue import cancel_jobs, job_states
 
 

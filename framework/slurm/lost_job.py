@@ -17,7 +17,7 @@ from framework.errors import StoreError
 from framework.run.runner import refusal_record
 from framework.run_key import utc_now
 from framework.run_record import Failure, RunRecord
-from framework.slurm.ledger import SubmittedJob
+from framework.slurm.job_ledger import SubmittedJob
 from framework.slurm.queue import JobState
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.heartbeat import read_running, remove_marker

@@ -21,7 +21,7 @@ from framework.configuration.hydra_private import returned_or_raised
 from framework.errors import StoreError, TimeLimitError
 from framework.run.stages import failure_kind, one_line
 from framework.run_record import Failure, RunOutcome, RunRecord
-from framework.slurm.ledger import JobLedger, SubmittedJob
+from framework.slurm.job_ledger import JobLedger, SubmittedJob
 from framework.slurm.lost_job import lost_record, write_lost
 from framework.slurm.queue import JobState, SlurmError, job_states
 from framework.store.lookup import failed_job_keys

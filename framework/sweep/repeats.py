@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from framework.analysis.quantity import student_t_975
 from framework.configuration.study_config import RepeatUntil
 from framework.contracts import StoreReader
 from framework.errors import ConfigError
+from framework.quantity import student_t_975
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
 

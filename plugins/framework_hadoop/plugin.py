@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import typer
 
-    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         DoctorCheck,
         ImportedTable,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         ReportSection,
         TableBlock,
     )
+    from framework.quantity import Quantity
 
 hookimpl = pluggy.HookimplMarker("framework")
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from framework.analysis.quantity import Quantity
     from framework.contracts import (
         Importer,
         Metric,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         TableBlock,
         WorkloadTables,
     )
+    from framework.quantity import Quantity
 
 hookimpl = pluggy.HookimplMarker("framework")
 

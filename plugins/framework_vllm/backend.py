@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,37 +15,16 @@ from framework_serving.engine_knobs import checked_settings
 from framework_vllm.settings import VllmSettings
 
 if TYPE_CHECKING:
-    from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, Target
+    from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan
     from framework_vllm.engine.command_line import LoraPlan
     from framework_vllm.engine.interpreter import Engine
     from framework_vllm.engine_metrics.scraper import MetricScraper
-    from framework_vllm.server.engine_facts import EngineFacts
     from framework_vllm.server.engine_server import EngineCommand
     from framework_vllm.server.placement import Place
+    from framework_vllm.server.serving_engines import ServingEngines
 
 _START_SHARE = 0.3
 """Part of the progress bar for the start; the rest is the load."""
-
-
-@dataclass(frozen=True)
-class ServingEngines:
-    """Servers that are ready for a load.
-
-    Attributes:
-        targets: one a replica.
-        facts: what each said of itself.
-        failure: returns why one of them is gone; None while all are there, and always for servers of others.
-        ours: whether we started them.
-        start_s: seconds each took to get ready.
-        platform: device type that they run on; None where that is not known.
-    """
-
-    targets: tuple[Target, ...]
-    facts: tuple[EngineFacts, ...]
-    failure: Callable[[], str | None]
-    ours: bool
-    start_s: tuple[float, ...] = ()
-    platform: str | None = None
 
 
 class VllmBackend:
@@ -148,6 +127,7 @@ class VllmBackend:
         from framework_vllm.server.engine_facts import read_facts
         from framework_vllm.server.fleet import Fleet, FleetPlan
         from framework_vllm.server.placement import places
+        from framework_vllm.server.serving_engines import ServingEngines
 
         context.progress(0.0, "engine: preparing")
         engine, lora = self._engine_and_lora(workload)

@@ -42,7 +42,7 @@ def table_schemas() -> Mapping[str, pa.Schema]:
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
     """What the engine counts itself, and what the lock-step engine measures."""
-    from framework_vllm.engine_metrics.engine_metrics import ENGINE_METRICS
+    from framework_vllm.engine_metrics.engine_counts import ENGINE_METRICS
     from framework_vllm.offline.steps import OFFLINE_METRICS
 
     return (*ENGINE_METRICS, *OFFLINE_METRICS)

@@ -10,7 +10,7 @@ from framework.contracts import Json, Metric, Result
 from framework_vllm.client.load_contracts import LoadOutcome
 from framework_vllm.engine.device_check import device_check, machine_facts
 from framework_vllm.engine_metrics.agreement import agreement
-from framework_vllm.engine_metrics.engine_metrics import engine_metrics
+from framework_vllm.engine_metrics.engine_counts import engine_metrics
 from framework_vllm.engine_metrics.record import EngineRecord, engine_record, histograms_table, samples_table
 from framework_vllm.models.model_source import model_shape
 from framework_vllm.server.engine_facts import plain_facts
@@ -19,8 +19,8 @@ from framework_vllm.server.start_failures import EngineDiedError, LoadFailedErro
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from framework_vllm.backend import ServingEngines
     from framework_vllm.engine_metrics.scraper import MetricScraper
+    from framework_vllm.server.serving_engines import ServingEngines
     from framework_vllm.settings import VllmSettings
 
 DEATH_PATIENCE_S = 3.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework_metrics.nsight.ncu_csv import read_launches
+from framework_metrics.nsight.exports.ncu_csv import read_launches
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("FRAMEWORK_VLLM_PYTHON", REPOSITORY / ".venv-vllm" / "bin" / "python"))

@@ -21,9 +21,10 @@ from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
 from framework.lifeline import descendants
 from framework_serving.metrics.request_times import RequestTimes
-from framework_vllm.backend import ServingEngines, VllmBackend
+from framework_vllm.backend import VllmBackend
 from framework_vllm.engine_metrics.exposition import parse
 from framework_vllm.server.http_get import NoAnswerError, get, post_json
+from framework_vllm.server.serving_engines import ServingEngines
 from framework_vllm.server.start_failures import EngineOutOfMemoryError, EngineStartError
 from tests.framework_vllm.real_engine import engine_python, group, load
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import framework_vllm
-from framework_vllm.engine_metrics.engine_metrics import ENGINE_METRICS
+from framework_vllm.engine_metrics.engine_counts import ENGINE_METRICS
 from framework_vllm.server import port
 from framework_vllm.server import start_failures as failures
 from framework_vllm.settings import VllmSettings

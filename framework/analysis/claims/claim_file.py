@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framework.analysis.quantity import Quantity
 from framework.errors import InputError, did_you_mean
+from framework.quantity import Quantity
 
 Computations = Mapping[str, Callable[..., Quantity | float]]
 """By name: what computes a quantity of a claim from a study's runs; its parameters are those of the claim."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from framework.analysis.claims.claim_file import Claim, Computations, load_claims
-from framework.analysis.quantity import Quantity
 from framework.contracts import ReportScope, TableBlock
 from framework.errors import NotEvaluatedError
 from framework.plugins import plugin_manager
+from framework.quantity import Quantity
 
 REPRODUCED, NOT_REPRODUCED, NOT_EVALUATED = "reproduced", "not reproduced", "not evaluated"
 _STATUSES = (REPRODUCED, NOT_REPRODUCED, NOT_EVALUATED)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framework.analysis.quantity import NOISE_FLOOR, student_t_975
+from framework.quantity import NOISE_FLOOR, student_t_975
 
 if TYPE_CHECKING:
     import duckdb

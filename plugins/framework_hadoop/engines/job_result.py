@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework.contracts import Metric
 from framework_hadoop import tables
 from framework_hadoop.benchmarks.plan import BenchmarkPlan
-from framework_hadoop.engines import counters
+from framework_hadoop.engines import job_counters
 from framework_hadoop.engines.jvm import Usage
 from framework_hadoop.engines.run_report import JobReport, RunReport, TaskReport
 
@@ -95,7 +95,7 @@ def _dfsio_metrics(plan: BenchmarkPlan, report: RunReport) -> list[Metric]:
 
 def counter_metrics(report: RunReport) -> list[Metric]:
     """Return the sums of Hadoop's counters over the measured jobs; one that no job has is left out."""
-    return _summed(report, counters.METRICS)
+    return _summed(report, job_counters.METRICS)
 
 
 def spark_metrics(report: RunReport) -> list[Metric]:
@@ -106,7 +106,7 @@ def spark_metrics(report: RunReport) -> list[Metric]:
     return [
         Metric("tasks", float(tasks), "", "tasks"),
         Metric("failed_task_attempts", float(failed), "", "tasks"),
-        *_summed(report, counters.SPARK_METRICS),
+        *_summed(report, job_counters.SPARK_METRICS),
     ]
 
 
@@ -157,7 +157,7 @@ def run_tables(report: RunReport, usage: Usage | None, *, shared_process: bool) 
         "jobs": pa.Table.from_pylist([_job_row(job, report, zero_ms) for job in report.jobs], tables.jobs()),
         "tasks": pa.Table.from_pylist([_task_row(task, zero_ms) for task in report.tasks], tables.tasks()),
         "counters": pa.Table.from_pylist(
-            list(counters.rows(report.jobs, shared_process=shared_process)), tables.counters()
+            list(job_counters.rows(report.jobs, shared_process=shared_process)), tables.counters()
         ),
     }
     if usage is not None:

@@ -7,9 +7,9 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from framework.analysis.quantity import Quantity
 from framework.contracts import ReportScope
 from framework.errors import NotEvaluatedError
+from framework.quantity import Quantity
 
 
 def computations(scope: ReportScope) -> dict[str, Callable[..., Quantity]]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.contracts import Metric, Result, SanityCheck
-from framework_metrics.nsight import counters as hardware
+from framework_metrics.nsight import launch_counters
+from framework_metrics.nsight.exports.ncu_csv import Launch, read_launches
+from framework_metrics.nsight.exports.nsys_export import NsysExport, read_export
 from framework_metrics.nsight.metric_definitions import COUNTED_KINDS, NSIGHT_UNITS, SHARED_KINDS
-from framework_metrics.nsight.ncu_csv import Launch, read_launches
-from framework_metrics.nsight.nsys_export import NsysExport, read_export
 from framework_metrics.nsight.timeline import COUNTERS, WHOLE, Timeline, analyse, time_table
 
 if TYPE_CHECKING:
-    from framework_metrics.nsight.counters import ClassCounters
+    from framework_metrics.nsight.launch_counters import ClassCounters
 
 DECODE = "decode"
 _MEMORY_STALLS = ("long_scoreboard", "long_sb")
@@ -97,12 +97,12 @@ def _timeline_checks(timeline: Timeline) -> Iterator[SanityCheck]:
 
 def counter_result(launches: Sequence[Launch]) -> Result:
     """Return arithmetic intensity, rates, hit rates and stalls of the attention and matrix kernels."""
-    classes = {item.name: item for item in hardware.by_class(launches)}
+    classes = {item.name: item for item in launch_counters.by_class(launches)}
     metrics = [metric for kind in COUNTED_KINDS for metric in _class_metrics(kind, classes.get(kind))]
-    peak = hardware.dram_peak_tb_s(launches)
+    peak = launch_counters.dram_peak_tb_s(launches)
     return Result(
         metrics,
-        {"gpu_kernel_counters": hardware.counter_table(hardware.by_kernel(launches))},
+        {"gpu_kernel_counters": launch_counters.counter_table(launch_counters.by_kernel(launches))},
         {
             "tool": "ncu",
             "launches": len(launches),
@@ -123,7 +123,7 @@ def _class_metrics(kind: str, found: ClassCounters | None) -> Iterator[Metric]:
         return Metric(full, value, unit, "ncu", window_s=found.duration_s, updates=found.launches)
 
     traffic = "memory traffic was not measured (no dram__bytes… in the file)"
-    uncounted = hardware.UNCOUNTED
+    uncounted = launch_counters.UNCOUNTED
     no_operations = uncounted if found is not None and found.flops is None else traffic
     yield metric("flop_per_byte", found.intensity if found else None, no_operations)
     yield metric("tflops", found.tflops if found else None, uncounted)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from framework_metrics.nsight.exports.nsys_export import COPIES, GRAPHS, NsysExport
 from framework_metrics.nsight.kernel_classes import GRAPH, MEMORY_COPY, kernel_class, kernel_kinds
-from framework_metrics.nsight.nsys_export import COPIES, GRAPHS, NsysExport
 
 if TYPE_CHECKING:
     import duckdb

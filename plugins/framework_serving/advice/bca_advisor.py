@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framework.analysis.quantity import NOISE_FLOOR
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import ConfigError, did_you_mean
+from framework.quantity import NOISE_FLOOR
 from framework_serving.advice.bca_rule import (
     BatchPoint,
     BcaChoice,

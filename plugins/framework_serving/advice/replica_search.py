@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from framework.analysis.quantity import Quantity
 from framework.contracts import BatchBackend, BatchJob
+from framework.quantity import Quantity
 from framework.run.rebuild import rebuilt_workload, stored_config
 from framework_serving.advice.replication_rule import ServingSetup, replicas_that_fit
 from framework_serving.metrics.serving_metrics import derive

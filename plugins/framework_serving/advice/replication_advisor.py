@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from framework.analysis.quantity import NOISE_FLOOR
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import UserError
+from framework.quantity import NOISE_FLOOR
 from framework_serving.advice.replica_search import candidates, fits, simulate
 from framework_serving.advice.replication_rule import ReplicationVerdict, ServingSetup, judge_replication
 from framework_serving.sweeps.sweep_points import SweepPoint, comparable_groups, context, load_points

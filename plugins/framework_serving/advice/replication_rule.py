@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from framework.analysis.quantity import NOISE_FLOOR, Quantity, gain
+from framework.quantity import NOISE_FLOOR, Quantity, gain
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from framework.analysis.quantity import Quantity, gain
 from framework.errors import NotEvaluatedError
+from framework.quantity import Quantity, gain
 from framework_serving.advice.bca_advisor import batch_points
 from framework_serving.advice.bca_rule import BcaRule, choose_batch, freed_gib
 from framework_serving.advice.replication_advisor import setup_of

@@ -6,7 +6,7 @@ preempting and failed runs left out. Both leave the front itself to the core's m
 
 from __future__ import annotations
 
-from framework.analysis.quantity import NOISE_FLOOR
+from framework.quantity import NOISE_FLOOR
 
 # A point is the latest run of each configuration and seed by the newest code; `setting` is the whole
 # configuration without the seed, `comparable` the part that must agree for two points to be compared.

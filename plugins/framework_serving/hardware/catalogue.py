@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from framework.configuration.search_path import group_files, group_option
+from framework.configuration.group_options import group_option
+from framework.configuration.search_path import group_files
 from framework.errors import ConfigError, did_you_mean
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from framework.analysis.quantity import Quantity
+from framework.quantity import Quantity
 
 if TYPE_CHECKING:
     from framework.contracts import Json, StoreReader

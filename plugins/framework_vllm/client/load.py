@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.load_contracts import (
     LoadError,
     LoadOutcome,
@@ -21,6 +20,7 @@ from framework_vllm.client.load_contracts import (
 )
 from framework_vllm.client.load_result import Ending, outcome
 from framework_vllm.client.plan_check import check_plan
+from framework_vllm.client.request_ledger import LoopReport
 from framework_vllm.client.saturation import Saturation, judge
 from framework_vllm.client.warm_up import warm_up
 from framework_vllm.client.workers.board import FAILED, FINISHED, PENDING, REFUSED, STREAMING, Board

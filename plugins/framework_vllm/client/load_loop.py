@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from framework_vllm.client.ledger import Ledger, LoopReport
+from framework_vllm.client.request_ledger import Ledger, LoopReport
 from framework_vllm.client.wire.completion_stream import CompletionStream
 from framework_vllm.client.wire.connections import READ, WRITE, Connection, ConnectionPool, describe
 from framework_vllm.client.workers.board import FAILED, REFUSED

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Json, Metric
 from framework_serving.tables import requests_out
-from framework_vllm.client.ledger import LoopReport
 from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, client_requests_schema
+from framework_vllm.client.request_ledger import LoopReport
 from framework_vllm.client.saturation import Saturation
 from framework_vllm.client.workers.board import (
     COLUMNS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, did_you_mean
@@ -12,11 +11,9 @@ from framework_vllm.engine.command_line import adapter_name
 from framework_vllm.models.served_adapters import adapter_folders, adapter_ranks, load_adapters
 from framework_vllm.server.engine_facts import EngineFacts, read_facts
 from framework_vllm.server.http_get import NoAnswerError
+from framework_vllm.server.serving_engines import ServingEngines
 from framework_vllm.server.start_failures import EngineStartError
 from framework_vllm.settings import VllmSettings
-
-if TYPE_CHECKING:
-    from framework_vllm.backend import ServingEngines
 
 
 def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines:
@@ -28,8 +25,6 @@ def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines
         EngineStartError: one of them does not answer, or refuses an adapter.
         ConfigError: a model or an adapter that it does not serve.
     """
-    from framework_vllm.backend import ServingEngines
-
     headers = _authorization(settings.api_key_variable)
     ranks = adapter_ranks(workload)
     targets, facts = [], []

@@ -1,6 +1,6 @@
 """`hydra/launcher=joblib`: the points of a study on all cores of one machine, through hydra-joblib-launcher.
 
-Its configuration is `framework.sweep.parallel_conf`; Hydra imports this module on every study command.
+Its configuration is `framework.configuration.parallel_conf`; Hydra imports this module on every study command.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framework.analysis.quantity import NOISE_FLOOR, student_t_975
 from framework.contracts import MetricDefinition
+from framework.quantity import NOISE_FLOOR, student_t_975
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from framework.contracts import Result
 from framework.errors import InputError
+from framework_metrics.nsight.exports.nsys_export import NsysExport, read_export
 from framework_metrics.nsight.importer import read_nsight
 from framework_metrics.nsight.kernel_classes import kernel_class
-from framework_metrics.nsight.nsys_export import NsysExport, read_export
 from framework_metrics.nsight.results import read_profile
 from framework_metrics.nsight.timeline import HOST_GAP, analyse
 from tests.framework_metrics.nsight_exports import (

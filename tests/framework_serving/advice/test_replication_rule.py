@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from framework.analysis.quantity import Quantity, gain
+from framework.quantity import Quantity, gain
 from framework_serving.advice.replication_rule import ServingSetup, judge_replication, replicas_that_fit
 
 

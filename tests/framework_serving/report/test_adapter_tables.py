@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from framework.analysis.quantity import Quantity
 from framework.errors import NotEvaluatedError
+from framework.quantity import Quantity
 from framework_serving.claims.claim_quantities import COMPUTATIONS
 from framework_serving.claims.evidence import Evidence
 from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, adapter_tables, best_slots

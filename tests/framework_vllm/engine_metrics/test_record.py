@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework_vllm.engine_metrics.engine_metrics import engine_metrics
+from framework_vllm.engine_metrics.engine_counts import engine_metrics
 from framework_vllm.engine_metrics.record import (
     MAX_SCRAPES,
     EngineRecord,

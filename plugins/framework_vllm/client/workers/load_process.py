@@ -16,10 +16,10 @@ from math import inf
 from multiprocessing.connection import Connection as Pipe
 
 from framework.errors import UserError
-from framework_vllm.client.ledger import Ledger, LoopReport
 from framework_vllm.client.load_loop import LoadLoop, LoopRules
 from framework_vllm.client.outbox import Outbox
 from framework_vllm.client.prompts import PromptMaker
+from framework_vllm.client.request_ledger import Ledger, LoopReport
 from framework_vllm.client.send_times import ClosedLoop, OpenLoop, Schedule
 from framework_vllm.client.wire.connections import ConnectionPool
 from framework_vllm.client.wire.request_bytes import Endpoint, RequestEncoder

@@ -13,9 +13,9 @@ import pytest
 
 from framework.analysis.claims.claim_file import Claim
 from framework.analysis.claims.reproduction_card import claim_computations, evaluate, reproduction_card
-from framework.analysis.quantity import Quantity
 from framework.contracts import ReportScope
 from framework.errors import NotEvaluatedError
+from framework.quantity import Quantity
 
 SUPPORT = Path(__file__).parents[3] / "support"
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]

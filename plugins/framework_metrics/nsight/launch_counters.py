@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from framework_metrics.nsight.exports.ncu_csv import Launch
 from framework_metrics.nsight.kernel_classes import kernel_class
-from framework_metrics.nsight.ncu_csv import Launch
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from framework.cli.report_verb import run_report
 from framework.errors import UserError
 from framework.report.plugin_blocks import PluginProblem
-from framework.report.report_cli import run_report
 from framework.report.scope import folder_name, select_runs
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from tests.framework.report.conftest import Contribute

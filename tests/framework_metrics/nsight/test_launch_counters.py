@@ -8,8 +8,8 @@ import pytest
 
 from framework.contracts import Metric
 from framework.errors import InputError
-from framework_metrics.nsight.counters import by_class, dram_peak_tb_s, flops
-from framework_metrics.nsight.ncu_csv import read_launches
+from framework_metrics.nsight.exports.ncu_csv import read_launches
+from framework_metrics.nsight.launch_counters import by_class, dram_peak_tb_s, flops
 from framework_metrics.nsight.results import read_profile
 from tests.framework_metrics.nsight_exports import ATTENTION, MATMUL, NCU_COLUMNS, decode_kernels, ncu_raw
 

@@ -1,0 +1,42 @@
+"""The values of one option of a configuration group, as a study that chooses it would see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from framework.configuration.composition import compose
+from framework.configuration.search_path import group_files
+from framework.errors import ConfigError
+
+
+def group_option(group: str, option: str) -> Mapping[str, Any]:
+    """Return the plain values of one option of a group, as a study that chooses it would see them.
+
+    Raises:
+        ConfigError: no such option, or its file can't be read.
+    """
+    file = group_files(group).get(option)
+    if file is None:
+        raise ConfigError(f"{group}: unknown {group} '{option}'")
+    return _values(group, option, file, file.stat().st_mtime_ns)
+
+
+@cache
+def _values(group: str, option: str, file: Path, changed_ns: int) -> Mapping[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    try:
+        content = OmegaConf.load(file)
+        if "defaults" in content:  # made of other files: what Hydra makes of it
+            content = compose([f"{group}={option}"])[group]
+        plain = OmegaConf.to_container(content, resolve=True)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{file}: {str(error).splitlines()[0]}") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{file}: not a mapping of keys to values")
+    return {str(key): value for key, value in plain.items()}

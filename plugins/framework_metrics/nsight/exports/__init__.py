@@ -1,0 +1,1 @@
+"""What `nsys` and `ncu` export, read into tables."""
