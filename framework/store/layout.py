@@ -5,7 +5,8 @@ outputs/
     packs/<pack>/           compacted bundles (`compact`)
     running/<run_id>.json   markers of unfinished runs (`heartbeat`)
     sweeps/<sweep_id>.json  plans of sweeps (`sweep_plans`), their jobs on a cluster beside them
-    advice/, predictions/   what was said about runs (`side_files`)
+    advice/, predictions/, recordings/   what was said about runs, and recorded runs (`side_files`)
+    profiles/, reports/     profiles fitted for the twin, HTML reports
     framework.duckdb        the database, made from all of the above (`ingest`)
 """
 

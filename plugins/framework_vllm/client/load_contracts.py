@@ -80,7 +80,7 @@ class LoadPlan:
         horizon_s: the load is cut then, and what is open cancelled; None serves every request to its end.
         warmup_requests: sent before t = 0 and left out of every result; with adapters, one each and target at
             least. 0 sends none at all, not even the request that finds out the dialect.
-        processes: None chooses (`framework_vllm.client.shards.process_count`).
+        processes: None chooses (`framework_vllm.client.workers.shares.process_count`).
         request_timeout_s: from sending to the last token; what takes longer has failed.
         retries: new attempts after a refused connection, 429 or 503, before any token came.
         prefix_block_tokens: tokens in a block of `prefix_block_hashes`.
