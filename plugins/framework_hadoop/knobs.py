@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from framework.errors import ConfigError, did_you_mean
+from framework.configuration.plain_values import number, one_of, whole
+from framework.errors import ConfigError
 from framework_hadoop.benchmarks.data_size import parse_size
 
 Mode = Literal["local", "cluster"]
@@ -280,16 +281,11 @@ def checked(name: str, value: Any) -> int | float | bool | str:
             raise ConfigError(f"{key}: expected true or false, got {value!r}")
         return value
     if knob.kind == "word":
-        if value not in knob.words:
-            raise ConfigError(f"{key}: unknown value {value!r}{did_you_mean(str(value), knob.words)}")
-        return str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise ConfigError(f"{key}: expected a number, got {value!r}")
-    if knob.kind == "whole" and value != int(value):
-        raise ConfigError(f"{key}: expected a whole number, got {value!r}")
-    if not knob.low <= value <= knob.high:
-        raise ConfigError(f"{key}: must be between {knob.low:g} and {knob.high:g}, got {value:g}")
-    return int(value) if knob.kind == "whole" else float(value)
+        return one_of(value, key, knob.words)
+    found = whole(value, key) if knob.kind == "whole" else number(value, key)
+    if not knob.low <= found <= knob.high:
+        raise ConfigError(f"{key}: must be between {knob.low:g} and {knob.high:g}, got {found:g}")
+    return found
 
 
 def set_values(knobs: HadoopKnobs) -> dict[str, int | float | bool | str]:

@@ -7,10 +7,11 @@ Names and meanings are vLLM's, in the shorter form that studies use (`chunked_pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from framework.errors import ConfigError, did_you_mean
+from framework.configuration.plain_values import from_plain, number, one_of, whole
+from framework.errors import ConfigError
 
 _T = TypeVar("_T", bound="EngineKnobs")
 
@@ -69,23 +70,19 @@ class EngineKnobs:
         """Raise `ConfigError` where a key's value is no whole number of at least 1, or null where that is allowed."""
         for key in keys:
             value = getattr(self, key)
-            if value is None and optional:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"backend.{key}: {value!r} is not a whole number of at least 1")
+            if value is not None or not optional:
+                whole(value, f"backend.{key}", least=1)
 
     def check_positive(self, *keys: str) -> None:
         """Raise `ConfigError` where a key's value is neither null nor above 0."""
         for key in keys:
             value = getattr(self, key)
-            if value is not None and not value > 0:
-                raise ConfigError(f"backend.{key}: {value} is not above 0")
+            if value is not None:
+                number(value, f"backend.{key}", above=0)
 
     def check_word(self, key: str, allowed: Sequence[str]) -> None:
         """Raise `ConfigError` where a key's value is none of the allowed words."""
-        value = getattr(self, key)
-        if value not in allowed:
-            raise ConfigError(f"backend.{key}: '{value}' is not one of {', '.join(allowed)}")
+        one_of(getattr(self, key), f"backend.{key}", allowed)
 
 
 @dataclass
@@ -143,10 +140,6 @@ class ReplicaKnobs(EngineKnobs):
 
 def checked_settings(kind: type[_T], keys: Mapping[str, Any]) -> _T:
     """Return checked settings from a configuration group's keys. Raises `ConfigError` naming the key."""
-    known = {field.name for field in fields(kind)} - {"_target_"}
-    for key in keys:
-        if key not in known:
-            raise ConfigError(f"unknown configuration key 'backend.{key}'{did_you_mean(key, known)}")
-    settings = kind(**keys)
+    settings = from_plain(kind, keys, "backend")
     settings.check()
     return settings

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
-from framework.errors import ConfigError, did_you_mean
+from framework.configuration.plain_values import number, one_of
+from framework.errors import ConfigError
 from framework_hadoop.knobs import HadoopKnobs
-
-_T = TypeVar("_T")
 
 
 @dataclass
@@ -119,32 +116,13 @@ class SparkSettings(EngineSettings):
     memory_fraction: float | None = None
 
 
-def from_plain(kind: type[_T], values: Mapping[str, Any], where: str) -> _T:
-    """Return the settings that plain values (as Hydra hands them over) describe.
-
-    Raises:
-        ConfigError: an unknown key, with the nearest known one; names `where.key`.
-    """
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    unknown = next((key for key in values if key not in known), None)
-    if unknown is not None:
-        raise ConfigError(f"{where}.{unknown}: unknown key{did_you_mean(str(unknown), known)}")
-    return kind(**values)
-
-
 def check_engine(settings: EngineSettings) -> None:
     """Raise `ConfigError` for a bad value of what the engines have in common; names the key."""
-    if not settings.timeout_s > 0:
-        raise ConfigError(f"backend.timeout_s: must be greater than 0, got {settings.timeout_s!r}")
-    if not settings.sample_interval_s > 0:
-        raise ConfigError(
-            f"backend.sample_interval_s: must be greater than 0, got {settings.sample_interval_s!r}"
-        )
-    price = settings.price_per_core_hour_usd
-    if price is not None and not 0 <= price < float("inf"):
-        raise ConfigError(f"backend.price_per_core_hour_usd: must be at least 0, got {price!r}")
-    if settings.inert not in ("warn", "refuse"):
-        raise ConfigError(f"backend.inert: expected warn or refuse, got {settings.inert!r}")
+    number(settings.timeout_s, "backend.timeout_s", above=0)
+    number(settings.sample_interval_s, "backend.sample_interval_s", above=0)
+    if settings.price_per_core_hour_usd is not None:
+        number(settings.price_per_core_hour_usd, "backend.price_per_core_hour_usd", least=0)
+    one_of(settings.inert, "backend.inert", ("warn", "refuse"))
     if settings.keep_output and settings.work_dir is None:
         raise ConfigError(
             "backend.keep_output: needs backend.work_dir, the folder in which the output is kept"

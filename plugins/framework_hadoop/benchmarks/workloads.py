@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from framework.configuration.plain_values import from_plain
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework.fingerprint import tables_hash
@@ -18,7 +19,7 @@ from framework_hadoop.benchmarks.plan import (
     graph_nodes,
     plan_row,
 )
-from framework_hadoop.benchmarks.settings import BenchmarkSettings, from_plain
+from framework_hadoop.benchmarks.settings import BenchmarkSettings
 
 
 class BenchmarkWorkload:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from framework.configuration.plain_values import from_plain
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
 from framework.versions import source_fingerprint
@@ -17,7 +18,7 @@ from framework_hadoop import knobs
 from framework_hadoop.benchmarks.generated_input import GeneratedInput, facts_of, input_of, parse_facts
 from framework_hadoop.benchmarks.output_checks import output_checks
 from framework_hadoop.benchmarks.plan import BenchmarkPlan, plan_of
-from framework_hadoop.benchmarks.settings import HadoopSettings, check_engine, from_plain
+from framework_hadoop.benchmarks.settings import HadoopSettings, check_engine
 from framework_hadoop.engines import job_result as outcome
 from framework_hadoop.engines import toolchain, yarn
 from framework_hadoop.engines.hadoop_engines import ClusterEngine, Engine, engine_for

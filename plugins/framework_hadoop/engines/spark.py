@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from framework.configuration.plain_values import from_plain, one_of, whole
 from framework.contracts import Json, Metric, Result, RunContext, WorkloadTables
-from framework.errors import ConfigError, did_you_mean
+from framework.errors import ConfigError
 from framework.versions import source_fingerprint
 from framework_hadoop.benchmarks.data_size import parse_size
 from framework_hadoop.benchmarks.output_checks import output_checks
 from framework_hadoop.benchmarks.plan import BenchmarkPlan, plan_of
-from framework_hadoop.benchmarks.settings import SparkSettings, check_engine, from_plain
+from framework_hadoop.benchmarks.settings import SparkSettings, check_engine
 from framework_hadoop.engines import job_result as outcome
 from framework_hadoop.engines import toolchain
 from framework_hadoop.engines.job_failures import failure_of
@@ -225,13 +226,11 @@ def _check_values(settings: SparkSettings) -> None:
         raise ConfigError(
             f"backend.master: expected local[N], spark://…, yarn or k8s://…, got {settings.master!r}"
         )
-    if settings.codec is not None and settings.codec not in _CODECS:
-        raise ConfigError(
-            f"backend.codec: unknown value {settings.codec!r}{did_you_mean(settings.codec, _CODECS)}"
-        )
+    if settings.codec is not None:
+        one_of(settings.codec, "backend.codec", _CODECS)
     for name, value in (("reduces", settings.reduces), ("heap_mb", settings.heap_mb)):
-        if value is not None and value < 1:
-            raise ConfigError(f"backend.{name}: must be at least 1, got {value}")
+        if value is not None:
+            whole(value, f"backend.{name}", least=1)
     if settings.split_size is not None:
         parse_size(settings.split_size, "backend.split_size")
     fraction = settings.memory_fraction

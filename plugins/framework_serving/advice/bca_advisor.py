@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from framework.configuration.plain_values import from_plain, number, one_of
 from framework.contracts import Advice, AdvisorScope, Json
-from framework.errors import ConfigError, did_you_mean
 from framework.quantity import NOISE_FLOOR
 from framework_serving.advice.bca_rule import (
     BatchPoint,
@@ -18,7 +18,6 @@ from framework_serving.advice.bca_rule import (
     utilization_to_set,
 )
 from framework_serving.sweeps.sweep_points import Curve, SweepPoint, context, curves, load_points
-from framework_serving.workloads.settings import number
 
 LATENCIES = ("itl_mean_ms", "tpot_mean_ms")
 NO_INTERVAL = f"no interval known for this run: ±{100 * NOISE_FLOOR:g} % noise floor"
@@ -49,18 +48,11 @@ class BcaAdvisor:
         kv_margin: float = 0.05,
         **constants: Any,
     ) -> None:
-        if latency not in LATENCIES:
-            raise ConfigError(
-                f"advisor.bca.latency: unknown value '{latency}'{did_you_mean(latency, LATENCIES)}"
-            )
-        known = set(BcaRule.__dataclass_fields__) - {"slo_multiple"}
-        for key in constants:
-            if key not in known:
-                raise ConfigError(f"advisor.bca.{key}: unknown key{did_you_mean(key, known)}")
-            if constants[key] is not None and key != "allow_preemption":
-                number(constants[key], f"advisor.bca.{key}", least=0)
-        self.latency, self.kv_margin = latency, kv_margin
-        base = BcaRule(**constants)
+        base = from_plain(BcaRule, constants, "advisor.bca")
+        for key, value in constants.items():
+            if value is not None and key != "allow_preemption":
+                number(value, f"advisor.bca.{key}", least=0)
+        self.latency, self.kv_margin = one_of(latency, "advisor.bca.latency", LATENCIES), kv_margin
         multiples = slo_multiples or {"strict": 2.0, "relaxed": 4.0}
         for name, multiple in multiples.items():
             number(multiple, f"advisor.bca.slo_multiples.{name}", above=0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from framework.configuration.plain_values import number, whole
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import UserError
 from framework.quantity import NOISE_FLOOR
 from framework_serving.advice.replica_search import candidates, fits, simulate
 from framework_serving.advice.replication_rule import ReplicationVerdict, ServingSetup, judge_replication
 from framework_serving.sweeps.sweep_points import SweepPoint, comparable_groups, context, load_points
-from framework_serving.workloads.settings import number, whole
 
 MIN_POINTS = 3
 """A sweep over fewer batches says too little about memory to look for replicas."""

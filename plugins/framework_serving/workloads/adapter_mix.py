@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from framework.configuration.plain_values import from_plain, number, whole
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework_serving import tables
 from framework_serving.workloads.arrivals import arrival_times
 from framework_serving.workloads.lengths import sample_lengths
-from framework_serving.workloads.settings import (
-    AdapterMixSettings,
-    ArrivalSettings,
-    from_plain,
-    number,
-    whole,
-)
+from framework_serving.workloads.settings import AdapterMixSettings, ArrivalSettings
 from framework_serving.workloads.synthetic import (
     cap_tokens,
     capped,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from framework.configuration.plain_values import number, one_of, whole
 from framework.errors import ConfigError
-from framework_serving.workloads.settings import ArrivalSettings, number, one_of, whole
+from framework_serving.workloads.settings import ArrivalSettings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from framework.configuration.plain_values import number, one_of, whole
 from framework.errors import ConfigError
 from framework_serving.workloads.length_law import LengthLaw, fixed_law, histogram_law, moment_law
-from framework_serving.workloads.settings import LengthSettings, number, one_of, whole
+from framework_serving.workloads.settings import LengthSettings
 
 if TYPE_CHECKING:
     import numpy as np

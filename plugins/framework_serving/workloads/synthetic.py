@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from framework.configuration.plain_values import from_plain, number, whole
 from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
 from framework.fingerprint import tables_hash
 from framework_serving import tables
 from framework_serving.workloads.arrivals import arrival_times
 from framework_serving.workloads.lengths import sample_lengths
-from framework_serving.workloads.settings import SyntheticSettings, from_plain, number, whole
+from framework_serving.workloads.settings import SyntheticSettings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,19 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.configuration.plain_values import from_plain, number, one_of, whole
 from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError, InputError
 from framework_serving import tables
 from framework_serving.workloads.adapter_mix import dealt_ranks
 from framework_serving.workloads.arrivals import arrival_times
-from framework_serving.workloads.settings import (
-    ArrivalSettings,
-    TraceSettings,
-    from_plain,
-    number,
-    one_of,
-    whole,
-)
+from framework_serving.workloads.settings import ArrivalSettings, TraceSettings
 from framework_serving.workloads.synthetic import cap_tokens, requests_table, stream, workload_tables
 from framework_serving.workloads.trace_file import Trace, TraceReader
 

@@ -55,7 +55,7 @@ def test_a_batch_is_left_out_of_more_adapters_than_it_has_requests() -> None:
         ({"prompt_tokens": [4, "x"]}, r"backend\.prompt_tokens: 'x' is not"),
         ({"decode_steps": 0}, r"backend\.decode_steps: 0"),
         ({"repeats": 0}, r"backend\.repeats: 0"),
-        ({"batch": [1]}, r"unknown configuration key 'backend\.batch' \(did you mean 'batches'\?\)"),
+        ({"batch": [1]}, r"backend\.batch: unknown key \(did you mean 'batches'\?\)"),
     ],
 )
 def test_a_bad_key_is_one_line_that_names_it(keys: dict[str, Any], said: str) -> None:
