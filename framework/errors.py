@@ -56,3 +56,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if 0 < len(names) <= 30:
         return f" (known: {', '.join(names)})"
     return ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text; its class's name if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

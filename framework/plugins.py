@@ -18,6 +18,7 @@ import pluggy
 
 from framework import hookspecs
 from framework.contracts import MetricDefinition
+from framework.errors import one_line
 
 ENTRY_POINT_GROUP = "framework.plugins"
 
@@ -56,7 +57,7 @@ def _register(manager: pluggy.PluginManager, found: EntryPoint) -> LoadedPlugin:
         # pluggy registers a module before it checks its hooks against the specifications
         if manager.has_plugin(found.name):
             manager.unregister(name=found.name)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"{type(error).__name__}: {one_line(error)}"
         return LoadedPlugin(found.name, found.value, distribution, version, (), reason)
     callers = manager.get_hookcallers(manager.get_plugin(found.name)) or []
     hooks = tuple(sorted(caller.name for caller in callers))

@@ -20,8 +20,7 @@ def main() -> None:
 
 def _guarded(arguments: list[str]) -> int:
     """Dispatch, and turn what a user can cause into one clear line."""
-    from framework.errors import UserError
-    from framework.run.stages import one_line
+    from framework.errors import UserError, one_line
 
     try:
         return _dispatch(arguments)

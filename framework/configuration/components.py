@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from framework.errors import ConfigError, UserError
+from framework.errors import ConfigError, UserError, one_line
 
 
 def build_component(config: DictConfig, group: str) -> Any:
@@ -27,5 +27,5 @@ def build_component(config: DictConfig, group: str) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from error
-        reason = str(cause or error).splitlines()[0]
+        reason = one_line(cause or error)
         raise ConfigError(f"configuration group '{group}' ({node._target_}): {reason}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from framework.configuration.composition import compose
 from framework.configuration.search_path import group_files
-from framework.errors import ConfigError
+from framework.errors import ConfigError, one_line
 
 
 def group_option(group: str, option: str) -> Mapping[str, Any]:
@@ -36,7 +36,7 @@ def _values(group: str, option: str, file: Path, changed_ns: int) -> Mapping[str
             content = compose([f"{group}={option}"])[group]
         plain = OmegaConf.to_container(content, resolve=True)
     except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{file}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{file}: {one_line(error)}") from error
     if not isinstance(plain, dict):
         raise ConfigError(f"{file}: not a mapping of keys to values")
     return {str(key): value for key, value in plain.items()}

@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.contracts import Json
-from framework.errors import ConfigError
+from framework.errors import ConfigError, one_line
 
 VOLATILE_KEYS = (
     "advisor",
@@ -96,7 +96,7 @@ def resolved(config: DictConfig) -> dict[str, Json]:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "?"
-        text = str(error).splitlines()[0]
+        text = one_line(error)
         raise ConfigError(f"configuration key '{key}': {text}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

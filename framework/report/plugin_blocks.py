@@ -8,7 +8,7 @@ from typing import Any
 
 from framework.analysis.claims.reproduction_card import reproduction_card
 from framework.contracts import ReportScope, ReportSection, TableBlock
-from framework.errors import UserError
+from framework.errors import UserError, one_line
 from framework.plugins import metric_definitions as metric_definitions
 from framework.plugins import plugin_manager
 
@@ -46,7 +46,7 @@ def _card(scope: ReportScope, report: Callable[[PluginProblem], None]) -> list[T
     try:
         card = reproduction_card(scope)
     except Exception as error:  # the computations are plugins'
-        report(PluginProblem("reproduction card", _one_line(error)))
+        report(PluginProblem("reproduction card", _line_of(error)))
         return []
     return [] if card is None else [card]
 
@@ -57,11 +57,10 @@ def _gathered(hook: str, scope: ReportScope, report: Callable[[PluginProblem], N
         try:
             found: Iterable[Any] = list(implementation.function(**arguments) or ())
         except Exception as error:  # a third party's hook may raise anything
-            report(PluginProblem(f"plugin '{implementation.plugin_name}' failed in {hook}", _one_line(error)))
+            report(PluginProblem(f"plugin '{implementation.plugin_name}' failed in {hook}", _line_of(error)))
             continue
         yield from found
 
 
-def _one_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [""])[0]
-    return line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"
+def _line_of(error: Exception) -> str:
+    return one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
 from framework.contracts import Collector, Json, Metric, ProcessWrapper, Result, RunContext, SanityCheck
-from framework.errors import ConfigError
+from framework.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,9 +91,7 @@ class Collectors:
                 try:
                     tables = _joined(result.tables, item.result.tables)
                 except Exception as error:  # a table that can't be stored would cost the whole run
-                    item.trouble = f"{item.name} returned a table that can't be stored: {error}".splitlines()[
-                        0
-                    ]
+                    item.trouble = f"{item.name} returned a table that can't be stored: {one_line(error)}"
             if item.trouble is not None:
                 result.checks.append(SanityCheck(f"collector_{item.name}", "warn", item.trouble))
                 declared = getattr(item.collector, "metric_names", ())
@@ -137,7 +135,7 @@ def _guarded(
         try:
             box["value"] = action()
         except BaseException as error:  # a third party's collector may raise anything, SystemExit too
-            box["trouble"] = f"{what}: {type(error).__name__}: {error}".splitlines()[0]
+            box["trouble"] = f"{what}: {type(error).__name__}: {one_line(error)}"
 
     thread = threading.Thread(target=body, name=f"collector {what}", daemon=True)
     thread.start()

@@ -29,11 +29,11 @@ from framework.contracts import (
     Workload,
     WorkloadTables,
 )
-from framework.errors import ConfigError, StoreError, UserError
+from framework.errors import ConfigError, StoreError, UserError, one_line
 from framework.plugins import plugin_manager
 from framework.run import collection
 from framework.run.provenance import provenance
-from framework.run.stages import StageError, failure_of, one_line, stage
+from framework.run.stages import StageError, failure_of, stage
 from framework.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.versions import code_version

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from framework.errors import UserError
+from framework.errors import UserError, one_line
 from framework.run_record import Failure
 
 _LOG_TAIL_LINES = 40
@@ -49,11 +49,6 @@ def failure_of(error: StageError, scratch: Path | None) -> Failure:
 def failure_kind(error: BaseException) -> str:
     """Return what kind of failure an exception is: its class, unless it knows better (`TimeLimitError`)."""
     return str(getattr(error, "failure_kind", type(error).__name__))
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text; its class's name if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _log_tail(cause: BaseException, scratch: Path | None) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from framework.configuration.hydra_private import returned_or_raised
-from framework.errors import StoreError, TimeLimitError
-from framework.run.stages import failure_kind, one_line
+from framework.errors import StoreError, TimeLimitError, one_line
+from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.slurm.job_ledger import JobLedger, SubmittedJob
 from framework.slurm.lost_job import lost_record, write_lost

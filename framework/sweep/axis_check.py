@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.errors import ConfigError, did_you_mean
+from framework.errors import ConfigError, did_you_mean, one_line
 from framework.sweep.grid import Axis
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
@@ -65,7 +65,7 @@ def _check_value(config: DictConfig, key: str, value: str) -> None:
     try:
         OmegaConf.update(config, key, _as_hydra_reads(key, value), merge=True)
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)
         raise ConfigError(f"override '{key}={value}': {reason}") from error
 
 

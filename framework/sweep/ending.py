@@ -22,11 +22,10 @@ from framework.contracts import (
     StoreReader,
     WorkloadTables,
 )
-from framework.errors import UserError
+from framework.errors import UserError, one_line
 from framework.report.plugin_blocks import sweep_tables
 from framework.report.terminal.progress_bars import progress_bar
 from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
-from framework.run.stages import one_line
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.side_files.answers import write_advice

@@ -32,9 +32,8 @@ from framework.configuration.components import build_component
 from framework.configuration.hydra_private import returned_or_raised
 from framework.configuration.study_config import describing_config
 from framework.contracts import Json
-from framework.errors import ConfigError
+from framework.errors import ConfigError, one_line
 from framework.report.terminal.terminal_tables import SweepProgress
-from framework.run.stages import one_line
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes

@@ -11,7 +11,7 @@ from functools import partial
 
 from framework.analysis.claims.claim_file import Claim, Computations, load_claims
 from framework.contracts import ReportScope, TableBlock
-from framework.errors import NotEvaluatedError
+from framework.errors import NotEvaluatedError, one_line
 from framework.plugins import plugin_manager
 from framework.quantity import Quantity
 
@@ -87,8 +87,8 @@ def _evaluated(claim: Claim, computations: Computations, scaled_down: bool) -> C
     except NotEvaluatedError as error:
         return ClaimResult(claim, None, NOT_EVALUATED, str(error))
     except Exception as error:  # a third party's computation may raise anything; the other claims stand
-        line = (str(error).splitlines() or [""])[0]
-        return ClaimResult(claim, None, NOT_EVALUATED, f"{name} failed: {type(error).__name__}: {line}")
+        reason = f"{name} failed: {type(error).__name__}: {one_line(error)}"
+        return ClaimResult(claim, None, NOT_EVALUATED, reason)
     ours = found if isinstance(found, Quantity) else Quantity(float(found))
     return ClaimResult(claim, ours, REPRODUCED if claim.agrees(ours) else NOT_REPRODUCED)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from framework.contracts import Json
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 from framework.run_record import RunRecord
 from framework.store.bundles.record_json import (
     checksum,
@@ -178,7 +178,7 @@ def bundle_contents(record: RunRecord, tables: Mapping[str, pa.Table]) -> dict[s
         encoded = {"metrics": metrics_table(record), "params": params_table(record), **encoded}
         return {f"{name}.parquet": encode_parquet(table) for name, table in encoded.items()}
     except pa.ArrowException as error:
-        raise StoreError(f"run {record.run_id}: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"run {record.run_id}: {one_line(error)}") from error
 
 
 def decode_manifest(data: bytes, where: str) -> Manifest:
@@ -231,7 +231,7 @@ def decode_parquet(data: bytes, file: str, run_id: str, where: str) -> pa.Table:
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{where}: {file} is not a Parquet file: {str(error).splitlines()[0]}") from None
+        raise StoreError(f"{where}: {file} is not a Parquet file: {one_line(error)}") from None
     if "run_id" not in table.column_names:
         raise StoreError(f"{where}: {file} has no column 'run_id'")
     if table.num_rows and set(table.column("run_id").unique().to_pylist()) != {run_id}:

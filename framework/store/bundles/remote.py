@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 from framework.store import durable
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         file_system, path = url_to_fs(url)
     except ImportError as error:
-        raise StoreError(f"{url}: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"{url}: {one_line(error)}") from error
     except ValueError as error:
-        raise StoreError(f"{url} is not a URL that fsspec supports: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"{url} is not a URL that fsspec supports: {one_line(error)}") from error
     return file_system, path.rstrip("/")
 
 
@@ -131,7 +131,7 @@ def write_remote_bundle(url: str, record: RunRecord, tables: Mapping[str, pa.Tab
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         return durable.os_reason(error)
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+    return one_line(error)
 
 
 def remembered_remotes(outputs: Path) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 from framework.store import durable
 from framework.store.bundles.batches import LoadedBundle, Progress, read_batches
 from framework.store.bundles.bundle_format import Bundle
@@ -201,7 +201,7 @@ class _Ingest:
                     self._add(connection, sink, [item])
                 return
             (item,) = batch
-            reason = f"{item.source.location}/{item.name}: {str(error).splitlines()[0]}"
+            reason = f"{item.source.location}/{item.name}: {one_line(error)}"
             refused = replace(item, content=StoreError(reason))
             self._insert(connection, sink, [refused])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from framework.errors import StoreError, did_you_mean
+from framework.errors import StoreError, did_you_mean, one_line
 from framework.plugins import plugin_manager
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def conform(name: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
         try:
             columns.append(table.column(field.name).cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            reason = str(error).splitlines()[0]
+            reason = one_line(error)
             raise StoreError(
                 f"table '{name}': column '{field.name}' is not {field.type}: {reason}"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,5 +37,5 @@ def check_not_newer(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def read_trouble(path: Path, error: Exception) -> str:
     """Return one line on a database that DuckDB can't open."""
-    reason = str(error).strip().splitlines()[0]
+    reason = one_line(error)
     return f"{path} is not a readable store ({reason}); `framework ingest --rebuild` builds it again from the bundles"

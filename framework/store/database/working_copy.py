@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 from framework.store import durable
 from framework.store.database.migrations import create_or_migrate
 from framework.store.database.schema_version import check_not_newer, read_trouble
@@ -118,5 +118,5 @@ def _copy(source: Path, target: Path) -> None:
 
 def write_trouble(path: Path, error: Exception) -> str:
     """Return one line on a database that DuckDB can't change."""
-    reason = str(error).strip().splitlines()[0]
+    reason = one_line(error)
     return f"can't write {path}: {reason}"

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from framework.contracts import Json
-from framework.errors import StoreError
+from framework.errors import StoreError, one_line
 from framework.store import durable
 from framework.store.bundles.bundle_format import check_run_id, encode_parquet
 from framework.store.bundles.record_json import canonical
@@ -94,7 +94,7 @@ def write_recording(outputs: Path | str, name: str, recording: Recording) -> Pat
     try:
         table = pa.table(columns).replace_schema_metadata({_METADATA: canonical(common)})
     except pa.ArrowException as error:
-        raise StoreError(f"recording {name}: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"recording {name}: {one_line(error)}") from error
     path = Path(outputs) / FOLDER / f"{name}.parquet"
     durable.write_whole(path, encode_parquet(table))
     return path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
+from framework.errors import one_line
 from framework.plugins import metric_definitions, plugin_manager
 from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
@@ -117,5 +118,5 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
             connection.execute(statement)
         except duckdb.Error as error:
             head = " ".join(statement.split())[:60]
-            refused.append(f"view of a plugin left out ({head} …): {str(error).splitlines()[0]}")
+            refused.append(f"view of a plugin left out ({head} …): {one_line(error)}")
     return refused

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from framework.errors import InputError, did_you_mean
+from framework.errors import InputError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,7 +190,7 @@ def _read_text_table(path: Path) -> pa.Table:
 
 def _parse_trouble(error: Exception) -> str:
     """Return a parser's message in one short line, its row counted from 1 without the header, as ours are."""
-    line = str(error).splitlines()[0].removeprefix("CSV parse error: ")
+    line = one_line(error).removeprefix("CSV parse error: ")
     wrong_length = re.match(r"Row #(\d+): Expected (\d+) columns, got (\d+)", line)
     if wrong_length:
         row, expected, got = map(int, wrong_length.groups())

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TextIO
 
+from framework.errors import one_line
 from framework_metrics.sampling.probe import Opened, Probe, Reading, UnavailableError
 from framework_metrics.sampling.sampling_times import Schedule
 
@@ -38,7 +39,7 @@ def main() -> int:
     except UnavailableError as reason:
         return _answer({"unavailable": str(reason)})
     except Exception as error:  # a vendor's library may raise anything
-        return _answer({"unavailable": f"{type(error).__name__}: {error}".splitlines()[0]})
+        return _answer({"unavailable": f"{type(error).__name__}: {one_line(error)}"})
     with open(spec["file"], "w", encoding="utf-8") as file:
         _line(file, {"columns": list(opened.columns), "absent": opened.absent, "facts": opened.facts})
         _answer({"ready": True})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from framework.errors import InputError
+from framework.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,7 @@ class _ParquetFolder:
         try:
             names: list[str] = pq.read_schema(file).names
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{file}: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{file}: {one_line(error)}") from error
         return names
 
     def read(self, table: str, columns: Sequence[str]) -> dict[str, list[object]]:
@@ -139,7 +139,7 @@ class _ParquetFolder:
         try:
             found: dict[str, list[object]] = pq.read_table(file, columns=list(columns)).to_pydict()
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{file}: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{file}: {one_line(error)}") from error
         return found
 
 
