@@ -41,6 +41,7 @@ def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
     facts = {
         "duration_s": output.duration_s,
         "steps": output.steps,
+        "busy_share": _busy_share(server, output),
         "interval_factors": factors,
         **server.facts(),
     }
@@ -88,8 +89,13 @@ def _load_metrics(server: SimulatedServer, output: SimulationOutput) -> list[Met
 
 def _busy_mean(server: SimulatedServer, output: SimulationOutput) -> float:
     """Mean of running requests while replicas have work, summed over replicas."""
-    whole_s = server.engine.replicas * output.duration_s
-    return output.running_mean * whole_s / output.busy_s if output.busy_s > 0 else 0.0
+    share = _busy_share(server, output)
+    return output.running_mean / share if share > 0 else 0.0
+
+
+def _busy_share(server: SimulatedServer, output: SimulationOutput) -> float:
+    """Share of the replicas' time in which they have work."""
+    return output.busy_s / (server.engine.replicas * output.duration_s)
 
 
 def _power_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:

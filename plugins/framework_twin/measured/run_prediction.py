@@ -79,7 +79,9 @@ def predict_run(
         server = server_of(setup, model, tables)
         kv_tokens = server.engine.kv_blocks * KV_BLOCK_TOKENS
         result = serve(server, tables)
-        samples.append(_offline_values(setup, result) if setup.offline else _metrics(tables, result))
+        samples.append(
+            _offline_values(setup, result) if setup.offline else _online_values(setup, tables, result)
+        )
     values = {name: float(np.mean([sample[name] for sample in samples])) for name in samples[0]}
     starved = values.pop("starved", None)
     if setup.arrival != "poisson" or starved is None:
@@ -154,11 +156,16 @@ def _offline_values(setup: RunSetup, result: Result) -> dict[str, float]:
     return {"prefill_time_s": prefill_s, "decode_step_mean_ms": decode_s / steps * 1e3}
 
 
-def _metrics(workload: WorkloadTables, result: Result) -> dict[str, float]:
-    """Return the run's metrics as the product derives them, by the table's names; absent ones are left out."""
+def _online_values(setup: RunSetup, workload: WorkloadTables, result: Result) -> dict[str, float]:
+    """Return the run's metrics as the product derives them, by the table's names; absent ones are left out.
+
+    A table's mean of running requests counts idle times, which ours (and so a store's) leaves out.
+    """
     found = {metric.name: metric.value for metric in (*result.metrics, *derive({}, workload, result))}
     values = {name: found.get(ours) for name, ours in MEASURED_NAMES.items()}
     values["starved"] = found.get("starved")
+    if setup.source != "store" and values["running_mean"] is not None:
+        values["running_mean"] *= float(result.facts["busy_share"])
     if workload.facts.get("horizon_s") is None:
         values.pop("ttft_censored_ms")  # nothing was cut off: the mean says it
     return {name: value for name, value in values.items() if value is not None}

@@ -100,6 +100,14 @@ def test_lightly_loaded_server_serves_what_is_offered(poisson_setup: RunSetup) -
     assert prediction.values["total_tok_s"] == pytest.approx(poisson_setup.offered_tok_s, rel=0.05)
 
 
+def test_mean_of_running_requests_counts_idle_times_as_a_table_does(poisson_setup: RunSetup) -> None:
+    # Little's law: requests in the engine = their rate times the time each spends there
+    mostly_idle = replace(poisson_setup, adapter_rates_rps=(0.005,) * 16, duration_limit_s=10_000.0)
+    values = predict_run(mostly_idle, model_of(mostly_idle), (0,)).values
+    in_engine_s = 1e-3 * (values["ttft_mean_ms"] + (poisson_setup.output_mean - 1) * values["tpot_mean_ms"])
+    assert values["running_mean"] == pytest.approx(values["requests_s"] * in_engine_s, rel=0.05)
+
+
 def test_starved_means_less_than_nine_tenths_of_what_is_offered(poisson_setup: RunSetup) -> None:
     flood = replace(poisson_setup, adapter_rates_rps=(20.0,) * 16)
     assert predict_run(flood, model_of(flood), (0,)).starved is True
