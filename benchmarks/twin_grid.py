@@ -144,21 +144,22 @@ def main() -> None:
     if options.results and options.results.exists():
         done = {int(line.split(",")[0]) for line in options.results.read_text().splitlines() if line}
         print(f"{len(done)} of {len(cells)} cells are done")
+    todo = [index for index in range(len(cells)) if index not in done]
 
     began_s = time.monotonic()
     cpu_s = 0.0
     seen = 0
     with (options.results or Path(os.devnull)).open("a") as sink:
         writer = csv.writer(sink)
-        for item in run_batch(run_cell, cells, workers=options.workers, done=done):
+        for item in run_batch(run_cell, [cells[i] for i in todo], workers=options.workers):
             seen += 1
             if isinstance(item.outcome, Refusal):
                 raise SystemExit(item.outcome.reason)
             cpu_s += item.outcome[3]
-            writer.writerow([item.index, *item.outcome])
+            writer.writerow([todo[item.index], *item.outcome])
             if seen % 500 == 0:
                 sink.flush()
-                left_s = (time.monotonic() - began_s) / seen * (len(cells) - len(done) - seen)
+                left_s = (time.monotonic() - began_s) / seen * (len(todo) - seen)
                 print(f"{seen + len(done)} of {len(cells)}, {left_s / 60:.1f} min left", flush=True)
     wall_s = time.monotonic() - began_s
     if seen == 0:

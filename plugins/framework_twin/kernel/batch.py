@@ -2,7 +2,7 @@
 
 A *task* is a picklable function of one configuration: it builds the inputs, simulates and returns a small result, so
 that neither requests nor outputs travel between processes. Results come back as they are ready, with the
-configuration's index; whoever keeps them can go on after an interruption by passing the indices that are done.
+configuration's index.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -54,8 +54,6 @@ def run_batch(
     configurations: Sequence[Configuration],
     *,
     workers: int | None = None,
-    done: Collection[int] = (),
-    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[BatchItem[Result]]:
     """Yield the outcome of every configuration, in no particular order, as soon as it is known.
 
@@ -63,15 +61,11 @@ def run_batch(
         task: function of one configuration, importable from its module.
         configurations: what to run.
         workers: processes; None for one per core this process may use.
-        done: indices to leave out.
-        on_progress: called with (finished, total) after every chunk; what is in `done` counts as finished.
 
     Raises:
         Exception: whatever a task raises other than a UserError, naming the configuration.
     """
-    todo = sorted(set(range(len(configurations))) - set(done))
-    total = len(configurations)
-    finished = total - len(todo)
+    todo = list(range(len(configurations)))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = cores if workers is None else workers
     run_s: list[float] = []
@@ -80,15 +74,9 @@ def run_batch(
         began_s = time.perf_counter()
         yield _run_one(task, index, configurations[index])
         run_s.append(time.perf_counter() - began_s)
-        finished += 1
-        if on_progress:
-            on_progress(finished, total)
     if todo:
         for items in _run_in_pool(task, configurations, todo, workers, run_s[-1]):
             yield from items
-            finished += len(items)
-            if on_progress:
-                on_progress(finished, total)
 
 
 def _run_in_pool(

@@ -76,7 +76,7 @@ def _absorb_arrivals(sim: Any, replica: Any) -> float:
 def accept(sim: Any, replica: Any, item: int) -> None:
     """Queue a request that arrived at this replica, or refuse it."""
     tokens = read_int32(sim.input_tokens, item) + read_int32(sim.output_tokens, item)
-    if tokens > sim.longest_request or replica.waiting >= sim.max_waiting:
+    if tokens > sim.longest_request:
         int8s(sim.status)[item] = REFUSED
     else:
         enqueue(sim, replica, item)

@@ -33,7 +33,6 @@ class EngineConfig:
         max_cpu_loras: adapters held in host memory; None means as many as there are.
         max_lora_rank: rank the slots are sized for.
         adapters_preloaded: whether host memory holds the first `max_cpu_loras` adapters at the start.
-        max_waiting: arrivals beyond so many waiting requests are refused; None means never.
         horizon_s: requests still open at this time are left unfinished; None runs to the last token.
         sample_period_s: period of the time series; None records none.
         replicas: engines behind one router.
@@ -53,7 +52,6 @@ class EngineConfig:
     max_cpu_loras: int | None = None
     max_lora_rank: int = 0
     adapters_preloaded: bool = True
-    max_waiting: int | None = None
     horizon_s: float | None = None
     sample_period_s: float | None = None
     replicas: int = 1
@@ -245,7 +243,6 @@ _LEAST = {
     "max_loras": 0,
     "max_cpu_loras": 0,
     "max_lora_rank": 0,
-    "max_waiting": 0,
     "replicas": 1,
     "replicas_on_gpu": 1,
 }

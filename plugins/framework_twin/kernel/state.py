@@ -47,7 +47,6 @@ SIMULATION = np.dtype(
         ("watermark_blocks", "i8"),
         ("block_size", "i8"),
         ("longest_request", "i8"),
-        ("max_waiting", "i8"),
         ("max_loras", "i8"),
         ("max_cpu_loras", "i8"),
         ("max_lora_rank", "i8"),

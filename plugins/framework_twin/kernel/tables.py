@@ -14,8 +14,6 @@ from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 
 Array = npt.NDArray[Any]
 
-_UNLIMITED = 2**62
-
 
 @dataclass
 class Tables:
@@ -130,7 +128,6 @@ def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_ada
     record["watermark_blocks"] = engine.watermark_blocks
     record["block_size"] = engine.block_size
     record["longest_request"] = engine.longest_request
-    record["max_waiting"] = _UNLIMITED if engine.max_waiting is None else engine.max_waiting
     record["max_loras"] = engine.max_loras
     record["max_cpu_loras"] = n_adapters if engine.max_cpu_loras is None else engine.max_cpu_loras
     record["max_lora_rank"] = engine.max_lora_rank

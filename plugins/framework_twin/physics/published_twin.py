@@ -24,10 +24,6 @@ class PublishedTwin:
         """Return milliseconds of a decode step without adapters."""
         return self.c1 * batch + self.c2
 
-    def step_ms(self, batch: float, adapters: float) -> float:
-        """Return milliseconds of a step with this many distinct adapters in the batch."""
-        return self.decode_ms(batch) * (self.d1 * adapters + self.d2) / 100.0
-
     def law(self, batch: float) -> StepCoefficients:
         """Return the law's coefficients that equal the published step at a given batch.
 
@@ -53,12 +49,3 @@ PUBLISHED = {
 def published_twin(model: str) -> PublishedTwin | None:
     """Return the published coefficients for a model, or None where none were published."""
     return PUBLISHED.get(model.removesuffix("-instruct"))
-
-
-def scheduler_ms(batch: float, waiting: float, slots: int, served: int) -> float:
-    """Return the published scheduler time of one step, milliseconds."""
-    scaled_batch = (batch - 0.232143) / (1081.371212 - 0.232143)
-    scaled_waiting = waiting / 20309.088235
-    scaled_blocked = waiting * slots / served / 16371.311594
-    seconds = 0.004373 * scaled_batch + 0.004615 * scaled_waiting - 0.004391 * scaled_blocked - 1.96422634e-4
-    return max(0.0, 1000.0 * seconds)

@@ -124,9 +124,7 @@ class NaiveEngine:
         return found
 
     def arrive(self, request: NaiveRequest) -> None:
-        cap = self.engine.max_waiting
-        too_long = request.prompt + request.output > self.engine.longest_request
-        if too_long or (cap is not None and len(self.waiting) >= cap):
+        if request.prompt + request.output > self.engine.longest_request:
             request.status = "refused"
         else:
             self.waiting.append(request)

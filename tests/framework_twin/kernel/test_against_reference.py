@@ -81,7 +81,6 @@ def engines(draw: st.DrawFn, lora: bool = False) -> EngineConfig:
         max_num_batched_tokens=draw(st.integers(max_num_seqs, 90)) if chunked else 128,
         max_model_len=2**31 - 1 if chunked else 128,
         horizon_s=draw(st.sampled_from([None, None, 1.2345, 0.31])),
-        max_waiting=draw(st.sampled_from([None, None, None, 3])),
         replicas=draw(st.sampled_from([1, 1, 1, 3])),
         router=draw(st.sampled_from(["round_robin", "least_load"])),
         max_loras=draw(st.integers(1, 4)) if lora else 0,

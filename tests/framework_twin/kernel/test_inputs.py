@@ -121,9 +121,3 @@ def test_adapters_beyond_host_memory_are_read_from_disk_when_that_is_known() -> 
 def test_requests_that_never_fit_are_refused_and_the_others_served() -> None:
     output = simulate(replace(ENGINE, kv_blocks=2), REQUESTS, LAW)
     assert output.requests.status.tolist() == [Status.FINISHED, Status.FINISHED, Status.REFUSED]
-
-
-def test_arrivals_beyond_the_queue_are_refused() -> None:
-    requests = replace(REQUESTS, arrival_s=np.zeros(3))
-    output = simulate(replace(ENGINE, max_num_seqs=1, max_waiting=2), requests, LAW)
-    assert output.requests.count(Status.REFUSED) == 1
