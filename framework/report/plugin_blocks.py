@@ -9,7 +9,6 @@ from typing import Any
 from framework.analysis.claims.reproduction_card import reproduction_card
 from framework.contracts import ReportScope, ReportSection, TableBlock
 from framework.errors import UserError, one_line
-from framework.plugins import metric_definitions as metric_definitions
 from framework.plugins import plugin_manager
 
 CLAIMS_TITLE = "Reproduction of the paper's claims"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from framework.plugins import LoadedPlugin, discover, plugin_manager
+from framework.plugins import LoadedPlugin, discover, metric_definitions, plugin_manager
+from framework.store.views.macros import plugin_views
 
 Install = Callable[..., None]
 GOOD = """
@@ -77,3 +78,15 @@ def test_an_empty_restriction_loads_nothing(install: Install, monkeypatch: pytes
 def test_discovery_happens_once_a_process(install: Install) -> None:
     install("some-plugin", "good = good_plugin", good_plugin=GOOD)
     assert discover() is discover()
+
+
+def test_the_first_definition_of_a_metric_stands_for_reports_and_for_sql(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        module = GOOD.replace("How fast.", f"of the {name}")
+        install(name, f"{name} = {name}_module", **{f"{name}_module": module})
+    monkeypatch.setenv("FRAMEWORK_PLUGINS", "first,second")
+    found = metric_definitions()
+    assert found["speed"].description == "of the first"
+    assert plugin_views().definitions == tuple(found.values())

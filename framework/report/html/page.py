@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework import plugins
 from framework.contracts import ReportScope
 from framework.report import overview, plugin_blocks
 from framework.report.html.rendering import ReportContent, page_html
@@ -51,7 +52,7 @@ def render_report(scope: ReportScope, notes: Sequence[str] = ()) -> RenderedRepo
         warnings=warnings,
         contributed=contributed,
         advice=overview.read_advice(store, scope.experiment, run_ids),
-        runs=read_run_table(store, run_ids, plugin_blocks.metric_definitions(), MAX_RUNS),
+        runs=read_run_table(store, run_ids, plugins.metric_definitions(), MAX_RUNS),
         failures=overview.read_failures(store, run_ids, MAX_FAILURES),
         findings=overview.read_findings(store, run_ids),
         provenance=overview.read_provenance(store, run_ids),

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from framework.report import plugin_blocks
+from framework import plugins
 from framework.report.number_format import ABSENT, format_duration, format_value
 from framework.report.terminal.console import error_console
 from framework.report.terminal.paced_lines import PacedLines, percent
@@ -260,7 +260,7 @@ def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefiniti
 
     Of the latter one of each kind: `itl_mean_ms` stands for all metrics whose name starts with `itl`.
     """
-    present = [d for d in plugin_blocks.metric_definitions().values() if metrics.get(d.name) is not None]
+    present = [d for d in plugins.metric_definitions().values() if metrics.get(d.name) is not None]
     directed = {d.name.split("_")[0]: d for d in reversed(present) if d.better != "none"}
     chosen = [d for d in present if d.headline] or [d for d in present if d in directed.values()]
     return chosen[:_MAX_METRICS]

@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from framework import plugins
 from framework.contracts import TableBlock
-from framework.report import plugin_blocks
 from framework.report.number_format import ABSENT, count_noun, format_value, is_number
 from framework.report.terminal.console import console, error_console
 from framework.report.terminal.sweep_progress import SweepProgress
@@ -63,7 +63,7 @@ def print_table(table: TableBlock, max_rows: int = MAX_ROWS) -> None:
 
 
 def _metric_units() -> dict[str, str]:
-    return {name: definition.unit for name, definition in plugin_blocks.metric_definitions().items()}
+    return {name: definition.unit for name, definition in plugins.metric_definitions().items()}
 
 
 class _Cells:
@@ -150,7 +150,7 @@ def print_failures(failed: Sequence[tuple[str, Failure | None]]) -> None:
 
 def print_outcome(outcome: RunOutcome) -> None:
     """Print the metrics of a single run, with their units, and its id."""
-    definitions = plugin_blocks.metric_definitions()
+    definitions = plugins.metric_definitions()
     names = [name for name in definitions if name in outcome.metrics]
     names += [name for name in outcome.metrics if name not in definitions]
     rows = [

@@ -65,7 +65,7 @@ def adapter_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
             title=f"{mix[0]} on {own[0].gpu} · {mix[1]}: rates {rates}/s, ranks {ranks}",
             columns=("adapters", "slots", *(name for name, _, _ in columns)),
             rows=[
-                (int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0), *_cells(point, columns))
+                (int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0), *point.scaled(columns))
                 for point in own
             ],
             caption="Starved: less than 0.9 of the requested tokens were served.",
@@ -91,8 +91,3 @@ def _most_adapters(swept: Sequence[SweepPoint], mixes: Sequence[tuple[str, str]]
         rows=rows,
         caption="The slots with the most throughput among those that starve nobody on the whole.",
     )
-
-
-def _cells(point: SweepPoint, columns: Sequence[tuple[str, str, float]]) -> list[float | None]:
-    found = [(point.value(name), factor) for _, name, factor in columns]
-    return [None if value is None else value * factor for value, factor in found]

@@ -47,7 +47,7 @@ def result_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
         yield TableBlock(
             title=f"{model} on {first.gpu} · {first.workload}, {variant(first)}",
             columns=("batch", *(name for name, _, _ in _COLUMNS)),
-            rows=[(point.max_num_seqs, *_cells(point, _COLUMNS)) for point in main.points],
+            rows=[(point.max_num_seqs, *point.scaled(_COLUMNS)) for point in main.points],
             caption=f"{others} more sweeps of this model are in the report and in `results`."
             if others
             else "",
@@ -58,11 +58,6 @@ def result_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:
 
 def _prominence(curve: Curve) -> tuple[bool, int, bool]:
     return (curve.first.replicas == 1, len(curve.points), not curve.first.chunked_prefill)
-
-
-def _cells(point: SweepPoint, columns: _Columns) -> list[float | None]:
-    found = [(point.value(name), factor) for _, name, factor in columns]
-    return [None if value is None else value * factor for value, factor in found]
 
 
 def _points_table(points: Sequence[SweepPoint]) -> TableBlock:
@@ -79,7 +74,7 @@ def _points_table(points: Sequence[SweepPoint]) -> TableBlock:
         title="Serving runs",
         columns=("model", *(name.rpartition(".")[2] for name in varied), *(name for name, _, _ in columns)),
         rows=[
-            (point.model, *(_param(point, name) for name in varied), *_cells(point, columns))
+            (point.model, *(_param(point, name) for name in varied), *point.scaled(columns))
             for point in shown
         ],
         caption=f"{left} more in `results`." if left else "",

@@ -92,6 +92,11 @@ class SweepPoint:
         """Workload name, "" if unnamed."""
         return self.params.get("workload.name", "")
 
+    def scaled(self, columns: Sequence[tuple[str, str, float]]) -> list[float | None]:
+        """Return metrics as the cells of a table: (heading, metric, factor) each; None where one is absent."""
+        found = [(self.value(name), factor) for _, name, factor in columns]
+        return [None if value is None else value * factor for value, factor in found]
+
     @property
     def tokens(self) -> tuple[float | None, float | None]:
         """Configured input and output tokens of a request."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from framework import plugins
 from framework.contracts import Figure, MetricDefinition, ReportScope, ReportSection, TableBlock
 from framework.report import plugin_blocks
 from framework.report.plugin_blocks import PluginProblem
@@ -30,7 +31,7 @@ def contribute(monkeypatch: pytest.MonkeyPatch) -> Contribute:
 
         monkeypatch.setattr(plugin_blocks, "report_sections", report_sections)
 
-    monkeypatch.setattr(plugin_blocks, "metric_definitions", lambda: DEFINITIONS)
+    monkeypatch.setattr(plugins, "metric_definitions", lambda: DEFINITIONS)
     say()
     return say
 

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import pluggy
 import pytest
 
-from framework import hookspecs, plugins
-from framework.contracts import MetricDefinition, ReportScope, ReportSection, StoreReader, TableBlock
+from framework import hookspecs
+from framework.contracts import ReportScope, ReportSection, StoreReader, TableBlock
 from framework.hookspecs import hookimpl
 from framework.report import plugin_blocks
 from framework.report.plugin_blocks import report_sections, sweep_tables
-from framework.store.views.macros import plugin_views
 
 
 class First:
@@ -18,20 +17,12 @@ class First:
     def report_sections(self, scope: ReportScope) -> list[ReportSection]:
         return [ReportSection("late", [scope.experiment], 90), ReportSection("early", [], 10)]
 
-    @hookimpl
-    def metric_definitions(self) -> list[MetricDefinition]:
-        return [MetricDefinition("a", "s", "the first one's"), MetricDefinition("b", "s", "")]
-
 
 class Broken:
     @hookimpl
     def report_sections(self, scope: ReportScope) -> Iterator[ReportSection]:
         yield ReportSection("half a contribution is none", [])
         raise KeyError("runs\nsecond line")
-
-    @hookimpl
-    def metric_definitions(self) -> list[MetricDefinition]:
-        return [MetricDefinition("a", "ms", "the second one's")]
 
 
 class Tables:
@@ -46,8 +37,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     manager.add_hookspecs(hookspecs)
     for plugin in (First(), Broken(), Tables()):
         manager.register(plugin, name=type(plugin).__name__)
-    for module in (plugin_blocks, plugins):
-        monkeypatch.setattr(module, "plugin_manager", lambda: manager)
+    monkeypatch.setattr(plugin_blocks, "plugin_manager", lambda: manager)
 
 
 @pytest.fixture
@@ -71,10 +61,3 @@ def test_tables_of_a_hook_that_takes_no_scope_are_gathered(scope: ReportScope) -
     tables, problems = sweep_tables(scope)
     assert [table.title for table in tables] == ["t"]
     assert problems == []
-
-
-def test_the_first_definition_of_a_metric_stands_in_defined_order() -> None:
-    found = plugins.metric_definitions()
-    assert list(found) == ["a", "b"]
-    assert found["a"].description == "the first one's"
-    assert plugin_views().definitions == tuple(found.values())  # SQL and reports say the same
