@@ -18,7 +18,9 @@ A study is a Hydra experiment. Arguments with '=', or with '+', '~' or '-' in fr
 
   python -m framework +experiment=memory_gap model=opt-1.3b backend.max_num_seqs=1,8,64
 
-  python -m framework backend=twin model=llama-2-7b workload=fixed --cfg job     (print the configuration only)
+  python -m framework backend=twin model=llama-2-7b gpu=h100-64gb workload=fixed --cfg job
+
+(the last one prints the configuration only)
 
 Any other first argument is a verb:"""
 
@@ -217,7 +219,7 @@ def guide(
 ) -> int:
     """Pick the most informative next configurations and run them until the budget is used up.
 
-    Example: python -m framework guide total_tok_s backend.max_num_seqs=8,32,128,512 --budget 3 --run
+    Example: python -m framework guide total_tok_s backend.max_num_seqs=8,32,128 model=opt-1.3b gpu=h100-64gb --run
     """
     from framework.sweep.guided import run_guide
 

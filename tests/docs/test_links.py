@@ -1,18 +1,16 @@
-"""Every relative link of the documentation leads somewhere: to a file, and to a heading in it."""
+"""Links, paths and modules that the documentation names are there."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [ROOT / "README.md"]
-    + [file for folder in ("docs", "examples", "experiments") for file in (ROOT / folder).rglob("*.md")]
-)
+from tests.docs.pages import PAGES, ROOT
+
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", flags=re.DOTALL | re.MULTILINE)
 
@@ -50,3 +48,46 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_there_are_pages_and_links_to_follow() -> None:
     assert len(PAGES) >= 4
     assert sum(1 for page in PAGES for _ in _links(page)) >= 10
+
+
+_NAMED = re.compile(
+    r"(?<![\w./:@-])((?:framework|plugins|conf|docs|tests|experiments|examples|benchmarks|\.ci)/[\w./*-]+)"
+)
+_MODULE = re.compile(r"`(framework(?:_\w+)?(?:\.\w+)+)`")
+_EXAMPLE = ROOT / "examples" / "thirdparty_queue" / "src" / "framework_queue"
+"""The plugin whose files the pages on plugins and experiments show."""
+
+
+def _paths(page: Path) -> list[str]:
+    """Return the paths of the source tree that a page names; `NAME` and the like stand for a user's own."""
+    found = {match.rstrip(".") for match in _NAMED.findall(page.read_text())}
+    return sorted(path for path in found if not re.search(r"[A-Z]{3,}", path.replace("README", "")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    homes = [ROOT, page.parent, _EXAMPLE]
+    assert [path for path in _paths(page) if not any(any(home.glob(path)) for home in homes)] == []
+
+
+def _stands(name: str) -> bool:
+    """Return whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:end]))
+        except ImportError:
+            continue
+        return all((found := getattr(found, part, None)) is not None for part in parts[end:])
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    names = set(_MODULE.findall(page.read_text())) - {"framework.duckdb"}  # the database's file
+    assert [name for name in sorted(names) if not _stands(name)] == []
+
+
+def test_there_are_paths_and_modules_to_look_for() -> None:
+    assert sum(len(_paths(page)) for page in PAGES) > 50
+    assert sum(len(_MODULE.findall(page.read_text())) for page in PAGES) > 10
