@@ -83,9 +83,9 @@ class RunReport:
         """Return the jobs of one phase, in the order they ran."""
         return [job for job in self.jobs if job.phase == name]
 
-    def total(self, counter: str, phase: str = "run") -> int | None:
-        """Return a counter summed over a phase's jobs; None if no job has it."""
-        found = [value for job in self.phase(phase) if (value := job.counter(counter)) is not None]
+    def total(self, counter: str) -> int | None:
+        """Return a counter summed over the measured jobs; None if no job has it."""
+        found = [value for job in self.phase("run") if (value := job.counter(counter)) is not None]
         return sum(found) if found else None
 
 

@@ -27,7 +27,6 @@ def arrival_times(
     num_requests: int | None,
     duration_s: float | None,
     rng: np.random.Generator,
-    where: str = "workload",
 ) -> FloatArray:
     """Return sorted arrival times in seconds, the first one 0.
 
@@ -36,51 +35,50 @@ def arrival_times(
         num_requests: stop after so many.
         duration_s: keep arrivals before this time; with `num_requests` too, what comes first.
         rng: source of randomness.
-        where: configuration path of the workload, for errors.
 
     Raises:
         ConfigError: neither or a bad limit, a missing or bad rate; names the key.
     """
     import numpy as np
 
-    kind = one_of(settings.kind, f"{where}.arrivals.kind", KINDS)
-    count = None if num_requests is None else whole(num_requests, f"{where}.num_requests", least=1)
-    window = None if duration_s is None else number(duration_s, f"{where}.duration_s", above=0)
+    kind = one_of(settings.kind, "workload.arrivals.kind", KINDS)
+    count = None if num_requests is None else whole(num_requests, "workload.num_requests", least=1)
+    window = None if duration_s is None else number(duration_s, "workload.duration_s", above=0)
     if settings.cv != 1.0 and kind != "gamma":
-        raise ConfigError(f"{where}.arrivals.cv: applies to gamma arrivals, not to '{kind}' arrivals")
+        raise ConfigError(f"workload.arrivals.cv: applies to gamma arrivals, not to '{kind}' arrivals")
     if kind == "burst":
         if settings.rate_rps is not None:
             raise ConfigError(
-                f"{where}.arrivals.rate_rps: a burst has no rate; choose {where}.arrivals.kind=poisson"
+                "workload.arrivals.rate_rps: a burst has no rate; choose workload.arrivals.kind=poisson"
             )
-        return _burst(settings, count, where)
+        return _burst(settings, count)
     if settings.ramp_s:
-        raise ConfigError(f"{where}.arrivals.ramp_s: only for burst arrivals, not for '{kind}' arrivals")
-    rate = _rate(settings, where)
+        raise ConfigError(f"workload.arrivals.ramp_s: only for burst arrivals, not for '{kind}' arrivals")
+    rate = _rate(settings)
     if count is None and window is None:
-        raise ConfigError(f"{where}.num_requests: needed, or {where}.duration_s, to end the arrivals")
+        raise ConfigError("workload.num_requests: needed, or workload.duration_s, to end the arrivals")
     if window is not None and (count or np.inf) > rate * window * 2 + 1000 > MAX_REQUESTS:
         raise ConfigError(
-            f"{where}.arrivals.rate_rps: {rate:g} for {window:g} s is over {MAX_REQUESTS} requests"
+            f"workload.arrivals.rate_rps: {rate:g} for {window:g} s is over {MAX_REQUESTS} requests"
         )
-    gaps = _Gaps(kind, rate, settings.cv if kind == "gamma" else 1.0, rng, f"{where}.arrivals.cv")
+    gaps = _Gaps(kind, rate, settings.cv if kind == "gamma" else 1.0, rng, "workload.arrivals.cv")
     times = gaps.until(window, count) if window is not None else gaps.first(count or 0)
     return np.round(times, _DECIMALS)
 
 
-def _burst(settings: ArrivalSettings, count: int | None, where: str) -> FloatArray:
+def _burst(settings: ArrivalSettings, count: int | None) -> FloatArray:
     import numpy as np
 
     if count is None:
-        raise ConfigError(f"{where}.num_requests: needed with burst arrivals")
-    ramp = number(settings.ramp_s, f"{where}.arrivals.ramp_s", least=0)
+        raise ConfigError("workload.num_requests: needed with burst arrivals")
+    ramp = number(settings.ramp_s, "workload.arrivals.ramp_s", least=0)
     return np.round(np.arange(count) * (ramp / count), _DECIMALS)
 
 
-def _rate(settings: ArrivalSettings, where: str) -> float:
+def _rate(settings: ArrivalSettings) -> float:
     if settings.rate_rps is None:
-        raise ConfigError(f"{where}.arrivals.rate_rps: needed with '{settings.kind}' arrivals")
-    return number(settings.rate_rps, f"{where}.arrivals.rate_rps", above=0)
+        raise ConfigError(f"workload.arrivals.rate_rps: needed with '{settings.kind}' arrivals")
+    return number(settings.rate_rps, "workload.arrivals.rate_rps", above=0)
 
 
 class _Gaps:

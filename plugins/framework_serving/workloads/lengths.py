@@ -19,22 +19,20 @@ KINDS = ("fixed", "gamma", "lognormal", "histogram")
 _TRIES_PER_PAIR = 64
 
 
-def length_laws(settings: LengthSettings, where: str = "workload.lengths") -> tuple[LengthLaw, LengthLaw]:
+def length_laws(settings: LengthSettings) -> tuple[LengthLaw, LengthLaw]:
     """Return the laws of input and of output tokens. Raises `ConfigError` naming the key."""
-    one_of(settings.kind, f"{where}.kind", KINDS)
+    one_of(settings.kind, "workload.lengths.kind", KINDS)
     if settings.total_max is not None:
-        limit = whole(settings.total_max, f"{where}.total_max", least=2)
+        limit = whole(settings.total_max, "workload.lengths.total_max", least=2)
         total = (settings.input_tokens or 1) + (settings.output_tokens or 1)
         if total > limit:
             raise ConfigError(
-                f"{where}.total_max: {limit} is below the mean input + output of {total:g} tokens"
+                f"workload.lengths.total_max: {limit} is below the mean input + output of {total:g} tokens"
             )
-    return _law(settings, "input", where), _law(settings, "output", where)
+    return _law(settings, "input"), _law(settings, "output")
 
 
-def sample_lengths(
-    settings: LengthSettings, n: int, rng: np.random.Generator, where: str = "workload.lengths"
-) -> tuple[IntArray, IntArray]:
+def sample_lengths(settings: LengthSettings, n: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
     """Return n input and n output token counts.
 
     Their means are the configured ones to within half a token in the sum. `total_max` is kept by pairing
@@ -43,15 +41,15 @@ def sample_lengths(
     Raises:
         ConfigError: a bad value, or no pairing of these lengths satisfies `total_max`.
     """
-    input_law, output_law = length_laws(settings, where)
+    input_law, output_law = length_laws(settings)
     inputs, outputs = input_law.sample(n, rng), output_law.sample(n, rng)
     if settings.total_max is not None:
-        _pair_within(inputs, outputs, settings.total_max, rng, f"{where}.total_max")
+        _pair_within(inputs, outputs, settings.total_max, rng, "workload.lengths.total_max")
     return inputs, outputs
 
 
-def _law(settings: LengthSettings, side: str, where: str) -> LengthLaw:
-    key = f"{where}.{side}"
+def _law(settings: LengthSettings, side: str) -> LengthLaw:
+    key = f"workload.lengths.{side}"
     mean = getattr(settings, f"{side}_tokens")
     low = whole(getattr(settings, f"{side}_min"), f"{key}_min", least=1)
     high = getattr(settings, f"{side}_max")
