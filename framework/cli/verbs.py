@@ -123,7 +123,7 @@ def compare(
 ) -> int:
     """Compare settings and metrics of two runs, sweeps or experiments; mark differences larger than run-to-run noise.
 
-    Example: python -m framework compare memory_gap memory_gap_vllm
+    Example: python -m framework compare memory_gap slm_pareto
     """
     from framework.cli.store_verbs import run_compare
 
@@ -166,7 +166,7 @@ def cancel(
 ) -> int:
     """Cancel the waiting and running Slurm jobs of a sweep; finished runs are kept.
 
-    Example: python -m framework cancel memory_gap-0123456789
+    Example: python -m framework cancel
     """
     from framework.slurm.cancelling import cancel_sweep
 
