@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,14 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     from framework_maritime.study.comparison_tables import tables
 
     return tables(scope)
+
+
+@hookimpl
+def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]:
+    """What the claims of `maritime_emissions` are computed from."""
+    from framework_maritime.study.claim_quantities import computations
+
+    return computations(scope)
 
 
 @hookimpl

@@ -22,15 +22,15 @@ def phases(
     """
     from framework.errors import InputError
     from framework.report.terminal.terminal_tables import print_table
-    from framework.store.database.reader import open_store
+    from framework.store.database.reader import Store
     from framework_maritime.study.phases_report import phase_table
     from framework_maritime.study.run_phases import run_phases
 
     names = [name.strip() for name in series.split(",") if name.strip()]
-    with open_store(outputs) as store:
-        if store.query("SELECT 1 FROM runs WHERE run_id = ?", [run_id]).num_rows == 0:
-            raise InputError(f"no run '{run_id}' in {outputs}")
-        found = run_phases(store, run_id, names, method, most)
+    store = Store(outputs)
+    if store.query("SELECT 1 FROM runs WHERE run_id = ?", [run_id]).num_rows == 0:
+        raise InputError(f"no run '{run_id}' in {outputs}")
+    found = run_phases(store, run_id, names, method, most)
     if found is None:
         of = f" called {', '.join(names)}" if names else ""
         raise InputError(f"run {run_id} holds no series{of} with at least 20 samples that change")
