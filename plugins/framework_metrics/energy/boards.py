@@ -58,8 +58,7 @@ def _board_energy(recording: Recording, label: str, window: Window) -> Energy:
         try:
             return method(series.t_s, series.values, window, source)
         except NoEnergyError as reason:
-            why = recording.troubles.get(column) or recording.ended_early
-            reasons.append(f"{reason}{f' ({why})' if why else ''}")
+            reasons.append(recording.explained(column, reason))
     raise NoEnergyError("; ".join(dict.fromkeys(reasons)))
 
 

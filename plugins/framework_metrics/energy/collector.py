@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, RunContext, SanityCheck
 from framework.errors import ConfigError
-from framework_metrics.nvml.devices import asked_for
-from framework_metrics.sampling.process import SamplerProcess
-from framework_metrics.sampling.verdict import sampling_check
-from framework_metrics.sampling.window import Window, measured_window
+from framework_metrics.nvml.devices import chosen
+from framework_metrics.sampling.session import SamplingSession, sampling_facts
+from framework_metrics.sampling.window import Window
 from framework_metrics.settings import checked_period
 
 if TYPE_CHECKING:
@@ -57,31 +55,18 @@ class EnergyCollector:
     def start(self, context: RunContext) -> None:
         """Begin to read; watch the idle machine first where that was asked for."""
         self._context = context
-        names, count = asked_for(context.config, os.environ)
-        if self._gpus is not None:
-            names, count = [str(name) for name in self._gpus], None
+        names, count = chosen(self._gpus, context.config, os.environ)
         settings = {"names": names, "count": count, "powercap": self._powercap_dir}
-        self._sampler = SamplerProcess(
-            "energy",
-            "framework_metrics.energy.probe:EnergyProbe",
-            settings,
-            self._period_s,
-            context.scratch,
-        )
-        self._sampler.start()
+        probe = "framework_metrics.energy.probe:EnergyProbe"
+        self._session = SamplingSession("energy", probe, settings, self._period_s, context)
         if self._idle_s:
-            begin_s = time.monotonic()
-            time.sleep(self._idle_s)
-            self._idle = Window(begin_s, time.monotonic())
-        self._started_s = time.monotonic()
+            self._idle = self._session.idle(self._idle_s)
 
     def stop(self) -> Result:
         """End reading; return energies with their bounds."""
         from framework_metrics.energy.boards import gpu_energy, gpu_samples, rapl_energy
 
-        stopped_s = time.monotonic()
-        recording = self._sampler.stop()
-        window = measured_window(self._context.window, recording, self._started_s, stopped_s)
+        recording, window = self._session.stop()
         found = gpu_energy(recording, window)
         packages = {kind: rapl_energy(recording, kind, window) for kind in ("package", "dram")}
         return Result(
@@ -93,7 +78,7 @@ class EnergyCollector:
             ],
             tables={"samples": gpu_samples(recording, window)},
             facts=_facts(recording, found, window),
-            checks=list(_checks(recording, found, window)),
+            checks=[*self._session.checks(recording), *_checks(recording, found, window)],
         )
 
     def _idle_metrics(self, recording: Recording, run: Energy | str, window: Window) -> Iterator[Metric]:
@@ -162,21 +147,13 @@ def energy_metrics(found: Energy | str) -> Iterator[Metric]:
 
 
 def _facts(recording: Recording, found: Energy | str, window: Window) -> dict[str, Any]:
-    facts = {
-        "gpus": recording.facts.get("gpus", []),
-        "window": "run" if window.of_run else "collector",
-        "window_s": window.length_s,
-        "missed_samples": recording.missed,
-        "sampler_cpu_s": recording.cpu_s,
-        "absent": {**recording.absent, **recording.troubles},
-    }
+    facts = {"gpus": recording.facts.get("gpus", []), **sampling_facts(recording, window)}
     if not isinstance(found, str):
         facts |= {"sensor_cadence_s": found.cadence_s, "minimum_window_s": found.minimum_window_s}
     return facts
 
 
 def _checks(recording: Recording, found: Energy | str, window: Window) -> Iterator[SanityCheck]:
-    yield from sampling_check("energy", recording)
     if isinstance(found, str):
         return
     if found.flags:

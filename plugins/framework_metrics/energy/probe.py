@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from framework_metrics.energy.rapl import find_zones
-from framework_metrics.nvml.devices import Device, select_devices
+from framework_metrics.nvml.devices import select_devices
 from framework_metrics.nvml.library import open_library
 from framework_metrics.nvml.probe import Source, SourceTable, boards, describe
 from framework_metrics.nvml.quantities import COUNTER, POWER
@@ -39,7 +40,7 @@ class EnergyProbe:
             facts["gpus"] = [describe(library, device) for device in devices]
             for board in boards(devices):
                 for reader in (COUNTER, POWER):
-                    read = _bound(reader.read, library, board)
+                    read = partial(reader.read, library, board)
                     self._table.add(Source(board.board_label, reader.names, read))
         self._zones, absent = find_zones(self._powercap)
         facts["rapl_wrap_at_j"] = {zone.column: zone.wrap_at_j for zone in self._zones}
@@ -62,9 +63,3 @@ class EnergyProbe:
     def close(self) -> dict[str, Any]:
         """Nothing more is known at the end."""
         return {}
-
-
-def _bound(
-    read: Callable[[Any, Device], Sequence[Reading]], library: Any, board: Device
-) -> Callable[[], Sequence[Reading]]:
-    return lambda: read(library, board)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from framework.contracts import Metric, Result, RunContext
-from framework_metrics.sampling.process import SamplerProcess
+from framework_metrics.sampling.session import SamplingSession, sampling_facts
 from framework_metrics.settings import checked_period
 
 if TYPE_CHECKING:
@@ -42,23 +41,15 @@ class HostCollector:
 
     def start(self, context: RunContext) -> None:
         """Begin to sample. Raises `SamplerError` without psutil."""
-        self._context = context
         settings = {"run_pid": os.getpid(), "perf": self._perf}
-        self._sampler = SamplerProcess(
-            "host", "framework_metrics.host.probe:HostProbe", settings, self._period_s, context.scratch
-        )
-        self._sampler.start()
-        self._started_s = time.monotonic()
+        probe = "framework_metrics.host.probe:HostProbe"
+        self._session = SamplingSession("host", probe, settings, self._period_s, context)
 
     def stop(self) -> Result:
         """End sampling; return metrics over the run's window, the series and the processes."""
         from framework_metrics.sampling.samples import sample_rows
-        from framework_metrics.sampling.verdict import sampling_check
-        from framework_metrics.sampling.window import measured_window
 
-        stopped_s = time.monotonic()
-        recording = self._sampler.stop()
-        window = measured_window(self._context.window, recording, self._started_s, stopped_s)
+        recording, window = self._session.stop()
         found = {name: series for name in recording.columns if (series := recording.series(name))}
         return Result(
             metrics=list(_metrics(recording, window)),
@@ -69,12 +60,9 @@ class HostCollector:
             facts={
                 "cores": recording.facts.get("cores"),
                 "memory_gib": recording.facts.get("memory_gib"),
-                "window": "run" if window.of_run else "collector",
-                "window_s": window.length_s,
-                "missed_samples": recording.missed,
-                "sampler_cpu_s": recording.cpu_s,
+                **sampling_facts(recording, window),
             },
-            checks=list(sampling_check("host", recording)),
+            checks=list(self._session.checks(recording)),
         )
 
 
@@ -103,7 +91,7 @@ def _mean(recording: Recording, window: Window, name: str, column: str, unit: st
     try:
         found = integrate(series.t_s, series.values, window)
     except NotCoveredError as gap:
-        return Metric.absent(name, f"{gap} ({recording.reason(column)})", unit, SOURCE)
+        return Metric.absent(name, recording.explained(column, gap), unit, SOURCE)
     low, high = found.low / found.window_s, found.high / found.window_s
     return Metric(name, found.mean, unit, SOURCE, None, low, high, found.window_s, found.samples)
 
@@ -112,7 +100,7 @@ def _peak(recording: Recording, window: Window, name: str, column: str) -> Metri
     series = recording.series(column)
     if series is None:
         return Metric.absent(name, recording.reason(column), "GiB", SOURCE)
-    inside = (series.t_s >= window.begin_s) & (series.t_s <= window.end_s)
+    inside = window.holds(series.t_s)
     if not inside.any():
         return Metric.absent(name, "no sample within the run", "GiB", SOURCE)
     peak_gib = float(series.values[inside].max()) / 1024
@@ -131,9 +119,9 @@ def _growth(recording: Recording, window: Window, name: str, column: str, source
     try:
         require_cover(series.t_s, window, float(np.median(np.diff(series.t_s))))
     except NotCoveredError as gap:
-        return Metric.absent(name, f"{gap} ({recording.reason(column)})", "s", source)
+        return Metric.absent(name, recording.explained(column, gap), "s", source)
     begin, end = np.interp([window.begin_s, window.end_s], series.t_s, series.values)
-    inside = int(((series.t_s >= window.begin_s) & (series.t_s <= window.end_s)).sum())
+    inside = int(window.holds(series.t_s).sum())
     return Metric(name, float(end - begin), "s", source, window_s=window.length_s, updates=inside)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 
 from framework.contracts import Result, RunContext
-from framework_metrics.nvml.devices import asked_for
+from framework_metrics.nvml.devices import chosen
 from framework_metrics.nvml.readings import METRIC_NAMES, metrics_of, named_series
 from framework_metrics.nvml.verdicts import clock_check, contention_check
-from framework_metrics.sampling.process import SamplerProcess
 from framework_metrics.sampling.samples import sample_rows
-from framework_metrics.sampling.verdict import sampling_check
-from framework_metrics.sampling.window import measured_window
+from framework_metrics.sampling.session import SamplingSession, sampling_facts
 from framework_metrics.settings import checked_period
 
 
@@ -39,39 +36,24 @@ class NvmlCollector:
     def start(self, context: RunContext) -> None:
         """Begin to sample. Raises `SamplerError` where there is nothing to sample."""
         self._context = context
-        names, count = asked_for(context.config, os.environ)
-        if self._gpus is not None:
-            names, count = [str(name) for name in self._gpus], None
+        names, count = chosen(self._gpus, context.config, os.environ)
         settings = {"names": names, "count": count, "run_pid": os.getpid(), "pcie": self._pcie}
-        self._sampler = SamplerProcess(
-            "nvml", "framework_metrics.nvml.probe:NvmlProbe", settings, self._period_s, context.scratch
-        )
-        self._sampler.start()
-        self._started_s = time.monotonic()
+        probe = "framework_metrics.nvml.probe:NvmlProbe"
+        self._session = SamplingSession("nvml", probe, settings, self._period_s, context)
 
     def stop(self) -> Result:
         """End sampling; return metrics over the run's window, all series, and the verdicts."""
-        stopped_s = time.monotonic()
-        recording = self._sampler.stop()
-        window = measured_window(self._context.window, recording, self._started_s, stopped_s)
+        recording, window = self._session.stop()
         config = self._context.config
         with_power = "energy" not in (config.get("metrics") or {})
         attached = bool((config.get("backend") or {}).get("urls"))
         return Result(
             metrics=list(metrics_of(recording, window, with_power)),
             tables={"samples": sample_rows(named_series(recording), window.begin_s)},
-            facts={
-                "gpus": recording.facts.get("gpus", []),
-                "window": "run" if window.of_run else "collector",
-                "window_s": window.length_s,
-                "samples": len(recording.t_s),
-                "missed_samples": recording.missed,
-                "sampler_cpu_s": recording.cpu_s,
-                "absent": {**recording.absent, **recording.troubles},
-            },
+            facts={"gpus": recording.facts.get("gpus", []), **sampling_facts(recording, window)},
             checks=[
                 *clock_check(recording, window, self._expected_mhz),
                 *contention_check(recording, attached),
-                *sampling_check("nvml", recording),
+                *self._session.checks(recording),
             ],
         )

@@ -31,14 +31,16 @@ class Device:
     instance: int | None = None
 
 
-def asked_for(
-    config: Mapping[str, Any], environment: Mapping[str, str]
+def chosen(
+    gpus: Sequence[str] | None, config: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[list[str] | None, int | None]:
-    """Return what a run's configuration says of its GPUs: (names or None for all visible ones, how many).
+    """Return which GPUs to watch, by the collector's key or as the run uses them: (names or None for all, how many).
 
     `CUDA_VISIBLE_DEVICES` counts as the server sees it: `backend.env` before this process's own. `backend.gpus` and
     `backend.tensor_parallel` say how many of the visible ones are used, the first ones as CUDA does.
     """
+    if gpus is not None:
+        return [str(name) for name in gpus], None
     backend = config.get("backend")
     backend = backend if isinstance(backend, Mapping) else {}
     own = backend.get("env")

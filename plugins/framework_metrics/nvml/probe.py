@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from framework_metrics.nvml.devices import Device, select_devices
@@ -124,7 +125,7 @@ class NvmlProbe:
         label = device.board_label if scope == "board" else device.label
         for reader in readers:
             if reader.scope == scope:
-                self._table.add(Source(label, reader.names, _bound(reader, self._library, device)))
+                self._table.add(Source(label, reader.names, partial(reader.read, self._library, device)))
 
     def _add_activity(self, device: Device) -> None:
         """Add GPM's averages; PCIe traffic by the slow question only where GPM has none."""
@@ -144,7 +145,7 @@ class NvmlProbe:
                 reason = "switched off (metrics.nvml.pcie=false), and GPM does not report it"
                 self._table.absent[f"{device.label}.{name}"] = reason
         else:
-            self._table.add(Source(device.label, PCIE.names, _bound(PCIE, self._library, device)))
+            self._table.add(Source(device.label, PCIE.names, partial(PCIE.read, self._library, device)))
 
     def _look_around(self, from_start: bool) -> None:
         self._looked_s = time.monotonic()
@@ -194,7 +195,3 @@ def describe(library: Any, device: Device) -> dict[str, Any]:
         "power_limit_w": limit,
         "memory_total_mib": memory,
     }
-
-
-def _bound(reader: Reader, library: Any, device: Device) -> Callable[[], Sequence[Reading]]:
-    return lambda: reader.read(library, device)

@@ -83,10 +83,8 @@ def _summarised(recording: Recording, window: Window, summary: Summary, source: 
         try:
             parts.append(integrate(series.t_s, series.values, window))
         except NotCoveredError as gap:
-            why = recording.troubles.get(column) or recording.ended_early
-            reason = f"{gap}{f' ({why})' if why else ''}"
-            return Metric.absent(summary.metric, reason, summary.unit, source)
-        inside = (series.t_s >= window.begin_s) & (series.t_s <= window.end_s)
+            return Metric.absent(summary.metric, recording.explained(column, gap), summary.unit, source)
+        inside = window.holds(series.t_s)
         peaks.append(float(np.max(series.values[inside], initial=-np.inf)))
     combined = _COMBINED[summary.over_gpus]
     updates = min(part.samples for part in parts)
@@ -118,7 +116,7 @@ def _throttled_share(recording: Recording, window: Window, source: str) -> Metri
         series = recording.series(column)
         if series is None:
             return Metric.absent(name, recording.reason(column), "", source)
-        inside = (series.t_s >= window.begin_s) & (series.t_s <= window.end_s)
+        inside = window.holds(series.t_s)
         flags.append(series.values[inside].astype(np.int64) & ~IDLE != 0)
     share = np.concatenate(flags)
     if not share.size:

@@ -70,10 +70,9 @@ def _clock_of(
 ) -> tuple[Verdict, str]:
     board, limit_mhz = gpu["board"], expected_mhz or gpu["sm_clock_max_mhz"]
     clock, loaded = _column(recording, f"{board}.sm_clock_mhz"), _loaded(recording, gpu)
-    inside = (recording.t_s >= window.begin_s) & (recording.t_s <= window.end_s)
     if clock is None or loaded is None or not limit_mhz:
         return "pass", f"not checked, {recording.reason(f'{board}.sm_clock_mhz')}"
-    judged = inside & loaded & np.isfinite(clock)
+    judged = window.holds(recording.t_s) & loaded & np.isfinite(clock)
     if not judged.any():
         return "pass", "never under load"
     slow = judged & (clock < CLOCK_TOLERANCE * limit_mhz)

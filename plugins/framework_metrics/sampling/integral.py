@@ -84,7 +84,7 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
         low=max(0.0, value - error - too_high),
         high=value + error + too_low,
         window_s=window.length_s,
-        samples=int(np.count_nonzero((t_s >= window.begin_s) & (t_s <= window.end_s))),
+        samples=int(np.count_nonzero(window.holds(t_s))),
         period_s=period_s,
         gaps_s=gaps_s,
     )

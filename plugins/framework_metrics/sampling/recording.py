@@ -58,6 +58,11 @@ class Recording:
         known = np.isfinite(values)
         return Series(self.t_s[known], values[known]) if known.any() else None
 
+    def explained(self, column: str, gap: Exception) -> str:
+        """Return why a series does not do, with what went wrong while it was read, if that is known."""
+        why = self.troubles.get(column) or self.ended_early
+        return f"{gap} ({why})" if why else str(gap)
+
     def reason(self, column: str) -> str:
         """Return why a quantity has no, or no complete, series."""
         told = self.absent.get(column) or self.troubles.get(column) or self.ended_early

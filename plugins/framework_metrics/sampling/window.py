@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from framework.contracts import RunWindow
 from framework_metrics.sampling.recording import Recording
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 FIRST_READING_S = 0.1
 """The sampler's first reading, which is made while the collector starts, counts as its begin if it is not older."""
@@ -27,6 +32,10 @@ class Window:
     def length_s(self) -> float:
         """Its length."""
         return self.end_s - self.begin_s
+
+    def holds(self, t_s: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return which times lie in it, its begin and its end included."""
+        return (t_s >= self.begin_s) & (t_s <= self.end_s)
 
 
 def measured_window(stated: RunWindow, recording: Recording, started_s: float, stopped_s: float) -> Window:
