@@ -41,7 +41,7 @@ METRIC_SIGN = """
 CREATE OR REPLACE MACRO metric_sign(metric, better) AS (
     SELECT CASE
         WHEN NOT EXISTS (FROM metrics WHERE metrics.name = metric) THEN error(
-            'no run holds a metric ''' || metric || '''' || coalesce(' (did you mean ''' || (
+            'no run has a metric ''' || metric || '''' || coalesce(' (did you mean ''' || (
                 SELECT arg_max(name, jaro_winkler_similarity(name, metric))
                 FROM (SELECT DISTINCT name FROM metrics)) || '''?)', ''))::INTEGER
         WHEN direction = 'higher' THEN 1

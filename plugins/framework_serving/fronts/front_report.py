@@ -151,8 +151,9 @@ def replica_front_table(points: Sequence[SweepPoint]) -> TableBlock | None:
             "best tok/s %", "least J/token %",
         ),
         rows,
-        "Area: what the front dominates in throughput and logarithmic ITL, up to the largest ITL of the model. The "
-        "last two columns: best replicated setup against best single engine, with or without chunked prefill.",
+        "Area: dominated by the front in throughput and logarithmic ITL, up to the largest ITL of the model. Last "
+        "two columns: the best configuration with replicas compared with the best single engine, with or without "
+        "chunked prefill.",
     )  # fmt: skip
 
 

@@ -99,15 +99,16 @@ def comparison_table(scope: ReportScope, points: Sequence[SweepPoint]) -> TableB
     if not rows:
         return None
     return TableBlock(
-        "Shares of decode time against the paper's kernel timelines, %",
+        "Shares of decode time compared with the paper's kernel timelines, %",
         (
             "model", "batch", "attention: paper", "ours", "host: paper", "ours ", "matmul + other: paper", "ours  ",
         ),
         rows,
-        f"Lock-step runs, 161 tokens in, 338 out. Mean difference {sum(misses) / len(misses):.1f} points, largest "
-        f"{max(misses):.1f}. Matmul and other are one column, since the paper's list of kernels lacks a variant of "
-        "matrix product at small batches, and the twin's law has small kernels and products in one term. The twin's "
-        "host time was given the paper's as prior mean, so the host column is no independent test.",
+        f"Lock-step runs, 161 input and 338 output tokens. Mean difference {sum(misses) / len(misses):.1f} points, "
+        f"largest {max(misses):.1f}. Matmul and other are one column, because the paper's list of kernels does "
+        "not contain one variant of the matrix product at small batches, and the twin's law has small kernels and "
+        "products in one term. The twin's host time has the paper's as prior mean, so the host column is not an "
+        "independent test.",
     )  # fmt: skip
 
 
@@ -129,14 +130,14 @@ def profiled_table(points: Sequence[SweepPoint]) -> TableBlock | None:
     if not rows:
         return None
     return TableBlock(
-        "The model's shares of time against Nsight, %",
+        "The model's shares of time compared with Nsight, %",
         (
             "model", "workload", "batch", "attention: Nsight", "modelled", "host gap: Nsight", "modelled ",
             "DRAM read: Nsight", "modelled  ",
         ),
         rows,
-        "The same model, GPU, workload and batch. Nsight's shares are of the decode ranges where the trace marks "
-        "them, the model's of the whole run.",
+        "Same model, GPU, workload and batch. Nsight's shares refer to the decode ranges if the trace marks them; "
+        "the model's shares refer to the whole run.",
     )  # fmt: skip
 
 

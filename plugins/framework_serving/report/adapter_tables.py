@@ -89,5 +89,5 @@ def _most_adapters(swept: Sequence[SweepPoint], mixes: Sequence[tuple[str, str]]
         title="Largest number of adapters that one engine serves without starvation",
         columns=("model", "mix", "adapters", "slots", "tok/s", "TTFT s"),
         rows=rows,
-        caption="The slots with the most throughput among those that starve nobody on the whole.",
+        caption="The number of slots with the most throughput, among those without starvation.",
     )

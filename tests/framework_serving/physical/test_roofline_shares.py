@@ -141,9 +141,7 @@ def test_shares_of_a_profiled_run_stand_beside_the_model_s_of_the_same_setup(sto
     store.add({**BASE, "backend.max_num_seqs": 8, "backend.name": "vllm"}, measured)
     store.add({**BASE, "backend.max_num_seqs": 16, "backend.name": "vllm"}, measured)
     blocks = [block for section in sections(store.report_scope()) for block in section.blocks]
-    (table,) = [
-        block for block in blocks if isinstance(block, TableBlock) and "against Nsight" in block.title
-    ]
+    (table,) = [block for block in blocks if isinstance(block, TableBlock) and "with Nsight" in block.title]
     ((model, workload, batch, *shares),) = table.rows
     assert (model, workload, batch) == ("opt-1.3b", "sharegpt", 8)
     assert shares[:4] == pytest.approx([35, 30, 20, 30])
