@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from framework.contracts import Collector, Result, RunContext
+from tests.framework_metrics.results import Around, FakeGpus
 
 SOURCE = Path(__file__).with_name("fake_nvml.c")
 
@@ -30,37 +28,23 @@ def fake_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fake_nvml(fake_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def fake_nvml(fake_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeGpus]:
     """Write the script that the fake NVML follows; samplers started later load it."""
 
-    def follow(*lines: str) -> None:
+    def follow(*lines: str) -> FakeGpus:
+        gpus = FakeGpus(tmp_path / "nvml.began", tmp_path / "nvml.mark")
         script = tmp_path / "nvml.script"
-        script.write_text("".join(f"{line}\n" for line in lines))
+        script.write_text(
+            "".join(f"{line}\n" for line in (*lines, f"began {gpus.began}", f"mark {gpus.mark}"))
+        )
         monkeypatch.setenv("FAKE_NVML_SCRIPT", str(script))
         monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_library))
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        return gpus
 
     return follow
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Callable[..., Result]:
-    """Run a collector around a stretch of time, as the core would."""
-
-    def run(
-        collector: Collector,
-        length_s: float = 0.4,
-        config: Mapping[str, Any] | None = None,
-        before_s: float = 0.0,
-        stated: bool = True,
-    ) -> Result:
-        context = RunContext("run", config or {}, 0, tmp_path)
-        collector.start(context)
-        time.sleep(before_s)
-        begin_s = time.monotonic()
-        time.sleep(length_s)
-        if stated:
-            context.window.begin_s, context.window.end_s = begin_s, begin_s + length_s
-        return collector.stop()
-
-    return run
+def around(tmp_path: Path) -> Around:
+    return Around(tmp_path)

@@ -11,6 +11,8 @@
  *   field_error ID CODE             that field value fails
  *   hang FUNCTION [N], crash FUNCTION [N], slow FUNCTION S
  *   garbage 1                       sensors return nonsense
+ *   began FILE                      nvmlInit writes its time there (s on the monotonic clock)
+ *   mark FILE                       FILE is made just before it hangs or crashes
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +34,7 @@ typedef struct { unsigned version, supported; } gpm_support;
 
 enum { INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
 #define MAX_LINES 64
-static char lines[MAX_LINES][128];
+static char lines[MAX_LINES][512];
 static int line_count = 0;
 static long calls[MAX_LINES];
 static double began = 0;
@@ -56,6 +58,17 @@ static double value_of(const char *key, double otherwise) {
     return text ? atof(text) : otherwise;
 }
 
+/* Write the time to the file that is scripted under this key. */
+static void note(const char *key) {
+    char path[512];
+    const char *text = find(key);
+    if (!text || sscanf(text, "%511s", path) != 1) return;
+    FILE *file = fopen(path, "w");
+    if (!file) return;
+    fprintf(file, "%.9f\n", now());
+    fclose(file);
+}
+
 /* Return the scripted error of a function now, 0 for none; hang, crash or dawdle if so scripted. */
 static int trouble(const char *function) {
     for (int i = 0; i < line_count; i++) {
@@ -65,8 +78,8 @@ static int trouble(const char *function) {
         if (got < 2 || strcmp(name, function)) continue;
         calls[i]++;
         if (!strcmp(word, "error") && calls[i] >= b) return (int)a;
-        if (!strcmp(word, "hang") && calls[i] >= a) for (;;) sleep(3600);
-        if (!strcmp(word, "crash") && calls[i] >= a) abort();
+        if (!strcmp(word, "hang") && calls[i] >= a) { note("mark"); for (;;) sleep(3600); }
+        if (!strcmp(word, "crash") && calls[i] >= a) { note("mark"); abort(); }
         if (!strcmp(word, "slow")) usleep((useconds_t)(1e6 * a));
     }
     return 0;
@@ -81,6 +94,7 @@ int nvmlInitWithFlags(unsigned flags) {
     while (script && line_count < MAX_LINES && fgets(lines[line_count], sizeof lines[0], script)) line_count++;
     if (script) fclose(script);
     began = now();
+    note("began");
     for (int i = 0; i < 16; i++) boards[i] = (device){i, -1};
     for (int i = 0; i < 8; i++) instances[i] = (device){0, i};
     return trouble("Init");

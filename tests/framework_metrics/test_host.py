@@ -14,19 +14,21 @@ import pytest
 from framework.contracts import Result, RunContext
 from framework_metrics.host import task_clock
 from framework_metrics.host.collector import HostCollector
-from framework_metrics.host.process_tree import ProcessTree, children
+from framework_metrics.host.probe import TREE_PERIOD_S
+from framework_metrics.host.process_tree import ProcessTree, ProcessUse, children
 from framework_metrics.host.task_clock import TaskClock
 from framework_metrics.sampling.probe import UnavailableError
-from tests.framework_metrics.results import metric, sampled
+from tests.framework_metrics.results import metric, readings, sampled, unseen_s
+from tests.support.waiting import wait_for
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass"
 
 
-def _burnt(tmp_path: Path, collector: HostCollector, program: str = BURN) -> Result:
+def _burnt(tmp_path: Path, collector: HostCollector) -> Result:
     context = RunContext("run", {}, 0, tmp_path)
     collector.start(context)
     context.window.begin_s = time.monotonic()
-    subprocess.run([sys.executable, "-S", "-c", program], check=True)
+    subprocess.run([sys.executable, "-S", "-c", BURN], check=True)
     context.window.end_s = time.monotonic()
     return collector.stop()
 
@@ -36,18 +38,34 @@ def test_the_cpu_time_of_a_child_is_the_runs(tmp_path: Path) -> None:
     clock = metric(result, "run_task_clock_s")
     if clock.value is None:
         pytest.skip(f"perf events: {clock.reason}")
-    assert clock.value == pytest.approx(0.4, abs=0.15)
+    _, counted_s = sampled(result, "run_task_clock_s")
+    assert counted_s[-1] - counted_s[0] >= 0.4
+    assert clock.value == pytest.approx(0.4, abs=0.1 + unseen_s(result, "run_task_clock_s", 0))
     assert clock.source == "perf task-clock"
 
 
 def test_every_metric_has_a_value_and_the_processes_are_listed(tmp_path: Path) -> None:
-    program = "import time; block = bytearray(60_000_000); time.sleep(2.2)"
-    result = _burnt(tmp_path, HostCollector(period_s=0.05), program)
+    context = RunContext("run", {}, 0, tmp_path)
+    collector = HostCollector(period_s=0.05)
+    collector.start(context)
+    context.window.begin_s = time.monotonic()
+    program = "block = bytearray(60_000_000); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        known_s = time.monotonic() + TREE_PERIOD_S
+        wait_for(lambda: sum(t_s > known_s for t_s in readings(tmp_path)) >= 2)
+        context.window.end_s = time.monotonic()
+        started.communicate(b"\n")
+    result = collector.stop()
     missing = [item.name for item in result.metrics if item.value is None and item.name != "run_task_clock_s"]
     assert missing == []
     processes = result.tables["host_processes"].to_pylist()
     assert os.getpid() in [process["pid"] for process in processes]
-    child = next(process for process in processes if "block = bytearray" in process["command"])
+    child = next(process for process in processes if process["pid"] == started.pid)
+    assert "block = bytearray" in child["command"]
     assert child["rss_peak_mib"] > 55
     assert max(sampled(result, "run_rss_mib")[1]) > child["rss_peak_mib"]
     assert not any("framework_metrics.sampling" in process["command"] for process in processes)
@@ -75,18 +93,17 @@ def test_the_tree_keeps_what_an_ended_process_used() -> None:
     tree = ProcessTree(os.getpid())
     child = subprocess.Popen([sys.executable, "-S", "-c", BURN + "\nimport time; time.sleep(60)"])
     try:
-        deadline = time.monotonic() + 20
-        use = None
-        while (use is None or use.cpu_s < 0.3) and time.monotonic() < deadline:
-            time.sleep(0.02)
+
+        def used_much() -> list[ProcessUse]:
             tree.find()
             tree.measure()
-            use = next((found for found in tree.seen.values() if found.pid == child.pid), None)
+            return [use for use in tree.seen.values() if use.pid == child.pid and use.cpu_s >= 0.3]
+
+        (use,) = wait_for(used_much)
     finally:
         child.kill()
         child.wait()
     tree.measure()
-    assert use is not None
     assert use.cpu_s >= 0.3
     assert use.rss_mib == 0
     assert use.rss_peak_mib > 1
@@ -103,8 +120,7 @@ def test_children_of_every_thread_are_found() -> None:
     thread = threading.Thread(target=start)
     thread.start()
     try:
-        while not started:
-            time.sleep(0.01)
+        wait_for(lambda: started)
         assert started[0].pid in children(os.getpid())
     finally:
         started[0].kill()
@@ -121,7 +137,7 @@ def test_secrets_on_a_command_line_are_not_kept(tmp_path: Path) -> None:
     try:
         collector = HostCollector(period_s=0.05)
         collector.start(context)
-        time.sleep(0.1)
+        wait_for(lambda: readings(tmp_path))
         processes = collector.stop().tables["host_processes"].to_pylist()
     finally:
         subprocess.run(["kill", *map(str, [child.pid, *children(child.pid)])], check=True)

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from framework.contracts import Result, RunContext
+from framework.contracts import RunContext
 from framework.errors import ConfigError
 from framework_metrics.nvml.collector import NvmlCollector
 from framework_metrics.sampling import process
 from framework_metrics.sampling.process import SamplerError
-from tests.framework_metrics.results import metric, sampled, verdict
+from tests.framework_metrics.results import Around, FakeGpus, metric, sampled, unseen_s, verdict
 
-Follow = Callable[..., None]
-Around = Callable[..., Result]
+Follow = Callable[..., FakeGpus]
 
 
 def test_every_quantity_is_read_over_the_run_and_not_over_its_preparation(
     fake_nvml: Follow, around: Around
 ) -> None:
-    fake_nvml("power_w 100 50")
-    result = around(NvmlCollector(period_s=0.02), 0.4, before_s=0.4)
+    gpus = fake_nvml("power_w 100 50")
+    result = around(NvmlCollector(period_s=0.01), 20, before=20)
     assert [item.name for item in result.metrics if item.value is None] == []
     assert metric(result, "gpu_util_mean_pct").value == 90
     assert metric(result, "gpu_sm_clock_mean_mhz").value == 1980
@@ -32,26 +31,26 @@ def test_every_quantity_is_read_over_the_run_and_not_over_its_preparation(
     assert metric(result, "gpu_sm_active_mean_pct").value == 2  # the fake returns the number of GPM's metric
     assert metric(result, "gpu_dram_active_mean_pct").value == 10
     power = metric(result, "power_mean_w")
-    assert power.window_s == pytest.approx(0.4)
-    assert power.updates is not None
-    assert 3 <= power.updates <= 22
-    times, watts = sampled(result, "gpu_power_w")
-    begin = watts[0] - 50 * times[0]  # the ramp goes on from the library's start
-    assert times[0] < -0.35
-    assert power.value == pytest.approx(begin + 50 * 0.2, abs=1.5)
+    times, _watts = sampled(result, "gpu_power_w")
+    assert sum(t_s < 0 for t_s in times) >= 20
+    assert power.window_s == result.facts["window_s"]
+    assert power.updates == sum(0 <= t_s <= power.window_s for t_s in times)
+    middle_s = (around.window.begin_s or 0) + 0.5 * power.window_s - gpus.began_s()
+    assert power.value == pytest.approx(100 + 50 * middle_s, abs=50 * unseen_s(result, "gpu_power_w", 0))
     assert result.facts["window"] == "run"
 
 
 def test_instant_and_average_power_are_told_apart(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("power_w 100 400")
-    result = around(NvmlCollector(period_s=0.02), 0.4)
-    assert max(sampled(result, "gpu_power_average_w")[1]) == 100
-    assert max(sampled(result, "gpu_power_w")[1]) > 200
+    result = around(NvmlCollector(period_s=0.02), 30)
+    # the fake's average stays behind by 0.5 s, in which power grows by 200 W
+    instant_w, average_w = (sampled(result, f"gpu_{name}")[1][-1] for name in ("power_w", "power_average_w"))
+    assert 100 <= average_w < instant_w - 100
 
 
 def test_without_the_instant_field_the_older_question_stands_in(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("field_error 186 3", "field_error 185 3")
-    result = around(NvmlCollector(period_s=0.05), 0.2)
+    result = around(NvmlCollector(period_s=0.01))
     assert metric(result, "power_mean_w").value == 100
     assert sampled(result, "gpu_power_average_w") == ([], [])
     assert "not supported" in result.facts["absent"]["gpu0.power_average_w"]
@@ -59,14 +58,14 @@ def test_without_the_instant_field_the_older_question_stands_in(fake_nvml: Follo
 
 def test_power_is_left_to_the_energy_collector_where_that_runs_too(fake_nvml: Follow, around: Around) -> None:
     fake_nvml()
-    result = around(NvmlCollector(period_s=0.05), 0.2, config={"metrics": {"nvml": {}, "energy": {}}})
+    result = around(NvmlCollector(period_s=0.01), config={"metrics": {"nvml": {}, "energy": {}}})
     assert "power_mean_w" not in [item.name for item in result.metrics]
     assert metric(result, "gpu_power_peak_w").value == 100
 
 
 def test_several_gpus_have_series_of_their_own_and_a_sum(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("gpus 3", "power_w 100")
-    result = around(NvmlCollector(period_s=0.05), 0.2, config={"backend": {"gpus": 2}})
+    result = around(NvmlCollector(period_s=0.01), config={"backend": {"gpus": 2}})
     assert set(sampled(result, "gpu0_power_w")[1]) == {100.0}
     assert set(sampled(result, "gpu1_power_w")[1]) == {200.0}
     assert set(sampled(result, "gpu_power_w")[1]) == {300.0}
@@ -84,7 +83,7 @@ def test_the_gpus_of_the_run_are_those_that_cuda_sees(
 ) -> None:
     fake_nvml("gpus 3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    result = around(NvmlCollector(period_s=0.05), 0.1)
+    result = around(NvmlCollector(period_s=0.01))
     assert [gpu["label"] for gpu in result.facts["gpus"]] == labels
 
 
@@ -103,7 +102,7 @@ def test_gpus_that_are_not_there_are_one_clear_line(
 
 def test_a_mig_instance_has_its_own_memory_and_its_boards_power(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("mig 2", "memory_used_mib 2048")
-    result = around(NvmlCollector(period_s=0.05, gpus=["MIG-0-1"]), 0.2)
+    result = around(NvmlCollector(period_s=0.01, gpus=["MIG-0-1"]))
     assert [gpu["label"] for gpu in result.facts["gpus"]] == ["gpu0mig1"]
     assert metric(result, "gpu_memory_used_peak_gib").value == 1
     assert metric(result, "power_mean_w").value == 100
@@ -114,12 +113,12 @@ def test_a_mig_instance_has_its_own_memory_and_its_boards_power(fake_nvml: Follo
 
 def test_two_mig_instances_do_not_count_their_boards_power_twice(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("mig 2")
-    assert metric(around(NvmlCollector(period_s=0.05), 0.2), "power_mean_w").value == pytest.approx(100)
+    assert metric(around(NvmlCollector(period_s=0.01)), "power_mean_w").value == pytest.approx(100)
 
 
 def test_what_a_gpu_does_not_support_is_absent_with_the_reason(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("gpm 0", "error DeviceGetTemperature 4", "error DeviceGetPcieThroughput 3")
-    result = around(NvmlCollector(period_s=0.05), 0.2)
+    result = around(NvmlCollector(period_s=0.01))
     assert metric(result, "gpu_sm_active_mean_pct").reason == (
         "this GPU offers no performance monitoring (GPM: Hopper and newer)"
     )
@@ -130,8 +129,8 @@ def test_what_a_gpu_does_not_support_is_absent_with_the_reason(fake_nvml: Follow
 
 def test_traffic_is_asked_for_where_gpm_does_not_tell(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("gpm 0")
-    assert metric(around(NvmlCollector(period_s=0.05), 0.2), "gpu_pcie_rx_mean_mib_s").value == 2
-    silent = around(NvmlCollector(period_s=0.05, pcie=False), 0.1)
+    assert metric(around(NvmlCollector(period_s=0.01)), "gpu_pcie_rx_mean_mib_s").value == 2
+    silent = around(NvmlCollector(period_s=0.01, pcie=False))
     assert "metrics.nvml.pcie=false" in (metric(silent, "gpu_pcie_rx_mean_mib_s").reason or "")
 
 
@@ -173,7 +172,7 @@ def test_a_gpu_that_is_lost_midway_leaves_its_metrics_absent_with_the_reason(
     fake_nvml: Follow, around: Around
 ) -> None:
     fake_nvml("error DeviceGetUtilizationRates 15 4")
-    result = around(NvmlCollector(period_s=0.02), 0.6)
+    result = around(NvmlCollector(period_s=0.01), 30)
     reason = metric(result, "gpu_util_mean_pct").reason
     assert reason is not None
     assert reason.startswith("no samples in the last")
@@ -183,8 +182,8 @@ def test_a_gpu_that_is_lost_midway_leaves_its_metrics_absent_with_the_reason(
 
 
 def test_a_library_that_crashes_midway_keeps_what_was_seen(fake_nvml: Follow, around: Around) -> None:
-    fake_nvml("crash DeviceGetUtilizationRates 5")
-    result = around(NvmlCollector(period_s=0.02), 0.6)
+    gpus = fake_nvml("crash DeviceGetUtilizationRates 5")
+    result = around(NvmlCollector(period_s=0.01), until=gpus.stuck, length_s=60)
     assert verdict(result, "nvml_sampler") == ("warn", "the sampler was ended by SIGABRT")
     assert "SIGABRT" in (metric(result, "gpu_util_mean_pct").reason or "")
     assert len(sampled(result, "gpu_util_pct")[0]) == 3  # one of the four calls before was to find out
@@ -193,9 +192,9 @@ def test_a_library_that_crashes_midway_keeps_what_was_seen(fake_nvml: Follow, ar
 def test_a_library_that_hangs_midway_does_not_hold_the_run_up(
     fake_nvml: Follow, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_nvml("hang DeviceGetUtilizationRates 5")
+    gpus = fake_nvml("hang DeviceGetUtilizationRates 5")
     monkeypatch.setattr(process, "END_LIMIT_S", 0.3)
-    result = around(NvmlCollector(period_s=0.02), 0.6)
+    result = around(NvmlCollector(period_s=0.01), until=gpus.stuck, length_s=60)
     assert verdict(result, "nvml_sampler") == ("warn", "the sensors stopped answering")
     assert metric(result, "gpu_util_mean_pct").value is None
     assert len(sampled(result, "gpu_util_pct")[0]) == 3  # one of the four calls before was to find out
@@ -203,7 +202,7 @@ def test_a_library_that_hangs_midway_does_not_hold_the_run_up(
 
 def test_nonsense_from_a_sensor_is_no_reading(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("garbage 1")
-    result = around(NvmlCollector(period_s=0.05), 0.2)
+    result = around(NvmlCollector(period_s=0.01))
     assert "outside 0 to 5000" in (metric(result, "power_mean_w").reason or "")
     assert "outside 0 to 100" in (metric(result, "gpu_util_mean_pct").reason or "")
     assert metric(result, "gpu_sm_clock_mean_mhz").value == 1980
@@ -211,7 +210,7 @@ def test_nonsense_from_a_sensor_is_no_reading(fake_nvml: Follow, around: Around)
 
 def test_slow_sensors_miss_samples_and_say_so(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("slow DeviceGetTemperature 0.06")
-    result = around(NvmlCollector(period_s=0.02), 0.5)
+    result = around(NvmlCollector(period_s=0.01), 8)
     state, detail = verdict(result, "nvml_sampler")
     assert state == "warn"
     assert "samples missed" in detail
@@ -234,20 +233,20 @@ def test_capped_clocks_are_seen_under_load(
     fake_nvml: Follow, around: Around, lines: list[str], state: str, words: str
 ) -> None:
     fake_nvml(*lines)
-    found, detail = verdict(around(NvmlCollector(period_s=0.05), 0.2), "gpu_clocks")
+    found, detail = verdict(around(NvmlCollector(period_s=0.01)), "gpu_clocks")
     assert found == state
     assert words in detail
 
 
 def test_a_clock_that_was_meant_is_no_cap(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("sm_clock_mhz 1605", "throttle 2")
-    result = around(NvmlCollector(period_s=0.05, expected_sm_clock_mhz=1605), 0.2)
+    result = around(NvmlCollector(period_s=0.01, expected_sm_clock_mhz=1605))
     assert verdict(result, "gpu_clocks")[0] == "pass"
 
 
 def test_a_foreign_process_on_the_gpu_is_contention(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("neighbour 1 4096")
-    state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.2), "gpu_contention")
+    state, detail = verdict(around(NvmlCollector(period_s=0.01)), "gpu_contention")
     assert state == "fail"
     assert "(pid 1) with 4096 MiB on gpu0" in detail
 
@@ -258,16 +257,16 @@ def test_the_runs_own_process_and_attached_servers_are_no_contention(
     import os
 
     fake_nvml("util 0", f"neighbour {os.getpid()} 4096")
-    assert verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")[0] == "pass"
+    assert verdict(around(NvmlCollector(period_s=0.01)), "gpu_contention")[0] == "pass"
     fake_nvml("neighbour 1 4096")
     attached = {"backend": {"urls": ["http://127.0.0.1:8000"]}}
-    result = around(NvmlCollector(period_s=0.05), 0.1, config=attached)
+    result = around(NvmlCollector(period_s=0.01), config=attached)
     assert verdict(result, "gpu_contention")[0] == "pass"
 
 
 def test_where_processes_are_hidden_contention_is_not_judged(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("error DeviceGetComputeRunningProcesses 4")
-    state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")
+    state, detail = verdict(around(NvmlCollector(period_s=0.01)), "gpu_contention")
     assert state == "pass"
     assert detail.startswith("not checked: no permission")
 
@@ -279,7 +278,7 @@ def test_a_gpu_in_use_before_the_run_is_suspicious_though_its_user_is_hidden(
     fake_nvml: Follow, around: Around, line: str, words: str
 ) -> None:
     fake_nvml(line)
-    state, detail = verdict(around(NvmlCollector(period_s=0.05), 0.1), "gpu_contention")
+    state, detail = verdict(around(NvmlCollector(period_s=0.01)), "gpu_contention")
     assert state == "warn"
     assert words in detail
 

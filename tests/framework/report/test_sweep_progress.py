@@ -1,7 +1,6 @@
 """The live view of a sweep: plain lines in a log, counts, remaining time."""
 
 import io
-import time
 
 import pytest
 from rich.console import Console
@@ -9,6 +8,7 @@ from rich.console import Console
 from framework.report.terminal import paced_lines
 from framework.report.terminal.sweep_progress import SweepProgress, headline_metrics
 from framework.run_record import Failure, RunOutcome
+from tests.support.waiting import wait_for
 
 
 class Clock:
@@ -74,9 +74,7 @@ def test_a_run_that_takes_long_is_a_line_now_and_then(monkeypatch: pytest.Monkey
         for step in range(100):
             progress.progress("backend.x=1", step / 100, f"step {step}")
         progress.progress("backend.x=1", 1.0, "the last step")
-        deadline = time.monotonic() + 20
-        while not stream.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(stream.getvalue)
     assert stream.getvalue() == "study running x=1  100 % the last step\n"
 
 

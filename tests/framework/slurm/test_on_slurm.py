@@ -16,6 +16,7 @@ import pytest
 from framework.slurm.queue import SlurmError, job_states
 from framework.store.bundles.heartbeat import read_running
 from framework.store.database.reader import Store
+from tests.support.waiting import wait_for
 
 SUPPORT = Path(__file__).parents[2] / "support"
 LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5")
@@ -73,13 +74,6 @@ def _jobs() -> dict[int, str]:
     return {job["index"]: job["job_id"] for job in json.loads(file.read_text())["jobs"]}
 
 
-def _wait(what: Callable[[], bool], timeout_s: float = 90) -> None:
-    end = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
-
-
 def _running() -> set[int | None]:
     """Return the indices of the points whose runs are under way."""
     return {run.record.sweep_index for run in read_running("outputs")}
@@ -100,12 +94,12 @@ def test_every_end_of_a_job_is_a_row_of_its_kind_and_the_next_call_runs_just_tho
         "+hydra.launcher.additional_parameters.no_requeue=true",
     )
     process = start(*sweep)
-    _wait(lambda: {3, 4, 5} <= _running())
+    wait_for(lambda: {3, 4, 5} <= _running())
     jobs = _jobs()
     _slurm("scancel", jobs[4])
     node = job_states([jobs[5]])[jobs[5]].node
     _slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    _wait(lambda: not job_states([jobs[5]])[jobs[5]].active)
+    wait_for(lambda: not job_states([jobs[5]])[jobs[5]].active)
     # refused when the node has come back by itself
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=False, timeout=30)
     status, output = _finish(process)
@@ -143,7 +137,7 @@ def test_every_end_of_a_job_is_a_row_of_its_kind_and_the_next_call_runs_just_tho
 def test_ctrl_c_leaves_the_jobs_running_and_the_same_command_attaches_to_them(start: Start) -> None:
     sweep = (*TOY, "backend.fail=wait", "backend.speed=1,2")
     process = start(*sweep)
-    _wait(lambda: _running() == {0, 1})
+    wait_for(lambda: _running() == {0, 1})
     jobs = _jobs()
     process.send_signal(signal.SIGINT)
     status, output = _finish(process)
@@ -164,11 +158,11 @@ def test_ctrl_c_leaves_the_jobs_running_and_the_same_command_attaches_to_them(st
 def test_a_killed_launcher_loses_nothing(start: Start) -> None:
     sweep = (*TOY, "backend.fail=wait", "backend.speed=1,2")
     process = start(*sweep)
-    _wait(lambda: _running() == {0, 1})
+    wait_for(lambda: _running() == {0, 1})
     process.send_signal(signal.SIGKILL)
     process.wait()
     Path("go").touch()
-    _wait(lambda: len(list(Path("outputs/runs").glob("[!.]*"))) == 2)
+    wait_for(lambda: len(list(Path("outputs/runs").glob("[!.]*"))) == 2)
     assert _finish(start("ingest"))[0] == 0
     assert _query("SELECT sweep_index, status FROM runs ORDER BY ALL") == [(0, "done"), (1, "done")]
     status, output = _finish(start(*sweep))
@@ -179,7 +173,7 @@ def test_a_killed_launcher_loses_nothing(start: Start) -> None:
 def test_a_sweep_is_cancelled_by_a_verb_while_it_is_watched(start: Start) -> None:
     sweep = (*TOY, "backend.fail=wait", "backend.speed=1,2")
     process = start(*sweep)
-    _wait(lambda: _running() == {0, 1})
+    wait_for(lambda: _running() == {0, 1})
     status, output = _finish(start("cancel"))
     assert status == 0, output
     assert "2 jobs cancelled" in output
@@ -194,12 +188,12 @@ def test_a_sweep_is_cancelled_by_a_verb_while_it_is_watched(start: Start) -> Non
 def test_jobs_that_ended_while_nobody_watched_become_rows_once(start: Start) -> None:
     sweep = (*TOY, "backend.fail=wait")
     process = start(*sweep)
-    _wait(lambda: _running() == {0})
+    wait_for(lambda: _running() == {0})
     process.send_signal(signal.SIGKILL)
     process.wait()
     (job,) = _jobs().values()
     _slurm("scancel", job)
-    _wait(lambda: not job_states([job])[job].active)
+    wait_for(lambda: not job_states([job])[job].active)
     Path("go").touch()
     for _ in range(2):
         status, output = _finish(start(*sweep))

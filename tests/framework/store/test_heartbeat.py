@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from framework.store.bundles.heartbeat import STALE_AFTER_BEATS, Heartbeat, read
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.layout import running_folder
+from tests.support.waiting import wait_for
 
 
 def test_the_marker_is_there_while_the_run_goes_on_and_gone_after_its_bundle(outputs, add_run, record):
@@ -27,18 +27,14 @@ def test_the_marker_is_there_while_the_run_goes_on_and_gone_after_its_bundle(out
 def test_a_heart_that_beats_keeps_the_run_from_going_stale(outputs, record):
     with Heartbeat(outputs, record(), period_s=0.01) as heart:
         os.utime(heart.path, (0, 0))
-        deadline = time.monotonic() + 10
-        while heart.path.stat().st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: heart.path.stat().st_mtime)
         assert read_running(outputs)[0].status == "running"
 
 
 def test_a_beat_writes_how_far_the_run_is_and_the_store_shows_it(outputs, record):
     with Heartbeat(outputs, record(), period_s=0.01) as heart:
         heart.progress(0.424, "loading weights")
-        deadline = time.monotonic() + 10
-        while read_running(outputs)[0].doing == "" and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: read_running(outputs)[0].doing)
         (run,) = read_running(outputs)
         assert (run.fraction, run.doing) == (0.424, "loading weights")
         ingest(outputs)

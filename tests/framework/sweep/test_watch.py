@@ -15,6 +15,7 @@ from framework.store.bundles.heartbeat import Heartbeat
 from framework.sweep import watch
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -44,17 +45,11 @@ def _land(
     write_bundle(session.outputs_dir, record, {}, durable_writes=False)
 
 
-def _wait_for(session: SweepSession, outcomes: int) -> None:
-    end = time.monotonic() + 20
-    while len(session.outcomes) < outcomes and time.monotonic() < end:
-        time.sleep(0.01)
-
-
 def test_runs_that_land_from_other_processes_are_seen(session: SweepSession) -> None:
     with watch.watching_bundles(session):
         _land(session, "run-0", 0)
         _land(session, "run-1", 1, failed=True)
-        _wait_for(session, 2)
+        wait_for(lambda: len(session.outcomes) == 2)
     assert session.outcomes[(0, 0)].metrics == {"speed": 2.0}
     assert session.failed[(1, 0)].failure == Failure("backend", "OSError", "gone")
 
@@ -68,7 +63,7 @@ def test_runs_of_other_sweeps_earlier_runs_and_debris_are_not(session: SweepSess
         (tmp_path / "runs" / "torn" / "run.json").write_text("{")
         (tmp_path / "runs" / ".tmp-x").mkdir()
         _land(session, "mine", 1)
-        _wait_for(session, 1)
+        wait_for(lambda: len(session.outcomes) == 1)
     assert [outcome.run_id for outcome in session.outcomes.values()] == ["mine"]
 
 
@@ -93,7 +88,5 @@ def test_how_far_a_run_of_another_process_is_is_read_from_its_marker(session: Sw
         of_another_process = json.loads(heart.path.read_text()) | {"pid": os.getppid()}
         heart.path.write_text(json.dumps(of_another_process))
     with watch.watching_bundles(session):
-        end = time.monotonic() + 20
-        while not shown and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_for(lambda: shown)
     assert set(shown) == {(0, 0.25, "loading weights")}

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from tests.framework_hadoop.engine_runs import (
     metrics,
     repeatable_counters,
 )
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -181,14 +181,6 @@ def engine_processes(mark: str) -> list[int]:
     return found
 
 
-def wait_for(condition: Any, seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-    return value
-
-
 def test_a_run_that_takes_too_long_is_ended_without_an_orphan(tmp_path: Path) -> None:
     hadoop(benchmark("sort"), tmp_path / "warm")  # the input is there, so that the limit meets the benchmark
     with pytest.raises(EngineTimeoutError, match=r"run sort: not done after 0\.5 s \(backend\.timeout_s\)"):
@@ -217,7 +209,7 @@ hadoop(benchmark("sort", "30MB"), Path({str(tmp_path)!r}), data_dir={str(tmp_pat
     wait_for(lambda: engine_processes(str(tmp_path)))
     parent.kill()
     parent.wait()
-    wait_for(lambda: not engine_processes(str(tmp_path)), 20)
+    wait_for(lambda: not engine_processes(str(tmp_path)))
 
 
 def test_a_distribution_is_driven_through_its_own_client(tmp_path: Path) -> None:

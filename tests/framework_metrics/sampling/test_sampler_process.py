@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import pytest
 
 from framework_metrics.sampling.process import SamplerError, SamplerProcess
 from framework_metrics.sampling.recording import read_recording
+from tests.framework_metrics.results import readings
+from tests.support.waiting import wait_for
 
 NVML = "framework_metrics.nvml.probe:NvmlProbe"
 SETTINGS = {"names": None, "count": None, "run_pid": 1, "pcie": False}
@@ -48,13 +49,10 @@ def test_a_run_that_is_killed_takes_its_sampler_with_it(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         sampler = int(run.stdout.readline())
-        time.sleep(0.2)
+        wait_for(lambda: len(readings(tmp_path)) >= 3)
         assert _alive(sampler)
         run.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 15
-    while _alive(sampler) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _alive(sampler)
+    wait_for(lambda: not _alive(sampler))
 
 
 def test_a_probe_that_does_not_exist_is_a_reason_and_no_crash(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from framework_vllm.engine_metrics.scraper import MetricScraper
+from tests.support.waiting import wait_for
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -51,9 +52,7 @@ def test_it_looks_before_during_and_after_in_order_of_time(server: ThreadingHTTP
     with MetricScraper([(url(server), {})], 0.05, settle_s=0.0) as scraper:
         assert len(scraper.servers[0].scrapes) == 1
         scraper.load_began()
-        deadline = time.monotonic() + 10
-        while len(scraper.servers[0].scrapes) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: len(scraper.servers[0].scrapes) >= 3)
     found = scraper.servers[0].scrapes
     assert [scrape.text for scrape in found] == [f"answer {number + 1}" for number in range(len(found))]
     assert len(found) >= 4
