@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.contracts import ReportScope, ReportSection
+from framework.contracts import Figure, ReportScope, ReportSection
 from framework.report.html.page import render_report, save_report
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, store_of, study
@@ -33,6 +33,7 @@ def opened(file: Path, profile: Path) -> tuple[str, str]:
         *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
         *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"),
         *("--enable-logging=stderr", "--window-size=1400,2000", "--virtual-time-budget=20000"),
+        "--allow-file-access-from-files",
         *(f"--user-data-dir={profile}", "--dump-dom", f"file://{file}"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
@@ -66,3 +67,36 @@ def test_the_report_works_from_a_file_without_network_or_console_errors(
     assert seen["all"] == 15
     assert seen["hidden"] == 3
     assert seen["plots"] == [1]
+
+
+# A phone is an iframe: headless Chromium's own window is never narrower than 500 pixels.
+PHONE = """<iframe src="report.html" style="width:390px; height:1600px; border:0"></iframe>
+<script>addEventListener("load", () => setTimeout(() => {
+  const page = document.querySelector("iframe").contentDocument;
+  const box = (selector) => page.querySelector(selector).getBoundingClientRect().toJSON();
+  const seen = { width: page.documentElement.scrollWidth, title: box(".xtitle"), legend: box(".legend") };
+  const shown = document.body.appendChild(document.createElement("pre"));
+  Object.assign(shown, { id: "seen", textContent: JSON.stringify(seen) });
+}, 5000));</script>"""
+
+
+def test_on_a_phone_nothing_sticks_out_and_the_legend_stands_clear_of_the_axis(
+    tmp_path: Path, contribute: Contribute
+) -> None:
+    traces = [{"type": "scatter", "name": f"model {i}", "x": [1, 2], "y": [i, i + 1]} for i in range(12)]
+    layout = {"xaxis": {"title": "batch ceiling max_num_seqs (requests per replica)"}}
+    contribute(ReportSection("Curves", [Figure("Throughput", {"data": traces, "layout": layout}, "All.")]))
+    store = store_of(tmp_path / "outputs", study(), [advice(["2026-00003"])])
+    runs = store.query("SELECT run_id FROM runs").column(0).to_pylist()
+    save_report(render_report(ReportScope(store, "study", runs)), tmp_path)
+    phone = tmp_path / "phone.html"
+    phone.write_text(PHONE)
+
+    dom, _ = opened(phone, tmp_path / "profile")
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom)
+    assert found is not None
+    seen = json.loads(found.group(1))
+    assert seen["width"] <= 390
+    assert seen["title"]["left"] >= 0
+    assert seen["title"]["right"] <= 390
+    assert seen["legend"]["top"] >= seen["title"]["bottom"]
