@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework.contracts import Metric, Result, RunContext, SanityCheck
 from framework.errors import ConfigError
 from framework_metrics.nvml.devices import chosen
-from framework_metrics.sampling.session import SamplingSession, sampling_facts
+from framework_metrics.sampling.sampling_session import SamplingSession, sampling_facts
 from framework_metrics.sampling.window import Window
 from framework_metrics.settings import checked_period
 

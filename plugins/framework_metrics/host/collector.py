@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from framework.contracts import Metric, Result, RunContext
-from framework_metrics.sampling.session import SamplingSession, sampling_facts
+from framework_metrics.sampling.sampling_session import SamplingSession, sampling_facts
 from framework_metrics.settings import checked_period
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from framework_metrics.nvml.devices import chosen
 from framework_metrics.nvml.readings import METRIC_NAMES, metrics_of, named_series
 from framework_metrics.nvml.verdicts import clock_check, contention_check
 from framework_metrics.sampling.samples import sample_rows
-from framework_metrics.sampling.session import SamplingSession, sampling_facts
+from framework_metrics.sampling.sampling_session import SamplingSession, sampling_facts
 from framework_metrics.settings import checked_period
 
 
