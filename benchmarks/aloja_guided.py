@@ -2,9 +2,10 @@
 
     python benchmarks/aloja_guided.py ../shared/data/aloja_executions_dev.csv.gz --cluster al-03 rl-19 all --seeds 10
 
-Each cluster is a study of its own; `all` is one over all clusters, told apart by name and hardware. A quarter of the
-executions is the test. Of the rest, each configuration may be "run" once: it then gives one of its recorded times,
-drawn by the seed. All three selections end with the same model of the same number of runs, and none sees the test.
+Each cluster is a study of its own; `all` is one over all clusters, distinguished by name and hardware. A quarter of
+the executions is the test. Of the rest, each configuration may be "run" once: it then gives one of its recorded
+times, drawn by the seed. All three selections end with the same model of the same number of runs, and none sees the
+test.
 """
 
 from __future__ import annotations

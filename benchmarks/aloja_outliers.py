@@ -1,4 +1,4 @@
-"""How well injected faults are found among the published executions, beside the published rule.
+"""How well injected faults are found among the published executions, next to the published rule.
 
     python benchmarks/aloja_outliers.py ../shared/data/aloja_executions_dev.csv.gz --seeds 5
 

@@ -6,7 +6,8 @@ For one layer of the model: attention of one query token a request over its cach
 scaled_dot_product_attention), and the four kinds of matrix products of the layer for a batch of tokens. Each point:
 warm-up, then as many calls as fill `--seconds`, timed by CUDA events around all of them; a working set larger than
 the L2 cache is cycled through, so that keys, values and weights come from memory as they do in an engine. Operations
-and bytes follow from the shapes: bytes are the least that must move. Beside the time the joules of NVML's energy
+and bytes follow from the shapes: bytes are the least that must move. In addition to the time the joules of NVML's
+    energy
 counter, where it ticks.
 
 Prints a table with arithmetic intensity, TFLOP/s, TB/s and the share of the roofs, and with `--out` writes it as CSV

@@ -1,10 +1,10 @@
-"""The load client beside `vllm bench serve`, against a stub server on loopback that remembers when it sent what.
+"""The load client next to `vllm bench serve`, against a stub server on loopback that remembers when it sent what.
 
     FRAMEWORK_VLLM_PYTHON=.venv-vllm/bin/python python benchmarks/load_client.py [--only closed,accuracy,…]
 
 Both clients get the same stub (`tests/support/stub_server.py`) and take turns, `--repeats` times; every line is one
 run, so the spread can be seen. Other work on the machine slows client and server alike: read the ratio, and the
-processor's load beside it. Without `FRAMEWORK_VLLM_PYTHON` only our client runs.
+processor's load next to it. Without `FRAMEWORK_VLLM_PYTHON` only our client runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The energy of recorded series by `import gpu-series`, beside a trapezoid that shares no code with it.
+"""The energy of recorded series by `import gpu-series`, next to a trapezoid that shares no code with it.
 
     python benchmarks/recorded_energy.py ../shared/data/timeseries/*.csv.gz
 
-With the table of the published runs at hand (`--published`), also mean power and joules per token while busy beside
+With the table of the published runs at hand (`--published`), also mean power and joules per token while busy next to
 what the study published of the same runs.
 """
 

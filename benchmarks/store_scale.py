@@ -3,7 +3,7 @@
     python benchmarks/store_scale.py                 # 10,000 bundles of 60 metrics and 2,000 samples each
     python benchmarks/store_scale.py --bundles 1000  # a quick look
 
-Every figure is printed beside its target. Samples are random walks with jittered times, so that nothing compresses
+Every figure is printed next to its target. Samples are random walks with jittered times, so that nothing compresses
 better than measured data does.
 """
 

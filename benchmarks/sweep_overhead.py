@@ -1,4 +1,4 @@
-"""What a sweep costs beside its backends: seconds a run, and the time until a finished sweep says so.
+"""What a sweep costs in addition to its backends: seconds a run, and the time until a finished sweep says so.
 
     python benchmarks/sweep_overhead.py --runs 500 --done 10000
 

@@ -96,7 +96,7 @@ def run_cell(cell: Cell) -> tuple[float, int, int, float]:
 
 
 def an_hour(cell: Cell, rng: np.random.Generator) -> tuple[Requests, np.ndarray]:
-    """Draw Poisson arrivals at the adapters' rates, dealt round robin and shuffled, with gamma lengths."""
+    """Draw Poisson arrivals at the adapters' rates, assigned round robin and shuffled, with gamma lengths."""
     shuffled = rng.permutation(cell.adapters).astype(np.int32)
     members = [shuffled[kind::3] for kind in range(3)]
     rates = np.array([rate * len(group) for rate, group in zip(cell.rates_rps, members, strict=True)])

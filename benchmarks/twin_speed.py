@@ -1,4 +1,4 @@
-"""How fast the twin simulates: the figures asked for beside the figures measured, in processor seconds.
+"""How fast the twin simulates: the target figures and the measured figures, in processor seconds.
 
     python benchmarks/twin_speed.py [--data ../shared/data] [--only requests,commands,adapters,growth]
 

@@ -1,6 +1,6 @@
 """A process that can't outlive us: started, watched, ended with everything it started, whatever happens.
 
-Between us and it stands `framework.lifeline`, which ends it when we let go of a pipe: on purpose, or by dying.
+`framework.lifeline` runs between us and it, and ends it when we let go of a pipe: on purpose, or by dying.
 """
 
 from __future__ import annotations

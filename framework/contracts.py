@@ -234,7 +234,7 @@ class Advice:
         recommendation: overrides, e.g. `{"backend.max_num_seqs": 128}`.
         metric, predicted, low, high: predicted outcome with its interval.
         reason: one sentence.
-        run_ids: the runs it leans on.
+        run_ids: the runs it is based on.
         facts: named numbers worth a column of their own (`freed_gib` …).
     """
 
@@ -265,7 +265,7 @@ class StoreReader(Protocol):
 
 @dataclass(frozen=True)
 class AdvisorScope:
-    """What an advisor may lean on: the sweep just finished, and how to compose a batch backend.
+    """What an advisor may use: the sweep just finished, and how to compose a batch backend.
 
     Attributes:
         store: read access to all runs.
@@ -318,9 +318,9 @@ class ImportedTable:
         origin_ids: each run's id in its source; with the importer's kind it makes the import idempotent.
         experiment, backend: how they will be listed.
         params: configuration in our dotted names, an array of one value a run; null is a missing value.
-        metrics: scalar outcomes by name, likewise.
+        metrics: scalar outcomes by name, in the same way.
         units: of the metrics.
-        facts: what else the source says of each run, likewise.
+        facts: what else the source says of each run, in the same way.
         notes: what to tell the user, one line each (duplicates counted, values taken as missing).
     """
 

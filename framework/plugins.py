@@ -82,7 +82,7 @@ def plugin_manager() -> pluggy.PluginManager:
 def metric_definitions() -> dict[str, MetricDefinition]:
     """Return what the plugins' metrics mean, by name, in the order in which they are defined.
 
-    The first definition of a name stands (pluggy calls the plugin that came last first).
+    The first definition of a name is used (pluggy calls the plugin that came last first).
     """
     definitions: dict[str, MetricDefinition] = {}
     for defined in reversed(plugin_manager().hook.metric_definitions()):

@@ -30,7 +30,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One attempt at one configuration, as it stands in `run.json` of its bundle.
+    """One attempt at one configuration, as it is in `run.json` of its bundle.
 
     Attributes:
         run_id: unique, sortable by time.

@@ -1,4 +1,4 @@
-"""Which code produced a number: part of every run key, so a changed model never passes for the old one."""
+"""Which code produced a number: part of every run key, so a changed model is never treated as the old one."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ With prediction p and measurement m, row by row, all in percent:
     bias             = mean e; positive when the prediction is too large
     halved SMAPE     = mean 100 |p - m| / (|p| + |m|): the adapter study's; for small errors half a MAPE
 
-ALOJA's "RAE" is MAPE. A relative error of a measured zero does not exist, and a missing value is no zero:
+ALOJA's "RAE" is MAPE. A relative error of a measured zero does not exist, and a missing value is not a zero:
 `summarise_errors` leaves such rows out and says how many.
 """
 
@@ -46,7 +46,7 @@ class ErrorSummary:
 
 
 def summarise_errors(predicted: npt.ArrayLike, measured: npt.ArrayLike) -> ErrorSummary:
-    """Summarise the rows that have both values; NaN stands for a missing value.
+    """Summarise the rows that have both values; NaN represents a missing value.
 
     Raises:
         ValueError: the two are not one-dimensional and of equal length, or hold an infinity.

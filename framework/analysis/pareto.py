@@ -59,7 +59,7 @@ def front_membership(
     seed: int = 0,
     relative_noise: float = 0.0,
 ) -> FloatArray:
-    """Return how often each configuration is on the front when its repeats are drawn anew (bootstrap).
+    """Return how often each configuration is on the front when its repeats are drawn again (bootstrap).
 
     Each resample draws, for each configuration, as many of its repeats as it has, with replacement and whole
     (objectives stay paired), and builds the front of the means.

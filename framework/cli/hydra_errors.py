@@ -16,7 +16,7 @@ _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is not in struct|not in '[^']+')")
 _OVERRIDE = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
 _MERGING = re.compile(r"Error merging override (\S+)")
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
-_LIST = re.compile(r"\[[^\[\]]*\]")  # its commas are no sweep's
+_LIST = re.compile(r"\[[^\[\]]*\]")  # commas in a list do not separate values of a sweep
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 
 
@@ -87,7 +87,7 @@ def _ambiguous(text: str) -> str | None:
 
 
 def _sibling_keys(name: str, arguments: Sequence[str]) -> list[str]:
-    """Return the keys beside a misspelt one, in the configuration that the chosen groups give."""
+    """Return the keys next to a misspelt one, in the configuration that the chosen groups give."""
     from omegaconf import DictConfig, OmegaConf
 
     choices = [

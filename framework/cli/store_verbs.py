@@ -92,7 +92,7 @@ def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def run_compare(a: str, b: str, outputs: str) -> int:
-    """Print how two runs, sweeps or experiments differ: in what was set, and in what came out beyond noise."""
+    """Print how two runs, sweeps or experiments differ: in what was set, and in the metrics beyond noise."""
     from framework.contracts import TableBlock
     from framework.report.terminal.terminal_tables import print_table
 

@@ -19,7 +19,7 @@ def run_study(arguments: list[str]) -> int:
     """Run Hydra on a study's overrides; return the exit status.
 
     Raises:
-        UserError: one line on what the user can mend.
+        UserError: one line on what the user can fix.
     """
     import hydra
     from hydra.errors import HydraException

@@ -84,7 +84,7 @@ class SweepConfigLoader(ConfigLoader):
             try:
                 _composed[key] = pickle.dumps(composed)  # loading it takes a tenth of the time of a deepcopy
             except (pickle.PicklingError, TypeError, AttributeError):
-                return composed  # a plugin's schema that can't be pickled: composed anew for every job
+                return composed  # a plugin's schema that can't be pickled: composed again for every job
             if len(_composed) > _MOST_KEPT:
                 _composed.popitem(last=False)
         config = pickle.loads(_composed[key])
@@ -140,7 +140,7 @@ class SweepConfigLoader(ConfigLoader):
 def _is_plain_value(override: Override) -> bool:
     """Return whether an override is `some.key=value`: no addition, deletion, sweep, package or group.
 
-    A key with a dot is no group; one without may be, and is left to Hydra.
+    A key with a dot is not a group; one without may be, and is left to Hydra.
     """
     return (
         override.type is OverrideType.CHANGE

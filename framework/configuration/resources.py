@@ -1,4 +1,4 @@
-"""Where shipped configuration and study folders lie: beside the package in a checkout, inside it in a wheel."""
+"""Where shipped configuration and study folders lie: next to the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ VOLATILE_KEYS = (
 
 @dataclass
 class SweepPosition:
-    """Where a job stands in its sweep; filled by the sweeper, null for a single run."""
+    """Where a job is in its sweep; filled by the sweeper, null for a single run."""
 
     id: str | None = None
     index: int | None = None
@@ -103,7 +103,7 @@ def resolved(config: DictConfig) -> dict[str, Json]:
 
 
 def describing_config(config: DictConfig) -> dict[str, Json]:
-    """Return the resolved configuration without pointers to whole groups: each value stands once.
+    """Return the resolved configuration without pointers to whole groups: each value appears once.
 
     A value that follows from a volatile key (`${outputs_dir}/profiles`) is left out too: the same study in
     another folder is the same study. This is what run keys are made of and what the store keeps as `params`.

@@ -149,7 +149,7 @@ def read_failures(store: StoreReader, run_ids: Sequence[str], max_rows: int) -> 
 
 
 def read_advice(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> list[GivenAdvice]:
-    """Return the advice that leans on any of the runs; of each advisor on each subject the latest."""
+    """Return the advice that is based on any of the runs; of each advisor on each subject the latest."""
     rows = store.query(
         "SELECT * FROM advice WHERE experiment = ? AND list_has_any(run_ids, ?::VARCHAR[])"
         " QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject)"

@@ -1,4 +1,4 @@
-"""The runs of a report as one wide table: identity, what was varied, what came out."""
+"""The runs of a report as one wide table: identity, what was varied, the metrics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Finished runs with the columns that tell them apart.
+    """Finished runs with the columns that distinguish them.
 
     Attributes:
         parameters: names of the parameters that differ between the runs, one for each independent variation.

@@ -82,7 +82,7 @@ class Collectors:
     def merge_into(self, result: Result) -> None:
         """Add what the collectors found; one in trouble is a warning, its declared metrics are absent.
 
-        What the backend measured stands: a collector's metric of the same name only fills in for an absent one.
+        What the backend measured is kept: a collector's metric of the same name only fills in for an absent one.
         """
         for item in self.watched:
             tables: dict[str, pa.Table] = {}

@@ -27,7 +27,7 @@ class SubmittedJob:
     Attributes:
         job_key: the point (configuration and repeat), as the store knows it.
         job_id: Slurm's id, `123` or `123_4`.
-        index, repeat: where the point stands in its sweep.
+        index, repeat: where the point is in its sweep.
         submitted_at: Unix time in seconds.
     """
 

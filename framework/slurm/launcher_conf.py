@@ -1,6 +1,6 @@
 """The typed configuration of `hydra/launcher=slurm`.
 
-It stands apart from the launcher: Hydra executes a plugin's module twice, and a class that exists twice can't be
+It is separate from the launcher: Hydra executes a plugin's module twice, and a class that exists twice can't be
 pickled.
 """
 

@@ -97,7 +97,7 @@ def cancel_jobs(job_ids: Iterable[str]) -> None:
 
 
 def largest_array() -> int:
-    """Return how many tasks an array may have on this cluster (`MaxArraySize`); 1000 if it won't tell."""
+    """Return how many tasks an array may have on this cluster (`MaxArraySize`); 1000 if Slurm does not report it."""
     try:
         found = re.search(r"MaxArraySize\s*=\s*(\d+)", _client("scontrol", "show", "config").stdout)
     except SlurmError:

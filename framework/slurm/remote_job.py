@@ -14,7 +14,7 @@ from framework.errors import TimeLimitError
 
 
 class RemoteJob:
-    """Picklable callable of one sweep. The launcher's state lies in one file, not in the pickle of every job."""
+    """Picklable callable of one sweep. The launcher's state is in one file, not in the pickle of every job."""
 
     def __init__(self, shared: Path) -> None:
         self.shared = shared

@@ -118,7 +118,9 @@ class SlurmSweep:
             if isinstance(result, RunOutcome) or (has_bundle and recorded[job.job_key] >= since):
                 continue
             record = self._lost(job, submitted, states[submitted.job_id], result)
-            self.session.earlier.add(record.run_id)  # before it lands: it is no outcome of the job to come
+            self.session.earlier.add(
+                record.run_id
+            )  # before it lands: it is not an outcome of the job to come
             write_lost(self.session.outputs_dir, record)
 
     def _submit(self, jobs: Sequence[SweepJob]) -> None:
@@ -155,7 +157,7 @@ class SlurmSweep:
         try:
             return job_states(ids)
         except SlurmError:
-            return None  # a controller that restarts is no reason to give up: bundles land meanwhile
+            return None  # a controller that restarts is not a reason to give up: bundles land meanwhile
 
     def _outcome(self, job: SweepJob, states: Mapping[str, JobState] | None) -> RunOutcome | None:
         """Return how a job ended, or None while that is open."""

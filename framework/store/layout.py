@@ -4,7 +4,7 @@ outputs/
     runs/<run_id>/          bundles (`bundle`)
     packs/<pack>/           compacted bundles (`compact`)
     running/<run_id>.json   markers of unfinished runs (`heartbeat`)
-    sweeps/<sweep_id>.json  plans of sweeps (`sweep_plans`), their jobs on a cluster beside them
+    sweeps/<sweep_id>.json  plans of sweeps (`sweep_plans`), their jobs on a cluster next to them
     advice/, predictions/, recordings/   what was said about runs, and recorded runs (`side_files`)
     profiles/, reports/     profiles fitted for the twin, HTML reports
     framework.duckdb        the database, made from all of the above (`ingest`)

@@ -22,7 +22,7 @@ class Composer:
 
     Attributes:
         compose: overrides → composed configuration; raises Hydra's errors.
-        options: configuration group → its options; empty for what is no group.
+        options: configuration group → its options; empty for what is not a group.
     """
 
     compose: Callable[[Sequence[str]], DictConfig]

@@ -31,7 +31,7 @@ class Point:
 
     @property
     def description(self) -> str:
-        """The point as people read it; repeats of one combination are told apart."""
+        """The point as people read it; repeats of one combination are distinguished."""
         words = " ".join(self.overrides)
         return f"{words} (repeat {self.repeat})" if self.repeat else words
 

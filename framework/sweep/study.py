@@ -13,7 +13,7 @@ Who calls whom, from the first call (above) to the last:
       │           │     │     └─ RunContext.progress ─► session.on_progress ──────► SweepProgress.progress
       │           │     └─► StudyCallback.on_job_end ─┐  (a job of this process)
       │           ├─► watch: bundles that land ───────┴► session.add ─────────────► SweepProgress.update
-      │           └─► repeats.next_round              further points, launched likewise
+      │           └─► repeats.next_round              further points, launched in the same way
       │
       ├─► StudyCallback.on_multirun_end ─► ending.end_sweep: ingest, advisors, tables
       └─► study_command._sweep_status: the session's outcomes become the exit status

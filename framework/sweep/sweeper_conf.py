@@ -1,6 +1,6 @@
 """The typed configuration of the study's sweeper.
 
-It stands apart from the sweeper: Hydra executes a plugin's module twice, and a class that exists twice can't be
+It is separate from the sweeper: Hydra executes a plugin's module twice, and a class that exists twice can't be
 pickled.
 """
 

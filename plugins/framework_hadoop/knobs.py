@@ -308,7 +308,7 @@ def job_properties(
     input_bytes: int,
     jvm_options: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return the Hadoop properties that set knobs stand for, in the order of the catalogue.
+    """Return the Hadoop properties that set knobs represent, in the order of the catalogue.
 
     Args:
         values: checked values as `set_values` returns them.
@@ -316,7 +316,7 @@ def job_properties(
         jvm_options: further flags of the tasks' JVMs, on a cluster.
 
     Raises:
-        ConfigError: `maps` beside a split or block size: both would decide the number of map tasks.
+        ConfigError: `maps` together with a split or block size: both would decide the number of map tasks.
     """
     properties: dict[str, str] = {}
     for name, value in values.items():

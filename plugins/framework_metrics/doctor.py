@@ -1,4 +1,4 @@
-"""What of this machine can be measured and, for what can't, the line that mends it."""
+"""What of this machine can be measured and, for what can't, the line that fixes it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class NvmlSettings:
 
     Attributes:
         period_s: between two samples.
-        pcie: ask for PCIe traffic also where GPM does not tell it (40 ms a GPU and sample).
+        pcie: ask for PCIe traffic also where GPM does not report it (40 ms a GPU and sample).
         gpus: indices or UUIDs of the GPUs to watch; null: those of the run (`CUDA_VISIBLE_DEVICES`, `backend.gpus`).
         expected_sm_clock_mhz: clock that the run should keep under load; null: the GPU's maximum.
     """

@@ -67,7 +67,7 @@ class EngineKnobs:
             )
 
     def check_counts(self, *keys: str, optional: bool = False) -> None:
-        """Raise `ConfigError` where a key's value is no whole number of at least 1, or null where that is allowed."""
+        """Raise `ConfigError` for a key whose value is not a whole number of at least 1 (or null, if allowed)."""
         for key in keys:
             value = getattr(self, key)
             if value is not None or not optional:

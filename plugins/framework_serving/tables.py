@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REQUEST_STATUSES = ("finished", "running", "waiting", "refused", "failed", "not_arrived")
-"""How a request stood when the run ended. `refused`: the engine could never serve it; `failed`: see `error`;
+"""State of a request when the run ended. `refused`: the engine could never serve it; `failed`: see `error`;
 `not_arrived`: the run was cut before it. Every request of the workload has one of them."""
 
 

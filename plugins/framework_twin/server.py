@@ -69,7 +69,7 @@ class SimulatedServer:
 
     @property
     def front_end_s(self) -> float:
-        """What a client waits beside the engine: as set, else as fitted."""
+        """Time that a client waits in addition to the engine's time: as set, else as fitted."""
         stated = self.settings.front_end_s
         return self.physics.front_end_s if stated is None else stated
 

@@ -21,7 +21,8 @@ class TwinSettings(ReplicaKnobs):
         profile: `auto` (the fitted profile of this model, GPU, generation; else `roofline`), `roofline`
             (datasheet only), `published` (the formulas of arXiv 2508.08343), or a profile's file or name.
         profile_folder: where the user's own profiles are; one of them goes before a shipped one.
-        front_end_s: what a client waits beside the engine for its first token; null: the profile's.
+        front_end_s: time that a client waits for its first token in addition to the engine's time; null: the
+            profile's.
         adapters_preloaded: whether host memory holds the adapters when the run begins (vLLM's `--lora-modules`);
             false: each is read from disk at its first request.
     """
@@ -60,5 +61,5 @@ class TwinSettings(ReplicaKnobs):
         return max(2048, max_model_len, self.max_num_seqs)
 
     def chunks(self, generation: str) -> bool:
-        """Return whether prompts are computed in chunks beside decodes."""
+        """Return whether prompts are computed in chunks, in the same steps as decodes."""
         return generation == "v1" or bool(self.chunked_prefill)

@@ -1,4 +1,4 @@
-"""The reproduction card: a study's published claims beside what our runs give.
+"""The reproduction card: a study's published claims next to what our runs give.
 
 Plugins give the computations (hook `claim_computations`); the core adds `sql`.
 """

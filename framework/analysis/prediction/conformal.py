@@ -2,7 +2,7 @@
 
 Residuals are of log target, from models that had not seen the row. Their 5 % and 95 % quantiles are regressed on
 the features (so that a noisy corner gets a wide interval), and then widened or narrowed by the conformal
-correction: the score of a row is by how much of the interval's width it lies outside, and the correction is the
+correction: the score of a row is by how much of the interval's width it is outside, and the correction is the
 ⌈(n+1)(1−α)⌉/n quantile of the scores (Romano, Patterson, Candès, "Conformalized quantile regression", NeurIPS 2019,
 with the scores normalised by the width, as in Kivaranovic et al., AISTATS 2020). The regressions are cross-fitted,
 so no score comes from a regression that saw its row. Scores are pooled by class (Mondrian): rows whose

@@ -96,7 +96,7 @@ class FeatureEncoder:
 
 
 def numbers(values: Column) -> FloatArray:
-    """Return a column as floats; what is no finite number is NaN."""
+    """Return a column as floats; what is not a finite number is NaN."""
     if values.dtype.kind == "f":
         return np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     found = np.full(len(values), np.nan)

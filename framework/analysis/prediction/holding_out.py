@@ -2,7 +2,7 @@
 
 Four kinds of row have errors of their own:
 
-    repeated    its configuration stands in the training rows as well
+    repeated    its configuration is in the training rows as well
     new         its configuration does not
     scarce      its unit (cluster, model …) has few training rows; simulated by taking from some large units all
                 rows but as few

@@ -61,7 +61,7 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
 
     Raises:
         UserError: no run holds the metric, or none fulfils the condition.
-        StoreError: the condition is no SQL.
+        StoreError: the condition is not SQL.
     """
     clause = f" AND m.run_id IN (SELECT run_id FROM results WHERE {where})" if where else ""
     found = store.query(_METRIC_OF_RUNS.format(where=clause), [metric])

@@ -17,7 +17,7 @@ class Group:
     Attributes:
         name: how it is listed.
         key: the columns that name the unit.
-        identity: features that tell units apart by name alone; a unit never seen is predicted without them.
+        identity: features that distinguish units by name alone; a unit never seen is predicted without them.
     """
 
     name: str

@@ -84,7 +84,7 @@ def progress_bar(description: str, enabled: bool = True) -> Iterator[Callable[[i
 
 
 def progress_over(items: Iterable[Item], description: str) -> Iterator[Item]:
-    """Yield the items under a progress bar on standard error; silent where that is no terminal."""
+    """Yield the items under a progress bar on standard error; silent where that is not a terminal."""
     total = len(items) if isinstance(items, Sized) else None
     with progress_bar(description) as show:
         for done, item in enumerate(items):

@@ -139,7 +139,7 @@ class SweepProgress:
 
         Args:
             description: overrides that name the point, e.g. `model=opt-1.3b backend.max_num_seqs=32`.
-            outcome: what came of it; a run that turned out to be done before counts as skipped.
+            outcome: the result of it; a run that turned out to be done before counts as skipped.
         """
         with self._lock:
             if outcome.skipped:
@@ -218,7 +218,7 @@ class SweepProgress:
         return table
 
     def _metrics_that_fit(self) -> int:
-        """Return how many metrics have room beside the names of the runs, at least one."""
+        """Return how many metrics have room next to the names of the runs, at least one."""
         room = self._console.width - _STATUS_WIDTH - _RUN_WIDTH
         widths = [max(len(metric.name), len(metric.unit)) + _COLUMN_GAP for metric in self._metrics]
         return max(1, sum(total <= room for total in accumulate(widths)))
@@ -258,7 +258,7 @@ class SweepProgress:
 def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefinition]:
     """Return up to five metrics with a value: the headlines; without any, those with a direction.
 
-    Of the latter one of each kind: `itl_mean_ms` stands for all metrics whose name starts with `itl`.
+    Of the latter one of each kind: `itl_mean_ms` represents all metrics whose name starts with `itl`.
     """
     present = [d for d in plugins.metric_definitions().values() if metrics.get(d.name) is not None]
     directed = {d.name.split("_")[0]: d for d in reversed(present) if d.better != "none"}

@@ -104,7 +104,7 @@ class _Cells:
         yield [*keys, *part]
 
     def _key_columns(self, terminal_width: int) -> list[int]:
-        """The fewest leading columns that tell the rows apart, within half of the terminal's width."""
+        """The fewest leading columns that identify the rows, within half of the terminal's width."""
         count = 1
         while (
             count < min(_MAX_KEY_COLUMNS, len(self.headers) - 1)

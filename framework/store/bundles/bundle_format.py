@@ -95,7 +95,7 @@ class Manifest:
 
     @property
     def artifacts(self) -> list[BundleFile]:
-        """The files that are no tables."""
+        """The files that are not tables."""
         return [file for file in self.files if not file.is_table]
 
 

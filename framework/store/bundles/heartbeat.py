@@ -2,7 +2,7 @@
 
 `outputs/running/<run_id>.json` holds the run's record, host, process and period. Its modification time is the
 heartbeat, so a beat costs one system call; only when the run has reported how far it is, the marker is written
-anew. A run is *stale* when its process is gone (same host), when it gave up without leaving a bundle, or when the
+again. A run is *stale* when its process is gone (same host), when it gave up without leaving a bundle, or when the
 heartbeat is older than `STALE_AFTER_BEATS` periods.
 """
 
@@ -131,7 +131,7 @@ class Heartbeat:
 
 
 def remove_marker(path: Path) -> None:
-    """Remove a marker; one that is gone already, or can't be removed, is no error."""
+    """Remove a marker; one that is gone already, or can't be removed, is not an error."""
     with contextlib.suppress(OSError):
         path.unlink()
 

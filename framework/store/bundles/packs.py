@@ -2,7 +2,7 @@
 
 outputs/packs/<pack>/
     index.parquet           one row a bundle: run id and its `run.json`, verbatim
-    slices.parquet          where each of its tables lies: file, first row, rows
+    slices.parquet          where each of its tables is: file, first row, rows
     <table>-<n>.parquet     the rows of all bundles whose table has the same columns, one bundle after another
     artifacts/<run_id>/…    their artifacts
     pack.json               format, version, every file with size and SHA-256, and a checksum over that

@@ -45,7 +45,7 @@ def plain(value: Any) -> Json:
 
 
 def canonical(value: Json) -> bytes:
-    """Return the one byte sequence that stands for a JSON value, to take a checksum of."""
+    """Return the one byte sequence that represents a JSON value, to take a checksum of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 

@@ -1,7 +1,7 @@
 """Bundles on an object store or any other file system that fsspec knows (`s3://`, `gs://`, `file://`, `memory://`).
 
 Object stores have no rename. A remote bundle is therefore there when its `run.json` is, and that is written last;
-since it names every file with its checksum, nothing torn passes for a bundle. The database stays local: an outputs
+since it names every file with its checksum, nothing torn is treated as a bundle. The database stays local: an outputs
 folder remembers the URLs it ingests from in `remotes.json`.
 """
 
@@ -151,7 +151,7 @@ def remembered_remotes(outputs: Path) -> list[str]:
 def remember_remote(outputs: Path, url: str) -> None:
     """Add a URL to those that every ingest of an outputs folder looks at.
 
-    Raises `StoreError` when it is no URL or can't be listed now: a misspelt one is not remembered.
+    Raises `StoreError` when it is not a URL or can't be listed now: a misspelt one is not remembered.
     """
     if not is_url(url):
         raise StoreError(f"'{url}' is not a URL (protocol://place)")

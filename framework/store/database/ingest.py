@@ -1,4 +1,4 @@
-"""Pulling finished bundles into the database: every whole bundle exactly once, whoever dies when.
+"""Pulling finished bundles into the database: every whole bundle exactly once, whichever process dies.
 
 What is in the database is written in the database itself (`bundles`, `quarantine`, `side_files`), so an ingest adds
 the difference between the folder and the database and may be repeated at any time. It works on a private copy that
@@ -91,13 +91,13 @@ def ingest(
 
     Args:
         outputs: the outputs folder.
-        rebuild: make the database anew from files alone, ignoring the one that is there.
+        rebuild: make the database again from files alone, ignoring the one that is there.
         progress: called with (bundles looked at, bundles to look at).
         timeout_s: how long to wait for another writer.
-        bundles: a URL that holds bundles, to be ingested from now on beside the folder's own.
+        bundles: a URL that holds bundles, to be ingested from now on in addition to the folder's own.
 
     Raises `StoreError`: no such folder, no permission, disk full, another writer, a database that is damaged or
-    of a newer framework. The published database is unchanged then. A damaged bundle is no error but a report.
+    of a newer framework. The published database is unchanged then. A damaged bundle is not an error but a report.
     """
     started_s = time.monotonic()
     if is_url(outputs):

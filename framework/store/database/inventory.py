@@ -14,9 +14,7 @@ from framework.store.layout import database_path, has_database
 if TYPE_CHECKING:
     import duckdb
 
-DEFINITIONS = (
-    "definitions"  # the kind under which the checksum of views and definitions stands in `side_files`
-)
+DEFINITIONS = "definitions"  # the kind under which the checksum of views and definitions is in `side_files`
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _READING = frozenset({"SELECT", "EXPLAIN"})
 def open_published(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the published database for reading, with everything switched off that reaches beyond it.
 
-    Each call opens the file anew (attached to a database in memory), so that a connection opened before the last
+    Each call opens the file again (attached to a database in memory), so that a connection opened before the last
     publication never answers for it. Raises `StoreError` for a file that is damaged, foreign or newer.
     """
     import duckdb

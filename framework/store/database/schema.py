@@ -120,7 +120,7 @@ SIDE_FILES = _schema(("kind", _TEXT), ("name", _TEXT), ("fingerprint", _TEXT), (
 METRIC_DEFINITIONS = _schema(("name", _TEXT), ("unit", _TEXT), ("description", _TEXT), ("better", _TEXT))
 SCHEMA_VERSION = _schema(("version", _WHOLE), ("applied_at", _TIME))
 
-# What the database holds beside the tables of bundles.
+# What the database contains in addition to the tables of bundles.
 CORE_TABLES: dict[str, pa.Schema] = {
     "runs": RUNS,
     "params": PARAMS,

@@ -1,6 +1,6 @@
 """One writer of the database at a time; the wait ends with a message that names the holder.
 
-The lock is the kernel's (`flock`), so it vanishes with its process, however that dies. Where a file system has
+The lock is the kernel's (`flock`), so it vanishes with its process, even if it is killed. Where a file system has
 no locks the writer goes on without: the database is published by a rename, so that two writers at worst redo each
 other's work at the next ingest; they can't damage it nor count a run twice.
 """

@@ -1,1 +1,1 @@
-"""What is stored beside the bundles: advice, predictions, recordings of imported runs."""
+"""What is stored next to the bundles: advice, predictions, recordings of imported runs."""

@@ -1,4 +1,4 @@
-"""Advice, predictions and recordings as files beside the bundles, so that the database can be rebuilt from files.
+"""Advice, predictions and recordings as files next to the bundles, so that the database can be rebuilt from files.
 
 outputs/advice/<set>.json            one advisor's advice on one sweep; written again, it is replaced
 outputs/predictions/<run_id>.parquet one call of `predict` or `validate`

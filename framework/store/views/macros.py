@@ -1,4 +1,4 @@
-"""The views and macros that people query, beside `results`."""
+"""The views and macros that people query, in addition to `results`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def plugin_views() -> ViewSources:
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
-    """Make all views and macros anew; return one line for each statement of a plugin that DuckDB refused."""
+    """Create all views and macros again; return one line for each statement of a plugin that DuckDB refused."""
     import duckdb
 
     definitions = [vars(item) for item in sources.definitions]

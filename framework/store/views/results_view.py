@@ -3,7 +3,7 @@
 First who the run is, then the parameters that differ between stored runs or that a sweep varied, then every metric.
 A parameter's column is the last part of its dotted name (`max_num_seqs`) where that is unambiguous, and the whole
 name (`"backend.rate"`) where it is not. What a group's name implies (a model's layers, a workload's mean length)
-is no column of its own, unless a sweep varied it.
+is not a column of its own, unless a sweep varied it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _leaf(name: str) -> str:
 def _pivot(table: str, names: list[str]) -> str:
     """Return a query with a column `"0"`, `"1"` … for each name, one row a run.
 
-    Numbers stand for names because DuckDB could not tell `Total` from `total`, nor a metric `run_id` from the key.
+    Numbers represent names because DuckDB could not tell `Total` from `total`, nor a metric `run_id` from the key.
     """
     places = ", ".join(f"({literal(name)}, {place})" for place, name in enumerate(names))
     long = f"(SELECT run_id, place, value FROM {table} JOIN (VALUES {places}) AS places(name, place) USING (name))"
@@ -122,7 +122,7 @@ def _pivot(table: str, names: list[str]) -> str:
 
 
 def build_results(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table behind `results` anew, and the view."""
+    """Make the table behind `results` again, and the view."""
     params = varied_params(connection)
     metrics = [name for (name,) in connection.execute(_METRIC_NAMES).fetchall()]
     param_columns, metric_columns = column_names([name for name, _ in params], metrics)

@@ -13,7 +13,7 @@ from framework_hadoop.benchmarks.data_size import format_size
 from framework_hadoop.benchmarks.plan import BenchmarkPlan
 
 GENERATOR_VERSION = 1
-"""Raise it when a generator makes other bytes: kept input is then made anew."""
+"""Raise it when a generator makes other bytes: stored input is then generated again."""
 
 FACTS_FILE = "_facts"
 _PART_BYTES = 256 * 10**6
@@ -21,7 +21,7 @@ _PART_BYTES = 256 * 10**6
 
 @dataclass(frozen=True)
 class GeneratedInput:
-    """Where a plan's input lies.
+    """Where a plan's input is.
 
     Attributes:
         location: folder or URI.
@@ -33,7 +33,7 @@ class GeneratedInput:
 
 
 def input_of(plan: BenchmarkPlan, data_dir: str, placement: Mapping[str, str]) -> GeneratedInput:
-    """Return where the input of a plan lies or will lie.
+    """Return where the input of a plan is or will be.
 
     Its name depends on the kind, size and seed, on the generator's version, and on `placement` (block size and
     replication on HDFS), never on other knobs: all points of a sweep read the same files.

@@ -56,7 +56,7 @@ def repeatable(group: str, name: str, *, shared_process: bool) -> bool:
     """Say whether two runs of the same configuration give a counter the same value.
 
     Times, memory and placement never are. The local job runner counts bytes of the file system for its whole
-    process: a task's share then depends on what ran beside it, and job files hold random identifiers.
+    process: a task's share then depends on what ran at the same time, and job files hold random identifiers.
     """
     if name in _MEASURED or name in _PLACED or name.endswith(("_MILLIS", "_MILLIS_MAPS", "_MILLIS_REDUCES")):
         return False

@@ -29,7 +29,7 @@ _JOB_ENDS = {
 
 @dataclass
 class JobHistory:
-    """One job as its history tells it.
+    """One job as its history reports it.
 
     Attributes:
         status: succeeded, failed, killed, or running where the history breaks off.
@@ -68,10 +68,10 @@ class JobHistory:
 
 
 def read_history(file: Path) -> JobHistory:
-    """Return the job that a history file tells of.
+    """Return the job that a history file describes.
 
     Raises:
-        InputError: not a history file, or a line that is no event; names file and line.
+        InputError: not a history file, or a line that is not an event; names file and line.
     """
     history = JobHistory()
     started: dict[str, dict[str, Any]] = {}

@@ -126,7 +126,7 @@ class HadoopBackend:
     def prepared_input(
         self, plan: BenchmarkPlan, context: RunContext
     ) -> tuple[str, dict[str, int], RunReport]:
-        """Return where a plan's input lies, what its generator counted, and the report if it was made just now.
+        """Return where a plan's input is, what its generator counted, and the report if it was made just now.
 
         Raises:
             EngineFailedError: it could not be made.

@@ -46,7 +46,7 @@ class TaskReport:
         kind: map, reduce, or a Spark stage (`stage 3`).
         function_started_ms, function_finished_ms: begin and end of the map or reduce function itself: before a
             reduce function lie shuffle and merge, after a map function its last sort and merge.
-        shuffle_finished_ms: end of a reduce task's fetching, where the engine tells.
+        shuffle_finished_ms: end of a reduce task's fetching, where the engine reports it.
         counters: the task's own, by name.
     """
 

@@ -40,7 +40,7 @@ _TASK_METRICS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass
 class SparkApplication:
-    """One application as its event log tells it.
+    """One application as its event log reports it.
 
     Attributes:
         jobs, tasks: as in a run's report; a task's kind is its stage (`stage 3`).
@@ -176,7 +176,7 @@ def _reason(reason: Mapping[str, Any]) -> str:
 
 
 def read_application(file: Path) -> SparkApplication:
-    """Return the application that an event log tells of.
+    """Return the application that an event log describes.
 
     Raises:
         InputError: not an event log, or an event that lacks a field; names file and line.

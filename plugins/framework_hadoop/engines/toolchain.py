@@ -44,7 +44,7 @@ class Toolchain:
         java: executable.
         classpath: jars to run with.
         program: our compiled program.
-        version: version of the engine, from its jars' names; None where they don't tell.
+        version: version of the engine, from its jars' names; None where the names don't contain it.
     """
 
     java: Path
@@ -142,11 +142,11 @@ def compiled(java: Path, package: str, classpath: Sequence[Path]) -> Path:
     """Return the jar of one of our Java programs, compiled at its first use and kept in the cache.
 
     Args:
-        package: `mapreduce` or `spark`, a folder of Java sources beside this file.
+        package: `mapreduce` or `spark`, a folder of Java sources next to this file.
         classpath: what it is compiled against; the names (with their versions) are part of the cache key.
 
     Raises:
-        ConfigError: there is no compiler beside Java (a JRE instead of a JDK), or it failed.
+        ConfigError: there is no compiler next to Java (a JRE instead of a JDK), or it failed.
     """
     sources = sorted((_SOURCES / package).glob("*.java"))
     digest = hashlib.sha256(repr([jar.name for jar in classpath]).encode())

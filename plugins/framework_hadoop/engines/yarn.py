@@ -28,7 +28,7 @@ def tagged_applications(url: str, tag: str) -> list[dict[str, Any]]:
 
     Raises:
         OSError: it can't be reached.
-        ValueError: what answers is no ResourceManager.
+        ValueError: what answers is not a ResourceManager.
     """
     address = f"{url.rstrip('/')}/ws/v1/cluster/apps?applicationTags={quote(tag.lower())}"
     with urlopen(address, timeout=_TIMEOUT_S) as answer:

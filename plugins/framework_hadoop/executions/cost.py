@@ -100,7 +100,7 @@ def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
     """Read cluster prices by name from a CSV file with `cluster`, `cost_per_hour` and, where known, the surcharges.
 
     Raises:
-        InputError: no such file, a missing column, or a price that is no number ≥ 0; names file and row.
+        InputError: no such file, a missing column, or a price that is not a number ≥ 0; names file and row.
     """
     path = Path(file)
     if not path.is_file():

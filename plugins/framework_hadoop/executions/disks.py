@@ -33,7 +33,7 @@ class DiskLayout:
 
 
 def disk_layout(code: str | None) -> DiskLayout | None:
-    """Return the layout that a code stands for; None for a code that is missing or unknown."""
+    """Return the layout that a code represents; None for a code that is missing or unknown."""
     found = _CODE.fullmatch(code.upper()) if code else None
     if found is None:
         return None

@@ -1,6 +1,7 @@
 """Cost against time and what single settings do, as values and tables; made by the statements of `execution_sql`.
 
-Never the luckiest run: a configuration stands for the median of its repeats with an interval; one that was run once
+Never the luckiest run: a configuration is represented by the median of its repeats with an interval; one that was
+    run once
 borrows the spread of those that were not.
 """
 

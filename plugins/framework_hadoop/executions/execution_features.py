@@ -18,7 +18,7 @@ PREPARATION = "prep_"  # a benchmark's data generator carries this before its na
 def execution_features(executions: Executions) -> dict[str, Column]:
     """Return the features of each execution: float columns for numbers, object columns for names.
 
-    Beside the columns themselves: the disk code taken apart, totals over the cluster, and the ratios on which
+    In addition to the columns themselves: the disk code taken apart, totals over the cluster, and the ratios on which
     queues form (map slots a core, memory a map slot).
     """
     columns = executions.columns

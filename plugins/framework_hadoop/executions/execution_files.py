@@ -31,7 +31,7 @@ class ExecutionColumn:
         name: ours.
         source: ALOJA's headings, the first one present counts.
         kind: a positive number; a name (case does not matter); or text as it is.
-        group: where it stands in a run's configuration; "" for what is no configuration.
+        group: where it is in a run's configuration; "" for what is not a configuration.
     """
 
     name: str

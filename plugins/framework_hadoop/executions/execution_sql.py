@@ -6,7 +6,7 @@ so a figure on the terminal and one from `sql` are made by one piece of code.
 Intervals (90 %) of a configuration's median time: median · exp(± 1.645 s c / √repeats), with s the deviation of log
 time among its own repeats or the typical one of its benchmark, whichever is larger, so that a lucky pair of repeats
 looks no surer than pairs usually are; c = 1 for one or two repeats, 1.2533 = √(π/2) beyond, the ratio of a median's
-deviation to a mean's. Intervals of effects are order statistics: the median of n ratios lies between those of ranks
+deviation to a mean's. Intervals of effects are order statistics: the median of n ratios is between those of ranks
 n/2 ∓ 0.8225 √n in 90 % of cases, whatever their distribution.
 """
 
@@ -83,7 +83,7 @@ SELECT b.*, b.time_s / min(b.time_s) OVER kind AS time_over_least,
            FROM configuration_times t))) AS on_front
 FROM configuration_times b WINDOW kind AS (PARTITION BY b.experiment, b.benchmark)
 """
-"""The same beside the fastest and the cheapest of its benchmark, and whether it is on the cost-time front."""
+"""The same, compared with the fastest and the cheapest of its benchmark, and whether it is on the cost-time front."""
 
 BEST_VIEW = """
 CREATE OR REPLACE VIEW best_configurations AS

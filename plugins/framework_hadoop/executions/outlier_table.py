@@ -1,4 +1,4 @@
-"""Outlier verdicts for people: a table of what stands out, and a CSV file of everything."""
+"""Outlier verdicts for people: a table of the deviating executions, and a CSV file of everything."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "import:aloja"
 BACKEND = "recorded"
 PRICE_FILE = "aloja_clusters.csv"
-"""Cluster prices are read from this file when it lies beside the executions."""
+"""Cluster prices are read from this file when it is next to the executions."""
 
 
 def read_aloja(file: Path) -> Iterator[ImportedTable]:

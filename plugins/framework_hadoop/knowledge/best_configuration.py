@@ -191,7 +191,7 @@ class BestConfiguration:
         benchmark, cluster: which.
         settings: the knobs, by our names.
         time_s: median of its runs with interval.
-        evidence: ids of the executions it leans on.
+        evidence: ids of the executions it is based on.
     """
 
     benchmark: str

@@ -32,7 +32,7 @@ class BestSetting:
         predicted_s, low_s, high_s: predicted time with its interval.
         measured: whether it was run, or only follows from others.
         regret: its measured time over the best measured one, minus 1; None if it was not run.
-        run_ids: the benchmark's runs, which it leans on.
+        run_ids: the benchmark's runs, which it is based on.
     """
 
     benchmark: str
@@ -131,7 +131,7 @@ def _text(value: object) -> str:
 def _grid_columns(
     runs: LoggedRuns, own: np.ndarray, names: Sequence[str], grid: Sequence[tuple[object, ...]]
 ) -> dict[str, Column]:
-    """Return the candidates as columns; what is no knob is as in the benchmark's first run."""
+    """Return the candidates as columns; what is not a knob is as in the benchmark's first run."""
     columns: dict[str, Column] = {}
     for name, values in runs.columns.items():
         chosen = [row[names.index(name)] for row in grid] if name in names else [values[own[0]]] * len(grid)

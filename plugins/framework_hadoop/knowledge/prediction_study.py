@@ -98,7 +98,7 @@ class ExecutionPrediction:
         self.knowledge = knowledge
 
     def check(self, workload: WorkloadTables) -> None:
-        """Raise `ConfigError` for a workload that is no pair of execution tables, or too few training rows."""
+        """Raise `ConfigError` for a workload that is not a pair of execution tables, or too few training rows."""
         if not {"train", "test"} <= set(workload.tables):
             raise ConfigError("backend 'execution_prediction' needs workload=executions")
         times = workload.tables["train"].column(TARGET)

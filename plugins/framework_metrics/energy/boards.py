@@ -26,7 +26,7 @@ COUNTER, POWER = "nvml energy counter", "nvml power"
 
 
 def gpu_energy(recording: Recording, window: Window) -> Energy | str:
-    """Return the energy of all boards of the run, each once; a text says why it can't be told."""
+    """Return the energy of all boards of the run, each once; a text says why it can't be determined."""
     labels = board_labels(recording)
     if not labels:
         return recording.reason("gpu")
@@ -63,7 +63,7 @@ def _board_energy(recording: Recording, label: str, window: Window) -> Energy:
 
 
 def rapl_energy(recording: Recording, kind: str, window: Window) -> Energy | str:
-    """Return the energy of all `package` or `dram` zones; a text says why it can't be told."""
+    """Return the energy of all `package` or `dram` zones; a text says why it can't be determined."""
     wraps = recording.facts.get("rapl_wrap_at_j", {})
     columns = [column for column in wraps if column.startswith(f"rapl.{kind}")]
     missing = [reason for column, reason in recording.absent.items() if column.startswith(f"rapl.{kind}")]

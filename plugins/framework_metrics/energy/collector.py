@@ -23,8 +23,8 @@ MAX_IDLE_S = 10.0  # the core gives a collector 30 s to start, and the driver ma
 class EnergyCollector:
     """Reads counters and power while the run goes on; tells its energy when it is over.
 
-    Metrics, all absent with the reason where they can't be told: `energy_j`, `power_mean_w` (the sum over the run's
-    GPUs, each once, however many replicas share it), `gpu_idle_w`, `energy_above_idle_j`, `cpu_energy_j`,
+    Metrics, all absent with the reason where they can't be determined: `energy_j`, `power_mean_w` (the sum over the
+    run's GPUs, each once, however many replicas share it), `gpu_idle_w`, `energy_above_idle_j`, `cpu_energy_j`,
     `dram_energy_j`. Series: `gpu_energy_j`.
     """
 
@@ -134,7 +134,7 @@ def _metric(name: str, found: Energy | str) -> Metric:
 
 
 def energy_metrics(found: Energy | str) -> Iterator[Metric]:
-    """Yield `energy_j` and `power_mean_w` of an energy, or absent ones with the reason that stands in its place."""
+    """Yield `energy_j` and `power_mean_w` of an energy, or absent ones with the reason that is in its place."""
     yield _metric("energy_j", found)
     if isinstance(found, str):
         yield Metric.absent("power_mean_w", found, "W", "energy")

@@ -25,7 +25,7 @@ MIN_UPDATES = 10
 
 
 class NoEnergyError(Exception):
-    """The energy of the window can't be told; the text is the reason."""
+    """The energy of the window can't be determined; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Energy:
 def counter_energy(t_s: Floats, joules: Floats, window: Window, source: str) -> Energy:
     """Return the energy of a window by a counter that was read at `t_s`.
 
-    The counter holds still between ticks, so the energy at a time lies between the tick before it and the tick after
+    The counter holds still between ticks, so the energy at a time is between the tick before it and the tick after
     it (which may have been noticed one reading late); the estimate is linear between ticks.
 
     Args:
@@ -163,7 +163,7 @@ class _Ticks:
 def unwrapped(values: Floats, wrap_at: float) -> Floats:
     """Return a counter without its wraps: it restarts at 0 after `wrap_at` (RAPL's `max_energy_range_uj`).
 
-    A fall of less than half the range is no wrap; it stays, as the reset that it is.
+    A fall of less than half the range is not a wrap; it stays, as the reset that it is.
     """
     wraps = np.cumsum(np.diff(values) < -0.5 * wrap_at)
     return np.asarray(values + wrap_at * np.concatenate([[0], wraps]))

@@ -44,7 +44,7 @@ class ClassCounters:
         kind: the class.
         launches: how many were profiled.
         duration_s: their time.
-        flops, dram_bytes: their operations and memory traffic; None where a launch did not tell.
+        flops, dram_bytes: their operations and memory traffic; None where a launch did not report them.
         l1_hit_pct, l2_hit_pct: hit rates, mean over time.
         dram_pct: memory bandwidth of its peak, mean over time.
         stalls: share of stalled warp time by reason, 0–1, the most frequent first; empty if not collected.

@@ -1,1 +1,1 @@
-"""What NVIDIA's management library tells of the GPUs of a run."""
+"""What NVIDIA's management library reports of the GPUs of a run."""

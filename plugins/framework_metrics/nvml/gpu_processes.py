@@ -16,7 +16,7 @@ MPS_DAEMON = "nvidia-cuda-mps"  # its server holds the contexts of all its clien
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A process on a GPU of the run that is no descendant of it.
+    """A process on a GPU of the run that is not a descendant of it.
 
     Attributes:
         memory_mib: of the GPU's memory; None where the driver does not say.

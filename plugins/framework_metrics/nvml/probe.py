@@ -76,13 +76,13 @@ class SourceTable:
 
 
 class NvmlProbe:
-    """Everything that NVML tells of the run's GPUs.
+    """Everything that NVML reports of the run's GPUs.
 
     Args:
         names: entries of `CUDA_VISIBLE_DEVICES`; None for all devices.
         count: how many of them the run uses; None for all.
         run_pid: the run's process; what does not descend from it is a neighbour.
-        pcie: whether to ask for PCIe traffic where GPM does not tell it (40 ms a GPU and tick).
+        pcie: whether to ask for PCIe traffic where GPM does not report it (40 ms a GPU and tick).
     """
 
     def __init__(self, names: Sequence[str] | None, count: int | None, run_pid: int, pcie: bool) -> None:
@@ -171,7 +171,7 @@ def boards(devices: Sequence[Device]) -> list[Device]:
 
 
 def describe(library: Any, device: Device) -> dict[str, Any]:
-    """Return what does not change of a device; None for what NVML does not tell."""
+    """Return what does not change of a device; None for what NVML does not report."""
 
     def told(call: Callable[[], Any]) -> Any:
         try:

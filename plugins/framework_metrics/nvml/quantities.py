@@ -89,7 +89,7 @@ def _field_number(library: Any, value: Any) -> Reading:
 def power(library: Any, device: Device) -> Sequence[Reading]:
     """Return instant and average power (W) and the memory's temperature (°C) by field values.
 
-    Where the instant field is missing (drivers before 530), `nvmlDeviceGetPowerUsage` stands in for it: instant up
+    Where the instant field is missing (drivers before 530), `nvmlDeviceGetPowerUsage` replaces it: instant up
     to Turing and on GA100, a 1 s average on other Ampere and newer GPUs (NVML manual).
     """
     instant: Reading

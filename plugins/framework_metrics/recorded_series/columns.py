@@ -39,7 +39,7 @@ def read_gpu_series(file: Path) -> Iterator[ImportedRun]:
     """Yield the one run of a file (CSV, `.gz` or not).
 
     Raises:
-        InputError: no column `time_s`, no column of numbers, time that goes back, a cell that is no number; names
+        InputError: no column `time_s`, no column of numbers, time that goes back, a cell that is not a number; names
             file and line.
     """
     lines = numbered_lines(file)
@@ -91,7 +91,7 @@ def _take_row(row: Mapping[str, str], ticks: Ticks, others: _Others) -> None:
 
 
 class _Others:
-    """Series that are no GPU's."""
+    """Series that belong to no GPU."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[float, float]]] = {}

@@ -40,7 +40,7 @@ def read_dmon(file: Path) -> Iterator[ImportedRun]:
     """Yield the one run of a file.
 
     Raises:
-        InputError: the file is no output of dmon, or a row breaks its header; names file and line.
+        InputError: the file is not an output of dmon, or a row breaks its header; names file and line.
     """
     reader = _Reader()
     for number, line in numbered_lines(file):

@@ -36,7 +36,7 @@ def imported_run(
         kind: of the importer.
         file: what was read; its name and content are the run's identity.
         recording: the GPUs' series.
-        others: series that are no GPU's, by name.
+        others: series that belong to no GPU, by name.
         notes: what was assumed.
         begin_s: time that is t = 0; the first sample by default.
     """

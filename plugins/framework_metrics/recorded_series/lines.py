@@ -16,7 +16,7 @@ def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, text without its end) of a text file, gzipped or not; blank lines are left out.
 
     Raises:
-        InputError: the file can't be read or is no text.
+        InputError: the file can't be read or is not text.
     """
     opener = gzip.open if file.suffix == ".gz" else open
     try:

@@ -73,7 +73,7 @@ def read_smi_query(file: Path) -> Iterator[ImportedRun]:
 
 
 class _Header:
-    """The columns of a file, and what stands where."""
+    """The columns of a file, and what is where."""
 
     def __init__(self, names: Sequence[str], units: Sequence[str]) -> None:
         self.names, self._units = list(names), list(units)
@@ -94,7 +94,7 @@ class _Header:
 
     @classmethod
     def of(cls, cells: Sequence[str]) -> _Header:
-        """Read the first line. Raises `ValueError` if it is no header, or has no time."""
+        """Read the first line. Raises `ValueError` if it is not a header, or has no time."""
         parts = [re.fullmatch(r"([^\[]*?)\s*(?:\[(.*)\])?", cell) for cell in cells]
         names = [part[1] if part else cell for part, cell in zip(parts, cells, strict=True)]
         header = cls(names, [part[2] or "" if part else "" for part in parts])

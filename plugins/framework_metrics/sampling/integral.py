@@ -32,7 +32,7 @@ class Integral:
     """The integral of a sampled quantity over a window.
 
     Attributes:
-        value, low, high: estimate, and bounds of what lies between the samples.
+        value, low, high: estimate, and bounds of what is between the samples.
         window_s: length of the window.
         samples: within the window.
         period_s: median time between samples.
@@ -91,7 +91,7 @@ def integrate(t_s: Floats, values: Floats, window: Window) -> Integral:
 
 
 def require_cover(t_s: Floats, window: Window, period_s: float) -> None:
-    """Raise `NotCoveredError` if too much of the window lies before the first or after the last sample."""
+    """Raise `NotCoveredError` if too much of the window is before the first or after the last sample."""
     if window.length_s <= 0:
         raise NotCoveredError("the window has length 0")
     before_s = max(0.0, float(t_s[0]) - window.begin_s)

@@ -34,7 +34,7 @@ class Recording:
         troubles: the first failure of a quantity that could be read before, by name.
         facts: of the sensors.
         missed: deadlines that passed unread; None if the sampler did not end in order.
-        cpu_s: CPU time of the sampler's process; None likewise.
+        cpu_s: CPU time of the sampler's process; None in the same way.
         ended_early: why the sampler ended before the end of the run; None if it ended in order.
     """
 

@@ -1,4 +1,4 @@
-"""A sampler beside one run: started with the collector, stopped with it, read over the run's own time."""
+"""A sampler next to one run: started with the collector, stopped with it, read over the run's own time."""
 
 from __future__ import annotations
 

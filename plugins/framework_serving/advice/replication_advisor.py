@@ -21,7 +21,7 @@ class ReplicationAdvisor:
 
     Args:
         max_latency_ms: leave out replicated setups with a higher mean ITL; null: no limit.
-        noise: relative gain below which a difference of single runs is no finding.
+        noise: relative gain below which a difference of single runs is not a finding.
         kv_margin: relative allowance over the sampled KV peak when counting replicas that fit.
         simulate_with: batch backend that simulates replicas where a sweep on that backend ran none; null: none.
         simulate_replicas: replica counts to try then, each at the largest batch whose memory admits it.

@@ -23,7 +23,7 @@ class ServingSetup:
         replicas: engines on the GPU.
         max_num_seqs: batch ceiling of each.
         mps: they share the GPU by MPS rather than by time slices.
-        chunked_prefill: prompts are computed in chunks beside decodes.
+        chunked_prefill: prompts are computed in chunks, in the same steps as decodes.
         throughput: total tokens per second over all replicas.
         latency_ms: mean ITL; None if unknown.
         preempted: a request was pushed out of the KV cache.
@@ -83,7 +83,7 @@ def judge_replication(
     Args:
         setups: all setups of one model, GPU and workload.
         max_latency_ms: leave out replicated setups with a higher (or unknown) mean ITL.
-        noise: relative gain below which a difference of single runs is no finding.
+        noise: relative gain below which a difference of single runs is not a finding.
     """
     usable = [setup for setup in setups if not setup.preempted]
     single = [setup for setup in usable if setup.replicas == 1]
@@ -128,8 +128,8 @@ def replicas_that_fit(
 ) -> int:
     """Return how many replicas the memory of one engine would hold at this batch.
 
-    A replica needs the engine's memory beside the cache (weights, activations: budget - cache) and the part of
-    the cache that its batch used, plus a relative margin.
+    A replica needs the engine's memory in addition to the cache (weights, activations: budget - cache) and the part
+    of the cache that its batch used, plus a relative margin.
     """
     fixed_gib = budget_gib - kv_cache_gib
     needed_gib = fixed_gib + kv_cache_gib * min(kv_usage_peak * (1 + margin), 1.0)

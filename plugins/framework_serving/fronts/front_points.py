@@ -111,7 +111,7 @@ def _front(candidates: tuple[SweepPoint, ...], objectives: tuple[Objective, ...]
 def front_gain(points: Sequence[SweepPoint], base: Sequence[SweepPoint]) -> float | None:
     """Return by how much `points` enlarge the area that `base` dominates in throughput and logarithmic ITL.
 
-    0.1 means 10 % more. The corner is no throughput at the largest ITL of either set, so that the ratio depends on
+    0.1 means 10 % more. The corner is zero throughput at the largest ITL of either set, so that the ratio depends on
     no unit. None if `base` has no usable point, or dominates nothing.
     """
     from framework.analysis.pareto import hypervolume

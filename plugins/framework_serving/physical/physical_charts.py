@@ -12,7 +12,7 @@ from framework_serving.sweeps.sweep_points import Curve
 
 _PART_COLOURS = ("#7F7F7F", "#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#D55E00", "#DDDDDD")
 _PANEL_HEIGHT_PX, _GAP_HEIGHT_PX, _GAP_WIDTH = 210, 64, 0.05
-_TOP = 0.95  # of the plot's height: the legend stands above, and the first panels' titles below it
+_TOP = 0.95  # of the plot's height: the legend is above, and the first panels' titles below it
 _INTENSITY = Axis("arithmetic intensity (FLOP/byte)", log=True)
 
 

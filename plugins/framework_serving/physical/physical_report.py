@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from framework.contracts import ReportScope, StoreReader
 
 DECODE_TIME_FILE = "decode_time.csv"
-"""Beside an experiment's claims: shares of decode time that its paper published."""
+"""Next to an experiment's claims: shares of decode time that its paper published."""
 _COLUMNS = ("model", "batch", "attention_pct", "matmul_pct", "host_pct", "other_pct")
 _LOCKSTEP = (161, 338)
 
@@ -72,7 +72,7 @@ def _main_curves(points: Sequence[SweepPoint], style: Style) -> Iterator[Curve]:
 
 
 def comparison_table(scope: ReportScope, points: Sequence[SweepPoint]) -> TableBlock | None:
-    """Return lock-step runs beside the published shares of decode time; None without file or runs.
+    """Return lock-step runs next to the published shares of decode time; None without file or runs.
 
     Raises:
         InputError: the file of published shares is malformed; names file and line.
@@ -113,7 +113,7 @@ def comparison_table(scope: ReportScope, points: Sequence[SweepPoint]) -> TableB
 
 
 def profiled_table(points: Sequence[SweepPoint]) -> TableBlock | None:
-    """Return modelled shares of time beside those that a profiler measured on the same setup; None without a pair."""
+    """Return modelled and measured shares of time of the same configuration; None without a pair."""
     modelled = {_setting(point): point for point in points if point.value("time_kv_share") is not None}
     rows = []
     for point in points:

@@ -80,7 +80,7 @@ def shape_of(point: SweepPoint) -> ModelShape | None:
 
 
 def activation_bytes_per_token(shape: ModelShape) -> float:
-    """Return what the products of one token read and write beside the weights: inputs and outputs of each matrix."""
+    """Return the bytes of inputs and outputs that the matrix products of one token read and write."""
     return float((shape.lora_dims_per_rank + shape.hidden + shape.vocab) * shape.dtype_bytes)
 
 
@@ -135,7 +135,7 @@ def decode_time_shares(store: StoreReader, point: SweepPoint) -> dict[str, float
 
     The twin states shares of the whole run. Before the last first token a lock-step run only prefills, and that
     time is products (arXiv 2503.08311 measured under 5 % of the run), so it is taken out of these. None if the
-    run does not tell.
+    run does not report.
     """
     parts = {name: point.value(name) for name, _ in PARTS}
     (row,) = store.query(

@@ -31,7 +31,7 @@ def slot_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
         if point.number(ADAPTERS) and point.number(SLOTS) and point.varied & {ADAPTERS, SLOTS}
     ]
     mixes = Counter(map(mix_of, swept))
-    swept = [point for point in swept if mixes[mix_of(point)] > 1]  # a single point is no sweep
+    swept = [point for point in swept if mixes[mix_of(point)] > 1]  # a single point is not a sweep
     return sorted(swept, key=lambda point: (mix_of(point), point.number(ADAPTERS), point.number(SLOTS)))
 
 

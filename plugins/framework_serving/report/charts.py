@@ -22,7 +22,7 @@ PALETTE = (
     "#882255",
     "#44AA99",
 )
-"""Okabe and Ito's colours, then two of Tol's, told apart with every kind of colour vision; one a model."""
+"""Okabe and Ito's colours, then two of Tol's, one per model; all kinds of colour vision distinguish them."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px", "8px,3px")
 """One a variant (workload, chunked prefill, replicas)."""

@@ -24,7 +24,7 @@ _GROUPS = ("backend.", "model.", "gpu.", "workload.")
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One configuration and what came out of it, repeats averaged.
+    """One configuration and the metrics of it, repeats averaged.
 
     Attributes:
         run_ids: its runs.
@@ -69,7 +69,7 @@ class SweepPoint:
 
     @property
     def chunked_prefill(self) -> bool:
-        """Whether prompts are computed in chunks beside decodes; V1 engines always do."""
+        """Whether prompts are computed in chunks, in the same steps as decodes; V1 engines always do."""
         return self.flag("backend.chunked_prefill") or self.params.get("backend.engine") == "v1"
 
     @property
@@ -135,7 +135,7 @@ class Curve:
 
 
 def load_points(store: StoreReader, run_ids: Sequence[str]) -> list[SweepPoint]:
-    """Return the points behind these runs; runs that failed, or are no serving runs, are left out."""
+    """Return the points behind these runs; runs that failed, or are not serving runs, are left out."""
     runs = {
         row["run_id"]: row["sanity"] or "pass"
         for row in store.query(

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 class AdapterMixWorkload:
-    """Independent arrivals for each adapter; ranks and rates are dealt from lists.
+    """Independent arrivals for each adapter; ranks and rates are assigned from lists.
 
-    With burst arrivals the `num_requests` requests are dealt to the adapters in turn.
+    With burst arrivals the `num_requests` requests are assigned to the adapters in turn.
     """
 
     def __init__(self, **keys: Any) -> None:
@@ -119,7 +119,7 @@ def _first_gap(process: ArrivalSettings, rng: np.random.Generator) -> float:
 
 
 def dealt_ranks(ranks: list[int], n: int) -> list[int]:
-    """Return n ranks dealt round-robin. Raises `ConfigError` for an empty list or a rank below 1."""
+    """Return n ranks assigned round-robin. Raises `ConfigError` for an empty list or a rank below 1."""
     if not ranks:
         raise ConfigError("workload.ranks: at least one rank is needed")
     checked = [whole(rank, "workload.ranks", least=1) for rank in ranks]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float64]
 
-TAIL_STDS = 20  # an open upper end lies this many standard deviations above the mean
+TAIL_STDS = 20  # an open upper end is this many standard deviations above the mean
 _MEAN_TOLERANCE = 1e-9
 _STD_TOLERANCE = 1e-5
 _SHAPE_LIMITS = (1e-3, 50.0)  # coefficient of variation of the law before truncation

@@ -56,7 +56,7 @@ def _law(settings: LengthSettings, side: str) -> LengthLaw:
     if high is not None:
         high = whole(high, f"{key}_max", least=low)
     if settings.total_max is not None:
-        # A length that fits beside no other one can't be part of the law.
+        # A length that fits with no other one can't be part of the law.
         room = settings.total_max - (settings.output_min if side == "input" else settings.input_min)
         high = room if high is None else min(high, room)
     if settings.kind == "histogram":

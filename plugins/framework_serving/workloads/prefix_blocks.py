@@ -17,8 +17,8 @@ def kv_block_hashes(
 ) -> tuple[IntArray, IntArray]:
     """Return (offsets, hashes) of the full KV blocks of each prompt, in compressed-row form.
 
-    A trace names blocks of `prefix_block_tokens` (512 in Mooncake's). Its id stands for everything up to the
-    block's end, so the KV blocks within it are told apart by (id, position): the j-th of block `id` gets
+    A trace names blocks of `prefix_block_tokens` (512 in Mooncake's). Its id represents everything up to the
+    block's end, so the KV blocks within it are distinguished by (id, position): the j-th of block `id` gets
     `id · per_block + j`. Two prompts that part within a trace block share none of its KV blocks; that is
     the trace's resolution. Prompt tokens beyond the last listed block are not shared with anybody.
 

@@ -92,8 +92,8 @@ class AdapterMixSettings:
 
     Attributes:
         n_adapters: adapters that receive requests.
-        ranks: LoRA ranks, dealt round-robin to adapters 0, 1, 2 …
-        rates_rps: request rates, dealt round-robin and then shuffled with the seed, so that rate and rank
+        ranks: LoRA ranks, assigned round-robin to adapters 0, 1, 2 …
+        rates_rps: request rates, assigned round-robin and then shuffled with the seed, so that rate and rank
             are independent.
         duration_s, drain, num_requests: as in `SyntheticSettings`; `arrivals.rate_rps` does not apply.
     """
@@ -139,7 +139,7 @@ class TraceSettings:
         sort: sort rows by arrival; otherwise a row out of order is an error.
         skip_bad_rows: leave out rows that can't be read, and count them, instead of stopping.
         hash_block_tokens: tokens in a block of the hash_ids column.
-        ranks: LoRA ranks dealt round-robin to the trace's adapters, in order of their names.
+        ranks: LoRA ranks assigned round-robin to the trace's adapters, in order of their names.
         arrivals: used when the trace has no arrival column.
     """
 

@@ -102,7 +102,7 @@ def no_adapters() -> pa.Table:
 
 
 def workload_tables(requests: pa.Table, adapters: pa.Table, facts: dict[str, Json]) -> WorkloadTables:
-    """Return the tables with their hash, and the realised means and rate as facts beside the given ones.
+    """Return the tables with their hash, and the realised means and rate as facts next to the given ones.
 
     The facts that steer a run (`horizon_s`) are part of the hash: the same requests cut at another time are
     another workload.

@@ -1,4 +1,4 @@
-"""What a calibration prints at the end of a sweep: every run, measured and as the twin tells it."""
+"""What a calibration prints at the end of a sweep: every run, measured and as the twin reports it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Group = tuple[str, str, str, str]
 
 @dataclass
 class Measurements:
-    """What a fit can lean on, and what it can't with the reason."""
+    """What a fit can use, and what it can't use, with the reason."""
 
     runs: list[MeasuredRun] = field(default_factory=list)
     steps: list[MeasuredSteps] = field(default_factory=list)

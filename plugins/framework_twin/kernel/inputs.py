@@ -36,7 +36,7 @@ class EngineConfig:
         horizon_s: requests still open at this time are left unfinished; None runs to the last token.
         sample_period_s: period of the time series; None records none.
         replicas: engines behind one router.
-        router: "round_robin" (dealt in turn) or "least_load" (fewest running and waiting).
+        router: "round_robin" (assigned in turn) or "least_load" (fewest running and waiting).
         replicas_on_gpu: replicas that share one GPU, for the step-time law.
     """
 
@@ -110,7 +110,7 @@ class Requests:
         output_tokens: tokens to generate, at least 1.
         adapter: index into the adapter table, -1 for the base model; None means all base.
         prefix_blocks: names (hashes) of the leading full blocks of all requests, one after another. Equal names mean
-            equal content up to and with that block. Names beyond the prompt stand for blocks of generated tokens.
+            equal content up to and with that block. Names beyond the prompt represent blocks of generated tokens.
         prefix_start: where each request's names begin, and the end: one more entry than requests.
     """
 

@@ -13,7 +13,7 @@ from framework_twin.kernel.state import DONE
 
 @compiled
 def run_replicas(simulation: int) -> int:
-    """Run the simulation whose record lies at an address; `DONE` unless a replica got stuck.
+    """Run the simulation whose record is at an address; `DONE` unless a replica got stuck.
 
     Round robin deals requests in turn, so each replica runs to its end on its own (its arrivals are every `stride`-th
     request). Least load sends each arrival to the replica with the fewest requests running and waiting at that

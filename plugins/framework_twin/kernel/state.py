@@ -62,7 +62,7 @@ SIMULATION = np.dtype(
         ("arrival_s", "i8"),  # @ float64 per request
         ("input_tokens", "i8"),  # @ int32 per request
         ("output_tokens", "i8"),  # @ int32 per request
-        ("adapter", "i8"),  # @ int32 per request; n_adapters stands for the base model
+        ("adapter", "i8"),  # @ int32 per request; n_adapters represents the base model
         ("prefix_start", "i8"),  # @ int64 per request + 1: where its named blocks begin
         ("prefix_blocks", "i8"),  # @ int64: names, dense from 0
         ("prefix_shared", "i8"),  # @ int64 per name: whether the request shares that block

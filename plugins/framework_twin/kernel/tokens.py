@@ -17,7 +17,7 @@ from framework_twin.kernel.structures.kv_cache import release_blocks
 
 @merged
 def end_span(sim: Any, replica: Any, decodes: bool, steps: int) -> None:
-    """Give the span's tokens to their requests; the replica's clock stands at its end."""
+    """Give the span's tokens to their requests; the replica's clock is at its end."""
     replica.finished_last_step = 0
     replica.prompt_tokens += replica.step_prefill_tokens
     if decodes:

@@ -88,7 +88,7 @@ class RunSetup:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A run's setup beside what was measured.
+    """A run's setup next to what was measured.
 
     Attributes:
         setup: the configuration, all that a prediction may see.

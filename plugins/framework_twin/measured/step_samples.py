@@ -50,7 +50,7 @@ class StepSample:
 def step_samples(rows: Sequence[Mapping[str, Any]], *, eager: bool) -> list[StepSample]:
     """Return the kinds of steps among the rows of one run's `offline_steps`.
 
-    Prefill steps are alike when they stand at the same place of the same grid point; decode steps of a point are
+    Prefill steps are similar when they are at the same place of the same grid point; decode steps of a point are
     taken together in a few bins of context, which grows by one token a sequence and step.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)

@@ -22,12 +22,12 @@ Values = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One finished run as the store tells it.
+    """One finished run as the store reports it.
 
     Attributes:
         family: name of its workload.
         params, facts, metrics: as text by name.
-        workload: built anew; None where its configuration names no class.
+        workload: built again; None where its configuration names no class.
     """
 
     run_id: str
@@ -62,7 +62,7 @@ def read_stored(
 ) -> tuple[list[StoredRun], list[BadRow]]:
     """Return the finished runs of an experiment (of these ids, if given) in order of their start.
 
-    Runs of the twin are left out: it is not to be fitted to itself. A run whose workload can't be built anew is
+    Runs of the twin are left out: it is not to be fitted to itself. A run whose workload can't be built again is
     returned apart with the reason.
 
     Raises:

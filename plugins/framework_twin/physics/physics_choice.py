@@ -1,4 +1,4 @@
-"""Which physics stands behind a simulated server: a calibrated profile, the datasheet, or the published twin."""
+"""Which physics is behind a simulated server: a calibrated profile, the datasheet, or the published twin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PUBLISHED_BATCH = 100.0
 def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> tuple[str, StepModel]:
     """Return the engine generation and the step model of a server.
 
-    A profile stands for exactly the model and GPU it was measured on: where a shape or a datasheet was changed
+    A profile represents exactly the model and GPU it was measured on: where a shape or a datasheet was changed
     by hand it does not apply, and neither does it with tensor parallelism.
 
     Raises:

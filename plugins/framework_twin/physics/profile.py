@@ -21,7 +21,8 @@ from framework_twin.physics.power import PowerCoefficients, datasheet_power
 from framework_twin.physics.roofline import roofline
 
 FRONT_END_S = 6e-3
-"""What a client waits beside the engine for its first token: HTTP, tokenising, the way between processes.
+"""Time that a client waits for its first token in addition to the engine's time: HTTP, tokenising, the way between
+processes.
 
 Median of measured minus simulated mean TTFT of the lightly loaded V1 servers (under 10 running requests) among the
 runs that the shipped profiles were fitted on. A profile of the user's own has its own (`calibration.profile_fit`).
@@ -109,12 +110,12 @@ class StepModel:
 
     @property
     def power_calibrated(self) -> bool:
-        """Whether measured power stands behind the watts."""
+        """Whether measured power is behind the watts."""
         return self.profile is not None and self.profile.power is not None
 
     @property
     def calibrated(self) -> bool:
-        """Whether a profile stands behind the coefficients."""
+        """Whether a profile is behind the coefficients."""
         return self.profile is not None
 
 
@@ -159,7 +160,7 @@ def find_profile(
 
     `dtype` is `float16`, `bfloat16` or `auto`, which takes either. A profile in `folder` goes before a shipped
     one; of several there the last by name. It was made for the engine at hand, so its version need not be asked
-    for. Raises `InputError` for a file in the folder that is no profile.
+    for. Raises `InputError` for a file in the folder that is not a profile.
     """
 
     def fits(profile: TwinProfile) -> bool:

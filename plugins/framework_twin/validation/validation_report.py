@@ -78,7 +78,7 @@ def _print_errors(console: Console, title: str, errors: Sequence[GroupError]) ->
 
 
 def write_predictions(report: ValidationReport, path: Path) -> None:
-    """Write one row a run: `predicted_*` columns named as the `measured_*` ones, bands beside them."""
+    """Write one row a run: `predicted_*` columns named as the `measured_*` ones, bands next to them."""
     names = sorted({name for row in report.rows for name in row.values})
     banded = sorted({name for row in report.rows for name in row.bands})
     header = ["run_id", *(_column(name) for name in names)]

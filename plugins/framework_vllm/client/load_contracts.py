@@ -70,7 +70,7 @@ class LoadPlan:
 
     Attributes:
         requests: `framework_serving.tables.requests_in`, with `prefix_block_hashes` where prompts share prefixes.
-        targets: at least one; requests are dealt out by `routing`.
+        targets: at least one; requests are distributed by `routing`.
         vocabulary: token ids that prompts are made of (special tokens left out).
         seed: prompts are a function of it and of a request's id or block hash alone.
         adapter_names: adapter_id → name under which it is served.
@@ -113,7 +113,7 @@ class LoadOutcome:
 
     Attributes:
         requests: `framework_serving.tables.requests_out`. `scheduled_s` is `first_token_s` less the engine's own time
-            from there, null where it does not tell; `preemptions` is null.
+            from there, null where the server does not report it; `preemptions` is null.
         client_requests: `client_requests_schema`, one row a request that was due, in the same order.
         t0_monotonic_s: `time.monotonic()` of t = 0, the same clock in every process of this machine.
         duration_s: from t = 0 to the last token, or to when the load was cut.
@@ -138,7 +138,7 @@ def client_requests_schema() -> pa.Schema:
     gave none. `engine_queue_s`, `engine_prefill_s` (from being scheduled to the first token) and `engine_decode_s`
     (from there to the last) are the engine's own times, where it tells them (vLLM's `--enable-per-request-metrics`).
     `token_times_s` holds one offset from the first token for each token (tokens of one event share it), null
-    where the server does not tell how many tokens an event held.
+    where the server does not report how many tokens an event held.
     """
     import pyarrow as pa
 

@@ -80,7 +80,7 @@ def outcome(
 
 
 def _token_counts(seen: dict[str, Any]) -> npt.NDArray[np.int64]:
-    """Return tokens per request: as counted, or the server's usage where its events don't tell."""
+    """Return tokens per request: as counted, or the server's usage where its events don't report."""
     import numpy as np
 
     told = (seen["counted"] == 0) & (seen["completion_tokens"] >= 0)

@@ -41,7 +41,7 @@ def engine_environment(
     """Return what to change of our environment for an engine; None takes a variable away.
 
     Args:
-        local_model: the model lies in a folder.
+        local_model: the model is in a folder.
         runtime_loras: adapters are to be loaded into the running engine.
 
     A default gives way to a variable that is set around us, and everything to `backend.env`.

@@ -1,1 +1,1 @@
-"""What the engine says of itself: its `/metrics`, sampled beside the load and set on the client's clock."""
+"""What the engine says of itself: its `/metrics`, sampled next to the load and set on the client's clock."""

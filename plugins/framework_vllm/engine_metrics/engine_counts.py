@@ -33,7 +33,7 @@ _COUNTERS = (
 
 
 def engine_metrics(record: EngineRecord) -> Iterator[Metric]:
-    """Yield the engine's own metrics over the run; absent with the reason where it does not tell."""
+    """Yield the engine's own metrics over the run; absent with the reason where the engine does not report them."""
     for mean in HISTOGRAM_MEANS:
         histogram = record.observed(mean.family)
         if histogram is None:

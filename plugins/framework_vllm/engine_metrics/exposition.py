@@ -25,7 +25,7 @@ class Exposition:
 
     Attributes:
         gauges, counters: value by (family, labels); counters count since the engine's start.
-        histograms: likewise.
+        histograms: in the same way.
         info: labels of `*_info` families, by family.
     """
 

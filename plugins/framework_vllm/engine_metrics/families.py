@@ -1,4 +1,4 @@
-"""Names of vLLM's metric families across versions, and the samples of this project that they stand for."""
+"""Names of vLLM's metric families across versions, and the samples of this project that they represent."""
 
 from __future__ import annotations
 

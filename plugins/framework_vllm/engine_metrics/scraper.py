@@ -1,4 +1,4 @@
-"""Asks servers for `/metrics` beside the load, and keeps the answers as they came.
+"""Asks servers for `/metrics` next to the load, and keeps the answers as they came.
 
 Reading an answer costs milliseconds of the interpreter that the load client may share: answers are kept
 compressed and are read after the run.

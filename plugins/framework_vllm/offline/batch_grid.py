@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridPoint:
-    """`batch` requests with prompts of `input_tokens` tokens, dealt to `adapters` LoRA adapters (0: base model)."""
+    """`batch` requests with prompts of `input_tokens` tokens, for `adapters` LoRA adapters (0: base model)."""
 
     batch: int
     input_tokens: int

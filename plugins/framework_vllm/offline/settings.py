@@ -16,7 +16,7 @@ class OfflineSettings(EngineSettings):
     Attributes:
         batches: numbers of requests in lock step.
         prompt_tokens: lengths of prompts; null: the mean of the workload's.
-        distinct_adapters: numbers of the workload's LoRA adapters that a batch is dealt to; 0 is the base model.
+        distinct_adapters: numbers of the workload's LoRA adapters that a batch is assigned to; 0 is the base model.
         decode_steps: steps that are timed at each point; null: the mean of the workload's outputs, less one.
         repeats: rounds over the grid.
         timeout_s: time the measurements may take once the engine is ready.

@@ -20,7 +20,7 @@ _CACHE_FAMILIES = ("vllm:cache_config", "vllm:cache_config_info")
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """Facts of one engine; None, or empty, where it does not tell.
+    """Facts of one engine; None, or empty, where the engine does not report them.
 
     Attributes:
         version: of the engine.

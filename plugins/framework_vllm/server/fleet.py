@@ -100,7 +100,7 @@ class Fleet:
         return None if self.plan.first_port is None else self.plan.first_port + number
 
     def _ready(self, number: int, server: EngineServer) -> float:
-        """Wait for a server; start it anew on another port where it could not have the one it was given."""
+        """Wait for a server; start it again on another port where it could not have the one it was given."""
         for tries_left in range(_PORT_TRIES - 1, -1, -1):
             try:
                 return server.wait_ready(self.plan.start_timeout_s, self._told(server))

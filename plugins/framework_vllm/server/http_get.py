@@ -19,7 +19,7 @@ def get(url: str, path: str, timeout_s: float, headers: Mapping[str, str] | None
 
 
 def get_json(url: str, path: str, timeout_s: float, headers: Mapping[str, str] | None = None) -> Any:
-    """Return the JSON value of a GET. Raises `NoAnswerError` likewise, and for a body that is no JSON."""
+    """Return the JSON value of a GET. Raises `NoAnswerError` in the same way, and for a body that is not JSON."""
     body = get(url, path, timeout_s, headers)
     try:
         return json.loads(body)
@@ -30,7 +30,7 @@ def get_json(url: str, path: str, timeout_s: float, headers: Mapping[str, str] |
 def post_json(
     url: str, path: str, content: Any, timeout_s: float, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return the body of a POST of JSON. Raises `NoAnswerError` likewise."""
+    """Return the body of a POST of JSON. Raises `NoAnswerError` in the same way."""
     sent = {"Content-Type": "application/json", **(headers or {})}
     return _request("POST", url, path, timeout_s, sent, json.dumps(content).encode())
 

@@ -69,7 +69,7 @@ def places(
     environment: Mapping[str, str] = os.environ,
     installed: int | None = None,
 ) -> list[Place]:
-    """Return one place for each replica; replicas are dealt over the GPUs evenly."""
+    """Return one place for each replica; replicas are assigned over the GPUs evenly."""
     if platform == "cpu":
         return [Place((), settings.memory_share)] * settings.replicas
     devices = visible_devices(settings.gpu_count, environment, installed)

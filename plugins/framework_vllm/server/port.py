@@ -17,7 +17,7 @@ class HeldPort:
 
     With `SO_REUSEADDR` on both sides Linux lets a server bind and listen on the same port, while it hands it to
     nobody who asks for any free one. Between choosing a port and the server's listening there is thus no gap in
-    which another program, or another run beside this one, could get it.
+    which another program, or another run next to this one, could get it.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int | None = None) -> None:

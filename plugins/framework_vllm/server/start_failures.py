@@ -54,7 +54,7 @@ def root_cause(log: str) -> str | None:
     """Return the exception behind a failed engine as one line, or what its argument parser said.
 
     An engine is several processes, each of which logs that the one below failed; the first exception that
-    does not merely say so is the cause. An exception while handling another is passed over likewise, because
+    does not merely say so is the cause. An exception while handling another is passed over in the same way, because
     the first came first.
     """
     fallback = None

@@ -30,7 +30,7 @@ class Launch:
 
     Attributes:
         kernel: the kernel's name.
-        device: the GPU's name; "" if the page does not tell.
+        device: the GPU's name; "" if the page does not contain it.
         capability: compute capability as printed (`9.0`); "" if it is not.
         duration_s: its time.
         values: metric to value in base units; a metric without a number is missing.

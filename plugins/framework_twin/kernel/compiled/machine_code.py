@@ -1,7 +1,7 @@
 """Find the kernel's machine code for this machine, or have it built, and make it callable.
 
 A simulation needs neither Numba nor its start-up time (half a second of processor time): LLVM loads the
-object file that `build.py` once wrote. The file lies beside the sources or, where that folder can't be
+object file that `build.py` once wrote. The file is next to the sources or, where that folder can't be
 written, in the user's cache folder or a private temporary one (`FRAMEWORK_TWIN_CACHE` names another). Its
 name holds a digest of the sources, the processor and the compiler, so a changed step-time law never meets a
 stale kernel.

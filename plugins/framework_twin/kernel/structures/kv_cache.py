@@ -1,4 +1,4 @@
-"""KV-cache blocks: counted always, told apart only as far as prefix caching needs it.
+"""KV-cache blocks: counted always, distinguished only as far as prefix caching needs it.
 
 With prefix caching, a full block whose content is named by a hash can be found by a later prompt. Blocks
 that nobody uses wait in a queue, the longest unused first: taking blocks empties its head (and so evicts

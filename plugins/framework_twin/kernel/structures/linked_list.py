@@ -1,6 +1,6 @@
 """Doubly linked lists over item numbers: O(1) append, removal from anywhere, and both ends.
 
-A list lies at the address of int64 pairs (predecessor, successor), one pair per item. It is circular through its
+A list is at the address of int64 pairs (predecessor, successor), one pair per item. It is circular through its
 sentinel, an item number of its own.
 """
 

@@ -32,7 +32,7 @@ _PORTS: Final = 28_000  # Linux hands out 32768–60999 to one pair of addresses
 class LoadShare:
     """The requests of one client process.
 
-    Rows are dealt out in rounds of one a target, which itself is the row mod targets: every process sees the same
+    Rows are distributed in rounds of one a target, which itself is the row mod targets: every process sees the same
     mix of requests, and every target.
 
     Attributes:
@@ -56,7 +56,7 @@ class LoadShare:
     hashes: Sequence[Sequence[int] | None] | None
 
     def place(self, row: int) -> int:
-        """Return where a row stands in its columns."""
+        """Return where a row is in its columns."""
         return row // (self.targets * self.processes) * self.targets + row % self.targets
 
 
