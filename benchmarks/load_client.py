@@ -292,9 +292,11 @@ def watched() -> Iterator[Callable[[], float]]:
         nonlocal most
         while not over.wait(0.5):
             total = 0
-            for child in psutil.Process().children():
+            for child in psutil.Process().children(recursive=True):
                 try:
-                    total += child.memory_info().rss if "load_process" in " ".join(child.cmdline()) else 0
+                    words = " ".join(child.cmdline())
+                    client = "load_process" in words and "lifeline" not in words  # not its guard
+                    total += child.memory_info().rss if client else 0
                 except psutil.NoSuchProcess:
                     continue
             most = max(most, total / 2**20)

@@ -2,10 +2,10 @@
 
     python -I -S lifeline.py GRACE_S COMMAND [ARGUMENT …]
 
-Standard input is a pipe that only the parent holds. When it closes, because the parent asked for the end or
-because it died, even by SIGKILL, the command gets SIGTERM, and after a grace period whatever is left of its
-descendants gets SIGKILL. Processes that left the group or lost their parent are found too: this process is their
-subreaper. It ends as the command ended: with its status, or by its signal.
+Standard input is a pipe that only the parent holds. When something is written to it or it closes, because the
+parent asked for the end or because it died, even by SIGKILL, the command gets SIGTERM, and after a grace period
+whatever is left of its descendants gets SIGKILL. Processes that left the group or lost their parent are found too:
+this process is their subreaper. It ends as the command ended: with its status, or by its signal.
 
 Standard library only: it runs by its path, in any interpreter, without site packages.
 """
@@ -81,7 +81,9 @@ class _Watch:
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
-        self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        self.child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, close_fds=False
+        )
         self.status: int | None = None
 
     def reap(self) -> None:
@@ -102,7 +104,7 @@ class _Watch:
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self.reap()
-            elif not os.read(sys.stdin.fileno(), 4096):
+            else:
                 return
 
     def end(self, grace_s: float) -> None:

@@ -6,14 +6,14 @@ or a killed launcher, and submits nothing twice.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from framework.errors import StoreError, did_you_mean
+from framework.file_lock import locked
 from framework.store import durable
 from framework.store.layout import sweeps_folder
 
@@ -68,10 +68,7 @@ class JobLedger:
     @contextmanager
     def submitting(self) -> Iterator[None]:
         """Keep other launchers of this sweep on this machine out while jobs are looked up and submitted."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as lock:
-            with suppress(OSError):  # a file system without locks: the look-up alone must do
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.path.with_suffix(".lock")):  # without locks the look-up alone must do
             self.reload()
             yield
 

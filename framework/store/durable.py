@@ -119,22 +119,14 @@ def new_folder(path: Path, durable: bool = True) -> Iterator[Path]:
 
 def process_alive(pid: int) -> bool:
     """Return whether a process of this host lives (a zombie does not)."""
+    import psutil
+
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-    except OSError:
-        return True
-    else:
-        return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.Error:  # not ours to look at
         return True
-    return True
 
 
 def remove_debris(folder: Path, now: float | None = None) -> int:

@@ -19,16 +19,13 @@ from framework_metrics.sampling.process import SamplerError, SamplerProcess
 from framework_metrics.sampling.recording import Recording
 
 NVML_EXTRA = "pip install 'framework-lab[gpu]'"
-HOST_EXTRA = "pip install 'framework-lab[host]'"
 
 
 def checks() -> Iterator[DoctorCheck]:
-    """Yield a line for NVML, energy counter, GPM, RAPL, psutil and perf; asks the sensors as a run would."""
+    """Yield a line for NVML, energy counter, GPM, RAPL, host and perf; asks the sensors as a run would."""
     yield from _gpu_checks()
     yield from _rapl_checks(POWERCAP)
-    present = find_spec("psutil") is not None
-    detail = "CPU and memory of the host and of the run's processes" if present else "psutil is not installed"
-    yield DoctorCheck("metrics=host", present, detail, "" if present else HOST_EXTRA)
+    yield DoctorCheck("metrics=host", True, "CPU and memory of the host and of the run's processes")
     yield _perf_check()
 
 

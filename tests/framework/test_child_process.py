@@ -117,3 +117,39 @@ def test_the_environment_is_ours_with_additions(tmp_path: Path) -> None:
     child = ChildProcess([PYTHON, "-c", program], tmp_path / "a.log", environment={"EXTRA": "yes"})
     assert child.wait(10) == 0
     assert child.log_text() == "True yes\n"
+
+
+def test_the_processor_time_of_ended_descendants_counts_and_stays_after_the_end(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    program = f"import subprocess, sys; [subprocess.run([sys.executable, '-c', {burn!r}]) for _ in '12']"
+    child = ChildProcess([PYTHON, "-c", program], tmp_path / "a.log")
+    seen = []
+    while child.wait(0.05) is None:
+        seen.append(child.usage())
+    assert max(usage.rss_bytes for usage in seen) > 1_000_000
+    assert child.usage().cpu_s >= max(0.4, *(usage.cpu_s for usage in seen))
+    assert child.usage().rss_bytes == 0
+
+
+def test_a_forked_copy_of_ours_does_not_hold_up_its_end(tmp_path: Path) -> None:
+    child = ChildProcess([PYTHON, "-c", "import time; time.sleep(60)"], tmp_path / "a.log", grace_s=1.0)
+    copy = os.fork()  # has a copy of the pipe that the guard watches
+    if copy == 0:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        assert child.end() == -signal.SIGTERM
+    finally:
+        os.kill(copy, signal.SIGKILL)
+        os.waitpid(copy, 0)
+
+
+def test_a_command_inherits_the_descriptors_that_it_is_given(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    program = f"import os; os.write({theirs}, b'hello')"
+    child = ChildProcess([PYTHON, "-c", program], tmp_path / "a.log", pass_fds=(theirs,))
+    os.close(theirs)
+    assert child.wait(10) == 0
+    assert os.read(ours, 100) == b"hello"
+    assert os.read(ours, 100) == b""
+    os.close(ours)

@@ -163,7 +163,7 @@ def test_a_library_that_hangs_at_the_start_is_given_up(
 ) -> None:
     fake_nvml("hang DeviceGetCount")
     monkeypatch.setattr(process, "START_LIMIT_S", 0.3)
-    monkeypatch.setattr(process, "END_LIMIT_S", 0.3)
+    monkeypatch.setattr(process, "GRACE_S", 0.3)
     with pytest.raises(SamplerError, match=r"no answer from the sensors within 0\.3 s"):
         NvmlCollector().start(RunContext("run", {}, 0, tmp_path))
 
@@ -193,7 +193,7 @@ def test_a_library_that_hangs_midway_does_not_hold_the_run_up(
     fake_nvml: Follow, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpus = fake_nvml("hang DeviceGetUtilizationRates 5")
-    monkeypatch.setattr(process, "END_LIMIT_S", 0.3)
+    monkeypatch.setattr(process, "GRACE_S", 0.3)
     result = around(NvmlCollector(period_s=0.01), until=gpus.stuck, length_s=60)
     assert verdict(result, "nvml_sampler") == ("warn", "the sensors stopped answering")
     assert metric(result, "gpu_util_mean_pct").value is None

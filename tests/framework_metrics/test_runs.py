@@ -32,9 +32,8 @@ def _sql(folder: Path, query: str) -> list[dict[str, Any]]:
 
 
 def _run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return _framework(
-        folder, "backend=twin", "workload=fixed", "workload.num_requests=20", "progress=false", *overrides
-    )
+    study = ("backend=twin", "model=opt-1.3b", "gpu=h100-64gb", "workload=fixed", "workload.num_requests=20")
+    return _framework(folder, *study, "progress=false", *overrides)
 
 
 @pytest.mark.parametrize(

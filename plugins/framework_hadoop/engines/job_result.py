@@ -123,7 +123,7 @@ def usage_metrics(usage: Usage, wall_s: float, window_ms: tuple[int, int]) -> li
     """Return what the engine's processes used: of the whole process, and CPU time within the measured jobs."""
     count = len(usage.samples)
     inside = [cpu for at, cpu, _ in usage.samples if window_ms[0] <= at * 1000 <= window_ms[1]]
-    source = "/proc"
+    source = "psutil"
     metrics = [
         Metric("wall_s", wall_s, "s", "process"),
         Metric("cpu_s", usage.cpu_s, "s", source),

@@ -182,7 +182,7 @@ class HadoopBackend:
         made = facts_of(folder)
         if made is not None:
             return wanted.location, made, RunReport()
-        with toolchain.locked(folder):
+        with toolchain.entry_lock(folder):
             return _generated(plan, wanted, program)
 
     def _result(

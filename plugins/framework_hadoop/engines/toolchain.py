@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -10,14 +9,15 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from framework.errors import ConfigError
+from framework.file_lock import locked
 
 JAVA_RELEASE = 17
 _SOURCES = Path(__file__).resolve().parents[1] / "java"
@@ -155,7 +155,7 @@ def compiled(java: Path, package: str, classpath: Sequence[Path]) -> Path:
     target = cache_dir() / "programs" / f"{package}-{digest.hexdigest()[:16]}.jar"
     if target.is_file():
         return target
-    with locked(target):
+    with entry_lock(target):
         if not target.is_file():
             _compile(java, sources, classpath, target)
     return target
@@ -194,10 +194,6 @@ def _compile(java: Path, sources: Sequence[Path], classpath: Sequence[Path], tar
         packed.rename(target)
 
 
-@contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the lock of a cache entry, so that runs at the same time make it once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{target.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def entry_lock(target: Path) -> AbstractContextManager[None]:
+    """Return the lock of a cache entry, so that runs at the same time make it once."""
+    return locked(target.parent / f".{target.name}.lock")

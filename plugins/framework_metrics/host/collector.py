@@ -40,7 +40,7 @@ class HostCollector:
         self._period_s, self._perf = checked_period("host", period_s), perf
 
     def start(self, context: RunContext) -> None:
-        """Begin to sample. Raises `SamplerError` without psutil."""
+        """Begin to sample."""
         settings = {"run_pid": os.getpid(), "perf": self._perf}
         probe = "framework_metrics.host.probe:HostProbe"
         self._session = SamplingSession("host", probe, settings, self._period_s, context)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import psutil
+
 from framework_metrics.host.process_tree import ProcessTree
 from framework_metrics.host.task_clock import TaskClock
 from framework_metrics.sampling.probe import Opened, Reading, UnavailableError
@@ -30,12 +32,7 @@ class HostProbe:
         self._clock: TaskClock | None = None
 
     def open(self) -> Opened:
-        """Look at the host and the tree once. Raises `UnavailableError` without psutil."""
-        try:
-            import psutil
-        except ImportError:
-            raise UnavailableError("psutil is not installed: pip install 'framework-lab[host]'") from None
-        self._psutil = psutil
+        """Look at the host and the tree once."""
         absent: dict[str, str] = {}
         try:
             if not self._perf:
@@ -55,9 +52,9 @@ class HostProbe:
         if time.monotonic() - self._found_s >= TREE_PERIOD_S:
             self._find()
         self._tree.measure()
-        memory = self._psutil.virtual_memory()
+        memory = psutil.virtual_memory()
         row: list[Reading] = [
-            self._psutil.cpu_percent(),
+            psutil.cpu_percent(),
             (memory.total - memory.available) / 2**20,
             self._tree.cpu_s,
             self._tree.rss_mib,

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from framework.child_process import ChildProcess
 from framework.errors import UserError
 from framework_metrics.sampling.recording import Recording, read_recording
-from framework_metrics.sampling.sampler import GRACE_S
 
 START_LIMIT_S = 18.0
 """Time that a probe may take to open its sensors (a driver without persistence mode takes seconds)."""
 
+GRACE_S = 3.0
+"""Time that a reading may take after the end was asked for; then the process is killed."""
 
-END_LIMIT_S = GRACE_S + 1.0
-"""Time that a sampler has to end; it ends itself after its grace."""
+_POLL_S = 0.005
 
 
 class SamplerError(UserError):
@@ -48,7 +46,7 @@ class SamplerProcess:
     settings: Mapping[str, Any]
     period_s: float
     folder: Path
-    _process: subprocess.Popen[bytes] | None = None
+    _child: ChildProcess | None = None
 
     def start(self) -> None:
         """Start to sample; return when the first reading is under way.
@@ -64,19 +62,13 @@ class SamplerProcess:
         }
         source_root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [source_root, os.environ.get("PYTHONPATH")]))
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "framework_metrics.sampling.sampler", json.dumps(spec)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C ends the run first, and the run ends the sampler in order
-            )
-        answer = self._answer()
-        if "ready" not in answer:
+        command = [sys.executable, "-P", "-m", "framework_metrics.sampling.sampler", json.dumps(spec)]
+        self._file.unlink(missing_ok=True)
+        self._child = ChildProcess(command, self._log, {"PYTHONPATH": path}, grace_s=GRACE_S)
+        refusal = self._refusal(self._child)
+        if refusal is not None:
             self._end()
-            raise SamplerError(answer["unavailable"])
+            raise SamplerError(refusal)
 
     def stop(self) -> Recording:
         """End sampling and return what was seen, complete or not."""
@@ -91,72 +83,37 @@ class SamplerProcess:
     def _log(self) -> Path:
         return self.folder / f"{self.name}.sampler.log"
 
-    def _answer(self) -> dict[str, Any]:
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        line = _line_within(process.stdout, START_LIMIT_S)
-        if line is None:
-            return {"unavailable": f"no answer from the sensors within {START_LIMIT_S:g} s"}
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            process.wait(timeout=END_LIMIT_S)
-            return {"unavailable": f"the sampler {_how_it_ended(process.returncode)}{self._last_words()}"}
-        assert isinstance(answer, dict)
-        return answer
+    def _refusal(self, child: ChildProcess) -> str | None:
+        """Wait for the first line of the sampler's file; return why it can't measure here, or None if it can."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while True:
+            ending = child.ending  # asked first: what it wrote before its end is in the file then
+            line, whole, _ = self._text().partition("\n")
+            if whole:
+                reason: str | None = json.loads(line).get("unavailable")
+                return reason
+            if ending is not None:
+                return f"the sampler {ending}{self._last_words()}"
+            if time.monotonic() > deadline:
+                return f"no answer from the sensors within {START_LIMIT_S:g} s"
+            time.sleep(_POLL_S)
+
+    def _text(self) -> str:
+        return self._file.read_text(encoding="utf-8") if self._file.exists() else ""
 
     def _end(self) -> str | None:
         """End the process; return what was out of order about its end."""
-        process, self._process = self._process, None
-        if process is None:
+        child, self._child = self._child, None
+        if child is None:
             return "the sampler was not running"
-        ended_before = process.poll()
-        _tell_to_end(process)
-        try:
-            status = process.wait(timeout=END_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()  # one that hangs inside the kernel dies when its call returns; nobody waits for it
-            return "the sensors stopped answering"
+        ran = child.status is None
+        status = child.end()
         if status == 0:
             return None
-        if ended_before is None and status == 3:
+        if ran and status == -signal.SIGKILL:
             return "the sensors stopped answering"
-        return f"the sampler {_how_it_ended(status)}{self._last_words()}"
+        return f"the sampler {child.ending}{self._last_words()}"
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
         return f": {lines[-1]}" if lines else ""
-
-
-def _tell_to_end(process: subprocess.Popen[bytes]) -> None:
-    """Write a byte and close: a copy of the pipe that some forked process holds then does not matter."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it has ended already
-        process.stdin.write(b"\n")
-        process.stdin.close()
-    process.stdout.close()
-
-
-def _line_within(pipe: IO[bytes], limit_s: float) -> bytes | None:
-    """Return the next line of a pipe, empty at its end, None if none came in time."""
-    deadline, found = time.monotonic() + limit_s, b""
-    while not found.endswith(b"\n"):
-        left_s = deadline - time.monotonic()
-        if left_s <= 0 or not select.select([pipe], [], [], left_s)[0]:
-            return None
-        part = os.read(pipe.fileno(), 65536)
-        if not part:
-            break
-        found += part
-    return found
-
-
-def _how_it_ended(status: int | None) -> str:
-    if status is not None and status < 0:
-        try:
-            return f"was ended by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was ended by signal {-status}"
-    return f"ended with status {status}"

@@ -3,17 +3,17 @@
     python -m framework_metrics.sampling.sampler '{"probe": "package.module:Class", …}'
 
 A process of its own, because a vendor's library may hang or crash, and because the run's own threads would hold
-samples up. It says `ready`, or why not, on stdout. It ends when it is told to on stdin, or when stdin ends: it never
-outlives the run. Every line is flushed: what was seen before a crash is kept. Nothing slow to load is imported here.
+samples up. The first line of the file says what can be read, or why nothing can. SIGTERM ends it after one more
+reading; `framework.child_process` sends it, also when the run dies, and kills a reading that hangs. Every line is
+flushed: what was seen before a crash is kept. Nothing slow to load is imported here.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
+import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,54 +23,40 @@ from framework.errors import one_line
 from framework_metrics.sampling.probe import Opened, Probe, Reading, UnavailableError
 from framework_metrics.sampling.sampling_times import Schedule
 
-GRACE_S = 3.0
-"""Time that a reading may take after the end was asked for; then the process ends without it."""
+_END = frozenset({signal.SIGTERM})
 
 
 def main() -> int:
-    """Sample until stdin ends; return the exit status."""
+    """Sample until SIGTERM; return the exit status."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _END)  # it is waited for, between two readings
     spec: dict[str, Any] = json.loads(sys.argv[1])
-    ending = threading.Event()
-    threading.Thread(target=_watch_stdin, args=(ending,), daemon=True).start()
     module, _, name = spec["probe"].partition(":")
-    try:
-        probe: Probe = getattr(import_module(module), name)(**spec["settings"])
-        opened = probe.open()
-    except UnavailableError as reason:
-        return _answer({"unavailable": str(reason)})
-    except Exception as error:  # a vendor's library may raise anything
-        return _answer({"unavailable": f"{type(error).__name__}: {one_line(error)}"})
     with open(spec["file"], "w", encoding="utf-8") as file:
+        try:
+            probe: Probe = getattr(import_module(module), name)(**spec["settings"])
+            opened = probe.open()
+        except UnavailableError as reason:
+            _line(file, {"unavailable": str(reason)})
+            return 0
+        except Exception as error:  # a vendor's library may raise anything
+            _line(file, {"unavailable": f"{type(error).__name__}: {one_line(error)}"})
+            return 0
         _line(file, {"columns": list(opened.columns), "absent": opened.absent, "facts": opened.facts})
-        _answer({"ready": True})
-        _sample(probe, opened, float(spec["period_s"]), ending, file)
+        _sample(probe, opened, float(spec["period_s"]), file)
     return 0
 
 
-def _answer(message: dict[str, Any]) -> int:
-    print(json.dumps(message), flush=True)
-    return 0
-
-
-def _watch_stdin(ending: threading.Event) -> None:
-    """Wait for the end of stdin; end the process if a reading hangs then."""
-    os.read(0, 1)
-    ending.set()
-    time.sleep(GRACE_S)
-    os._exit(3)
-
-
-def _sample(probe: Probe, opened: Opened, period_s: float, ending: threading.Event, file: TextIO) -> None:
+def _sample(probe: Probe, opened: Opened, period_s: float, file: TextIO) -> None:
     """Read at the first moment, at every deadline, and once more at the end."""
     told: set[str] = set()
-    parent, schedule = os.getppid(), Schedule(time.monotonic(), period_s)
+    schedule = Schedule(time.monotonic(), period_s)
     last = False
     while True:
         _write_row(probe, opened.columns, told, file)
-        if last or os.getppid() != parent:
+        if last:
             break
         now = time.monotonic()
-        last = ending.wait(schedule.next_deadline_s(now) - now)
+        last = signal.sigtimedwait(_END, max(0.0, schedule.next_deadline_s(now) - now)) is not None
     _line(file, {"missed": schedule.missed, "cpu_s": time.process_time(), "facts": probe.close()})
 
 

@@ -31,7 +31,7 @@ def test_a_sweep_over_knobs_ends_with_prediction_best_settings_and_fronts(tmp_pa
         "+experiment=aloja_hadoop", "repeats=1", "workload.size=100KB", "backend.codec=none", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    for title in ("held-out runs", "Best configurations", "terasort: cost against time"):
+    for title in ("held-out runs", "Best configurations", "terasort: cost and time"):
         assert title in done.stdout + done.stderr
     query = "SELECT count(*) AS runs, count(DISTINCT overrides) AS advice FROM results, advice"
     told = json.loads(framework("sql", query, "--format", "json", cwd=tmp_path).stdout)

@@ -65,23 +65,33 @@ def test_a_kill_by_somebody_else_is_told_by_its_signal(tmp_path: Path) -> None:
     assert "SIGKILL" in text
 
 
-def test_the_child_sees_the_end_of_its_input_when_its_parent_is_killed(tmp_path: Path) -> None:
-    script = f"echo $$ > {tmp_path}/pid; cat > /dev/null; echo orphaned > {tmp_path}/seen"
+def test_processor_time_of_children_that_have_ended_is_counted(tmp_path: Path) -> None:
+    burn = f'{sys.executable} -c "import time\nwhile time.process_time() < 0.3: pass"'
+    ended = shell(f"{burn}; {burn} & wait", tmp_path / "x.log")
+    assert 0.55 <= ended.usage.cpu_s < 10
+    times = [cpu_s for _, cpu_s, _ in ended.usage.samples]
+    assert times == sorted(times)
+
+
+def test_it_ends_with_its_children_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    script = f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait; sleep 60"
     code = f"""
 from pathlib import Path
-from framework_hadoop.engines.jvm import run_jvm
-run_jvm(["sh", "-c", {script!r}], {{}}, Path({str(tmp_path / "x.log")!r}), 60, 0.05)
+from framework_hadoop.engines import jvm
+jvm._GRACE_S = 0.2
+jvm.run_jvm(["sh", "-c", {script!r}], {{}}, Path({str(tmp_path / "x.log")!r}), 60, 0.05)
 """
     parent = subprocess.Popen([sys.executable, "-c", code])
-    while not (tmp_path / "pid").exists():
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
         time.sleep(0.02)
         assert parent.poll() is None
+    pids = [int((tmp_path / name).read_text()) for name in ("pid", "child")]
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20
-    while not (tmp_path / "seen").exists() and time.monotonic() < deadline:
+    while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert (tmp_path / "seen").read_text() == "orphaned\n"
+    assert not any(map(alive, pids))
 
 
 def ended_with(status: int, timed_out: bool = False) -> Ended:

@@ -150,7 +150,7 @@ def test_two_repeats_agree_in_every_repeatable_counter_even_with_parallel_tasks(
 def test_an_inert_knob_is_noted_with_the_run(tmp_path: Path) -> None:
     result = hadoop(benchmark("wordcount", "10KB"), tmp_path, replication=2)
     assert failed_checks(result) == [
-        "inert_replication: backend.replication does nothing here: files lie on the local file system"
+        "inert_replication: backend.replication has no effect here: files lie on the local file system"
     ]
     assert result.facts["knobs"]["replication"] == {"value": 2, "state": "inert"}
 
@@ -183,7 +183,9 @@ def engine_processes(mark: str) -> list[int]:
 
 def test_a_run_that_takes_too_long_is_ended_without_an_orphan(tmp_path: Path) -> None:
     hadoop(benchmark("sort"), tmp_path / "warm")  # the input is there, so that the limit meets the benchmark
-    with pytest.raises(EngineTimeoutError, match=r"run sort: not done after 0\.5 s \(backend\.timeout_s\)"):
+    with pytest.raises(
+        EngineTimeoutError, match=r"run sort: not finished after 0\.5 s \(backend\.timeout_s\)"
+    ):
         hadoop(benchmark("sort"), tmp_path / "slow", timeout_s=0.5)
     assert engine_processes(str(tmp_path)) == []
 

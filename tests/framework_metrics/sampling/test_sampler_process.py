@@ -26,7 +26,7 @@ from pathlib import Path
 from framework_metrics.sampling.process import SamplerProcess
 sampler = SamplerProcess("nvml", sys.argv[1], eval(sys.argv[2]), 0.02, Path(sys.argv[3]))
 sampler.start()
-print(sampler._process.pid, flush=True)
+print(*sampler._child.pids(), flush=True)
 signal.pause()
 """
 
@@ -48,11 +48,12 @@ def test_a_run_that_is_killed_takes_its_sampler_with_it(
     command = [sys.executable, "-c", RUN, NVML, repr(SETTINGS), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
-        sampler = int(run.stdout.readline())
+        processes = [int(pid) for pid in run.stdout.readline().split()]
         wait_for(lambda: len(readings(tmp_path)) >= 3)
-        assert _alive(sampler)
+        assert processes
+        assert all(map(_alive, processes))
         run.send_signal(signal.SIGKILL)
-    wait_for(lambda: not _alive(sampler))
+    wait_for(lambda: not any(map(_alive, processes)))
 
 
 def test_a_probe_that_does_not_exist_is_a_reason_and_no_crash(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import org.apache.hadoop.util.GenericOptionsParser;
  *
  * <p>Everything else is a property: {@code framework.input}, {@code framework.output}, {@code framework.report}
  * (a local file that receives one JSON object a line, see {@link Report}) and the benchmarks' own ones.
- * Exit status 0: done; 1: a job failed; 2: bad arguments; 97: the process that started it is gone.
+ * Exit status 0: done; 1: a job failed; 2: bad arguments.
  */
 public final class Main {
   private Main() {}
@@ -24,7 +24,6 @@ public final class Main {
       System.exit(2);
     }
     Thread.setDefaultUncaughtExceptionHandler(Main::fatal); // the job runner's own threads would die unseen
-    Lifeline.watch();
     try (Report report = new Report(conf)) {
       Jobs jobs = new Jobs(conf, report);
       connect(conf);

@@ -1,7 +1,6 @@
 package framework.spark;
 
 import framework.mapreduce.Jobs;
-import framework.mapreduce.Lifeline;
 import framework.mapreduce.Report;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
@@ -17,7 +16,6 @@ public final class SparkMain {
   private SparkMain() {}
 
   public static void main(String[] words) throws Exception {
-    Lifeline.watch();
     String benchmark = words[0];
     Configuration conf;
     try (JavaSparkContext spark = new JavaSparkContext(new SparkConf().setAppName(benchmark))) {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from pathlib import Path
 
+from framework.child_process import ChildProcess
 from framework_vllm.client.load_contracts import LoadError
 
 _END_WITHIN_S = 5.0
@@ -27,16 +27,15 @@ class ClientProcess:
 
     def __init__(self, board_fd: int) -> None:
         self._pipe, theirs = Pipe()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._folder = tempfile.TemporaryDirectory(prefix="load-client-")
+        path = os.pathsep.join(path for path in sys.path if path)
         try:
-            self._process = subprocess.Popen(
+            self._child = ChildProcess(
                 [sys.executable, "-m", "framework_vllm.client.workers.load_process", str(theirs.fileno())],
+                Path(self._folder.name) / "client.log",
+                {"PYTHONPATH": path},
+                grace_s=_END_WITHIN_S,
                 pass_fds=(theirs.fileno(), board_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                env=environment,
             )
         finally:
             theirs.close()
@@ -62,18 +61,11 @@ class ClientProcess:
     def end(self) -> None:
         """See that it has ended, by force if need be."""
         self._pipe.close()
-        try:
-            self._process.wait(_END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
+        self._child.end()
+        self._folder.cleanup()
 
     def _last_words(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_WITHIN_S)
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        code = self._process.returncode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        status = self._child.wait(_END_WITHIN_S)
+        lines = self._child.log_text().strip().splitlines()
+        how = f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
         return f"{how}: {lines[-1]}" if lines else how
