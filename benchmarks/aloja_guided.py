@@ -32,7 +32,7 @@ def cpu_s() -> float:
 def guided(
     features: Features, log_time: np.ndarray, rows: np.ndarray, runs: int, seed: int
 ) -> tuple[np.ndarray, dict[int, float], float]:
-    """Return the rows chosen batch by batch, the error expected after each, and the dearest step's CPU seconds."""
+    """Return the rows chosen in each batch, the error expected after it, and the CPU seconds of the slowest step."""
     chosen, dearest = np.zeros(0, dtype=np.int64), 0.0
     expected: dict[int, float] = {}
     while len(chosen) < runs:
@@ -88,7 +88,7 @@ def study(here: Executions, name: str, sizes: list[int], seeds: int) -> None:
             f"guided below random in {int((table[:, 0] < table[:, 1]).sum())} of {seeds} seeds",
             flush=True,
         )
-    print(f"{name:>20} dearest step: {dearest:.2f} CPU-s", flush=True)
+    print(f"{name:>20} slowest step: {dearest:.2f} CPU-s", flush=True)
 
 
 def main() -> None:

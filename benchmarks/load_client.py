@@ -3,7 +3,7 @@
     FRAMEWORK_VLLM_PYTHON=.venv-vllm/bin/python python benchmarks/load_client.py [--only closed,accuracy,…]
 
 Both clients get the same stub (`tests/support/stub_server.py`) and take turns, `--repeats` times; every line is one
-run, so the spread can be seen. Other work on the machine slows client and server alike: read the ratio, and the
+run, so the spread can be seen. Other work on the machine slows both client and server: read the ratio, and the
 processor's load next to it. Without `FRAMEWORK_VLLM_PYTHON` only our client runs.
 """
 

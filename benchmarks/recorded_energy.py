@@ -2,7 +2,7 @@
 
     python benchmarks/recorded_energy.py ../shared/data/timeseries/*.csv.gz
 
-With the table of the published runs at hand (`--published`), also mean power and joules per token while busy next to
+With the table of the published runs (`--published`), also mean power and joules per token while busy next to
 what the study published of the same runs.
 """
 

@@ -288,7 +288,7 @@ class Advisor(Protocol):
     """Reads the store after a sweep and returns advice."""
 
     def advise(self, scope: AdvisorScope) -> Iterable[Advice]:
-        """Return advice; an empty iterable when the runs at hand can't support any."""
+        """Return advice; an empty iterable when the runs don't support any."""
         ...
 
 
@@ -321,7 +321,7 @@ class ImportedTable:
         metrics: scalar outcomes by name, in the same way.
         units: of the metrics.
         facts: what else the source says of each run, in the same way.
-        notes: what to tell the user, one line each (duplicates counted, values taken as missing).
+        notes: messages to the user, one line each (duplicates counted, values treated as missing).
     """
 
     origin_ids: Sequence[str]

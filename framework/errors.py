@@ -38,7 +38,7 @@ class RunFailedError(UserError):
 
 
 class NotEvaluatedError(Exception):
-    """The runs at hand can't answer a claim; the text says what is missing."""
+    """The runs can't answer a claim; the text says what is missing."""
 
 
 class TimeLimitError(Exception):

@@ -28,7 +28,7 @@ _CANNOT_START = 127
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the living processes below `pid`, as /proc tells them."""
+    """Return the living processes below `pid`, according to /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -87,7 +87,7 @@ class _Watch:
         self.status: int | None = None
 
     def reap(self) -> None:
-        """Collect whoever has ended, orphans of the command included."""
+        """Collect the processes that have ended, orphans of the command included."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -49,7 +49,7 @@ def summarise_errors(predicted: npt.ArrayLike, measured: npt.ArrayLike) -> Error
     """Summarise the rows that have both values; NaN represents a missing value.
 
     Raises:
-        ValueError: the two are not one-dimensional and of equal length, or hold an infinity.
+        ValueError: the two are not one-dimensional and of equal length, or contain an infinity.
     """
     prediction, measurement = _pair(predicted, measured)
     no_measurement = np.isnan(measurement)

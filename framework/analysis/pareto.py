@@ -38,7 +38,7 @@ def front_mask(points: npt.ArrayLike, better: Sequence[Direction]) -> BoolArray:
 def noisy_front_mask(low: npt.ArrayLike, high: npt.ArrayLike, better: Sequence[Direction]) -> BoolArray:
     """Return which points may be on the front, given an interval [low, high] around each value.
 
-    A point is dropped only if another one dominates it for certain: the other's worst end is no worse than
+    A point is dropped only if another one certainly dominates it: the other's worst end is no worse than
     its best end in every objective, and better in one. So overlapping intervals never decide, and intervals
     of width zero give `front_mask`. Shapes (n, k); returns (n,).
 

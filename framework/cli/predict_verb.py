@@ -46,7 +46,7 @@ def run_predict(
         outputs: outputs folder.
 
     Raises:
-        UserError: no such metric or parameter, too few runs, a value that is none; one line.
+        UserError: no such metric or parameter, too few runs, an invalid value; one line.
     """
     from framework.analysis.prediction.logged_runs import logged_runs, plan_for
     from framework.plugins import metric_definitions

@@ -1,6 +1,6 @@
 """What we need of Hydra and have to take from behind its public interface; no other module does.
 
-An upgrade of Hydra is checked here: `pyproject.toml` holds the versions that these names are known for.
+An upgrade of Hydra is checked here: `pyproject.toml` lists the versions with these names.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSe
 
     Args:
         store: the store of the outputs folder.
-        outputs: the outputs folder; holds the plans of sweeps.
+        outputs: the outputs folder, with the plans of sweeps.
         name: an experiment, or the id of one sweep; the experiment that was run last if None.
 
     Raises:
@@ -83,7 +83,7 @@ def _selection(store: StoreReader, experiment: str, plans: Sequence[SweepPlan]) 
     ids = {plan.sweep_id for plan in plans}
     keys = {key for plan in plans for key in plan.job_keys}
     chosen = [run["run_id"] for run in runs if run["sweep_id"] in ids or run["job_key"] in keys]
-    if not chosen:  # no plan is at hand, e.g. bundles from elsewhere
+    if not chosen:  # no plan is available, e.g. bundles from elsewhere
         chosen = [run["run_id"] for run in runs]
     scope = ReportScope(store, experiment, chosen, claims_file(experiment))
     return ReportSelection(scope, len(runs) - len(chosen))

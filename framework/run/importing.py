@@ -47,7 +47,7 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
         kind: of the importer, or of whatever made the runs.
         source: name of what they were made from, for their facts.
         outputs: the outputs folder; `ingest` brings the runs into its database.
-        runs: their origin ids tell which are there already.
+        runs: their origin ids show which are already stored.
     """
     from framework.report.terminal.progress_bars import progress_over
     from framework.store.bundles.bundle import write_bundle

@@ -48,7 +48,7 @@ class JobLedger:
         self.reload()
 
     def reload(self) -> None:
-        """Read the file again; one that is missing holds no job. Raises `StoreError` for a torn one."""
+        """Read the file again; a missing file means no jobs. Raises `StoreError` for a torn one."""
         try:
             rows = json.loads(self.path.read_text())["jobs"]
             self.jobs = {row["job_key"]: SubmittedJob(**row) for row in rows}

@@ -20,7 +20,7 @@ class SlurmLauncherConf:
         nodes, tasks_per_node, cpus_per_task, gpus_per_node: what one run gets.
         mem_gb: memory a node, in GB.
         array_parallelism: how many runs may run at once.
-        signal_delay_s: how long before the limit a run is told, so that it can stop its servers and say why;
+        signal_delay_s: how long before the limit a run gets a signal, so that it can stop its servers and report why;
             at most a quarter of the limit, and Slurm may be half a minute early.
         max_num_timeout: how often submitit submits a run again that has used its time up.
         setup: shell lines before the run: `module load`, `source .../activate`, `export`.

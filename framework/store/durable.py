@@ -51,7 +51,7 @@ def store_errors(action: str, path: Path | str) -> Iterator[None]:
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Return the hidden name under which `path` is prepared; it names the writer so that debris can be told."""
+    """Return the hidden name under which `path` is prepared; it names the writer so that debris can be recognised."""
     writer = f"{next(_serial)}@{socket.gethostname()}.{os.getpid()}"
     return path.parent / f"{TEMPORARY_PREFIX}{path.name[:120]}.{writer}"
 

@@ -1,8 +1,8 @@
 """The identity of a sweep: what was asked, in which configuration, and whether that has changed since.
 
-`outputs/sweeps/<sweep_id>.json` holds the base configuration, all points and their job keys. The sweep id is
+`outputs/sweeps/<sweep_id>.json` contains the base configuration, all points and their job keys. The sweep id is
 a hash of these, so that the same command on the same code *is* the same sweep and resumes it; a changed
-configuration is another sweep, and the user is told which keys changed.
+configuration is another sweep, and the changed keys are reported to the user.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A study from its grids to its last run: plan, skip what is done, launch the rest, keep count.
 
-Who calls whom, from the first call (above) to the last:
+The calls, from the first call (above) to the last:
 
     cli.study_command.run_study ─► hydra.main
       │

@@ -1,7 +1,7 @@
 """The knobs of the MapReduce engine as data: what each sets, its range, where it acts and what proves it.
 
 A knob that can't act where a run happens (replication without HDFS) is *inert* there: setting it is noted
-with the run, so that nobody concludes anything from its variation. A knob left null keeps the engine's own
+with the run, so that no conclusion is drawn from its variation. A knob left null keeps the engine's own
 default.
 """
 

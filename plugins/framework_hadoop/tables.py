@@ -45,7 +45,7 @@ def tasks() -> pa.Schema:
     """Schema of `tasks`: one row a task attempt.
 
     `kind` is map, reduce (MapReduce) or the stage (`stage 3`, Spark). A reduce task fetches until
-    `shuffle_finished_s`, merges until `merge_finished_s`, then reduces. Where the engine tells only the end of
+    `shuffle_finished_s`, merges until `merge_finished_s`, then reduces. Where the engine reports only the end of
     both (local job runner), `shuffle_finished_s` is null. A map task maps until `map_finished_s`, then sorts and
     merges its last spills.
     """

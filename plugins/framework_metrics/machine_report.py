@@ -65,7 +65,7 @@ def sections(scope: ReportScope) -> list[ReportSection]:
 
 
 def _values(scope: ReportScope) -> dict[str, dict[str, float]]:
-    """Return the measured metrics by run; what a model told is not among them."""
+    """Return the measured metrics by run; predictions of a model are not among them."""
     rows = scope.store.query(
         f"SELECT run_id, name, value FROM metrics WHERE run_id IN (SELECT unnest(?)) AND value IS NOT NULL "
         f"AND name IN (SELECT unnest(?)) AND {_MEASURED} ORDER BY run_id",

@@ -1,6 +1,6 @@
 """What each metric of the collectors means; `docs/measuring.md` says it at length and a test compares the two.
 
-`power_mean_w` and `energy_j` are serving's (`docs/serving_metrics.md`): a model may tell them too.
+`power_mean_w` and `energy_j` are serving's (`docs/serving_metrics.md`): a model may report them too.
 """
 
 from __future__ import annotations

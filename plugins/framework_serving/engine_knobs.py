@@ -81,7 +81,7 @@ class EngineKnobs:
                 number(value, f"backend.{key}", above=0)
 
     def check_word(self, key: str, allowed: Sequence[str]) -> None:
-        """Raise `ConfigError` where a key's value is none of the allowed words."""
+        """Raise `ConfigError` for a key whose value is not one of the allowed words."""
         one_of(getattr(self, key), f"backend.{key}", allowed)
 
 

@@ -73,7 +73,7 @@ def read_serving_runs(file: Path) -> Iterator[ImportedRun]:
     """Yield the runs of a file (CSV, `.gz` or not).
 
     Raises:
-        InputError: the file can't be read, lacks a column, or a row holds a bad value; names file and line.
+        InputError: the file can't be read, lacks a column, or a row has a bad value; names file and line.
     """
     seen: dict[str, int] = {}
     for line, row in _rows(file):

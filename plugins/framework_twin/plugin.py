@@ -25,7 +25,7 @@ def config_schemas() -> Iterable[tuple[str, str, type]]:
 
 @hookimpl
 def metric_definitions() -> Iterable[MetricDefinition]:
-    """What only a model can tell: where the time goes."""
+    """What only a model can report: where the time goes."""
     from framework_twin.metric_definitions import TWIN_METRICS
 
     return TWIN_METRICS
@@ -41,7 +41,7 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
-    """How well a profile that was just fitted tells the runs of the sweep."""
+    """How well a profile that was just fitted predicts the runs of the sweep."""
     from framework_twin.calibration.calibration_report import calibration_tables
 
     return list(calibration_tables(scope))

@@ -23,7 +23,7 @@ class TwinSettings(ReplicaKnobs):
         profile_folder: where the user's own profiles are; one of them goes before a shipped one.
         front_end_s: time that a client waits for its first token in addition to the engine's time; null: the
             profile's.
-        adapters_preloaded: whether host memory holds the adapters when the run begins (vLLM's `--lora-modules`);
+        adapters_preloaded: whether host memory contains the adapters when the run begins (vLLM's `--lora-modules`);
             false: each is read from disk at its first request.
     """
 

@@ -44,7 +44,7 @@ def kernel_requests(workload: WorkloadTables, prefix_caching: bool = False) -> R
 
 
 def shares_prefixes(workload: WorkloadTables) -> bool:
-    """Return whether the workload says which prompts begin alike."""
+    """Return whether the workload says which prompts begin with the same blocks."""
     return "prefix_block_hashes" in workload.tables["requests"].column_names
 
 

@@ -1,4 +1,4 @@
-"""Published claims of a study: `experiments/<name>/claims.yaml`, next to the `conf/` that holds the study."""
+"""Published claims of a study: `experiments/<name>/claims.yaml`, next to the `conf/` of the study."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class GaussianProcess:
         return _kernel(distances(a, b), self.parameters)
 
     def interplay(self, a: Features, b: Features) -> FloatArray:
-        """Return how alike rows are in what settings do together, Π_j exp(−w_j d_j): 1 for equal rows."""
+        """Return the similarity of rows for joint effects of settings, Π_j exp(−w_j d_j): 1 for equal rows."""
         settings = len(self.rows.names)
         weight = np.exp(self.parameters[settings : 2 * settings])
         found: FloatArray = np.exp(-np.tensordot(weight, distances(a, b), 1))

@@ -30,7 +30,7 @@ WHERE p.run_id IN (SELECT m.run_id FROM metrics m WHERE m.name = ? AND m.value I
 
 @dataclass(frozen=True)
 class LoggedRuns:
-    """Runs that hold a metric.
+    """Runs that have a metric.
 
     Attributes:
         run_ids: of the runs, sorted.
@@ -52,7 +52,7 @@ class LoggedRuns:
 
 
 def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> LoggedRuns:
-    """Return the finished runs that hold a metric.
+    """Return the finished runs that have a metric.
 
     Args:
         store: read access.
@@ -60,7 +60,7 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
         where: a condition on view `results` (`backend = 'twin' AND model LIKE 'opt%'`).
 
     Raises:
-        UserError: no run holds the metric, or none fulfils the condition.
+        UserError: no run has the metric, or none matches the condition.
         StoreError: the condition is not SQL.
     """
     clause = f" AND m.run_id IN (SELECT run_id FROM results WHERE {where})" if where else ""

@@ -3,7 +3,7 @@
 Rows of known units (clusters, models …) are predicted by a model that knows them by name. A row of a unit that was
 never seen is predicted by a model without the features that name units, from hardware facts alone; how wrong such a
 model is was measured by holding out whole units, and its intervals come from those errors. So a new cluster gets a
-wide interval because new clusters were predicted badly in the past, not because somebody said so.
+wide interval because new clusters were predicted badly in the past, not because a rule says so.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RunPredictor:
     """How to learn from finished runs.
 
     Attributes:
-        groups: the units a row may be new in, the most telling one last (its absence decides the model).
+        groups: the units a row may be new in, the most informative one last (its absence decides the model).
         configuration: columns that make two rows repeats of each other; empty: all columns.
         balance: name of the group whose small units get more say, and wider intervals; empty for none.
         level: nominal coverage of the intervals.

@@ -1,6 +1,6 @@
 """How well a learner predicts what it has not seen: rows, configurations, and whole units, always side by side.
 
-A random split flatters: repeats of a test row's configuration stand in the training rows. So four kinds of
+A random split is too optimistic: repeats of a test row's configuration are in the training rows. So four kinds of
 newness are measured together, and a scheme that the rows can't support is listed with the reason.
 """
 

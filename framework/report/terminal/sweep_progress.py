@@ -43,7 +43,7 @@ class SweepProgress:
     on how far a long run is.
 
     The remaining time is that of the runs that are left at the mean pace of those carried out here; what was
-    skipped took no time and tells nothing.
+    skipped took no time and gives no information.
     """
 
     def __init__(

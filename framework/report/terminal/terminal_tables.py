@@ -39,7 +39,7 @@ def print_table(table: TableBlock, max_rows: int = MAX_ROWS) -> None:
     """Print a table to standard output.
 
     Numbers are rounded to four digits and aligned right, what is absent is a dash. A table that is wider than
-    the terminal is folded: its columns are printed in several parts, each led by the columns that tell the
+    the terminal is folded: its columns are printed in several parts, each led by the columns that identify the
     rows apart.
 
     Args:

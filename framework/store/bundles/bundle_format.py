@@ -227,7 +227,7 @@ def verify_file(file: BundleFile, data: bytes, where: str) -> None:
 
 
 def decode_parquet(data: bytes, file: str, run_id: str, where: str) -> pa.Table:
-    """Return the table of a bundle's Parquet file. Raises `StoreError` when it is none, or another run's."""
+    """Return the table of a bundle's Parquet file. Raises `StoreError` for another kind of file, or another run's."""
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:

@@ -1,7 +1,7 @@
 """`compact`: many bundles become few large files, and nothing is lost.
 
-A pack is written whole, read back and compared before the first bundle it replaces is removed. Whoever is killed
-between leaves a run in both places, which counts once everywhere and is tidied up by the next `compact`.
+A pack is written whole, read back and compared before the first bundle it replaces is removed. A process that is
+killed between leaves a run in both places, which counts once everywhere and is tidied up by the next `compact`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs that are still going: one marker file each, touched while the process lives.
 
-`outputs/running/<run_id>.json` holds the run's record, host, process and period. Its modification time is the
+`outputs/running/<run_id>.json` contains the run's record, host, process and period. Its modification time is the
 heartbeat, so a beat costs one system call; only when the run has reported how far it is, the marker is written
 again. A run is *stale* when its process is gone (same host), when it gave up without leaving a bundle, or when the
 heartbeat is older than `STALE_AFTER_BEATS` periods.
@@ -30,7 +30,7 @@ from framework.store.layout import running_folder, runs_folder
 
 PERIOD_S = 5.0
 STALE_AFTER_BEATS = (
-    12  # a minute at the default period: NFS attribute caches hold a time stamp for up to 60 s
+    12  # a minute at the default period: NFS attribute caches keep a time stamp for up to 60 s
 )
 
 

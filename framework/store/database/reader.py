@@ -1,4 +1,4 @@
-"""Read access to the store: SELECT and nothing else, always a whole database, whoever is writing."""
+"""Read access to the store: SELECT and nothing else, always a whole database, even while another process writes."""
 
 from __future__ import annotations
 

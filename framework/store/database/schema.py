@@ -172,7 +172,7 @@ def check_table_name(name: str) -> None:
 
 
 def check_column_names(table: str, columns: Iterable[str]) -> None:
-    """Raise `StoreError` for columns that DuckDB can't tell apart (it ignores case) or that have no name."""
+    """Raise `StoreError` for columns that DuckDB can't distinguish (it ignores case) or that have no name."""
     seen: dict[str, str] = {}
     for column in columns:
         if not column:

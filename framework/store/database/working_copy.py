@@ -2,7 +2,7 @@
 
 A writer copies the published file to a hidden one, changes the copy, and renames it over the published name. A
 reader opens either the old database or the new one, both whole; it takes no lock, needs no retry, and works on a
-read-only medium. A writer that is killed leaves a copy that nobody reads and the next writer removes. On file
+read-only medium. A writer that is killed leaves a copy that no process reads and the next writer removes. On file
 systems with reflinks (XFS, Btrfs) the copy costs nothing; elsewhere about a second per GiB.
 """
 

@@ -14,8 +14,8 @@ CREATE OR REPLACE MACRO dominates(worst, best) AS
     AND list_bool_or(list_transform(list_zip(worst, best), lambda ends: ends[1] > ends[2]))
 """
 
-# Points are compared in blocks first: whoever is dominated by a point of its block need not judge others, since
-# that point dominates whatever it dominates.
+# Points are compared in blocks first: a point that is dominated within its block need not be compared with others,
+# since that point dominates whatever it dominates.
 FRONT_OF = """
 CREATE OR REPLACE MACRO front_of(points) AS TABLE
 WITH given AS MATERIALIZED (SELECT unnest(points, max_depth := 2)),

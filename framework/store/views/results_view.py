@@ -114,7 +114,8 @@ def _leaf(name: str) -> str:
 def _pivot(table: str, names: list[str]) -> str:
     """Return a query with a column `"0"`, `"1"` … for each name, one row a run.
 
-    Numbers represent names because DuckDB could not tell `Total` from `total`, nor a metric `run_id` from the key.
+    Numbers represent names because DuckDB could not distinguish `Total` from `total`, nor a metric `run_id` from the
+    key.
     """
     places = ", ".join(f"({literal(name)}, {place})" for place, name in enumerate(names))
     long = f"(SELECT run_id, place, value FROM {table} JOIN (VALUES {places}) AS places(name, place) USING (name))"

@@ -62,7 +62,7 @@ class BenchmarkPlan:
         return (self.records or 0) * POINT_BYTES if self.generator == "points" else self.size_bytes
 
     def properties(self) -> dict[str, str]:
-        """Return the properties that tell the engine's program about the benchmark."""
+        """Return the properties that describe the benchmark to the engine's program."""
         words: dict[str, Any] = {
             "framework.seed": self.seed,
             "framework.bytes": self.size_bytes,

@@ -22,7 +22,7 @@ _HADOOP_VARIABLES = ("HADOOP_CONF_DIR", "HADOOP_OPTS", "HADOOP_CLIENT_OPTS", "HA
 
 
 class Engine(Protocol):
-    """How to start the program, and what to tell it about the place."""
+    """How to start the program, and its settings for this place."""
 
     @property
     def mode(self) -> Mode:

@@ -19,7 +19,7 @@ class HeapExhaustedError(EngineFailedError):
 
 
 class EngineKilledError(EngineFailedError):
-    """Somebody else ended the engine by a signal."""
+    """Another process or a person ended the engine by a signal."""
 
 
 _KINDS = {

@@ -148,7 +148,7 @@ class HadoopBackend:
     def _properties(
         self, plan: BenchmarkPlan, program: _Program, source: str, input_bytes: int
     ) -> dict[str, str]:
-        """Return what the program is told: the benchmark, its places, the knobs, the user's own properties."""
+        """Return the settings of the program: the benchmark, its places, the knobs, the user's own properties."""
         cluster_output = f"{self._data_dir()}/output-{program.context.run_id}"
         options = self.settings.jvm_options
         return {

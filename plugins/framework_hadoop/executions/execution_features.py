@@ -1,4 +1,4 @@
-"""What of an execution tells its time: the knobs, the hardware as numbers, and the names of cluster and benchmark."""
+"""Features that predict an execution's time: knobs, hardware as numbers, names of cluster and benchmark."""
 
 from __future__ import annotations
 

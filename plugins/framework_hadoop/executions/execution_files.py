@@ -80,7 +80,7 @@ _CODECS = {
 
 @dataclass(frozen=True)
 class OddCell:
-    """A cell that holds no value of its column. `row` counts from 1, without the header."""
+    """A cell without a valid value of its column. `row` counts from 1, without the header."""
 
     row: int
     column: str
@@ -97,7 +97,7 @@ class Executions:
     Attributes:
         columns: by our names; numbers as float64 with NaN for missing, texts as objects with None.
         source: the file, or where else they come from.
-        odd: cells that hold no value of their column (they are missing in `columns`).
+        odd: cells without a valid value of their column (they are missing in `columns`).
         absent: our names of the columns that the file lacks.
     """
 

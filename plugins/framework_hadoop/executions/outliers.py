@@ -1,7 +1,7 @@
 """Which executions are not to be trusted: too long or too short for what they ran, by the word of others.
 
 A row's time is compared with a prediction from models that never saw the row (five folds), in log time, so that
-twice as long and half as long weigh alike. How large a residual must be depends on how well rows like it are
+twice as long and half as long have the same weight. How large a residual must be depends on how well rows like it are
 predicted (a local median of residuals, by benchmark, cluster and knobs). A row that deviates is an *outlier* when
 most of its neighbours, itself not among them, are as predicted; else the model is at fault there and the row is a
 *warning*. Executions too short to have run at all are *failed*.

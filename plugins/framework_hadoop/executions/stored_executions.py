@@ -2,7 +2,7 @@
 
 A judgement is a run like any other (backend `outlier_rule`), its verdicts table `execution_verdicts` of that run: it
 can be repeated when there are more executions, and the database rebuilt. View `outliers` shows the latest verdict on
-each execution, view `executions` whom to trust. An engine's own runs are not judged: their output was checked.
+each execution, view `executions` which ones to trust. An engine's own runs are not judged: their output was checked.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def representative_tree(
     predicted_s: FloatArray,
     leaves: int = 8,
 ) -> TreeNode:
-    """Return a small tree that tells by settings how executions differ from their benchmark's median.
+    """Return a small tree that shows by settings how executions differ from their benchmark's median.
 
     The tree is grown on the predictions of the full model, not on the raw times, so that a disturbed run is no
     reason for a branch (as ALOJA-ML does with its sorted predictions).

@@ -30,7 +30,7 @@ class ExecutionPredictionConfig:
         level: nominal coverage of the intervals.
         learner: for rows of known clusters and benchmarks: boosting, process, forest, tree, neighbours,
             polynomial or net; auto: process (a Gaussian process) below 400 training rows, boosting from there on.
-        validation: hold out rows, configurations, clusters and benchmarks of the training file and tell the errors
+        validation: hold out rows, configurations, clusters and benchmarks of the training file and report the errors
             side by side (metrics `mape_held_out_…`, table `prediction_errors`). quick: thirds of the clusters and of
             the benchmarks, no coverage; full: one by one, with coverage, some twenty times as long; none.
         knowledge: also keep the representative tree, the effect of each knob, and the best configurations.

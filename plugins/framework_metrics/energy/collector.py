@@ -21,7 +21,7 @@ MAX_IDLE_S = 10.0  # the core gives a collector 30 s to start, and the driver ma
 
 
 class EnergyCollector:
-    """Reads counters and power while the run goes on; tells its energy when it is over.
+    """Reads counters and power during the run; reports its energy at the end.
 
     Metrics, all absent with the reason where they can't be determined: `energy_j`, `power_mean_w` (the sum over the
     run's GPUs, each once, however many replicas share it), `gpu_idle_w`, `energy_above_idle_j`, `cpu_energy_j`,

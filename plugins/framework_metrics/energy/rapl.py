@@ -36,7 +36,7 @@ class Zone:
 def find_zones(folder: Path = POWERCAP) -> tuple[list[Zone], dict[str, str]]:
     """Return the readable packages and DRAM zones, and why others can't be read.
 
-    `core` and `uncore` are parts of the package; `psys` holds the package: neither is counted.
+    `core` and `uncore` are parts of the package; `psys` contains the package: neither is counted.
     """
     zones: list[Zone] = []
     absent: dict[str, str] = {}

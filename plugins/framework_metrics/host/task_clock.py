@@ -1,6 +1,6 @@
 """CPU time of a process and everything that it starts, counted by the kernel (perf event `task-clock`).
 
-Unlike sampled process times it misses nobody: a child that lives between two samples counts too.
+Unlike sampled process times, it misses no process: a child that lives between two samples counts too.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def by_kernel(launches: Sequence[Launch]) -> list[ClassCounters]:
 
 
 def dram_peak_tb_s(launches: Sequence[Launch]) -> float | None:
-    """Return the memory's peak, from launches that tell both their rate and its share of the peak (median)."""
+    """Return the memory's peak, from launches with both their rate and its share of the peak (median)."""
     peaks = sorted(
         traffic / launch.duration_s / (share / 100) / 1e12
         for launch in launches
@@ -181,7 +181,7 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 def _mean(group: Sequence[Launch], names: Sequence[str]) -> float | None:
-    """Return the mean over the launches that tell, weighted with their time."""
+    """Return the mean over the launches with a value, weighted with their time."""
     told = [(value, launch.duration_s) for launch in group if (value := launch.first(*names)) is not None]
     weight = sum(seconds for _, seconds in told)
     return sum(value * seconds for value, seconds in told) / weight if weight else None

@@ -31,7 +31,7 @@ _Row = dict[str, Any]
 
 
 def sections(scope: ReportScope) -> list[ReportSection]:
-    """Return the section on profiled runs; none if no run of the report holds a profile."""
+    """Return the section on profiled runs; none if no run of the report has a profile."""
     labels = run_labels(scope)
     blocks: list[Figure | TableBlock | str] = []
     times = _rows(scope, "gpu_time", "ORDER BY run_id, phase, kind")

@@ -26,7 +26,7 @@ class Recipe:
     Attributes:
         name: as in `metrics.nsight.recipe`.
         tool: `nsys` or `ncu`.
-        about: what it tells and costs.
+        about: what it measures, and its overhead.
         arguments: of the tool.
     """
 

@@ -26,7 +26,7 @@ NAMES = tuple(_METRICS)
 
 
 class GpmReader:
-    """Holds the two samples of a device between which the next averages are taken.
+    """Keeps the two samples of a device between which the next averages are taken.
 
     Raises:
         UnavailableError: the device or driver offers no GPM.

@@ -11,7 +11,7 @@ from framework_metrics.nvml.devices import Device
 from framework_metrics.nvml.library import asked
 
 PROC = Path("/proc")
-MPS_DAEMON = "nvidia-cuda-mps"  # its server holds the contexts of all its clients
+MPS_DAEMON = "nvidia-cuda-mps"  # its server owns the contexts of all its clients
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The probe of `metrics=nvml`: finds out what the GPUs of a run can tell, and reads it tick by tick."""
+"""The probe of `metrics=nvml`: finds out what the GPUs of a run report, and reads it at each tick."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ REASONS = {
     0x200: "board limit",
     0x400: "reliability",
 }
-"""NVML's clock event reasons (nvmlClocksEventReason*), those that hold a working GPU back."""
+"""NVML's clock event reasons (nvmlClocksEventReason*), those that slow down a working GPU."""
 
 SETTINGS = 0x2 | 0x10 | 0x100
-"""Of these, the ones that somebody chose."""
+"""Of these, the ones that a user set."""
 
 BUSY_PCT = 50.0
 """Utilisation above which a GPU counts as under load."""
@@ -45,7 +45,7 @@ LEFT_BEHIND_MIB = 2048.0
 """Memory in use before the run that is more than a driver's own."""
 
 SMALL_NEIGHBOUR_MIB = 64.0
-"""A process with less memory and no utilisation (a display, a monitor) disturbs nobody."""
+"""A process with less memory and no utilisation (a display, a monitor) disturbs no run."""
 
 
 def clock_check(recording: Recording, window: Window, expected_mhz: float | None) -> Iterator[SanityCheck]:

@@ -52,7 +52,7 @@ def reading(text: str, quantity: str) -> float:
     """Return a cell as a number.
 
     Raises:
-        ValueError: it is none, or outside what the quantity can be.
+        ValueError: it is not a number, or outside the range of the quantity.
     """
     from framework_metrics.nvml.quantities import PLAUSIBLE
 

@@ -45,7 +45,7 @@ def read_smi_query(file: Path) -> Iterator[ImportedRun]:
     """Yield the one run of a file.
 
     Raises:
-        InputError: no header, no timestamp, or a value that is none; names file and line.
+        InputError: no header, no timestamp, or an invalid value; names file and line.
     """
     ticks, header, begin, rows = Ticks(), None, None, 0
     for number, line in numbered_lines(file):
@@ -129,7 +129,7 @@ class _Header:
         return self._labels.setdefault(text, f"gpu{len(self._labels)}")
 
     def facts(self, cells: Sequence[str]) -> Mapping[str, str]:
-        """Return name and UUID of a row's GPU, where they are told."""
+        """Return name and UUID of a row's GPU, if the file contains them."""
         told = {"name": "name", "gpu_name": "name", "uuid": "uuid", "gpu_uuid": "uuid"}
         return {fact: cells[self._fields[name]] for name, fact in told.items() if name in self._fields}
 

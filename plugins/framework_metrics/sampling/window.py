@@ -45,7 +45,7 @@ def measured_window(stated: RunWindow, recording: Recording, started_s: float, s
         stated: by the backend.
         recording: what the sampler saw.
         started_s: when the collector's start was over.
-        stopped_s: when it was told to stop; the sampler's last reading follows at once, unless it was dead by then.
+        stopped_s: when it was asked to stop; the sampler's last reading follows at once, unless it was dead by then.
     """
     if stated.begin_s is None or stated.end_s is None or stated.end_s <= stated.begin_s:
         seen = recording.t_s

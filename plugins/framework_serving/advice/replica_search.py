@@ -43,7 +43,7 @@ def fits(point: SweepPoint, kv_margin: float) -> int:
 def simulate(
     backend: BatchBackend, pairs: Sequence[tuple[SweepPoint, int]], mps: bool = True
 ) -> Iterator[ServingSetup]:
-    """Yield the replicated setups, simulated on the workload that their point served.
+    """Yield the configurations with replicas, simulated on the workload that their point served.
 
     Raises:
         ConfigError: the backend can't run a setup, or the workload is not one of this domain's.

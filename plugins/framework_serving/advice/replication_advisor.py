@@ -20,7 +20,7 @@ class ReplicationAdvisor:
     """Replicas on one GPU against every single-engine baseline.
 
     Args:
-        max_latency_ms: leave out replicated setups with a higher mean ITL; null: no limit.
+        max_latency_ms: leave out configurations with replicas and a higher mean ITL; null: no limit.
         noise: relative gain below which a difference of single runs is not a finding.
         kv_margin: relative allowance over the sampled KV peak when counting replicas that fit.
         simulate_with: batch backend that simulates replicas where a sweep on that backend ran none; null: none.
@@ -56,7 +56,7 @@ class ReplicationAdvisor:
                 yield self._advice(group, verdict)
 
     def _simulated(self, scope: AdvisorScope, group: Sequence[SweepPoint]) -> list[ServingSetup]:
-        """Return replicated setups that the sweep lacks; none on another backend or a workload of others."""
+        """Return configurations with replicas that the sweep lacks; none for another backend or domain."""
         first = group[0]
         if self.simulate_with is None or first.params.get("backend.name") != self.simulate_with:
             return []

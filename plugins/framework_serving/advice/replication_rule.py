@@ -78,11 +78,11 @@ def judge_replication(
 ) -> ReplicationVerdict | None:
     """Compare replicas with single engines; None if the sweep lacks either kind.
 
-    Setups that preempt are never chosen nor a baseline: MAX is the largest batch without preemption.
+    Configurations with preemptions are never chosen nor a baseline: MAX is the largest batch without preemption.
 
     Args:
-        setups: all setups of one model, GPU and workload.
-        max_latency_ms: leave out replicated setups with a higher (or unknown) mean ITL.
+        setups: all configurations of one model, GPU and workload.
+        max_latency_ms: leave out configurations with replicas and a higher (or unknown) mean ITL.
         noise: relative gain below which a difference of single runs is not a finding.
     """
     usable = [setup for setup in setups if not setup.preempted]

@@ -1,4 +1,4 @@
-"""Pareto fronts of serving setups: throughput against latency and energy, with what noise leaves open.
+"""Pareto fronts of serving configurations: throughput against latency and energy, with what noise leaves open.
 
 Points are compared only within the same model, GPU, workload and backend. Runs that preempted or failed a sanity
 check are never on a front, nor may they push another point off it. The macro `serving_front` (`front_sql.py`)
@@ -37,7 +37,7 @@ FRONTS: tuple[tuple[Objective, ...], ...] = (
     (THROUGHPUT, ENERGY),
     (THROUGHPUT, LATENCY, ENERGY),
 )
-"""The fronts that a study gets, where its runs hold the metrics."""
+"""The fronts that a study gets, where its runs have the metrics."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Pareto fronts of serving setups in SQL: view `serving_points` and macro `serving_front`.
+"""Pareto fronts of serving configurations in SQL: view `serving_points` and macro `serving_front`.
 
-They say what `front_points.py` says in Python, over every run in the store: repeats averaged, comparable setups only,
-preempting and failed runs left out. Both leave the front itself to the core's macro `front_of`.
+They say what `front_points.py` says in Python, over every run in the store: repeats averaged, comparable
+configurations only, preempting and failed runs left out. Both leave the front itself to the core's macro `front_of`.
 """
 
 from __future__ import annotations

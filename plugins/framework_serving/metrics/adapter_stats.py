@@ -70,7 +70,7 @@ def adapter_service(run: RequestTimes, workload: WorkloadTables) -> AdapterServi
 def jain_index(shares: FloatArray) -> float:
     """Return Jain's fairness index (Σx)² / (n Σx²): 1 if all are equal, 1/n if one has everything.
 
-    Nobody being served at all is equal treatment: 1.
+    If no adapter is served at all, treatment is equal: 1.
     """
     squares = float((shares**2).sum())
     return 1.0 if squares == 0 else float(shares.sum()) ** 2 / (len(shares) * squares)

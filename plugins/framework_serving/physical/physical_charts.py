@@ -17,7 +17,7 @@ _INTENSITY = Axis("arithmetic intensity (FLOP/byte)", log=True)
 
 
 def time_chart(curves: Sequence[Curve]) -> Figure | None:
-    """Return the share of time in each part, stacked over the batch, one panel a curve; None if no run tells."""
+    """Return the share of time in each part, stacked over the batch, one panel a curve; None if no run reports it."""
     told = [
         curve for curve in curves if all(point.value("time_kv_share") is not None for point in curve.points)
     ]
@@ -93,7 +93,7 @@ def _panel(
 
 
 def bandwidth_chart(curves: Sequence[Curve], style: Style) -> Figure | None:
-    """Return memory traffic against the batch, with the peak of each GPU as a line; None if no run tells."""
+    """Return memory traffic against the batch, with the peak of each GPU as a line; None if no run reports it."""
     figure = batch_chart(
         "Memory bandwidth against batch",
         Axis("memory read (TB/s, mean over the run)"),
@@ -117,7 +117,7 @@ def bandwidth_chart(curves: Sequence[Curve], style: Style) -> Figure | None:
 
 
 def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
-    """Return arithmetic intensity against the batch: attention flat, products growing; None if no run tells."""
+    """Return arithmetic intensity against the batch: attention flat, products growing; None if no run reports it."""
     traces = []
     for model in _models(found):
         own = [item for item in found if item.point.model == model]
@@ -149,7 +149,7 @@ def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
 
 
 def roofline_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
-    """Return operations per second against arithmetic intensity below the GPU's roofs; None if no run tells."""
+    """Return operations per second against arithmetic intensity below the GPU's roofs; None if no run reports it."""
     traces = []
     for model in _models(found):
         own = [item for item in found if item.point.model == model]

@@ -42,7 +42,7 @@ class PublishedShares:
 
 
 def physical_section(scope: ReportScope, points: Sequence[SweepPoint], style: Style) -> ReportSection | None:
-    """Return time shares, bandwidth, intensity, roofline and the comparison; None if no run tells its time."""
+    """Return time shares, bandwidth, intensity, roofline and the comparison; None if no run reports its time."""
     main = [curve for curve in _main_curves(points, style) if curve.first.value("time_kv_share") is not None]
     physics = run_physics(scope.store, [point for curve in main for point in curve.points])
     figures = (

@@ -1,7 +1,7 @@
 """Where a run's time goes, and how far from the GPU's roofs its kernels are.
 
-For runs whose backend tells the share of time in each part of a step and the memory traffic (metrics `time_*_share`,
-`dram_read_tb_s`; the digital twin does). Arithmetic intensity comes from the model's shape.
+For runs whose backend reports the share of time in each part of a step and the memory traffic (metrics
+`time_*_share`, `dram_read_tb_s`; the digital twin does). Arithmetic intensity comes from the model's shape.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def activation_bytes_per_token(shape: ModelShape) -> float:
 
 
 def run_physics(store: StoreReader, points: Sequence[SweepPoint]) -> list[RunPhysics]:
-    """Return the kernels of each single engine on one GPU that tells its time and traffic, in the points' order.
+    """Return the kernels of each single engine on one GPU that reports its time and traffic, in the points' order.
 
     Context is counted from tokens: a request of p prompt tokens that generated g attended to p + 1 … p + g − 1.
     """

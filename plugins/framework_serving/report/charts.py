@@ -57,14 +57,14 @@ BATCH_AXIS = Axis("max_num_seqs (requests per replica)", log=True, powers_of_two
 class Style:
     """How each curve looks, the same in every figure of a report.
 
-    A model has a colour. The workload that most of its curves' points serve is its main one; dashes tell
+    A model has a colour. The workload that most of its curves' points serve is its main one; dashes mark
     variants apart (chunked prefill, replicas), and curves of other workloads wait in the legend for a click.
 
     Attributes:
         colours: by model.
         dashes: by variant.
         main_workloads: by model.
-        labels: what tells a curve apart from others of its model, by the runs of its first point.
+        labels: what distinguishes a curve from others of its model, by the runs of its first point.
     """
 
     colours: Mapping[str, str]

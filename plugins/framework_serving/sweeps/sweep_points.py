@@ -183,7 +183,7 @@ def _order(point: SweepPoint) -> tuple[str, float, str, int, bool, bool]:
 
 
 def comparable_groups(points: Sequence[SweepPoint]) -> list[list[SweepPoint]]:
-    """Return points that serve the same model and workload on the same GPU, however they are configured."""
+    """Return points that serve the same model and workload on the same GPU, in any configuration."""
     groups: dict[tuple[tuple[str, str], ...], list[SweepPoint]] = {}
     for point in points:
         if point.max_num_seqs and point.sanity != "fail" and point.value("total_tok_s"):
@@ -208,7 +208,7 @@ def context(point: SweepPoint) -> dict[str, Json]:
 
 
 def variant(point: SweepPoint, with_workload: bool = False) -> str:
-    """Return what tells a curve apart: its workload if asked for, chunked prefill, replicas."""
+    """Return what distinguishes a curve: its workload if asked for, chunked prefill, replicas."""
     parts = [point.workload] if with_workload else []
     if point.chunked_prefill:
         parts.append("chunked prefill")

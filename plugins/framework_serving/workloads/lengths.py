@@ -81,7 +81,7 @@ def _pair_within(
 
     for index in np.flatnonzero(inputs + outputs > total_max):
         if inputs[index] + outputs[index] <= total_max:
-            continue  # an earlier exchange has mended it
+            continue  # an earlier exchange has fixed it
         for other in rng.integers(len(inputs), size=_TRIES_PER_PAIR):
             fits = inputs[index] + outputs[other] <= total_max
             if fits and inputs[other] + outputs[index] <= total_max:

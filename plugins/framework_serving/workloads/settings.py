@@ -1,7 +1,7 @@
 """Typed configuration of the serving workloads.
 
 The dataclasses are the Hydra schemas of `conf/workload/*.yaml` and the arguments of the classes in
-`workloads.py`, `trace.py` and `adapter_mix.py` alike, so a key is declared once.
+`workloads.py`, `trace.py` and `adapter_mix.py`, so a key is declared once.
 """
 
 from __future__ import annotations

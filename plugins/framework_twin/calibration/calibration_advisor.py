@@ -1,6 +1,6 @@
-"""Advisor `calibrate`: from a sweep on a real engine to a profile of the twin, and how well that tells the sweep.
+"""Advisor `calibrate`: from a sweep on a real engine to a profile of the twin, and how well that predicts the sweep.
 
-The workloads named in `held_out` take no part in the fit. Every run, fitted or held out, is then replayed on the
+The workloads named in `held_out` are not used in the fit. Every run, fitted or held out, is then replayed on the
 twin with its own requests.
 """
 
@@ -23,7 +23,7 @@ ADVISOR = "calibrate"
 
 @dataclass(frozen=True)
 class ReplayError:
-    """One metric of one run, measured and told by the twin.
+    """One metric of one run, measured and predicted by the twin.
 
     Attributes:
         held_out: whether the run's workload took no part in the fit.

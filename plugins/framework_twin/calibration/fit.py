@@ -5,7 +5,7 @@ shape and datasheet is the prior mean and `PRIOR_SPREAD` its standard deviation:
 runs don't determine keeps its physical value. Residuals are relative, and a soft-l1 loss keeps single
 bad runs from bending the fit.
 
-Where single steps were timed too (`backend=vllm_offline`), they come first: they tell the device's coefficients
+Where single steps were timed too (`backend=vllm_offline`), they come first: they determine the device's coefficients
 directly, however far these are from the datasheet's. The runs then move what a served engine adds, its host work,
 and the rest only as far as the steps left it open.
 """
@@ -53,7 +53,7 @@ LORA_PRIOR_SPREAD = {
     "lora_rank_share": 0.7,
     "scheduler_per_waiting_s": 0.5,
 }
-"""The same for coefficients that only runs with adapters can tell."""
+"""The same for coefficients that only runs with adapters determine."""
 
 TARGET_NOISE = {
     "itl_mean_ms": 0.02,

@@ -173,7 +173,7 @@ def _valid_range(runs: Sequence[MeasuredRun], samples: Sequence[StepSample]) -> 
 
 def _batch_reached(run: MeasuredRun) -> int:
     peak = measured_value(run, "running_peak")
-    if peak is None and run.setup.source == "store":  # a store's runs hold no peak; the ceiling bounds it
+    if peak is None and run.setup.source == "store":  # a store's runs have no peak; max_num_seqs is its bound
         return min(
             run.setup.max_num_seqs * run.setup.replicas, run.setup.num_prompts or run.setup.max_num_seqs
         )

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _POOL_PAYS_AFTER_S = 2.0
 """A pool costs about a second of start-up per core; work expected to be done sooner stays in this process."""
 _PROBES = 2
-"""Runs in this process that tell what one costs; the first may compile the kernel."""
+"""Runs in this process that measure the cost of one; the first may compile the kernel."""
 _CHUNK_S = 0.5
 """Seconds of work that a process gets at once."""
 _MOST_PER_CHUNK = 256

@@ -32,7 +32,7 @@ class EngineConfig:
         max_loras: adapter slots in GPU memory; 0 without LoRA.
         max_cpu_loras: adapters held in host memory; None means as many as there are.
         max_lora_rank: rank the slots are sized for.
-        adapters_preloaded: whether host memory holds the first `max_cpu_loras` adapters at the start.
+        adapters_preloaded: whether host memory contains the first `max_cpu_loras` adapters at the start.
         horizon_s: requests still open at this time are left unfinished; None runs to the last token.
         sample_period_s: period of the time series; None records none.
         replicas: engines behind one router.

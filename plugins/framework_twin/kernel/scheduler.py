@@ -30,7 +30,7 @@ from framework_twin.kernel.structures.waiting_queue import dequeue, first_admiss
 
 @compiled
 def schedule(sim: Any, replica: Any) -> bool:
-    """Decide the next step, reserve its KV blocks, and tell whether decoding requests take part.
+    """Decide the next step, reserve its KV blocks, and return whether decoding requests take part.
 
     The prompts that the step computes are left in the replica's `step_*` fields.
     """

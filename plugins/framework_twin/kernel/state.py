@@ -1,6 +1,6 @@
 """The kernel's state as records: one of the simulation, and one per replica, request and waiting queue.
 
-Fields that hold the address of an array are marked `@`. Python owns the arrays and reads the results out of them.
+Fields with the address of an array are marked `@`. Python owns the arrays and reads the results out of them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 WAITING, RUNNING, FINISHED, REFUSED, NOT_ARRIVED, PREEMPTED = range(6)
-"""Codes of a request's status; the kernel tells one that waits again, after a preemption, from one that never ran."""
+"""Codes of a request's status; a request that waits again after a preemption has a code of its own."""
 
 LAW_COMPONENTS = 6
 """Seconds that the step-time law returns before its slope."""
@@ -17,9 +17,9 @@ KV_SECONDS, LOAD_SECONDS, IDLE_SECONDS = range(LAW_COMPONENTS, LAW_COMPONENTS + 
 N_COMPONENTS = LAW_COMPONENTS + 3
 
 SAMPLE_STATES = ("running", "waiting", "kv_blocks", "adapters")
-"""Columns of the time series that hold a state at the sample's time."""
+"""Columns of the time series with a state at the sample's time."""
 SAMPLE_SUMS = ("preemptions", "prompt_tokens", "generated_tokens")
-"""Columns that hold a sum up to the sample's time; the component seconds follow them."""
+"""Columns with a sum up to the sample's time; the component seconds follow them."""
 N_SAMPLE_COLUMNS = len(SAMPLE_STATES) + len(SAMPLE_SUMS) + N_COMPONENTS
 
 NONE = -1

@@ -159,7 +159,7 @@ def find_profile(
     """Return the profile for these, preferring one limited to this engine version; None if there is none.
 
     `dtype` is `float16`, `bfloat16` or `auto`, which takes either. A profile in `folder` goes before a shipped
-    one; of several there the last by name. It was made for the engine at hand, so its version need not be asked
+    one; of several there the last by name. It was made for this engine, so its version need not be asked
     for. Raises `InputError` for a file in the folder that is not a profile.
     """
 

@@ -27,7 +27,7 @@ class PublishedTwin:
     def law(self, batch: float) -> StepCoefficients:
         """Return the law's coefficients that equal the published step at a given batch.
 
-        The published step holds a product of batch and adapters, which the twin's law has not; it is
+        The published step contains a product of batch and adapters, which the twin's law has not; it is
         linearised at `batch`, the mean number of running requests.
         """
         scale = self.d2 / 100.0

@@ -40,7 +40,7 @@ def run_load(plan: LoadPlan, progress: Progress, should_stop: ShouldStop) -> Loa
 
     Args:
         plan: what to send.
-        progress: told how far it is.
+        progress: called with the progress.
         should_stop: polled about ten times a second; see `ShouldStop`.
 
     Raises:
@@ -152,7 +152,7 @@ class _Watch:
     should_stop: ShouldStop
 
     def follow(self, clients: Sequence[ClientProcess]) -> Ending:
-        """Return how the load ended, having told every process so."""
+        """Return how the load ended, after informing every process."""
         saturation: Saturation | None = None
         judged_s = 0.0
         while not all(client.poll(0.0) for client in clients):

@@ -136,9 +136,9 @@ def client_requests_schema() -> pa.Schema:
     last attempt; `lag_s` how late the first attempt was sent. `http_status` and `finish_reason` are the last
     answer's. `prompt_tokens` and `completion_tokens` are the server's own count (its usage), null where it
     gave none. `engine_queue_s`, `engine_prefill_s` (from being scheduled to the first token) and `engine_decode_s`
-    (from there to the last) are the engine's own times, where it tells them (vLLM's `--enable-per-request-metrics`).
-    `token_times_s` holds one offset from the first token for each token (tokens of one event share it), null
-    where the server does not report how many tokens an event held.
+    (from there to the last) are the engine's own times, where it reports them (vLLM's
+    `--enable-per-request-metrics`). `token_times_s` holds one offset from the first token for each token (tokens of
+    one event share it), null where the server does not report how many tokens an event held.
     """
     import pyarrow as pa
 

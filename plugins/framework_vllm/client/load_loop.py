@@ -110,7 +110,7 @@ class LoadLoop:
                 self._pool.open_ahead(target, wanted)
             self._handle(self._poller.poll(0.005, _EVENTS_AT_ONCE))
             if before == self._pool.opened and not self._pool.opening():
-                return  # refused, or out of descriptors: the requests themselves will tell
+                return  # refused, or out of descriptors: the requests themselves will fail with the reason
 
     def run(self, t0_monotonic_s: float) -> LoopReport:
         """Run the load from its t = 0 on, until all is served, the horizon is reached or control says so."""

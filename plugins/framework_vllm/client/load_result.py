@@ -212,7 +212,7 @@ def _counts(values: Any, kind: Any) -> pa.Array:
 
 
 def _kept(board: Board, seen: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return the token times of all requests that tell them, one after another, and their number by request."""
+    """Return the token times of all requests that have them, one after another, and their number by request."""
     import numpy as np
 
     room = np.diff(seen["token_at"], append=board.tokens)

@@ -39,7 +39,7 @@ class Saturation:
 
     Attributes:
         saturated: both slopes are above their limits with the asked confidence.
-        ttft_s_per_s: trend of TTFT by time of the first token; None when there is too little to tell.
+        ttft_s_per_s: trend of TTFT by time of the first token; None when there is too little data.
         queue_per_s: trend of the number of requests that wait for their first token.
     """
 

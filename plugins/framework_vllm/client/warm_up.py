@@ -1,4 +1,4 @@
-"""Requests before the load that no result contains: they load adapters, compile kernels and tell the dialect."""
+"""Requests before the load that no result contains: they load adapters, compile kernels and find out the dialect."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class LoraPlan:
 
 
 _DEFAULTS = {
-    "enable_per_request_metrics": True,  # each answer then tells when it was scheduled
+    "enable_per_request_metrics": True,  # each answer then reports when it was scheduled
     "disable_uvicorn_access_log": True,
     "generation_config": "vllm",  # a model's own sampling penalties would cost time in every step
 }

@@ -1,4 +1,4 @@
-"""The device under the engine, as the machine tells, against the one that the configuration names."""
+"""The device under the engine, as the machine reports it, compared with the one that the configuration names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def machine_facts(platform: str | None) -> dict[str, Json]:
 
 
 def device_check(settings: EngineSettings, platform: str | None) -> list[SanityCheck]:
-    """Return whether the GPU that the configuration names is the one at hand: results are listed under its name."""
+    """Return whether the GPU that the configuration names is the actual one: results are listed under its name."""
     named = settings.gpu if isinstance(settings.gpu, Mapping) else {}
     name, memory_gib = named.get("name"), named.get("memory_gib")
     if platform is None or name is None:

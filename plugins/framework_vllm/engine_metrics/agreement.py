@@ -1,4 +1,4 @@
-"""Do the client and the engine tell the same story? Each saw every request and every token."""
+"""Do the client and the engine agree? Each saw every request and every token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TTFT_SHARE, TTFT_MS = 0.05, 2.0
 """Client and engine agree on the mean TTFT within this share, or within so many milliseconds of transport."""
 
 ITL_SHARE, ITL_MS, ITL_FAIL_SHARE = 0.05, 0.3, 0.5
-"""Likewise on the mean gap between tokens; beyond the last share the client did not see them come."""
+"""The same for the mean gap between tokens; beyond the last share the client did not see them come."""
 
 
 def agreement(load: LoadOutcome, record: EngineRecord) -> list[SanityCheck]:

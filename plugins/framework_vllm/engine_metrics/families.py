@@ -40,7 +40,7 @@ CANONICAL = (
 )
 
 SAME_FOR_ALL = ("engine", "model_name")
-"""Labels that tell no series of one server apart; left out of names."""
+"""Labels that do not distinguish the series of one server; left out of names."""
 
 
 @dataclass(frozen=True)

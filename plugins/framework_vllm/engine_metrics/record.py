@@ -138,7 +138,7 @@ def samples_table(record: EngineRecord) -> pa.Table | None:
     """Return the series as `samples(t_s, name, value)`; None without any.
 
     Canonical series (`running` …) hold every scrape, over all servers; counters among them count from the
-    run's beginning. Every other family is kept under vLLM's name with the labels that tell its series apart,
+    run's beginning. Every other family is kept under vLLM's name with the labels that distinguish its series,
     one series a server, and only where its value changed, its first and its last time.
     """
     import pyarrow as pa

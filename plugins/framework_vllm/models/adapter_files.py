@@ -41,7 +41,7 @@ def write_adapters(
         seed: another seed gives other weights.
         distinct: adapters of one rank with weights of their own; further ones repeat these under their own
             name, as hard links where the file system has them. None: all are distinct. An engine loads and
-            holds a repeated adapter like any other.
+            contains a repeated adapter like any other.
 
     Raises:
         ConfigError: a rank below 1.
@@ -99,7 +99,7 @@ def _planned(place: Path, identity: int, rank: int, number: int, seed: int, dist
 
 
 def _write_one(model: AdaptedModel, adapter: _Adapter) -> None:
-    """Write under a temporary name and rename: a folder of that name is whole, whoever else writes it."""
+    """Write under a temporary name and rename: a folder of that name is whole, even if another process writes it."""
     place = adapter.folder.parent
     place.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))

@@ -43,7 +43,7 @@ def generated_model(shape: ModelShape, *, seed: int = 0, cache: Path | None = No
         cache: folder to keep models in; None: `model_cache.cache_dir()`.
 
     Raises:
-        ConfigError: the shape is not a Llama's, or of a size that nobody wants as noise.
+        ConfigError: the shape is not a Llama's, or too large for random weights.
     """
     _check(shape)
     config = _config(shape)

@@ -1,4 +1,4 @@
-"""What the driver is started with and told: the engine's flags, the adapters, the grid."""
+"""Command and settings of the driver: the engine's flags, the adapters, the grid."""
 
 from __future__ import annotations
 

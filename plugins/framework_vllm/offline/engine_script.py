@@ -32,7 +32,7 @@ class LockstepBrokenError(Exception):
 
 
 class Engine:
-    """vLLM's engine with what it was told, and the time of each of its steps."""
+    """vLLM's engine with its settings, and the time of each of its steps."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         """Start it; raises whatever vLLM raises."""

@@ -10,7 +10,7 @@ from framework_vllm.engine_metrics.exposition import parse
 from framework_vllm.server.http_get import NoAnswerError, get, get_json
 
 DEVELOPER_MODE = {"VLLM_SERVER_DEV_MODE": "1"}
-"""Environment in which an engine tells its resolved configuration; we start engines on the loopback address only."""
+"""Environment in which an engine reports its resolved configuration; engines listen on loopback only."""
 
 _TIMEOUT_S = 10.0
 _CONFIG_TIMEOUT_S = 60.0  # it also describes its whole machine, which takes seconds
@@ -53,7 +53,7 @@ def read_facts(url: str, headers: Mapping[str, str] | None = None, *, resolved: 
     """Ask an engine. What it does not answer is missing, with the reason.
 
     Args:
-        resolved: ask for the whole configuration too; only engines in `DEVELOPER_MODE` tell it.
+        resolved: ask for the whole configuration too; only engines in `DEVELOPER_MODE` report it.
 
     Raises `NoAnswerError` only if it does not even list its models.
     """

@@ -9,19 +9,19 @@ from framework.errors import UserError
 
 
 class PortTakenError(UserError):
-    """Somebody else listens on the port."""
+    """Another program listens on the port."""
 
 
 class HeldPort:
     """A port of the loopback address, bound by a socket of ours that never listens.
 
     With `SO_REUSEADDR` on both sides Linux lets a server bind and listen on the same port, while it hands it to
-    nobody who asks for any free one. Between choosing a port and the server's listening there is thus no gap in
+    no program that asks for any free one. Between choosing a port and the server's listening there is thus no gap in
     which another program, or another run next to this one, could get it.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int | None = None) -> None:
-        """Hold `port`, or any free one. Raises `PortTakenError` if somebody listens on it."""
+        """Hold `port`, or any free one. Raises `PortTakenError` if another program listens on it."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Servers that are ready for a load, whoever started them."""
+"""Servers that are ready for a load, no matter how they were started."""
 
 from __future__ import annotations
 

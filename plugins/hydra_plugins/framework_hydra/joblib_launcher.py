@@ -33,6 +33,6 @@ class ParallelLauncher(Launcher):
         self._hydra.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Carry out jobs in processes of their own and return what came of each."""
+        """Carry out jobs in processes of their own and return the result of each."""
         returns: Sequence[JobReturn] = self._hydra.launch(job_overrides, initial_job_idx)
         return returns

@@ -46,7 +46,7 @@ class SlurmLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Carry out jobs on the cluster and return what came of each.
+        """Carry out jobs on the cluster and return the result of each.
 
         Raises:
             ConfigError: submitit is not installed, or refuses a parameter.
@@ -121,7 +121,7 @@ class SlurmLauncher(Launcher):
             raise SlurmError("no 'sbatch' here: hydra/launcher=slurm runs on a machine with Slurm's clients")
         params = dict(self.params)
         if {"timeout_min", "signal_delay_s"} <= set(params):
-            # Slurm signals up to half a minute early: a short run would be told before it has begun
+            # Slurm signals up to half a minute early: a short run would get the signal before it has begun
             params["signal_delay_s"] = min(params["signal_delay_s"], 15 * params["timeout_min"])
         made_with = {
             f"slurm_{key}": params.pop(key) for key in ("max_num_timeout", "python") if key in params

@@ -61,7 +61,7 @@ class _Source(Protocol):
 
 
 def read_export(path: Path) -> NsysExport:
-    """Read an export. Raises `InputError`, one line, for what is none, is damaged, or holds no GPU work."""
+    """Read an export. Raises `InputError` for a file that is not an export, is damaged, or has no GPU work."""
     with _source(path) as source:
         names = _strings(source)
         work = _work(source, names)

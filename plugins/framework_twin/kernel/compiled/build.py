@@ -1,6 +1,6 @@
 """Compile the kernel: `python -m framework_twin.kernel.compiled.build FILE` writes its machine code.
 
-The file holds the name of the entry point, a line break and an object file for this machine's processor. The entry
+The file contains the name of the entry point, a line break and an object file for this machine's processor. The entry
 point is a C function `int entry(int64 *result, void **exception, int64 address of the SIMULATION record)` that
 returns 0 unless it failed.
 """

@@ -3,7 +3,7 @@
 A simulation needs neither Numba nor its start-up time (half a second of processor time): LLVM loads the
 object file that `build.py` once wrote. The file is next to the sources or, where that folder can't be
 written, in the user's cache folder or a private temporary one (`FRAMEWORK_TWIN_CACHE` names another). Its
-name holds a digest of the sources, the processor and the compiler, so a changed step-time law never meets a
+name contains a digest of the sources, the processor and the compiler, so a changed step-time law never meets a
 stale kernel.
 """
 
@@ -127,7 +127,7 @@ def _digest() -> str:
 
 
 def _folders() -> Iterator[Path]:
-    """Yield the folders that may hold the kernel, the best first."""
+    """Yield the folders that may contain the kernel, the best first."""
     chosen = os.environ.get("FRAMEWORK_TWIN_CACHE")
     if chosen:
         yield Path(chosen)
@@ -152,7 +152,7 @@ def _first_writable() -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Tell whether nobody else could have put code there: no folder that all may write to is trusted."""
+    """Return whether no other user could have put code there: no folder that all may write to is trusted."""
     return not folder.stat().st_mode & 0o002
 
 

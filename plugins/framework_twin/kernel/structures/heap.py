@@ -15,7 +15,7 @@ _ITEM_MASK = (1 << _ITEM_BITS) - 1
 
 @compiled
 def is_empty(heap: int) -> bool:
-    """Tell whether a heap has no entries."""
+    """Return whether a heap has no entries."""
     return bool(int64s(heap)[0] == 0)
 
 

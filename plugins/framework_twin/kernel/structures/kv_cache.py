@@ -1,7 +1,7 @@
 """KV-cache blocks: counted always, distinguished only as far as prefix caching needs it.
 
 With prefix caching, a full block whose content is named by a hash can be found by a later prompt. Blocks
-that nobody uses wait in a queue, the longest unused first: taking blocks empties its head (and so evicts
+that no request uses wait in a queue, the longest unused first: taking blocks empties its head (and so evicts
 what is named there), and a released request's blocks go to its tail, its last block first. Blocks without a
 name are kept as runs, a number of blocks in one place of the queue, so that the cost follows the named
 blocks and not the tokens generated.
@@ -64,7 +64,7 @@ def find_prefix(sim: Any, replica: Any, item: int, tokens: int) -> int:
 
 @compiled
 def unused_blocks(sim: Any, replica: Any, item: int, found: int) -> int:
-    """Count the found blocks that nobody uses: they are free until somebody takes them."""
+    """Count the found blocks that no request uses: they are free until a request takes them."""
     start = int64s(sim.prefix_start)[item]
     unused = 0
     for place in range(start, start + found):
@@ -90,7 +90,7 @@ def share_prefix(sim: Any, replica: Any, item: int, found: int) -> None:
 
 @compiled
 def name_blocks(sim: Any, replica: Any, item: int, tokens: int) -> None:
-    """Make a request's full blocks, up to so many tokens, known by their names."""
+    """Make a request's full blocks, up to so many tokens, findable by their names."""
     request = request_at(sim.requests, item)
     start = int64s(sim.prefix_start)[item]
     most = min(int64s(sim.prefix_start)[item + 1] - start, tokens // sim.block_size)

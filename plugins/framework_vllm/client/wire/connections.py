@@ -66,7 +66,7 @@ class ConnectionPool:
 
     Args:
         endpoints: the targets.
-        poller: told of every socket.
+        poller: gets every socket.
         process: number of this process; on loopback each has source addresses of its own (`_source`).
 
     Attributes:
@@ -205,7 +205,7 @@ class ConnectionPool:
 
     def bury(self) -> None:
         """Close what was dropped. Only between two looks at the sockets: a number given back earlier could come
-        again with a new connection, and an event of the old one be taken for its own."""
+        again with a new connection, and an event of the old one be treated as its own."""
         for sock in self._dropped:
             sock.close()
         self._dropped.clear()

@@ -73,7 +73,7 @@ def build(task: LoadTask, pipe: Pipe) -> LoadLoop:
         try:
             return isinstance(pipe.recv(), Stop)
         except (EOFError, ConnectionResetError):
-            os._exit(1)  # nobody is left to report to
+            os._exit(1)  # no process is left to report to
 
     rules = LoopRules(
         inf if task.horizon_s is None else task.horizon_s,

@@ -1,4 +1,4 @@
-"""What a load and its client processes tell each other."""
+"""Messages between a load and its client processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework_vllm.client.workers.shares import LoadShare
 
 @dataclass(frozen=True)
 class LoadTask:
-    """What a client process is told; the fields are those of `LoadPlan` unless named here.
+    """The task of a client process; the fields are those of `LoadPlan` unless named here.
 
     Attributes:
         share: its requests.
@@ -59,6 +59,6 @@ class Stop:
 
 @dataclass(frozen=True)
 class Refused:
-    """The process can't do what it was told; one line."""
+    """The process can't do its task; one line."""
 
     reason: str

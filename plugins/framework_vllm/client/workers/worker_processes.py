@@ -19,7 +19,7 @@ class ClientProcess:
     """Starts `framework_vllm.client.workers.load_process` and talks to it over a pipe.
 
     A process of its own keeps the event loop apart from whatever else this interpreter does (a scraper's threads,
-    a progress bar); it holds no more than it is told and ends when the pipe closes.
+    a progress bar); it keeps only what it was given and ends when the pipe closes.
 
     Args:
         board_fd: descriptor of the shared board, which it inherits.
@@ -41,7 +41,7 @@ class ClientProcess:
             theirs.close()
 
     def send(self, message: object) -> None:
-        """Tell it something; raises `LoadError` with its last words alone if it has gone."""
+        """Send it a message; raises `LoadError` with its last words alone if it has gone."""
         try:
             self._pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
