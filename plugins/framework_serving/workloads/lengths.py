@@ -44,7 +44,7 @@ def sample_lengths(settings: LengthSettings, n: int, rng: np.random.Generator) -
     input_law, output_law = length_laws(settings)
     inputs, outputs = input_law.sample(n, rng), output_law.sample(n, rng)
     if settings.total_max is not None:
-        _pair_within(inputs, outputs, settings.total_max, rng, "workload.lengths.total_max")
+        pair_within(inputs, outputs, settings.total_max, rng, "workload.lengths.total_max")
     return inputs, outputs
 
 
@@ -73,7 +73,7 @@ def _law(settings: LengthSettings, side: str) -> LengthLaw:
     return moment_law(settings.kind, number(mean, f"{key}_tokens", least=1), std, low, high, key)
 
 
-def _pair_within(
+def pair_within(
     inputs: IntArray, outputs: IntArray, total_max: int, rng: np.random.Generator, key: str
 ) -> None:
     """Exchange outputs between requests, in place, until no request exceeds `total_max`."""

@@ -9,18 +9,22 @@ import pyarrow as pa
 
 from framework.contracts import WorkloadTables
 from framework_serving import tables
-from framework_twin.measured.gamma_lengths import LengthMoments, sharegpt_lengths
+from framework_serving.workloads.length_law import LengthLaw, moment_law
+from framework_serving.workloads.lengths import pair_within
 from framework_twin.measured.measured_runs import RunSetup
 
 # Moments that the tables leave open. `adapters` states 246.5 / 206 (README of the data). For memory_gap the
 # spread of answers follows from the KV tokens a running request holds on average (time series of five
-# runs): mean prompt + (mean + variance / mean) / 2 for answers; prompts are as skewed as ShareGPT's.
-_PROMPT_SPREAD = 1.6
+# runs): mean prompt + (mean + variance / mean) / 2 for answers; prompts are as skewed as ShareGPT's
+# (1.6 there; a gamma law cut at 1024 tokens reaches 1.55).
+_PROMPT_SPREAD = 1.5
 _ANSWER_SPREAD = {"opt": 0.92, "llama": 0.76}
 _DEFAULT_ANSWER_SPREAD = 0.85
 # In the adapter runs a full KV cache held 372 tokens a running request (five preempting runs of two models);
 # the stated moments alone give 436. Long prompts get short answers: this correlation closes the gap.
 _TWO_TURN_CORRELATION = -0.35
+# The clients of both cut ShareGPT so: prompt at most 1024 tokens, prompt and answer together at most 2048.
+_SHORTEST_PROMPT, _LONGEST_PROMPT, _LONGEST_ANSWER, _LONGEST_REQUEST = 4, 1024, 1100, 2048
 
 
 def realise(setup: RunSetup, seed: int) -> WorkloadTables:
@@ -69,17 +73,27 @@ def _tables(
     )
 
 
-def length_moments(setup: RunSetup) -> LengthMoments:
-    """Return the moments of the run's lengths, inferring a spread that the table leaves open."""
+def length_laws(setup: RunSetup) -> tuple[LengthLaw, LengthLaw]:
+    """Return the laws of ShareGPT prompts and answers, inferring a spread that the table leaves open.
+
+    Raises `ConfigError`, which names the table's column, for moments that no such law has.
+    """
     input_std, output_std = setup.input_std, setup.output_std
     if math.isnan(input_std):
         input_std = _PROMPT_SPREAD * setup.input_mean
     if math.isnan(output_std):
         families = (spread for family, spread in _ANSWER_SPREAD.items() if setup.model.startswith(family))
         output_std = next(families, _DEFAULT_ANSWER_SPREAD) * setup.output_mean
-    two_turns = setup.source == "adapters"
-    correlation = _TWO_TURN_CORRELATION if two_turns else 0.0
-    return LengthMoments(setup.input_mean, input_std, setup.output_mean, output_std, correlation)
+    longest_prompt, longest_answer = (_LONGEST_PROMPT, _LONGEST_ANSWER) if _is_cut(setup) else (None, None)
+    return (
+        moment_law("gamma", setup.input_mean, input_std, _SHORTEST_PROMPT, longest_prompt, "input_tokens"),
+        moment_law("gamma", setup.output_mean, output_std, 1, longest_answer, "output_tokens"),
+    )
+
+
+def _is_cut(setup: RunSetup) -> bool:
+    """Whether the run is of a study whose clients cut long requests; of other tables no cut is known."""
+    return setup.source in ("adapters", "memory_gap")
 
 
 def _request_count(setup: RunSetup) -> int:
@@ -94,7 +108,22 @@ def _lengths(setup: RunSetup, count: int, rng: np.random.Generator) -> tuple[np.
             np.full(count, max(1, round(setup.input_mean)), dtype=np.int64),
             np.full(count, max(1, round(setup.output_mean)), dtype=np.int64),
         )
-    return sharegpt_lengths(length_moments(setup), count, rng)
+    input_law, output_law = length_laws(setup)
+    inputs, outputs = input_law.sample(count, rng), output_law.sample(count, rng)
+    if setup.source == "adapters":
+        inputs, outputs = _correlated(inputs, outputs, _TWO_TURN_CORRELATION, rng)
+    if _is_cut(setup):
+        pair_within(inputs, outputs, _LONGEST_REQUEST, rng, "input_tokens_mean")
+    return inputs, outputs
+
+
+def _correlated(
+    inputs: np.ndarray, outputs: np.ndarray, correlation: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reorder both samples so that their ranks follow correlated normal scores (a Gaussian copula)."""
+    first = rng.standard_normal(len(inputs))
+    second = correlation * first + np.sqrt(1.0 - correlation**2) * rng.standard_normal(len(inputs))
+    return np.sort(inputs)[first.argsort().argsort()], np.sort(outputs)[second.argsort().argsort()]
 
 
 def _dealt_adapters(setup: RunSetup, count: int) -> np.ndarray | None:

@@ -6,16 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from framework.errors import ConfigError
 from framework_twin.kernel.inputs import Requests
-from framework_twin.measured.gamma_lengths import (
-    LONGEST_PROMPT,
-    LONGEST_REQUEST,
-    LengthMoments,
-    sharegpt_lengths,
-)
 from framework_twin.measured.measured_runs import RunSetup
 from framework_twin.measured.realise import realise
 from framework_twin.translation import kernel_requests
@@ -26,32 +21,51 @@ def realised(setup: RunSetup, seed: int) -> Requests:
     return kernel_requests(realise(setup, seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     input_mean=st.floats(60, 300),
     output_mean=st.floats(60, 350),
-    spread=st.floats(0.3, 1.2),
-    correlation=st.sampled_from([0.0, -0.4]),
+    spread=st.floats(0.3, 1.0),
+    source=st.sampled_from(["adapters", "memory_gap"]),
     seed=st.integers(0, 99),
 )
+@example(input_mean=149.0, output_mean=319.0, spread=1.0, source="memory_gap", seed=23)
 def test_sampled_means_are_exact_and_truncation_is_kept(
-    input_mean: float, output_mean: float, spread: float, correlation: float, seed: int
+    burst_setup: RunSetup, input_mean: float, output_mean: float, spread: float, source: str, seed: int
 ) -> None:
-    moments = LengthMoments(input_mean, spread * input_mean, output_mean, spread * output_mean, correlation)
-    inputs, outputs = sharegpt_lengths(moments, 1000, np.random.default_rng(seed))
-    assert inputs.mean() == pytest.approx(input_mean, abs=0.01)
-    assert outputs.mean() == pytest.approx(output_mean, rel=0.003)
-    assert inputs.min() >= 1
-    assert outputs.min() >= 1
-    assert inputs.max() <= LONGEST_PROMPT
-    assert (inputs + outputs).max() <= LONGEST_REQUEST
+    lengths = {"input_mean": input_mean, "input_std": spread * input_mean}
+    lengths |= {"output_mean": output_mean, "output_std": spread * output_mean}
+    setup = replace(burst_setup, length_distribution="sharegpt", source=source, num_prompts=1000, **lengths)
+    requests = realised(setup, seed)
+    assert requests.input_tokens.mean() == pytest.approx(input_mean, abs=1e-3)
+    assert requests.output_tokens.mean() == pytest.approx(output_mean, abs=1e-3)
+    assert requests.input_tokens.min() >= 4
+    assert requests.output_tokens.min() >= 1
+    assert requests.input_tokens.max() <= 1024
+    assert (requests.input_tokens + requests.output_tokens).max() <= 2048
 
 
-def test_standard_deviation_above_the_mean_survives_truncation() -> None:
-    moments = LengthMoments(222.6, 246.5, 198.6, 206.0)
-    inputs, outputs = sharegpt_lengths(moments, 20_000, np.random.default_rng(0))
-    assert inputs.std() == pytest.approx(246.5, rel=0.02)
-    assert outputs.std() == pytest.approx(206.0, rel=0.02)
+def test_long_prompts_of_two_turns_get_short_answers(poisson_setup: RunSetup) -> None:
+    setup = replace(poisson_setup, duration_limit_s=10_000.0)
+    requests = realised(setup, 0)
+    assert requests.input_tokens.std() == pytest.approx(246.5, rel=0.02)
+    assert requests.output_tokens.std() == pytest.approx(206.0, rel=0.02)
+    ranks = [column.argsort().argsort() for column in (requests.input_tokens, requests.output_tokens)]
+    assert -0.4 < np.corrcoef(*ranks)[0, 1] < -0.25
+    one_turn = realised(replace(setup, source="memory_gap"), 0)
+    assert abs(np.corrcoef(one_turn.input_tokens, one_turn.output_tokens)[0, 1]) < 0.05
+
+
+def test_a_spread_that_no_cut_request_has_is_one_clear_line(poisson_setup: RunSetup) -> None:
+    with pytest.raises(ConfigError, match="input_tokens_std: 900 is impossible"):
+        realise(replace(poisson_setup, input_std=900.0), 0)
+
+
+def test_requests_of_other_tables_are_as_long_as_these_say(burst_setup: RunSetup) -> None:
+    own = {"source": "", "input_mean": 3000.0, "input_std": 2000.0, "output_mean": 319.0, "output_std": 359.0}
+    requests = realised(replace(burst_setup, length_distribution="sharegpt", **own), 0)
+    assert requests.input_tokens.mean() == pytest.approx(3000, abs=0.01)
+    assert requests.output_tokens.std() == pytest.approx(359, rel=0.05)
 
 
 def test_poisson_load_has_its_expected_number_of_requests_in_order(poisson_setup: RunSetup) -> None:
