@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from framework.configuration.plain_values import one_of
 from framework.contracts import Metric, Result, RunContext, SanityCheck, Verdict, WorkloadTables
-from framework.errors import ConfigError, InputError, did_you_mean
+from framework.errors import ConfigError, InputError
 from framework_hadoop.executions.execution_files import (
     COLUMNS,
     Executions,
@@ -87,14 +88,9 @@ class ExecutionPrediction:
 
         if not 0.5 <= level < 1:
             raise ConfigError(f"configuration key 'backend.level': must be in [0.5, 1), got {level}")
-        if validation not in VALIDATIONS:
-            hint = did_you_mean(validation, VALIDATIONS)
-            raise ConfigError(
-                f"configuration key 'backend.validation': unknown validation '{validation}'{hint}"
-            )
         self.level = level
         self.learner = learner_named(learner, "backend.learner")
-        self.validation = validation
+        self.validation = one_of(validation, "backend.validation", VALIDATIONS)
         self.knowledge = knowledge
 
     def check(self, workload: WorkloadTables) -> None:

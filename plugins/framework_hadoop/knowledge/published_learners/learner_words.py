@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from framework.analysis.prediction.gaussian_process import SmallDataLearner
 from framework.analysis.prediction.learners import GradientBoosting, Learner, RandomForest
-from framework.errors import ConfigError, did_you_mean
+from framework.configuration.plain_values import one_of
 from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
 from framework_hadoop.knowledge.published_learners.published_models import (
     NearestNeighbours,
@@ -32,10 +32,5 @@ def learner_named(word: str, key: str) -> Learner | None:
     Raises:
         ConfigError: no such learner; names the configuration key.
     """
-    if word == AUTO:
-        return None
-    if word not in LEARNERS:
-        raise ConfigError(
-            f"configuration key '{key}': unknown learner '{word}'{did_you_mean(word, (AUTO, *LEARNERS))}"
-        )
-    return LEARNERS[word]()
+    chosen = one_of(word, key, (AUTO, *LEARNERS))
+    return None if chosen == AUTO else LEARNERS[chosen]()

@@ -86,7 +86,7 @@ def test_a_leaf_with_one_row_predicts_that_row() -> None:
 
 def test_an_unknown_learner_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(
-        ConfigError, match=r"'backend.learner': unknown learner 'boost' \(did you mean 'boosting'\?\)"
+        ConfigError, match=r"backend.learner: unknown value 'boost' \(did you mean 'boosting'\?\)"
     ):
         learner_named("boost", "backend.learner")
     assert set(LEARNERS) == {"boosting", "process", "forest", "tree", "neighbours", "polynomial", "net"}
