@@ -123,7 +123,10 @@ def front_gain(points: Sequence[SweepPoint], base: Sequence[SweepPoint]) -> floa
         return None
     corner = [0.0, max(latency for _, latency in both)]
     area = hypervolume(own, ("higher", "lower"), corner)
-    return None if area <= 0 else hypervolume(both, ("higher", "lower"), corner) / area - 1.0
+    gained = hypervolume(both, ("higher", "lower"), corner) - area
+    return (
+        None if area <= 0 else max(0.0, gained) / area
+    )  # more points never dominate less: rounding may say so
 
 
 def _place(point: SweepPoint) -> tuple[float, float]:
