@@ -12,12 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from omegaconf import DictConfig, OmegaConf
 
 from framework.configuration.study_config import StudyConfig
+from tests.support.measured_data import REASON
 
 SUPPORT = Path(__file__).parent / "support"
 
+settings.register_profile(
+    "no_deadline", deadline=None
+)  # how fast a loaded machine is says nothing of the code
+settings.load_profile("no_deadline")
 
 Install = Callable[..., None]
 
@@ -142,3 +148,12 @@ def terminal(toy: Path, tmp_path: Path) -> Callable[..., str]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return twice the cores for `-n auto`: many tests wait for a process of theirs."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of data that the project does not ship."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if REASON in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests skipped: they need {REASON} (../shared/data)")

@@ -15,8 +15,9 @@ from framework_metrics.recorded_series.columns import read_gpu_series
 from framework_metrics.recorded_series.dmon import read_dmon
 from framework_metrics.recorded_series.smi_query import read_smi_query
 from tests.framework_metrics.results import metric, sampled, verdict
+from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
-RECORDED = sorted((Path(__file__).parents[2].parent / "shared" / "data" / "timeseries").glob("*.csv.gz"))
+RECORDED = sorted((MEASURED_DATA / "timeseries").glob("*.csv.gz"))
 
 DMON = """\
 # gpu    pwr  gtemp  mtemp     sm    mem   mclk   pclk
@@ -73,9 +74,20 @@ def _independent_trapezoid_j(file: Path) -> float:
     return float(np.trapezoid(power_w, time_s))
 
 
-@pytest.mark.skipif(not RECORDED, reason="no ../shared/data/timeseries beside the repository")
-@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.name)
-def test_the_energy_of_a_recorded_run_is_its_trapezoid(file: Path) -> None:
+def _made_series(folder: Path) -> Path:
+    """Five minutes at irregular times: 100 W idle, 300 W and 50 + 20 tokens a second for 200 s, idle again."""
+    times = np.cumsum(np.random.default_rng(0).uniform(0.8, 1.2, 300))
+    busy = (times >= 50) & (times < 250)
+    busy_s = np.cumsum(np.where(busy[1:] & busy[:-1], np.diff(times), 0.0), dtype=float)
+    rows = zip(times, np.where(busy, 8, 0), np.where(busy, 300, 100), np.r_[0, busy_s], strict=True)
+    file = folder / "made.csv.gz"
+    text = "time_s,requests_running,gpu_power_w,prompt_tokens_total,generation_tokens_total\n"
+    text += "".join(f"{t},{running},{watts},{50 * done},{20 * done}\n" for t, running, watts, done in rows)
+    file.write_bytes(gzip.compress(text.encode()))
+    return file
+
+
+def _check_energy(file: Path) -> None:
     (run,) = read_gpu_series(file)
     energy = metric(run.result, "energy_j")
     assert energy.value == pytest.approx(_independent_trapezoid_j(file), rel=1e-9)
@@ -85,7 +97,23 @@ def test_the_energy_of_a_recorded_run_is_its_trapezoid(file: Path) -> None:
     assert verdict(run.result, "energy_window")[0] == "pass"
 
 
-@pytest.mark.skipif(not RECORDED, reason="no ../shared/data/timeseries beside the repository")
+def test_the_energy_of_a_made_series_is_its_trapezoid(tmp_path: Path) -> None:
+    _check_energy(_made_series(tmp_path))
+
+
+@needs_shared_data("timeseries")
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.name)
+def test_the_energy_of_a_recorded_run_is_its_trapezoid(file: Path) -> None:
+    _check_energy(file)
+
+
+def test_power_and_energy_per_token_count_only_the_time_in_which_something_ran(tmp_path: Path) -> None:
+    (run,) = read_gpu_series(_made_series(tmp_path))
+    assert metric(run.result, "power_busy_mean_w").value == pytest.approx(300)
+    assert metric(run.result, "energy_j_per_token").value == pytest.approx(300 / 70)
+
+
+@needs_shared_data("timeseries")
 @pytest.mark.parametrize(
     ("run_id", "power_w", "j_per_token"),
     [  # measured_power_mean_w, and that over measured_total_tok_s, of serving_runs_calibration.csv.gz

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from framework.contracts import ImportedRun
 from framework.errors import InputError
 from framework_serving.importers import read_serving_runs
+from tests.support.measured_data import SERVING_RUNS, needs_shared_data
+from tests.support.published_runs import write_published_runs
 
-FILE = Path(__file__).parents[2].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
 HEADER = (
     "run_id,model,gpu,max_num_seqs,replicas,gpu_memory_utilization,kv_cache_tokens,request_rate_rps,starved,"
 )
@@ -90,17 +92,28 @@ def test_unreadable_file_is_one_line(tmp_path: Path) -> None:
         list(read_serving_runs(cut))
 
 
-@pytest.mark.skipif(not FILE.is_file(), reason="the shared measurements are not on this machine")
+def energy_j_per_token(run: ImportedRun) -> float:
+    (value,) = [item.value for item in run.result.metrics if item.name == "energy_j_per_token"]
+    assert value is not None
+    return value
+
+
+def test_energy_of_a_token_is_measured_power_over_measured_throughput(tmp_path: Path) -> None:
+    runs = list(read_serving_runs(write_published_runs(tmp_path)))
+    assert len(runs) == 11
+    assert {run.result.checks[0].verdict for run in runs} == {"pass"}
+    assert energy_j_per_token(runs[0]) == pytest.approx(287.3 / 4042)
+
+
+@needs_shared_data(SERVING_RUNS.name)
 def test_measured_runs_of_two_studies_are_read_whole() -> None:
-    runs = {run.origin_id: run for run in read_serving_runs(FILE)}
+    runs = {run.origin_id: run for run in read_serving_runs(SERVING_RUNS)}
     assert len(runs) == 766
     assert sum(run.result.checks[0].verdict == "fail" for run in runs.values()) == 766 - 640
     energy = {
-        run.config["backend"]["max_num_seqs"]: metric.value
+        run.config["backend"]["max_num_seqs"]: energy_j_per_token(run)
         for run in runs.values()
         if run.result.facts["family"] == "background" and run.config["model"]["name"] == "opt-1.3b"
-        for metric in run.result.metrics
-        if metric.name == "energy_j_per_token"
     }
     # science note on small models, §2: gross J per total token of OPT-1.3B
     assert energy[1] == pytest.approx(0.672, rel=0.01)

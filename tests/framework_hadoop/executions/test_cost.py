@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import SHARED, execution, executions, write
 
 from framework.errors import InputError
 from framework_hadoop.executions.cost import (
@@ -19,6 +15,8 @@ from framework_hadoop.executions.cost import (
 from framework_hadoop.executions.effectiveness import front_table, setting_effects
 from framework_hadoop.executions.execution_files import read_executions
 from framework_hadoop.executions.execution_sql import execution_database, file_query
+from tests.framework_hadoop.aloja_files import execution, executions, write
+from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
 FULL = ClusterPrice("c", 6.85, remote_volume_per_hour=0.1, ssd_per_hour=0.7, infiniband_per_hour=0.2)
 
@@ -61,9 +59,18 @@ def test_a_price_list_that_is_wrong_says_where(tmp_path: Path, text: str, reason
         read_price_list(file)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not there")
+def test_a_price_list_may_leave_a_cluster_unpriced(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("cluster,cost_per_hour,cost_per_hour_ssd\nc-1,7.92,0.5\nc-2,,\n")
+    prices = read_price_list(file)
+
+    assert {name: price.per_hour for name, price in prices.items()} == {"c-1": 7.92, "c-2": None}
+    assert prices["c-1"].ssd_per_hour == 0.5
+
+
+@needs_shared_data("aloja_clusters.csv")
 def test_the_published_price_list_reads_with_one_cluster_unpriced() -> None:
-    prices = read_price_list(SHARED / "aloja_clusters.csv")
+    prices = read_price_list(MEASURED_DATA / "aloja_clusters.csv")
 
     assert len(prices) == 22
     assert [name for name, price in prices.items() if price.per_hour is None] == ["al-34"]

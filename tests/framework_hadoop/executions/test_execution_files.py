@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import gzip
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import HEADINGS, SHARED, execution, executions, write
-
 from framework.errors import InputError
 from framework_hadoop.executions.disks import DiskLayout, disk_layout
 from framework_hadoop.executions.execution_files import from_arrow, read_executions, to_arrow
+from tests.framework_hadoop.aloja_files import HEADINGS, execution, executions, write
+from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
 
 def test_none_is_a_codec_and_an_empty_cell_is_missing(tmp_path: Path) -> None:
@@ -125,9 +123,16 @@ def test_disk_codes_say_how_many_volumes_of_which_kind(code: str | None, layout:
     assert disk_layout(code) == layout
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not there")
+def test_a_whole_file_of_the_documented_columns_holds_no_odd_cell(tmp_path: Path) -> None:
+    found = read_executions(write(tmp_path / "runs.csv", executions(200)), strict=True)
+
+    assert len(found) == 200
+    assert found.finished.all()
+
+
+@needs_shared_data("aloja_executions_dev.csv.gz")
 def test_the_published_executions_hold_no_odd_cell() -> None:
-    found = read_executions(SHARED / "aloja_executions_dev.csv.gz", strict=True)
+    found = read_executions(MEASURED_DATA / "aloja_executions_dev.csv.gz", strict=True)
 
     assert len(found) == 22_058
     assert found.finished.all()

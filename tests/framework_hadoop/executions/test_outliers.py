@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,7 @@ import pytest
 
 pytest.importorskip("lightgbm")
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-from aloja_files import execution, executions, write
-from aloja_outliers import published_outliers
-
+from benchmarks.aloja_outliers import published_outliers
 from framework_hadoop.executions.execution_files import Executions, read_executions
 from framework_hadoop.executions.execution_sql import file_query
 from framework_hadoop.executions.outliers import find_outliers, trusted
@@ -22,6 +17,7 @@ from framework_hadoop.knowledge.best_configuration import (
     tree_figure,
     tree_text,
 )
+from tests.framework_hadoop.aloja_files import execution, executions, write
 
 
 def with_faults(found: Executions, share: float, seed: int = 0) -> tuple[Executions, np.ndarray]:

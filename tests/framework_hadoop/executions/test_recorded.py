@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import execution, executions, write
 
 from framework.errors import InputError
 from framework.run.importing import import_file
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework_hadoop.executions.recorded import read_aloja
+from tests.framework_hadoop.aloja_files import execution, executions, write
 
 
 def test_executions_are_results_in_the_store_and_stay_so_when_it_is_rebuilt(tmp_path: Path) -> None:

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import execution, executions, write
 
 from framework.errors import UserError
 from framework.run.importing import import_file
@@ -14,6 +10,7 @@ from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework_hadoop.executions.outliers import OutlierRule
 from framework_hadoop.executions.stored_executions import judge_stored, stored_executions
+from tests.framework_hadoop.aloja_files import execution, executions, write
 
 
 @pytest.fixture(scope="module")

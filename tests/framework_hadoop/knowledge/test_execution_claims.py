@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lightgbm")
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import executions, write
 
 from framework.analysis.claims.claim_file import claims_file, load_claims
 from framework.analysis.claims.reproduction_card import claim_computations, evaluate
@@ -20,6 +16,7 @@ from framework.contracts import ReportScope
 from framework.run.runner import execute
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
+from tests.framework_hadoop.aloja_files import executions, write
 
 
 @pytest.fixture(scope="module")

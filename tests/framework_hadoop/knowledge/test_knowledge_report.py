@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,6 @@ import pytest
 
 pytest.importorskip("lightgbm")
 pytest.importorskip("sklearn")
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import executions, write
 
 from framework.contracts import (
     Figure,
@@ -30,6 +26,7 @@ from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework_hadoop.knowledge.prediction_study import ExecutionFiles, ExecutionPrediction
 from framework_hadoop.plugin import report_sections
+from tests.framework_hadoop.aloja_files import executions, write
 
 
 def scope_of(outputs: Path, experiment: str) -> ReportScope:

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("lightgbm")
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from aloja_files import SHARED, execution, executions, write
 
 from framework.analysis.prediction.features import group_codes
 from framework.contracts import Result, RunContext
@@ -18,6 +14,8 @@ from framework_hadoop.executions.execution_features import execution_features, e
 from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
 from framework_hadoop.knowledge.knowledge_tables import tree_of, tree_table
 from framework_hadoop.knowledge.prediction_study import HELD_OUT, ExecutionFiles, ExecutionPrediction
+from tests.framework_hadoop.aloja_files import execution, executions, write
+from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
 
 def predicted(
@@ -190,12 +188,11 @@ def test_an_unknown_validation_is_refused_with_the_nearest_word() -> None:
 
 @pytest.fixture(scope="module")
 def dev() -> Executions:
-    if not SHARED.is_dir():
-        pytest.skip("../shared/data is not there")
-    return read_executions(SHARED / "aloja_executions_dev.csv.gz")
+    return read_executions(MEASURED_DATA / "aloja_executions_dev.csv.gz")
 
 
 @pytest.mark.slow
+@needs_shared_data("aloja_executions_dev.csv.gz")
 @pytest.mark.parametrize(("held_out", "limit"), [("rows", 0.095), ("configurations", 0.10)])
 def test_accuracy_and_coverage_on_the_published_executions(
     dev: Executions, held_out: str, limit: float

@@ -13,9 +13,10 @@ from framework_serving.claims.claim_quantities import COMPUTATIONS, computations
 from framework_serving.claims.evidence import Evidence
 from framework_serving.importers import read_serving_runs
 from framework_serving.sweeps.sweep_points import load_points
+from tests.support.measured_data import SERVING_RUNS, needs_shared_data
+from tests.support.published_runs import write_published_runs
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
-MEASURED = Path(__file__).parents[3].parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
 BASE = {"model.name": "opt-1.3b", "gpu.name": "H100-64GB", "workload.name": "sharegpt", "backend.replicas": 1}
 BATCHES = (1, 8, 32, 64, 128, 256, 512, 1000)
 
@@ -68,13 +69,23 @@ def test_knee_is_the_smallest_batch_with_the_share_of_the_best_throughput(store:
     assert value(store, "sweep_ratio", model="opt-1.3b", **asked) == pytest.approx(104 / 55.2)
 
 
-@pytest.mark.skipif(not MEASURED.is_file(), reason="the shared measurements are not on this machine")
-def test_published_claims_follow_from_the_measured_runs(store: Any) -> None:
-    for run in read_serving_runs(MEASURED):
+def recorded(store: Any, file: Path) -> None:
+    for run in read_serving_runs(file):
         if run.result.facts["source"] == "memory_gap" and run.result.facts["family"] != "offline_steps":
             params = {name: value for name, value in flatten(run.config) if value is not None}
             known = {item.name: item.value for item in run.result.metrics if item.value is not None}
             store.add(params, known)
+
+
+def test_a_published_claim_follows_from_the_published_figures(store: Any, tmp_path: Path) -> None:
+    recorded(store, write_published_runs(tmp_path))
+    freed = value(store, "freed_memory_share", model="opt-1.3b", gpu_gib=64, latency="itl_mean_ms")
+    assert freed == pytest.approx(63.23, abs=0.3)  # arXiv 2503.08311, table 4
+
+
+@needs_shared_data(SERVING_RUNS.name)
+def test_published_claims_follow_from_the_measured_runs(store: Any) -> None:
+    recorded(store, SERVING_RUNS)
     shares = {"opt-1.3b": 63.23, "opt-2.7b": 45.05, "llama-2-7b": 10.51}
     for model, printed in shares.items():
         assert value(store, "freed_memory_share", model=model, gpu_gib=64) == pytest.approx(printed, abs=0.3)

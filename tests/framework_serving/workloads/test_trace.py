@@ -10,8 +10,16 @@ from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, InputError, UserError
 from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_serving.workloads.trace import TraceWorkload
+from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
-TRACES = Path(__file__).parents[3].parent / "shared" / "data" / "traces"
+TRACES = MEASURED_DATA / "traces"
+AZURE = {"arrival": "arrived_at", "input": "num_prefill_tokens", "output": "num_decode_tokens"}
+MOONCAKE = {
+    "arrival": "timestamp",
+    "input": "input_length",
+    "output": "output_length",
+    "hash_ids": "hash_ids",
+}
 HEADER = "arrival_s,input_tokens,output_tokens\n"
 
 
@@ -181,20 +189,28 @@ def test_equal_file_gives_equal_hash_and_a_cap_of_tokens_another(tmp_path: Path)
     assert build(path).content_hash != build(path, max_tokens=4).content_hash
 
 
-@pytest.mark.skipif(not TRACES.is_dir(), reason="the shared traces are not on this machine")
+def test_traces_in_the_form_of_the_published_ones_load(tmp_path: Path) -> None:
+    header = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
+    azure = build(csv_file(tmp_path, "0.0,370,40\n4.25,400,110\n", header), columns=AZURE)
+    assert azure.facts["input_tokens_mean"] == 385
+    path = tmp_path / "conversation.jsonl.gz"
+    rows = [
+        {"timestamp": 0, "input_length": 1100, "output_length": 5, "hash_ids": [0, 1, 2]},
+        {"timestamp": 3000, "input_length": 600, "output_length": 5, "hash_ids": [0, 7]},
+    ]
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    conversation = build(path, columns=MOONCAKE, time_unit="ms")
+    assert arrivals(conversation) == [0, 3.0]
+    assert conversation.tables["requests"]["prefix_block_hashes"].to_pylist() == [[0, 1, 2], [0, 7]]
+
+
+@needs_shared_data("traces")
 def test_published_traces_load() -> None:
-    names = {"arrival": "arrived_at", "input": "num_prefill_tokens", "output": "num_decode_tokens"}
-    azure = build(TRACES / "azure_llm_2023_conv.csv.gz", columns=names)
+    azure = build(TRACES / "azure_llm_2023_conv.csv.gz", columns=AZURE)
     assert azure.facts["num_requests"] == 19_366
     assert azure.facts["input_tokens_mean"] == pytest.approx(1154.70, abs=0.01)
-    mooncake = {
-        "arrival": "timestamp",
-        "input": "input_length",
-        "output": "output_length",
-        "hash_ids": "hash_ids",
-    }
     conversation = build(
-        TRACES / "mooncake_conversation.jsonl.gz", columns=mooncake, time_unit="ms", limit=300
+        TRACES / "mooncake_conversation.jsonl.gz", columns=MOONCAKE, time_unit="ms", limit=300
     )
     assert conversation.tables["requests"]["prefix_block_hashes"][0].as_py() == list(range(14))
 

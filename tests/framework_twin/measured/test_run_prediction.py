@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from framework_twin.calibration.intervals import HeldOut, coverage, fit_intervals, interval
-from framework_twin.measured.measured_runs import MeasuredRun, RunSetup, read_measured_runs
+from framework_twin.measured.measured_runs import MeasuredRun, RunSetup, measured_run
 from framework_twin.measured.prediction_error import group_errors, pairs_of, regime
 from framework_twin.measured.realise import realise
 from framework_twin.measured.run_prediction import predict_run, server_of
 from framework_twin.physics.power import Activity, PowerCoefficients, activity, energy_j
 from framework_twin.physics.profile import step_model
 from framework_twin.validation.validate import predict_row, validate_runs
+from tests.support.published_runs import published_runs
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data"
-RUNS = DATA / "serving_runs_calibration.csv.gz"
-needs_data = pytest.mark.skipif(not RUNS.exists(), reason="measured data not beside the checkout")
+PUBLISHED = [measured_run(record, row) for row, record in enumerate(published_runs())]
 
 
 def model_of(setup: RunSetup):
     return step_model(setup.model, setup.gpu, setup.generation, engine=setup.engine)
-
-
-@pytest.fixture(scope="module")
-def measured() -> dict[str, MeasuredRun]:
-    runs, _ = read_measured_runs(RUNS)
-    return {run.setup.run_id: run for run in runs}
 
 
 def test_chunked_prefill_ceiling_is_the_closed_form_of_the_token_balance(burst_setup: RunSetup) -> None:
@@ -40,30 +32,15 @@ def test_chunked_prefill_ceiling_is_the_closed_form_of_the_token_balance(burst_s
     assert values["running_mean"] == pytest.approx(178.9, rel=0.05)
 
 
-@needs_data
-@pytest.mark.parametrize(
-    ("run_id", "itl", "total", "kv_peak"),
-    [
-        ("mg-56269c78", 17.35, 9507, 0.189),  # OPT-1.3B ShareGPT, 128 sequences
-        ("mg-21b93986", 38.59, 2158, 0.712),  # Llama-2-13B, 64
-        ("mg-d2d687de", 27.38, 14192, 0.473),  # OPT-1.3B 242/390, 256
-    ],
-)
-def test_golden_runs_of_the_memory_gap_study_are_predicted(
-    measured: dict[str, MeasuredRun], run_id: str, itl: float, total: float, kv_peak: float
-) -> None:
-    setup = measured[run_id].setup
-    values = predict_run(setup, model_of(setup)).values
-    assert values["itl_mean_ms"] == pytest.approx(itl, rel=0.06)
-    assert values["total_tok_s"] == pytest.approx(total, rel=0.06)
-    assert values["kv_usage_peak"] == pytest.approx(kv_peak, abs=0.03)
-    assert values["preemptions"] == 0
-
-
-@needs_data
-def test_preempting_run_preempts_in_the_twin_too(measured: dict[str, MeasuredRun]) -> None:
-    run = measured["mg-d7ce39b5"]  # Llama-2-7B 250/390, 256 sequences: 540 preemptions
-    assert predict_run(run.setup, model_of(run.setup)).values["preemptions"] == pytest.approx(540, rel=0.1)
+@pytest.mark.parametrize("run", PUBLISHED, ids=lambda run: run.setup.run_id)
+def test_published_runs_of_the_memory_gap_study_are_predicted(run: MeasuredRun) -> None:
+    values = predict_run(run.setup, model_of(run.setup), seeds=(0,)).values
+    assert values["itl_mean_ms"] == pytest.approx(run.measured["measured_itl_mean_ms"], rel=0.06)
+    assert values["total_tok_s"] == pytest.approx(run.measured["measured_total_tok_s"], rel=0.06)
+    assert values["kv_usage_peak"] == pytest.approx(run.measured["measured_kv_usage_peak"], abs=0.03)
+    assert values["power_mean_w"] == pytest.approx(run.measured["measured_power_mean_w"], rel=0.12)
+    # one of them preempts, 540 times
+    assert values["preemptions"] == pytest.approx(run.measured["measured_preemptions"], rel=0.1)
 
 
 def test_validation_reads_no_measurement(burst_setup: RunSetup) -> None:

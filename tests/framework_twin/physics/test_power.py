@@ -6,23 +6,22 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from framework_twin.measured.measured_runs import MeasuredRun, read_measured_runs
 from framework_twin.measured.run_prediction import predict_run
 from framework_twin.metric_definitions import TWIN_METRICS
 from framework_twin.physics.profile import step_model
+from tests.support.measured_data import SERVING_RUNS, needs_shared_data
 
 REPOSITORY = Path(__file__).parents[3]
-MEASURED = REPOSITORY.parent / "shared" / "data" / "serving_runs_calibration.csv.gz"
 
 
 def powered_runs() -> list[MeasuredRun]:
-    runs, _ = read_measured_runs(MEASURED)
+    runs, _ = read_measured_runs(SERVING_RUNS)
     return [run for run in runs if run.clean and "measured_power_mean_w" in run.measured]
 
 
-@pytest.mark.skipif(not MEASURED.is_file(), reason="the shared measurements are not on this machine")
+@needs_shared_data(SERVING_RUNS.name)
 def test_mean_power_and_joules_per_token_are_near_the_measured_ones() -> None:
     power, energy = [], []
     for run in powered_runs()[::6]:  # all 82: benchmarks/energy_error.py

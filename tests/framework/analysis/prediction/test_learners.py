@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("lightgbm")
 pytest.importorskip("sklearn")
-
-sys.path.insert(0, str(Path(__file__).parent))
-from synthetic import make
 
 from framework.analysis.prediction.features import FeatureEncoder
 from framework.analysis.prediction.gaussian_process import SmallDataLearner
@@ -23,6 +17,7 @@ from framework_hadoop.knowledge.published_learners.published_models import (
     NeuralNet,
     Polynomial,
 )
+from tests.framework.analysis.prediction.synthetic import make
 
 EVERY: list[tuple[Learner, float]] = [
     (GradientBoosting(), 0.08),

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("threadpoolctl")
 
-sys.path.insert(0, str(Path(__file__).parent))
-from synthetic import make
-
 from framework.analysis.prediction.features import FeatureEncoder, Features
 from framework.analysis.prediction.gaussian_process import GaussianProcess, distances, unit_scaled
 from framework.analysis.prediction.next_runs import choose_next, local_scale
+from tests.framework.analysis.prediction.synthetic import make
 
 
 def scaled(rows: int, seed: int = 0) -> tuple[Features, np.ndarray]:

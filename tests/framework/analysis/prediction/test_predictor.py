@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("lightgbm")
-
-sys.path.insert(0, str(Path(__file__).parent))
-from synthetic import make
 
 from framework.analysis.prediction.conformal import ResidualIntervals
 from framework.analysis.prediction.features import Column, group_codes
@@ -17,6 +11,7 @@ from framework.analysis.prediction.holding_out import SCARCE, balanced_rows, row
 from framework.analysis.prediction.novelty import Group
 from framework.analysis.prediction.predictor import KNOWN, RunPredictor
 from framework.analysis.prediction.validation_schemes import rows_of, validate
+from tests.framework.analysis.prediction.synthetic import make
 
 CLUSTER = Group("cluster", ("cluster",), ("cluster",))
 BENCHMARK = Group("benchmark", ("benchmark",), ("benchmark",))
