@@ -12,7 +12,10 @@ import numpy as np
 
 from framework.contracts import Collector, Metric, Result, RunContext, RunWindow
 from framework_metrics.sampling.recording import read_recording
+from tests.docs.pages import documented_checks
 from tests.support.waiting import wait_for
+
+DOCUMENTED_CHECKS = documented_checks("measuring.md", "Sanity checks")
 
 TICK_S = 0.02
 """Period of the fake NVML's energy counter where a test sets no other."""
@@ -106,4 +109,6 @@ class Around:
         if stated:
             end_s = time.monotonic() if length_s is None else begin_s + length_s
             context.window.begin_s, context.window.end_s = begin_s, end_s
-        return collector.stop()
+        result = collector.stop()
+        assert {check.name for check in result.checks} <= DOCUMENTED_CHECKS
+        return result

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+
+import psutil
 
 from framework_metrics import settings
 from framework_metrics.energy.collector import EnergyCollector
@@ -14,11 +17,12 @@ from framework_metrics.importers import IMPORTERS
 from framework_metrics.metric_definitions import MACHINE_METRICS
 from framework_metrics.nvml.collector import NvmlCollector
 from framework_metrics.nvml.quantities import PLAUSIBLE
+from framework_metrics.recorded_series.dmon import read_dmon
 from framework_serving.metrics.metric_definitions import SERVING_METRICS
+from tests.framework_metrics.results import DOCUMENTED_CHECKS, Around, FakeGpus
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "measuring.md").read_text()
-SOURCE = REPOSITORY / "plugins" / "framework_metrics"
 ARROWS = {"↑": "higher", "↓": "lower", "": "none"}
 
 
@@ -49,13 +53,28 @@ def test_documented_settings_and_defaults_are_those_of_the_collectors() -> None:
     assert {key: value.strip() for key, value in rows.items()} == expected
 
 
-def test_every_sanity_check_is_documented() -> None:
-    source = "".join(file.read_text() for file in SOURCE.rglob("*.py") if "nsight" not in file.parts)
-    names = set(re.findall(r'SanityCheck\(\s*"(\w+)"', source))
-    names |= {f"{collector}_sampler" for collector in ("nvml", "energy", "host")}
-    table = PAGE.split("## Sanity checks")[1].split("## ")[0]
-    cells = re.findall(r"^\| (`[^|]*) \|", table, flags=re.MULTILINE)
-    assert names == {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+def _sampler_killed() -> bool:
+    below = psutil.Process().children(recursive=True)
+    samplers = [child for child in below if any("HostProbe" in word for word in child.cmdline())]
+    for sampler in samplers:
+        sampler.kill()
+    return bool(samplers)
+
+
+def test_every_documented_check_is_made(
+    fake_nvml: Callable[..., FakeGpus], around: Around, tmp_path: Path
+) -> None:
+    fake_nvml(
+        "mig 2", "slow DeviceGetTotalEnergyConsumption 0.03"
+    )  # so that samples are missed, of a part of a GPU
+    results = [around(EnergyCollector(period_s=0.01, powercap_dir=str(tmp_path)), 5)]
+    fake_nvml("slow DeviceGetTemperature 0.03")
+    results.append(around(NvmlCollector(period_s=0.01), 5))
+    results.append(around(HostCollector(period_s=0.01), until=_sampler_killed))
+    without_times = tmp_path / "dmon.txt"
+    without_times.write_text("# gpu    pwr\n# Idx      W\n    0    100\n    0    100\n    0    100\n")
+    results += [run.result for run in read_dmon(without_times)]
+    assert {check.name for result in results for check in result.checks} == DOCUMENTED_CHECKS
 
 
 def test_every_series_is_documented() -> None:

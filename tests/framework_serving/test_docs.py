@@ -7,7 +7,6 @@ from pathlib import Path
 import yaml
 
 from framework_serving import tables
-from framework_serving.metrics import sanity
 from framework_serving.metrics.metric_definitions import SERVING_METRICS
 from framework_serving.workloads import settings
 
@@ -29,14 +28,6 @@ def test_documented_tables_have_the_columns_of_their_schemas() -> None:
         found = re.search(rf"`{name}\(([^)]*)\)`", METRICS)
         assert found is not None
         assert [column.strip() for column in found[1].split(",")] == schema.names
-
-
-def test_every_sanity_check_is_documented() -> None:
-    source = Path(sanity.__file__).read_text()
-    names = set(re.findall(r'SanityCheck\(\s*"(\w+)"', source))
-    assert names == set(
-        re.findall(r"^\| `(\w+)` \| [a-z0-9]", METRICS.split("## Sanity checks")[1], flags=re.MULTILINE)
-    )
 
 
 def test_every_workload_file_and_key_is_documented() -> None:

@@ -71,7 +71,9 @@ def test_results_under_the_name_of_another_device_are_remarked(
 ) -> None:
     monkeypatch.setattr(hardware, "installed_gpus", lambda: gpus)
     found = device_check(VllmSettings(gpu=named), platform)
-    assert [check.verdict for check in found] == ([verdict] if verdict else [])
+    assert [(check.name, check.verdict) for check in found] == (
+        [("device_named", verdict)] if verdict else []
+    )
 
 
 def test_sockets_lie_in_the_runs_folder_unless_its_path_is_too_long_for_one() -> None:

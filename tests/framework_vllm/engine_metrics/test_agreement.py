@@ -16,12 +16,15 @@ from framework_vllm.engine_metrics.agreement import agreement, differing_buckets
 from framework_vllm.engine_metrics.exposition import Histogram
 from framework_vllm.engine_metrics.record import EngineRecord, engine_record
 from framework_vllm.engine_metrics.scraper import Scrape, ServerScraper
+from tests.docs.pages import documented_checks
 
 FAMILIES = {
     "time_to_first_token_seconds": [0.020, 0.040],
     "inter_token_latency_seconds": [0.010] * 6,
     "request_generation_tokens": [4.0, 4.0],
+    "request_prompt_tokens": [10.0, 10.0],
 }
+DOCUMENTED = documented_checks("vllm.md", "Do client and engine agree")
 
 
 def histogram(name: str, values: list[float]) -> str:
@@ -79,13 +82,16 @@ def load(
 
 
 def verdicts(outcome: LoadOutcome, engine: EngineRecord) -> dict[str, str]:
-    return {check.name: check.verdict for check in agreement(outcome, engine)}
+    found = agreement(outcome, engine)
+    assert {check.name for check in found} <= DOCUMENTED
+    return {check.name: check.verdict for check in found}
 
 
 def test_a_client_that_saw_what_the_engine_did_passes_everything() -> None:
     found = verdicts(load(), record())
     assert set(found.values()) == {"pass"}
-    assert {"engine_ttft", "engine_itl", "engine_output_tokens", "engine_request_output_tokens"} <= set(found)
+    of_the_device, without_metrics = {"device_named"}, {"engine_metrics"}
+    assert set(found) == DOCUMENTED - of_the_device - without_metrics
 
 
 def test_tokens_that_only_one_of_them_saw_fail_the_run() -> None:
