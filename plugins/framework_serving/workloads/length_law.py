@@ -121,6 +121,15 @@ def moment_law(kind: str, mean: float, std: float, low: int, high: int | None, k
     return LengthLaw(low, _with_moments(kind, mean, std, counts, key))
 
 
+@lru_cache(maxsize=64)
+def widest_std(kind: str, mean: float, low: int, high: int) -> float:
+    """Return the largest standard deviation that a law of this kind and mean reaches on [low, high], tokens."""
+    import numpy as np
+
+    counts = np.arange(low, high + 1, dtype=np.float64)
+    return _moments(_shaped(kind, mean, _SHAPE_LIMITS[1], counts), counts)[1]
+
+
 def histogram_law(
     bins: Sequence[Sequence[float]], mean: float | None, low: int, high: int | None, key: str
 ) -> LengthLaw:
@@ -199,20 +208,9 @@ def _moments(probabilities: FloatArray, counts: FloatArray) -> tuple[float, floa
 
 def _with_moments(kind: str, mean: float, std: float, counts: FloatArray, key: str) -> FloatArray:
     """Solve for the law's own shape so that the truncated law has the standard deviation asked for."""
-    import numpy as np
-
-    logs = np.log(counts)
-
-    def at(shape: float) -> FloatArray:
-        if kind == "gamma":
-            order = 1.0 / shape**2
-            return _tilted((order - 1.0) * logs, counts, counts, mean, -order / mean)
-        variance = math.log1p(shape**2)
-        location = math.log(mean) - variance / 2.0
-        return _tilted(-(logs**2) / (2.0 * variance) - logs, logs, counts, mean, location / variance)
 
     def excess(log_shape: float) -> float:
-        return _moments(at(math.exp(log_shape)), counts)[1] / std - 1.0
+        return _moments(_shaped(kind, mean, math.exp(log_shape), counts), counts)[1] / std - 1.0
 
     narrowest, widest = (math.log(limit) for limit in _SHAPE_LIMITS)
     start = math.log(std / mean)
@@ -226,7 +224,21 @@ def _with_moments(kind: str, mean: float, std: float, counts: FloatArray, key: s
             f"{key}_std: {std:g} is impossible for a {kind} distribution with mean {mean:g} on "
             f"{counts[0]:.0f} to {counts[-1]:.0f} tokens (at most {reach:.4g})"
         )
-    return at(math.exp(_bracketed_root(excess, low, high, start, _STD_TOLERANCE)))
+    shape = math.exp(_bracketed_root(excess, low, high, start, _STD_TOLERANCE))
+    return _shaped(kind, mean, shape, counts)
+
+
+def _shaped(kind: str, mean: float, shape: float, counts: FloatArray) -> FloatArray:
+    """Return the law of a kind with this mean; `shape` is its coefficient of variation before truncation."""
+    import numpy as np
+
+    logs = np.log(counts)
+    if kind == "gamma":
+        order = 1.0 / shape**2
+        return _tilted((order - 1.0) * logs, counts, counts, mean, -order / mean)
+    variance = math.log1p(shape**2)
+    location = math.log(mean) - variance / 2.0
+    return _tilted(-(logs**2) / (2.0 * variance) - logs, logs, counts, mean, location / variance)
 
 
 def _tilted(

@@ -9,15 +9,14 @@ import pyarrow as pa
 
 from framework.contracts import WorkloadTables
 from framework_serving import tables
-from framework_serving.workloads.length_law import LengthLaw, moment_law
+from framework_serving.workloads.length_law import LengthLaw, moment_law, widest_std
 from framework_serving.workloads.lengths import pair_within
 from framework_twin.measured.measured_runs import RunSetup
 
 # Moments that the tables leave open. `adapters` states 246.5 / 206 (README of the data). For memory_gap the
 # spread of answers follows from the KV tokens a running request holds on average (time series of five
-# runs): mean prompt + (mean + variance / mean) / 2 for answers; prompts are as skewed as ShareGPT's
-# (1.6 there; a gamma law cut at 1024 tokens reaches 1.55).
-_PROMPT_SPREAD = 1.5
+# runs): mean prompt + (mean + variance / mean) / 2 for answers; prompts are as skewed as ShareGPT's.
+_PROMPT_SPREAD = 1.6
 _ANSWER_SPREAD = {"opt": 0.92, "llama": 0.76}
 _DEFAULT_ANSWER_SPREAD = 0.85
 # In the adapter runs a full KV cache held 372 tokens a running request (five preempting runs of two models);
@@ -25,6 +24,7 @@ _DEFAULT_ANSWER_SPREAD = 0.85
 _TWO_TURN_CORRELATION = -0.35
 # The clients of both cut ShareGPT so: prompt at most 1024 tokens, prompt and answer together at most 2048.
 _SHORTEST_PROMPT, _LONGEST_PROMPT, _LONGEST_ANSWER, _LONGEST_REQUEST = 4, 1024, 1100, 2048
+_OF_WIDEST = 0.97  # a law of the largest spread that a cut allows is no longer shaped like a gamma
 
 
 def realise(setup: RunSetup, seed: int) -> WorkloadTables:
@@ -76,19 +76,23 @@ def _tables(
 def length_laws(setup: RunSetup) -> tuple[LengthLaw, LengthLaw]:
     """Return the laws of ShareGPT prompts and answers, inferring a spread that the table leaves open.
 
-    Raises `ConfigError`, which names the table's column, for moments that no such law has.
+    Raises `ConfigError`, which names the table's column, for stated moments that no such law has.
     """
-    input_std, output_std = setup.input_std, setup.output_std
-    if math.isnan(input_std):
-        input_std = _PROMPT_SPREAD * setup.input_mean
-    if math.isnan(output_std):
-        families = (spread for family, spread in _ANSWER_SPREAD.items() if setup.model.startswith(family))
-        output_std = next(families, _DEFAULT_ANSWER_SPREAD) * setup.output_mean
+    families = (spread for family, spread in _ANSWER_SPREAD.items() if setup.model.startswith(family))
+    answer_spread = next(families, _DEFAULT_ANSWER_SPREAD)
     longest_prompt, longest_answer = (_LONGEST_PROMPT, _LONGEST_ANSWER) if _is_cut(setup) else (None, None)
-    return (
-        moment_law("gamma", setup.input_mean, input_std, _SHORTEST_PROMPT, longest_prompt, "input_tokens"),
-        moment_law("gamma", setup.output_mean, output_std, 1, longest_answer, "output_tokens"),
-    )
+    prompt = (setup.input_mean, setup.input_std, _PROMPT_SPREAD, _SHORTEST_PROMPT, longest_prompt)
+    answer = (setup.output_mean, setup.output_std, answer_spread, 1, longest_answer)
+    return _law(*prompt, "input_tokens"), _law(*answer, "output_tokens")
+
+
+def _law(mean: float, std: float, spread: float, low: int, high: int | None, column: str) -> LengthLaw:
+    """Return the law of a length; where its deviation is not stated, `spread` means, as far as the cut allows."""
+    if math.isnan(std):
+        std = spread * mean
+        if high is not None and low <= mean <= high:
+            std = min(std, _OF_WIDEST * widest_std("gamma", mean, low, high))
+    return moment_law("gamma", mean, std, low, high, column)
 
 
 def _is_cut(setup: RunSetup) -> bool:

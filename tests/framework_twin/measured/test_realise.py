@@ -61,6 +61,16 @@ def test_a_spread_that_no_cut_request_has_is_one_clear_line(poisson_setup: RunSe
         realise(replace(poisson_setup, input_std=900.0), 0)
 
 
+@pytest.mark.parametrize("mean", [20.0, 110.0, 242.0, 600.0, 800.0])
+def test_a_spread_that_the_table_leaves_open_never_stops_a_prediction(
+    burst_setup: RunSetup, mean: float
+) -> None:
+    setup = replace(burst_setup, length_distribution="sharegpt", input_mean=mean, output_mean=mean)
+    requests = realised(setup, 0)
+    assert requests.input_tokens.mean() == pytest.approx(mean, abs=0.01)
+    assert requests.output_tokens.mean() == pytest.approx(mean, abs=0.01)
+
+
 def test_requests_of_other_tables_are_as_long_as_these_say(burst_setup: RunSetup) -> None:
     own = {"source": "", "input_mean": 3000.0, "input_std": 2000.0, "output_mean": 319.0, "output_std": 359.0}
     requests = realised(replace(burst_setup, length_distribution="sharegpt", **own), 0)
