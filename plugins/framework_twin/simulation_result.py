@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
+from framework_serving.metrics.serving_metrics import censored_ttft, with_intervals
 from framework_twin import translation
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
@@ -46,7 +46,7 @@ def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
         **server.facts(),
     }
     return Result(
-        [_with_interval(metric, factors) for metric in metrics],
+        with_intervals(metrics, factors),
         tables,
         facts,
         [*_checks(server, output), *_prefix_checks(server, workload, output)],
@@ -63,8 +63,8 @@ def _censored_ttft(server: SimulatedServer, requests: Requests, output: Simulati
     outcome, done = output.requests, output.finished
     ttft_s = outcome.first_token_s[done] - requests.arrival_s[done] + server.front_end_s
     waiting = float(np.isin(outcome.status, (Status.WAITING, Status.REFUSED)).sum())
-    total_s = float(ttft_s.sum()) + (waiting + output.running_mean) * output.duration_s
-    return [Metric("ttft_censored_ms", 1e3 * total_s / len(done), "ms", "twin")]
+    arrived = int((outcome.status != Status.NOT_ARRIVED).sum())
+    return [censored_ttft(ttft_s, waiting + output.running_mean, arrived, output.duration_s, "twin")]
 
 
 def _load_metrics(server: SimulatedServer, output: SimulationOutput) -> list[Metric]:
@@ -168,13 +168,6 @@ def _regime(requests: Requests, output: SimulationOutput) -> str:
         return "burst"
     tokens = np.asarray(requests.input_tokens, dtype=np.int64) + requests.output_tokens
     return saturation_regime(float(tokens[output.finished].sum()) / float(tokens.sum()))
-
-
-def _with_interval(metric: Metric, factors: dict[str, list[float]]) -> Metric:
-    if metric.value is None or metric.name not in factors:
-        return metric
-    low, high = factors[metric.name]
-    return replace(metric, low=metric.value * low, high=metric.value * high)
 
 
 def _checks(server: SimulatedServer, output: SimulationOutput) -> list[SanityCheck]:

@@ -7,9 +7,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+
+from framework.configuration.components import build_component
+from framework.configuration.composition import compose
+from framework.run.runner import execute
+from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
+from framework_twin.measured.realise import realise
+from framework_twin.measured.run_prediction import MEASURED_NAMES, predict_measured
+from framework_twin.validation.validate import model_of
 
 ROW = {
     "run_id": "one",
@@ -82,6 +92,58 @@ def test_validate_predicts_what_the_backend_reports(tmp_path: Path) -> None:
     assert len(compared) >= 6
     for ours, theirs in compared:
         assert ours == pytest.approx(theirs, rel=2e-5)
+
+
+V0 = (
+    "model=opt-1.3b backend.engine=v0 backend.chunked_prefill=true backend.max_num_seqs=64 "
+    "backend.max_num_batched_tokens=512 backend.max_model_len=2048 backend.kv_blocks=18552"
+)
+V1_ADAPTERS = (
+    "model=llama-3.1-8b-instruct backend.engine=v1 backend.max_num_seqs=2048 backend.max_num_batched_tokens=2048 "
+    "backend.max_model_len=131072 backend.kv_blocks=18500 backend.max_loras=16 backend.max_cpu_loras=16 "
+    "backend.max_lora_rank=16 backend.adapters_preloaded=ADAPTERS_PRELOADED workload.columns.adapter=adapter_id "
+    "workload.ranks=[8,8,8,8,8,8,8,8,16,16,16,16,16,16,16,16] workload.drain=false workload.window_end_s=300"
+)
+
+
+@pytest.mark.parametrize("preloaded", [False, True])
+@pytest.mark.parametrize("row", ["fixed burst", "burst of ShareGPT", "adapters until a horizon"])
+def test_validate_and_the_backend_agree_to_the_digit_on_the_same_requests(
+    row: str, preloaded: bool, burst_setup: RunSetup, poisson_setup: RunSetup, tmp_path: Path
+) -> None:
+    setup, server = {
+        "fixed burst": (burst_setup, V0),
+        "burst of ShareGPT": (replace(burst_setup, length_distribution="sharegpt"), V0),
+        "adapters until a horizon": (poisson_setup, V1_ADAPTERS),
+    }[row]
+    setup = replace(setup, adapters_preloaded=preloaded)
+    asked = realise(setup, 0).tables["requests"]
+    csv_of(asked, tmp_path / "asked.csv")
+    config = compose(
+        [
+            *["backend=twin", "gpu=h100-64gb", "workload=trace", f"workload.file={tmp_path / 'asked.csv'}"],
+            *server.replace("ADAPTERS_PRELOADED", str(preloaded)).split(),
+            *["backend.sample_period_s=null", f"outputs_dir={tmp_path}"],
+        ]
+    )
+    reported = execute(config).metrics
+    sent = build_component(config, "workload").build(0)
+    model = model_of(setup)
+    predicted = predict_measured(MeasuredRun(setup, {}, None, (), workload=sent), model).values
+    assert len(predicted) >= 15
+    for name, value in predicted.items():
+        if name != "running_mean":  # a table's mean counts idle times
+            assert value == reported[MEASURED_NAMES[name]], name
+
+
+def csv_of(requests: pa.Table, file: Path) -> None:
+    """Write requests as a trace, from the first arrival; adapters by names that sort as their ids do."""
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["arrival_s", "input_tokens", "output_tokens", "adapter_id"])
+        for row in requests.to_pylist():
+            owner = "" if row["adapter_id"] is None else f"{row['adapter_id']:02d}"
+            writer.writerow([repr(row["arrival_s"]), row["input_tokens"], row["output_tokens"], owner])
 
 
 def test_the_front_end_is_a_setting_that_every_first_token_waits_for(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float64]
 
-ADAPTER_STATS_VIEW = """
+STARVED_BELOW = 0.9
+"""A run, or an adapter, is starved when less than this share of what was asked for is served (arXiv 2508.08343)."""
+
+ADAPTER_STATS_VIEW = f"""
 CREATE OR REPLACE VIEW adapter_stats AS
 SELECT
     r.run_id,
@@ -25,7 +28,7 @@ SELECT
     quantile_cont(1000 * (r.first_token_s - r.arrival_s), 0.99) FILTER (r.status = 'finished') AS ttft_p99_ms,
     sum(r.input_tokens + r.output_tokens) FILTER (r.status = 'finished') / any_value(d.value) AS total_tok_s,
     count(*) FILTER (r.status = 'finished') / count(*) AS served_share,
-    count(*) FILTER (r.status = 'finished') < 0.9 * count(*) AS starved
+    count(*) FILTER (r.status = 'finished') < {STARVED_BELOW} * count(*) AS starved
 FROM requests AS r
 LEFT JOIN metrics AS d ON d.run_id = r.run_id AND d.name = 'duration_s'
 GROUP BY r.run_id, r.adapter_id

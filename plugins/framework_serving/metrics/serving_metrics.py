@@ -6,12 +6,12 @@ gap, the energy counter). What can't be known is absent with the reason, never 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, WorkloadTables
-from framework_serving.metrics.adapter_stats import adapter_service, jain_index
+from framework_serving.metrics.adapter_stats import STARVED_BELOW, adapter_service, jain_index
 from framework_serving.metrics.energy_per_token import energy_metrics
 from framework_serving.metrics.metric_definitions import UNITS
 from framework_serving.metrics.request_times import RequestTimes
@@ -21,9 +21,6 @@ from framework_serving.tables import is_serving_result
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-STARVED_BELOW = 0.9
-"""A run, or an adapter, is starved when served tokens are under this share of the offered ones (arXiv 2508.08343)."""
 
 _PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
 
@@ -52,12 +49,11 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
         _service(run, workload),
     ):
         found.extend(metric for metric in part if metric.name not in given)
-    return _with_intervals(found, result)
+    return with_intervals(found, result.facts.get("interval_factors") or {})
 
 
-def _with_intervals(metrics: list[Metric], result: Result) -> list[Metric]:
-    """Give metrics the interval that a model states as (low, high) factors in its fact `interval_factors`."""
-    factors = result.facts.get("interval_factors") or {}
+def with_intervals(metrics: Iterable[Metric], factors: Mapping[str, Sequence[float]]) -> list[Metric]:
+    """Give metrics the interval that a model states as (low, high) factors on their values."""
     return [
         replace(
             metric, low=metric.value * factors[metric.name][0], high=metric.value * factors[metric.name][1]
@@ -111,7 +107,11 @@ def _latencies(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
 
     served = run.served()
     yield from _distribution("ttft", served.ttft_s)
-    yield _censored_ttft(run, duration_s)
+    yield (
+        _absent("ttft_censored_ms", "no token was produced")
+        if duration_s is None
+        else censored_ttft(served.ttft_s, float((~run.finished).sum()), len(run.finished), duration_s)
+    )
     yield from _distribution("e2e", served.e2e_s)
     tpot = served.tpot_s[np.isfinite(served.tpot_s)]
     if tpot.size:
@@ -139,13 +139,22 @@ def _distribution(name: str, seconds: npt.NDArray[np.float64]) -> Iterator[Metri
         yield _value(f"{name}_{key}_ms", 1e3 * np.percentile(known, percentile))
 
 
-def _censored_ttft(run: RequestTimes, duration_s: float | None) -> Metric:
-    """Return the adapter study's TTFT: an unfinished request counts with the whole duration."""
-    if duration_s is None:
-        return _absent("ttft_censored_ms", "no token was produced")
-    done = run.finished
-    total_s = run.ttft_s[done].sum() + (~done).sum() * duration_s
-    return _value("ttft_censored_ms", 1e3 * total_s / len(done))
+def censored_ttft(
+    finished_ttft_s: npt.NDArray[np.float64],
+    unfinished: float,
+    requests: int,
+    duration_s: float,
+    source: str = "requests",
+) -> Metric:
+    """Return the adapter study's mean TTFT: an unfinished request counts with the whole duration.
+
+    Args:
+        finished_ttft_s: TTFT of each finished request.
+        unfinished: requests that arrived and did not finish; a model may give the number expected.
+        requests: all that arrived.
+    """
+    total_s = finished_ttft_s.sum() + unfinished * duration_s
+    return _value("ttft_censored_ms", 1e3 * total_s / requests, source)
 
 
 def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, Any]) -> Iterator[Metric]:

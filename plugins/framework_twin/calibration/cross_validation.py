@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.calibration.fit import fit_runs
 from framework_twin.calibration.intervals import HeldOut, coverage, predicted_regime
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
 from framework_twin.measured.run_prediction import predict_measured
 from framework_twin.measured.stored_runs import MeasuredSteps
-from framework_twin.physics.profile import StepModel, step_model
+from framework_twin.physics.profile import StepModel, assembled, step_model
 
 FitSubject = RunSetup | MeasuredSteps
 """What says which model, GPU and engine a fit is about."""
@@ -98,15 +99,10 @@ def cross_validate(
 
 def uncalibrated_model(setup: FitSubject) -> StepModel:
     """Return the roofline of a run's model, with the load times that were measured apart from its runs."""
-    from framework_serving.hardware.catalogue import gpu_spec, model_shape
-    from framework_twin.physics.roofline import roofline
-
     calibrated = step_model(setup.model, setup.gpu, setup.generation, engine=setup.engine)
-    backend = setup.attention_backend
-    prior = roofline(
-        model_shape(setup.model), gpu_spec(setup.gpu), setup.generation, attention_backend=backend
-    )
-    return StepModel(prior, calibrated.loads, calibrated.power, None)
+    shape, gpu = model_shape(setup.model), gpu_spec(setup.gpu)
+    prior = assembled(shape, gpu, setup.generation, None, setup.attention_backend)
+    return replace(prior, loads=calibrated.loads, power=calibrated.power)
 
 
 def _folds(runs: Sequence[MeasuredRun]) -> list[tuple[tuple[str, str, str, str], str]]:

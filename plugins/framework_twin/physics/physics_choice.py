@@ -10,9 +10,15 @@ from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS
 from framework_twin.physics.power import datasheet_power
-from framework_twin.physics.profile import StepModel, TwinProfile, find_profile, named_profile, read_profile
+from framework_twin.physics.profile import (
+    StepModel,
+    TwinProfile,
+    assembled,
+    find_profile,
+    named_profile,
+    read_profile,
+)
 from framework_twin.physics.published_twin import published_twin
-from framework_twin.physics.roofline import roofline
 from framework_twin.settings import TwinSettings
 
 _FLASH_HEAD_DIMS = (32, 64, 96, 128, 160, 192, 224, 256)
@@ -46,7 +52,8 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
             raise ConfigError(
                 f"backend.profile: '{profile.name}' is for engine {profile.generation}, this server is {generation}"
             )
-    return generation, _step_model(settings, shape, gpu, generation, profile)
+    attention = "FLASH_ATTN" if shape.head_dim in _FLASH_HEAD_DIMS or generation == "v1" else "XFORMERS"
+    return generation, assembled(shape, gpu, generation, profile, attention, settings.tensor_parallel)
 
 
 def _generation(settings: TwinSettings, measured: str) -> str:
@@ -93,20 +100,6 @@ def _check_fits(profile: TwinProfile, shape: ModelShape, gpu: GpuSpec) -> None:
         raise ConfigError(
             f"backend.profile: '{profile.name}' was measured on {profile.gpu}, not on {gpu.name}"
         )
-
-
-def _step_model(
-    settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str, profile: TwinProfile | None
-) -> StepModel:
-    power = datasheet_power(shape, gpu)
-    if profile is not None:
-        loads = profile.loads or UNCALIBRATED_LOADS
-        return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
-    attention = "FLASH_ATTN" if shape.head_dim in _FLASH_HEAD_DIMS or generation == "v1" else "XFORMERS"
-    coefficients = roofline(
-        shape, gpu, generation, attention_backend=attention, tensor_parallel=settings.tensor_parallel
-    )
-    return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
 
 
 def _published(shape: ModelShape, gpu: GpuSpec) -> StepModel:

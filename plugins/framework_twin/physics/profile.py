@@ -15,6 +15,8 @@ from typing import Any
 
 from framework.errors import ConfigError, InputError, did_you_mean
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficients
 from framework_twin.physics.power import PowerCoefficients, datasheet_power
@@ -137,14 +139,26 @@ def step_model(
     if tensor_parallel == 1:
         profile = find_profile(model, gpu, generation, engine=engine, dtype=dtype)
     shape, spec = model_shape(model), gpu_spec(gpu)
-    power = datasheet_power(shape, spec)
-    if profile is None:
-        coefficients = roofline(
-            shape, spec, generation, attention_backend=attention_backend, tensor_parallel=tensor_parallel
-        )
-        return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
-    loads = profile.loads or UNCALIBRATED_LOADS
-    return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
+    return assembled(shape, spec, generation, profile, attention_backend, tensor_parallel)
+
+
+def assembled(
+    shape: ModelShape,
+    gpu: GpuSpec,
+    generation: str,
+    profile: TwinProfile | None,
+    attention_backend: str = "FLASH_ATTN",
+    tensor_parallel: int = 1,
+) -> StepModel:
+    """Return the physics of a profile, without one the roofline; what a profile lacks is the datasheet's."""
+    power = datasheet_power(shape, gpu)
+    if profile is not None:
+        loads = profile.loads or UNCALIBRATED_LOADS
+        return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
+    coefficients = roofline(
+        shape, gpu, generation, attention_backend=attention_backend, tensor_parallel=tensor_parallel
+    )
+    return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
 
 
 def find_profile(
