@@ -67,7 +67,7 @@ class ProcessCollector:
 
 
 def _resident_mib() -> float | None:
-    """Return the resident memory of this process (MiB), None where the system does not tell."""
+    """Return the resident memory of this process (MiB), None where the system does not report it."""
     try:
         pages = int(_STATM.read_text().split()[1])
     except OSError:

@@ -35,7 +35,7 @@ def _numbers(file: Path, row: int, cells: dict[str, str]) -> dict[str, float]:
     try:
         return {column: float(cells[column]) for column in _COLUMNS[1:]}
     except (TypeError, ValueError):
-        raise InputError(f"file '{file}', row {row}: a value is missing or no number") from None
+        raise InputError(f"file '{file}', row {row}: a value is missing or not a number") from None
 
 
 def _imported(name: str, visits: list[dict[str, float]]) -> ImportedRun:

@@ -148,7 +148,7 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
-    """Print measured waits beside theory when a sweep ends."""
+    """Print measured waits next to theory when a sweep ends."""
     from framework_queue.reporting import waits_table
 
     return waits_table(scope)
@@ -164,7 +164,7 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 
 @hookimpl
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]:
-    """Let claims of a paper (`experiments/<name>/claims.yaml`, beside `conf/`) ask for waits of the scope's runs."""
+    """Let claims of a paper (`experiments/<name>/claims.yaml`, next to `conf/`) ask for waits of the scope's runs."""
     from framework_queue.reporting import wait_over_theory
 
     return {"wait_over_theory": partial(wait_over_theory, scope)}

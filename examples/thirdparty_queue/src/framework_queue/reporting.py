@@ -53,7 +53,7 @@ def measured_waits(store: StoreReader, run_ids: Sequence[str]) -> list[MeasuredW
 
 
 def waits_table(scope: ReportScope) -> Iterable[TableBlock]:
-    """Yield measured waits beside theory; nothing for studies that are not about queues."""
+    """Yield measured waits next to theory; nothing for studies that are not about queues."""
     rows = [
         (w.subject, w.servers, w.wait_mean_s, w.wait_theory_s, w.wait_p99_s)
         for w in measured_waits(scope.store, scope.run_ids)
