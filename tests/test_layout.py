@@ -34,12 +34,28 @@ LAYERS = (
     ("run_key", "run_record", "versions"),
     ("configuration",),
     # what a plugin's author needs first
-    ("plugins", "hookspecs", "contracts", "quantity", "errors", "fingerprint", "child_process", "lifeline"),
+    (
+        "plugins",
+        "hookspecs",
+        "contracts",
+        "quantity",
+        "errors",
+        "fingerprint",
+        "child_process",
+        "lifeline",
+        "file_lock",
+    ),
 )
 # What plugins may import of the core. The Hydra plugins are the core's own arms and may import all of it.
 PUBLIC = (
     *("framework.contracts", "framework.errors", "framework.hookspecs", "framework.quantity"),
-    *("framework.fingerprint", "framework.child_process", "framework.versions", "framework.run_key"),
+    *(
+        "framework.fingerprint",
+        "framework.child_process",
+        "framework.file_lock",
+        "framework.versions",
+        "framework.run_key",
+    ),
     *("framework.analysis", "framework.report.terminal", "framework.configuration", "framework.run.rebuild"),
     *(
         "framework.run.importing",
@@ -52,7 +68,7 @@ SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "fr
 
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
-    "framework": 20,  # the layers, and what a plugin's author imports without a folder in between
+    "framework": 21,  # the layers, and what a plugin's author imports without a folder in between
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }
 # Roles that many packages have: the file's name says which role, the folder's of what.
