@@ -29,6 +29,7 @@ def run_study(arguments: list[str]) -> int:
 
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sessions.forget()  # what an earlier study of this process came to is not this one's exit status
     register_with_hydra()
     _check_flags(arguments)
     # argparse takes flags between overrides for the end of the overrides
@@ -54,7 +55,7 @@ def run_study(arguments: list[str]) -> int:
         raise as_user_error(error, arguments) from error
     except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
         return int(error.code or 0) if not isinstance(error.code, str) else 2
-    return _sweep_status()
+    return sweep_status()
 
 
 def _check_flags(arguments: list[str]) -> None:
@@ -99,7 +100,7 @@ def _single_run(config: DictConfig) -> RunOutcome:
     return outcome
 
 
-def _sweep_status() -> int:
+def sweep_status() -> int:
     """Return 0 if every point of the sweep is done, 1 if one failed, 130 if it was interrupted."""
     session = sessions.current()
     if session is None:

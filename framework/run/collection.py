@@ -23,7 +23,7 @@ COLLECTOR_TIMEOUT_S = 30.0
 
 
 @dataclass
-class _Watched:
+class Watched:
     """A collector and what has gone wrong with it so far: `trouble` costs its result, `notes` do not."""
 
     name: str
@@ -37,7 +37,7 @@ class _Watched:
 class Collectors:
     """All collectors of a run, started and stopped together."""
 
-    watched: list[_Watched]
+    watched: list[Watched]
 
     @contextmanager
     def running(self, context: RunContext) -> Iterator[None]:
@@ -71,7 +71,7 @@ class Collectors:
                     item.notes.append(trouble or f"{item.name} command_prefix returned {value!r:.80}")
         return words
 
-    def _stop(self, item: _Watched) -> None:
+    def _stop(self, item: Watched) -> None:
         limit_s = getattr(item.collector, "stop_timeout_s", None)
         value, item.trouble = _guarded(item.collector.stop, f"{item.name} stop", limit_s)
         if item.trouble is None:
@@ -117,7 +117,7 @@ def build_collectors(config: DictConfig) -> Collectors:
             raise ConfigError(
                 f"configuration key 'metrics.{name}._target_': the class has no methods start and stop"
             )
-        watched.append(_Watched(str(name), collector))
+        watched.append(Watched(str(name), collector))
     return Collectors(watched)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from framework.errors import UserError
 
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
 _IDS_PER_CALL = 500
 _WAITING = (
     "PENDING",
@@ -148,7 +148,7 @@ def _client(*command: str) -> subprocess.CompletedProcess[str]:
             command,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_S,
+            timeout=TIMEOUT_S,
             check=False,
             start_new_session=True,  # Ctrl-C is for the launcher
         )
@@ -157,7 +157,7 @@ def _client(*command: str) -> subprocess.CompletedProcess[str]:
             f"'{command[0]}' not found: hydra/launcher=slurm needs Slurm's client programs on this machine"
         ) from None
     except subprocess.TimeoutExpired:
-        raise SlurmError(f"{command[0]}: no answer within {_TIMEOUT_S:.0f} s") from None
+        raise SlurmError(f"{command[0]}: no answer within {TIMEOUT_S:.0f} s") from None
 
 
 def _last_line(text: str) -> str:

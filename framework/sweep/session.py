@@ -74,6 +74,11 @@ def begin(session: SweepSession) -> SweepSession:
     return session
 
 
+def forget() -> None:
+    """Leave the process without a sweep, as before its first one."""
+    _current.clear()
+
+
 def current() -> SweepSession | None:
     """Return the process's sweep, if one has begun."""
     return _current[-1] if _current else None

@@ -16,7 +16,7 @@ The calls, from the first call (above) to the last:
       │           └─► repeats.next_round              further points, launched in the same way
       │
       ├─► StudyCallback.on_multirun_end ─► ending.end_sweep: ingest, advisors, tables
-      └─► study_command._sweep_status: the session's outcomes become the exit status
+      └─► study_command.sweep_status: the session's outcomes become the exit status
 """
 
 from __future__ import annotations

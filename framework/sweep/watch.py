@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.run_record import RunOutcome
 from framework.sweep.session import SweepSession
 
-_POLL_S = 1.0
+POLL_S = 1.0
 _POLLS_BETWEEN_MARKERS = 5  # a run writes its marker that often too
 _MOST_MARKERS = 8
 
@@ -29,7 +29,7 @@ def watching_bundles(session: SweepSession) -> Iterator[None]:
 
     def body() -> None:
         polls = 0
-        while not stop.wait(_POLL_S):
+        while not stop.wait(POLL_S):
             _add_new(session, runs, seen)
             polls += 1
             if polls % _POLLS_BETWEEN_MARKERS == 0:

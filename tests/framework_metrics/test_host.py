@@ -74,7 +74,7 @@ def test_every_metric_has_a_value_and_the_processes_are_listed(tmp_path: Path) -
 def test_perf_that_is_not_allowed_is_absent_with_the_line_that_fixes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(task_clock, "_SYSCALL", {})
+    monkeypatch.setattr(task_clock, "SYSCALL", {})
     with pytest.raises(UnavailableError, match="perf events are not read on"):
         TaskClock(os.getpid())
 

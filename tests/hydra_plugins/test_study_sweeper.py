@@ -25,12 +25,11 @@ def study(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     def run(*overrides: str) -> int:
         GlobalHydra.instance().clear()
-        sessions._current.clear()
         return run_study(list(overrides))
 
     yield run
     GlobalHydra.instance().clear()
-    sessions._current.clear()
+    sessions.forget()
 
 
 def test_an_experiment_file_holds_its_own_grids(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +122,9 @@ def test_a_sweep_can_be_asked_for_on_the_command_line(study: Study) -> None:
         ("backend.speed=1",),
         ("backend.speed=2",),
     ]
+
+
+def test_a_study_does_not_answer_for_an_earlier_one_of_its_process(study: Study) -> None:
+    with pytest.raises(UserError, match="2 of 2 runs failed"):
+        study("-m", "+experiment=toy_single", "backend.speed=1,2", "backend.fail=run")
+    assert study("+experiment=toy_single", "backend.speed=3") == 0

@@ -16,7 +16,7 @@ GENERATOR_VERSION = 1
 """Raise it when a generator makes other bytes: stored input is then generated again."""
 
 FACTS_FILE = "_facts"
-_PART_BYTES = 256 * 10**6
+PART_BYTES = 256 * 10**6
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def input_of(plan: BenchmarkPlan, data_dir: str, placement: Mapping[str, str]) -
     made_of: list[Any] = [GENERATOR_VERSION, plan.generator, plan.size_bytes, plan.records, plan.seed]
     key = canonical_hash([*made_of, dict(placement)])[:12]
     name = f"{plan.generator}-{format_size(plan.size_bytes)}-seed{plan.seed}-{key}"
-    parts = max(1, -(-plan.size_bytes // _PART_BYTES))
+    parts = max(1, -(-plan.size_bytes // PART_BYTES))
     properties = {**plan.properties(), "framework.parts": str(parts), **placement}
     return GeneratedInput(f"{data_dir.rstrip('/')}/{name}", properties)
 

@@ -16,7 +16,7 @@ from framework_metrics.sampling.probe import UnavailableError
 
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 FIX = "sudo sysctl kernel.perf_event_paranoid=1"
-_SYSCALL = {"x86_64": 298, "aarch64": 241}
+SYSCALL = {"x86_64": 298, "aarch64": 241}
 _TYPE_SOFTWARE, _COUNT_TASK_CLOCK = 1, 1
 _ATTRIBUTE_BYTES = 64  # PERF_ATTR_SIZE_VER0, which every kernel takes
 _INHERIT = 1 << 1
@@ -56,7 +56,7 @@ class TaskClock:
 
 def _open(thread: int) -> int:
     """Return an event of one thread; with the kernel's own time left out where the kernel insists on it."""
-    number = _SYSCALL.get(platform.machine())
+    number = SYSCALL.get(platform.machine())
     if number is None:
         raise UnavailableError(f"perf events are not read on {platform.machine()}")
     library = ctypes.CDLL(None, use_errno=True)

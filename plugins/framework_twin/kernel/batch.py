@@ -20,7 +20,7 @@ from framework.errors import UserError
 Configuration = TypeVar("Configuration")
 Result = TypeVar("Result")
 
-_POOL_PAYS_AFTER_S = 2.0
+POOL_PAYS_AFTER_S = 2.0
 """A pool costs about a second of start-up per core; work expected to be done sooner stays in this process."""
 _PROBES = 2
 """Runs in this process that measure the cost of one; the first may compile the kernel."""
@@ -69,7 +69,7 @@ def run_batch(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = cores if workers is None else workers
     run_s: list[float] = []
-    while todo and (workers == 1 or len(run_s) < _PROBES or run_s[-1] * len(todo) < _POOL_PAYS_AFTER_S):
+    while todo and (workers == 1 or len(run_s) < _PROBES or run_s[-1] * len(todo) < POOL_PAYS_AFTER_S):
         index = todo.pop(0)
         began_s = time.perf_counter()
         yield _run_one(task, index, configurations[index])

@@ -48,6 +48,15 @@ def test_debug_shows_where_an_error_came_from(command_line: CommandLine) -> None
     assert "Traceback" in refused.stderr
 
 
+def exit_status(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Return the exit status of `framework ARGUMENTS`, carried out in this process."""
+    monkeypatch.setattr("sys.argv", ["framework", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
@@ -66,11 +75,11 @@ def test_every_error_is_one_line_with_its_exit_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def dispatch(arguments: list[str]) -> int:
+    def verb(arguments: list[str]) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_dispatch", dispatch)
-    assert cli._guarded(["sql"]) == status
+    monkeypatch.setattr("framework.cli.verbs.run_verb", verb)
+    assert exit_status(monkeypatch, "sql") == status
     assert capsys.readouterr().err == line
 
 
@@ -94,7 +103,7 @@ def test_a_bare_word_is_a_verb_and_everything_else_a_study(
 ) -> None:
     monkeypatch.setattr("framework.cli.verbs.run_verb", lambda arguments: 10)
     monkeypatch.setattr("framework.cli.study_command.run_study", lambda arguments: 20)
-    assert cli._dispatch(arguments) == (10 if verb else 20)
+    assert exit_status(monkeypatch, *arguments) == (10 if verb else 20)
 
 
 @pytest.fixture

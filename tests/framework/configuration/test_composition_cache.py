@@ -74,7 +74,12 @@ def _text(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> str
         config = loader.load_sweep_config(master, overrides)
     except HydraException as error:
         return f"{type(error).__name__}: {error}"
-    closed = [str(key) for key in config if OmegaConf.is_struct(config._get_node(key))]
+    groups = {
+        str(key): OmegaConf.select(config, str(key), throw_on_resolution_failure=False) for key in config
+    }
+    closed = [
+        key for key, group in groups.items() if OmegaConf.is_config(group) and OmegaConf.is_struct(group)
+    ]
     return OmegaConf.to_yaml(config) + repr(closed)
 
 

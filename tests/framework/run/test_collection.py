@@ -154,7 +154,7 @@ class Wrapper:
 
 def _wrapped(*answers: object) -> tuple[list[str], Result]:
     collectors = collection.Collectors(
-        [collection._Watched(f"wrapper{place}", Wrapper(answer)) for place, answer in enumerate(answers)]
+        [collection.Watched(f"wrapper{place}", Wrapper(answer)) for place, answer in enumerate(answers)]
     )
     words = collectors.command_prefix("engine-0")
     result = Result()

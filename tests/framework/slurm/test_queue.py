@@ -86,7 +86,7 @@ def test_a_controller_that_is_down_is_no_end_of_a_job(client: Client) -> None:
 
 
 def test_a_client_that_hangs_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm_queue, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(slurm_queue, "TIMEOUT_S", 0.2)
     client("squeue", sleep_s=5)
     with pytest.raises(SlurmError, match="squeue: no answer"):
         job_states(["1"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -93,19 +94,22 @@ def test_a_torn_bundle_is_left_where_it_is(outputs, runs):
     assert os.listdir(outputs / "runs") == ["run-1"]
 
 
-def test_a_compaction_that_dies_before_it_removes_bundles_counts_each_run_once(outputs, runs, monkeypatch):
-    def dying(folder):
+@pytest.mark.parametrize("step", [(Path, "rename"), (shutil, "rmtree")], ids=["before", "midway"])
+def test_a_compaction_that_dies_while_it_removes_bundles_counts_each_run_once(
+    outputs, runs, monkeypatch, step
+):
+    def dying(*arguments, **keys):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(compact_module, "_remove", dying)
+        patch.setattr(*step, dying)
         with pytest.raises(KeyboardInterrupt):
             compact(outputs)
     assert len(os.listdir(outputs / "runs")) == 7
     assert ingest(outputs).added == 7
     assert Store(outputs).rows("SELECT count(*), count(DISTINCT run_id) FROM runs")[1] == [(7, 7)]
     assert compact(outputs).packed == 0
-    assert os.listdir(outputs / "runs") == []
+    assert list((outputs / "runs").glob("[!.]*")) == []
     assert ingest(outputs, rebuild=True).added == 7
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from framework.contracts import StoreReader
 from framework.errors import StoreError
 from framework.store.bundles.bundle import verify_bundle, write_bundle
 from framework.store.database.ingest import ingest
-from framework.store.database.reader import Store
+from framework.store.database.reader import Store, open_published
 from framework.store.layout import database_path
 
 
@@ -39,13 +40,12 @@ def test_a_store_that_is_open_sees_what_is_ingested_later(outputs, add_run):
 def test_an_ingest_does_not_disturb_a_query_that_is_under_way(outputs, add_run):
     add_run("run-1")
     ingest(outputs)
-    store = Store(outputs)
-    with store._reading("SELECT 1") as cursor:
-        cursor.execute("SELECT run_id FROM runs, range(200000)")
-        assert cursor.fetchone() == ("run-1",)
+    with contextlib.closing(open_published(Store(outputs).path)) as connection:
+        connection.execute("SELECT run_id FROM runs, range(200000)")
+        assert connection.fetchone() == ("run-1",)
         add_run("run-2")
         ingest(outputs)
-        assert set(cursor.fetchall()) == {("run-1",)}
+        assert set(connection.fetchall()) == {("run-1",)}
 
 
 def test_python_variables_are_not_tables(outputs, add_run):

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from framework.cli.study_command import _sweep_status, task
+from framework.cli.study_command import sweep_status, task
 from framework.sweep import session as sessions
 from framework.sweep.axis_check import Composer
 from framework.sweep.ending import end_sweep
@@ -57,7 +57,7 @@ def study(
     )
 
     def run(*overrides: str) -> int:
-        sessions._current.clear()
+        sessions.forget()
         given: list[Axis] = [
             (key, tuple(value.split(","))) for key, _, value in (o.partition("=") for o in overrides)
         ]
@@ -68,7 +68,7 @@ def study(
             config, grids, composer, lambda jobs, first: [_job(_with(default, job)) for job in jobs]
         )
         end_sweep(config, session)
-        return _sweep_status()
+        return sweep_status()
 
     yield run
-    sessions._current.clear()
+    sessions.forget()

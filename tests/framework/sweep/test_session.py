@@ -19,9 +19,9 @@ def session() -> SweepSession:
 
 @pytest.fixture
 def _no_sweep() -> Iterator[None]:
-    sessions._current.clear()
+    sessions.forget()
     yield
-    sessions._current.clear()
+    sessions.forget()
 
 
 def test_an_outcome_is_shown_once_however_often_it_is_reported(session: SweepSession) -> None:

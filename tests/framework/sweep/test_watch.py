@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepSession:
-    monkeypatch.setattr(watch, "_POLL_S", 0.01)
+    monkeypatch.setattr(watch, "POLL_S", 0.01)
     session = SweepSession("study-1", "study", str(tmp_path))
     session.plan([Point(0, ("a=0",)), Point(1, ("a=1",))])
     return session

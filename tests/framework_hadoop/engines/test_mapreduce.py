@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 
 from framework.errors import ConfigError
-from framework_hadoop.benchmarks.plan import GENERATORS
+from framework_hadoop.benchmarks import generated_input
+from framework_hadoop.benchmarks.plan import GENERATORS, plan_of
 from framework_hadoop.engines.job_failures import (
     EngineFailedError,
     EngineKilledError,
     EngineTimeoutError,
     HeapExhaustedError,
 )
+from framework_hadoop.engines.mapreduce import HadoopBackend
 from framework_hadoop.engines.toolchain import find_java, jars_folder
 from tests.framework_hadoop.engine_runs import (
     benchmark,
@@ -241,26 +244,20 @@ def test_a_distribution_is_driven_through_its_own_client(tmp_path: Path) -> None
     assert not list((tmp_path / "data").glob("output-*"))
 
 
-def test_generated_bytes_depend_on_the_seed_and_not_on_how_many_tasks_write_them(tmp_path: Path) -> None:
-    import hashlib
-
-    from framework_hadoop.benchmarks.generated_input import GeneratedInput, input_of
-    from framework_hadoop.benchmarks.plan import plan_of
-    from framework_hadoop.engines.hadoop_engines import engine_for
-    from framework_hadoop.engines.mapreduce import HadoopBackend, _generated, _Program
-
-    backend = HadoopBackend()
-    digests = []
-    for seed, parts in ((0, "1"), (0, "3"), (1, "1")):
+def test_generated_bytes_depend_on_the_seed_and_not_on_how_many_tasks_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests, files = [], []
+    for seed, part_bytes in ((0, 1_000_000), (0, 400_000), (1, 1_000_000)):
+        monkeypatch.setattr(generated_input, "PART_BYTES", part_bytes)
+        folder = tmp_path / f"{seed}-{part_bytes}"
+        backend = HadoopBackend(data_dir=str(folder))
         plan = plan_of(benchmark("terasort", "1MB", seed=seed), "hadoop")
-        wanted = input_of(plan, "", {})
-        folder = tmp_path / f"{seed}-{parts}"
-        target = GeneratedInput(str(folder), {**wanted.properties, "framework.parts": parts})
-        work = tmp_path / f"work-{seed}-{parts}"
-        work.mkdir()
-        program = _Program(engine_for(backend.settings), backend.settings, context(tmp_path), work)
-        _generated(plan, target, program)
-        content = b"".join(part.read_bytes() for part in sorted(folder.glob("part-m-*")))
+        location, _, _ = backend.prepared_input(plan, context(tmp_path / "scratch"))
+        written = sorted(Path(location).glob("part-m-*"))
+        content = b"".join(part.read_bytes() for part in written)
         assert len(content) == 1_000_000
+        files.append(len(written))
         digests.append(hashlib.sha256(content).hexdigest())
+    assert files == [1, 3, 1]
     assert digests[0] == digests[1] != digests[2]

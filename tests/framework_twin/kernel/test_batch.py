@@ -42,7 +42,7 @@ def test_a_defect_in_a_task_names_the_configuration() -> None:
 
 @pytest.mark.slow
 def test_batch_in_processes_agrees_with_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("framework_twin.kernel.batch._POOL_PAYS_AFTER_S", 0.0)
+    monkeypatch.setattr("framework_twin.kernel.batch.POOL_PAYS_AFTER_S", 0.0)
     sizes = list(range(20, 60))
     pooled = {item.index: item.outcome for item in run_batch(duration_of, sizes, workers=2)}
     alone = {item.index: item.outcome for item in run_batch(duration_of, sizes, workers=1)}

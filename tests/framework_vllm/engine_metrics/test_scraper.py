@@ -83,10 +83,12 @@ def test_a_server_that_has_no_metrics_is_not_asked_again_and_again(server: Threa
 
 
 def test_a_server_that_goes_away_leaves_what_it_said(server: ThreadingHTTPServer) -> None:
+    server.RequestHandlerClass.protocol_version = (
+        "HTTP/1.0"  # a connection that is kept outlives the listener
+    )
     with MetricScraper([(url(server), {})], None, settle_s=0.0) as scraper:
         server.shutdown()
         server.server_close()
-        scraper.servers[0]._disconnect()  # a connection that is kept alive outlives the listener
     assert len(scraper.servers[0].scrapes) == 1
     assert scraper.servers[0].trouble is not None
     assert "refused" in scraper.servers[0].trouble

@@ -54,7 +54,7 @@ _LOADING = threading.Lock()
 
 @cache
 def _entry_point() -> Callable[[int], int]:
-    symbol, machine_code = _read_or_build()
+    symbol, machine_code = object_code()
     address = _load(symbol, machine_code)
     signature = ctypes.CFUNCTYPE(
         ctypes.c_int32, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_void_p), ctypes.c_int64
@@ -70,8 +70,9 @@ def _entry_point() -> Callable[[int], int]:
     return run
 
 
-def _read_or_build() -> tuple[str, bytes]:
-    name = f"kernel-{_digest()}.o"
+def object_code() -> tuple[str, bytes]:
+    """Return the symbol of the entry point and the object file, which is built where no trusted folder has it."""
+    name = file_name()
     for folder in _folders():
         if (folder / name).is_file() and _is_private(folder):
             break
@@ -114,7 +115,8 @@ def _build(target: Path) -> None:
             old.unlink(missing_ok=True)
 
 
-def _digest() -> str:
+def file_name() -> str:
+    """Return the name of the object file for these sources, this processor and this compiler."""
     import llvmlite
     import llvmlite.binding
 
@@ -123,7 +125,7 @@ def _digest() -> str:
     digest.update(f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}".encode())
     for source in [*sorted(_KERNEL.rglob("*.py")), _KERNEL.parent / "physics" / "step_time.py"]:
         digest.update(source.read_bytes())
-    return digest.hexdigest()[:24]
+    return f"kernel-{digest.hexdigest()[:24]}.o"
 
 
 def _folders() -> Iterator[Path]:
