@@ -17,7 +17,7 @@ from framework_twin.calibration.cross_validation import (
 from framework_twin.calibration.fit import fit_runs, measured_value, runs_hash
 from framework_twin.calibration.intervals import fit_intervals
 from framework_twin.measured.measured_runs import MeasuredRun
-from framework_twin.measured.prediction_error import GroupError, group_errors, pairs_of
+from framework_twin.measured.prediction_error import GroupError, group_errors, pairs_of, regime
 from framework_twin.measured.realise import realise
 from framework_twin.measured.run_prediction import predict_measured, server_of
 from framework_twin.measured.step_samples import StepSample, step_errors
@@ -144,14 +144,17 @@ _FEWEST_LIGHT_RUNS = 3
 def fit_front_end(runs: Sequence[MeasuredRun], model: StepModel) -> float:
     """Return the median of measured minus simulated mean TTFT of lightly loaded runs, in seconds and at least 0.
 
-    That of `model` where fewer than three of the runs are lightly loaded.
+    That of `model` where fewer than three of the runs are lightly loaded. A burst is none of them, however few of
+    its requests run at a time: its TTFT is the queue's.
     """
     bare = replace(model, front_end_s=0.0)
     differences = []
     for run in runs:
         measured = measured_value(run, "ttft_mean_ms")
         running = measured_value(run, "running_mean")
-        if measured is None or running is None or running >= LIGHT_LOAD or run.setup.offline:
+        if measured is None or running is None or running >= LIGHT_LOAD:
+            continue
+        if run.setup.arrival != "poisson" or regime(run) == "above":
             continue
         simulated = predict_measured(run, bare, (0,)).values.get("ttft_mean_ms")
         if simulated is not None:
