@@ -6,6 +6,7 @@ from pathlib import Path
 
 from framework.report.html.page import render_report, save_report
 from framework.report.number_format import count_noun
+from framework.report.overview import read_files
 from framework.report.scope import folder_name, select_runs
 from framework.report.terminal.console import console, error_console
 
@@ -34,8 +35,10 @@ def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
             f"{count_noun(chosen.left_out, 'run')} of this experiment from other sweeps (other settings) "
             "are not shown; give a sweep's id instead of the experiment's name to see that sweep."
         )
-    report = render_report(scope, notes)
-    file = save_report(report, out or outputs / "reports" / folder_name(scope.experiment))
+    folder = out or outputs / "reports" / folder_name(scope.experiment)
+    files = read_files(scope.store, scope.run_ids, outputs, folder)
+    report = render_report(scope, notes, files)
+    file = save_report(report, folder)
     for problem in report.problems:
         error_console().print(f"report: {problem}", markup=False, soft_wrap=True)
     console().print(

@@ -103,6 +103,7 @@ class Collectors:
                 detail = f"{name} is also reported by the backend or another collector; that value is kept"
                 result.checks.append(SanityCheck(f"collector_{item.name}", "warn", detail))
             result.checks.extend(item.result.checks)
+            result.artifacts.extend(item.result.artifacts)
             facts: dict[str, Json] = dict(item.result.facts)
             if facts:
                 result.facts[item.name] = facts

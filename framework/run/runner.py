@@ -32,6 +32,7 @@ from framework.contracts import (
 from framework.errors import ConfigError, StoreError, UserError, one_line
 from framework.plugins import plugin_manager
 from framework.run import collection
+from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
 from framework.run.stages import StageError, failure_of, stage
 from framework.run_key import new_run_id, run_key, utc_now, without_volatile
@@ -220,6 +221,7 @@ def _carry_out(
         with heartbeat:
             try:
                 result = _measure(record, backend, workload, collectors, context)
+                files = kept_files(result, scratch)
                 checks = list(result.checks)
                 record = replace(
                     record,
@@ -231,24 +233,25 @@ def _carry_out(
                 )
             except StageError as error:
                 result = Result()
+                files = kept_files(result, scratch)
                 record = replace(record, status="failed", failure=failure_of(error, scratch))
-            record = _kept(outputs, replace(record, finished_at=utc_now()), result)
+            record = _kept(outputs, replace(record, finished_at=utc_now()), result, files)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     metrics = {metric.name: metric.value for metric in record.metrics}
     return RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
 
 
-def _kept(outputs: str, record: RunRecord, result: Result) -> RunRecord:
+def _kept(outputs: str, record: RunRecord, result: Result, files: Sequence[Path]) -> RunRecord:
     """Write the run's bundle; results that can't be stored make it a failed run of stage `bundle`."""
     from framework.store.bundles.bundle import write_bundle
 
     try:
-        write_bundle(outputs, record, result.tables)
+        write_bundle(outputs, record, result.tables, files)
     except Exception as error:  # a plugin's table may hold anything
         failure = Failure("bundle", type(error).__name__, one_line(error))
         record = replace(record, status="failed", metrics=(), failure=failure)
-        write_bundle(outputs, record, {})
+        write_bundle(outputs, record, {}, files)
     return record
 
 

@@ -34,12 +34,15 @@ def save_report(report: RenderedReport, out_dir: Path) -> Path:
     return file
 
 
-def render_report(scope: ReportScope, notes: Sequence[str] = ()) -> RenderedReport:
+def render_report(
+    scope: ReportScope, notes: Sequence[str] = (), files: Sequence[overview.KeptFile] = ()
+) -> RenderedReport:
     """Return the page about the runs of a scope.
 
     Args:
         scope: the experiment and its runs.
         notes: lines that the reader must see first, e.g. what is left out.
+        files: what was kept with the runs (`overview.read_files`).
     """
     store, run_ids = scope.store, scope.run_ids
     contributed, problems = plugin_blocks.report_sections(scope)
@@ -56,5 +59,6 @@ def render_report(scope: ReportScope, notes: Sequence[str] = ()) -> RenderedRepo
         failures=overview.read_failures(store, run_ids, MAX_FAILURES),
         findings=overview.read_findings(store, run_ids),
         provenance=overview.read_provenance(store, run_ids),
+        files=files,
     )
     return RenderedReport(page_html(content), tuple(problems))

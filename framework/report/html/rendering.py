@@ -18,7 +18,14 @@ from framework.report.html.figure_spec import plotly_spec
 from framework.report.html.provenance_tables import full_provenance, short_provenance
 from framework.report.html.results_table import is_number_text, results_content
 from framework.report.number_format import ABSENT, count_noun, format_interval, format_value, is_number
-from framework.report.overview import FailedRun, GivenAdvice, Overview, ProvenanceItem, SanityFinding
+from framework.report.overview import (
+    FailedRun,
+    GivenAdvice,
+    KeptFile,
+    Overview,
+    ProvenanceItem,
+    SanityFinding,
+)
 from framework.report.run_table import RunTable, short_names
 
 MAX_BLOCK_ROWS = 500
@@ -32,6 +39,7 @@ class ReportContent:
         warnings: lines that the reader must see first.
         contributed: the sections of plugins, in the order in which they are shown.
         failures: the latest failed and lost runs; the overview has their total.
+        files: what was kept with runs: logs, profiles.
     """
 
     experiment: str
@@ -43,6 +51,7 @@ class ReportContent:
     failures: Sequence[FailedRun]
     findings: Sequence[SanityFinding]
     provenance: Sequence[ProvenanceItem]
+    files: Sequence[KeptFile] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def _block_kind(block: Figure | TableBlock | str) -> str:
 
 
 def _own_sections(content: ReportContent) -> Iterator[_Section]:
-    """Yield what every report has: advice, results, failures, sanity, provenance."""
+    """Yield what every report has: advice, results, failures, sanity, kept files, provenance."""
     if content.advice:
         yield _Section("Advice", "advice", "advice.html", content.advice)
     yield _Section("Results", "results", "results.html", results_content(content.runs))
@@ -120,6 +129,8 @@ def _own_sections(content: ReportContent) -> Iterator[_Section]:
         yield _Section("Failures", "failures", "failures.html", shown)
     if content.findings:
         yield _Section("Sanity", "sanity", "section.html", [("tables", [_findings_table(content.findings)])])
+    if content.files:
+        yield _Section("Files", "files", "files.html", content.files)
     tables = {
         "short": short_provenance(content.provenance),
         "everything": full_provenance(content.provenance),

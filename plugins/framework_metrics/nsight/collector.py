@@ -33,7 +33,7 @@ class NsightCollector:
         arguments: Sequence[str] = (),
         delay_s: float = 0.0,
         duration_s: float | None = None,
-        keep: str | None = None,
+        keep: bool = False,
     ) -> None:
         self.recipe = tools.recipe(recipe)
         self.process = process
@@ -41,7 +41,7 @@ class NsightCollector:
         self.arguments = [str(word) for word in arguments]
         self.delay_s = _not_negative("delay_s", delay_s)
         self.duration_s = None if duration_s is None else _not_negative("duration_s", duration_s)
-        self.keep = Path(keep) if keep else None
+        self.keep = keep
         own = TIMELINE_METRICS if self.recipe.tool == "nsys" else COUNTER_METRICS
         self.metric_names = tuple(item.name for item in own)
         self._program: str | None = None
@@ -63,9 +63,7 @@ class NsightCollector:
         chosen = process == self.process if self.process else self._report is None
         if not chosen or self._program is None or self._folder is None:
             return ()
-        folder = self.keep or self._folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._report = folder.resolve() / f"{self._run_id}-{process}-{self.recipe.name}"
+        self._report = self._folder.resolve() / f"{self._run_id}-{process}-{self.recipe.name}"
         return tools.command_prefix(
             self._program, self.recipe, self._report, self.arguments, self.delay_s, self.duration_s
         )
@@ -89,8 +87,8 @@ class NsightCollector:
         except InputError as error:
             return self._nothing(str(error))
         result.facts["recipe"] = self.recipe.name
-        if self.keep is not None:
-            result.facts["report"] = str(report)
+        if self.keep:
+            result.artifacts.append(report)
         return result
 
     def _nothing(self, reason: str) -> Result:

@@ -18,7 +18,7 @@ class NsightSettings:
         nsys, ncu: programs; null: those that PATH finds.
         arguments: further arguments of the tool.
         delay_s, duration_s: collection of `nsys` after the start of the process; null: until it ends.
-        keep: folder to keep the tool's own report in; null: it is read and thrown away.
+        keep: keep the tool's own report with the run (table `artifacts`); false: it is read and deleted.
     """
 
     _target_: str = MISSING
@@ -29,4 +29,4 @@ class NsightSettings:
     arguments: list[str] = field(default_factory=list)
     delay_s: float = 0.0
     duration_s: float | None = None
-    keep: str | None = None
+    keep: bool = False

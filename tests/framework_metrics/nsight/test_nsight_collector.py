@@ -97,12 +97,13 @@ def test_counters_of_a_named_process_become_metrics(
     page = tmp_path / "page.csv"
     page.write_text(ncu_raw(decode_kernels()))
     fake_tools(page)
-    collector = NsightCollector(recipe="roofline", process="engine-1", keep=str(tmp_path / "kept"))
+    collector = NsightCollector(recipe="roofline", process="engine-1", keep=True)
     result = profiled(collector, tmp_path / "scratch", "engine-0", "engine-1")
     found = {metric.name: metric.value for metric in result.metrics}
     assert found["nsight_attention_flop_per_byte"] == pytest.approx(2.0)
-    assert Path(result.facts["report"]).is_file()
-    assert Path(result.facts["report"]).name == "run-1-engine-1-roofline.ncu-rep"
+    (report,) = result.artifacts
+    assert report.is_file()
+    assert report.name == "run-1-engine-1-roofline.ncu-rep"
 
 
 @pytest.mark.parametrize(

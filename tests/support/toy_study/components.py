@@ -49,6 +49,8 @@ class ToyBackend:
     fail: str | None = None
     steps: int = 0
     step_s: float = 0.2
+    log_lines: int = 0
+    keeps: str | None = None
 
     def __post_init__(self) -> None:
         if self.speed <= 0:
@@ -85,6 +87,14 @@ class ToyBackend:
                 time.sleep(0.05)
         if self.fail == "nothing":
             return None
+        if self.log_lines:
+            lines = (f"line {number} of the engine's log\n" for number in range(self.log_lines))
+            (context.scratch / "engine.log").write_text("".join(lines))
+        kept = []
+        if self.keeps is not None:
+            kept.append(context.scratch / self.keeps)
+            if self.keeps != "missing.bin":
+                kept[0].write_bytes(b"a profile")
         count = workload.tables["numbers"].num_rows
         metrics = [Metric("numbers_s", self.speed, "1/s"), Metric("duration_s", count / self.speed, "s")]
         if self.fail == "nan":
@@ -93,7 +103,7 @@ class ToyBackend:
             metrics.append(Metric("duration_s", 0.1, "s"))
         column = "valeu" if self.fail == "table" else "value"
         sums = pa.table({column: [sum(workload.tables["numbers"]["value"].to_pylist())]})
-        return Result(metrics, {"sums": sums}, {"engine": "toy 1"})
+        return Result(metrics, {"sums": sums}, {"engine": "toy 1"}, artifacts=kept)
 
 
 @dataclass
