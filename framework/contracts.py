@@ -107,15 +107,16 @@ class Result:
         tables: named Arrow tables *without* a `run_id` column (the core adds it).
         facts: engine version, resolved engine configuration, number of KV blocks … (JSON values).
         checks: what the backend itself knows about its sanity.
-        artifacts: files to keep with the run (a profile, a history); copied into its bundle, linked from the report.
-            Logs in the scratch folder are kept without being named.
+        artifacts: files worth keeping beside the numbers, by the name of what they are (`job_history`); they are
+            copied into the run's bundle as `artifacts/<name>/<file>`. They may lie in the scratch folder, whose
+            `*.log` files are kept anyway.
     """
 
     metrics: list[Metric] = field(default_factory=list)
     tables: dict[str, pa.Table] = field(default_factory=dict)
     facts: dict[str, Json] = field(default_factory=dict)
     checks: list[SanityCheck] = field(default_factory=list)
-    artifacts: list[Path] = field(default_factory=list)
+    artifacts: dict[str, Path | Sequence[Path]] = field(default_factory=dict)
 
 
 @dataclass
@@ -144,7 +145,8 @@ class RunContext:
         run_id: identity of this attempt.
         config: the resolved configuration (plain dicts and lists), read-only by agreement.
         seed: the seed of this run (workload and backend derive theirs from it).
-        scratch: a folder for logs and temporary files; every `*.log` in it is kept with the run.
+        scratch: a folder for logs and temporary files; every `*.log` in it is kept with the run, and the ends of
+            these logs are shown with a failed one. The rest of it is removed after the run.
         progress: call with (fraction 0–1, short text), as often as is convenient and from any thread: on a
             terminal it moves the bar, in a log it becomes a line now and then, elsewhere it is seen in the sweep.
         window: when the run's own time began and ended; the backend writes it, collectors read it.

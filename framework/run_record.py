@@ -46,6 +46,7 @@ class RunRecord:
         varied: names of the parameters that the sweep varied.
         facts: what the backend reported.
         provenance: git, packages, host, GPU, driver, clocks, SLURM job, command line.
+        artifact_notes: why a file is not kept, or not as a whole, by its name below the bundle's `artifacts/`.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class RunRecord:
     varied: Sequence[str] = ()
     facts: Mapping[str, Json] = field(default_factory=dict)
     provenance: Mapping[str, Json] = field(default_factory=dict)
+    artifact_notes: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None
 
 

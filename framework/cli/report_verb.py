@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from framework.report.html.file_links import linked_files
 from framework.report.html.page import render_report, save_report
 from framework.report.number_format import count_noun
-from framework.report.overview import read_files
 from framework.report.scope import folder_name, select_runs
 from framework.report.terminal.console import console, error_console
 
@@ -36,8 +36,7 @@ def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
             "are not shown; give a sweep's id instead of the experiment's name to see that sweep."
         )
     folder = out or outputs / "reports" / folder_name(scope.experiment)
-    files = read_files(scope.store, scope.run_ids, outputs, folder)
-    report = render_report(scope, notes, files)
+    report = render_report(scope, notes, linked_files(scope, outputs, folder))
     file = save_report(report, folder)
     for problem in report.problems:
         error_console().print(f"report: {problem}", markup=False, soft_wrap=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from framework.errors import ConfigError, did_you_mean
+from framework.errors import ConfigError, StoreError, did_you_mean
 from framework.store.database.reader import Store, runs_not_ingested
 
 FORMATS = ("table", "csv", "json")
@@ -46,11 +44,12 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
     `folder` is an outputs folder, or a URL whose bundles go into the database of `outputs` from now on.
     """
+    from framework.report.terminal.progress_bars import progress_bar
     from framework.store.bundles.remote import is_url
     from framework.store.database.ingest import ingest
 
     remote = folder if is_url(folder) else None
-    with _progress_bar("bundles") as progress:
+    with progress_bar("bundles") as progress:
         report = ingest(outputs if remote else folder, rebuild=rebuild, progress=progress, bundles=remote)
     parts = [f"{report.added} runs added", f"{report.skipped} there already"]
     parts += [f"{report.running} running"] if report.running else []
@@ -66,10 +65,11 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
 
 def run_compact(outputs: str) -> int:
     """Pack all whole bundles into few large files, then bring the database up to date."""
+    from framework.report.terminal.progress_bars import progress_bar
     from framework.store.bundles.compact import compact
     from framework.store.database.ingest import ingest
 
-    with _progress_bar("bundles") as progress:
+    with progress_bar("bundles") as progress:
         report = compact(outputs, progress=progress)
     ingest(outputs)
     print(f"{report.packed} bundles packed into {report.packs} packs, {len(report.left)} left as they are")
@@ -78,17 +78,33 @@ def run_compact(outputs: str) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback (done, total) that draws on stderr while it is a terminal, and nothing otherwise."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def run_artifacts(name: str | None, outputs: str, limit: int = 1000) -> int:
+    """Print the files that runs keep, the latest run first: size, where the file is, and what is not as it was.
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(description, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    Args:
+        name: a run, a sweep or an experiment; None: all.
+
+    Raises:
+        StoreError: no such run, sweep or experiment.
+    """
+    from framework.store.bundles.artifact_files import artifact_files
+
+    store, run_ids = Store(outputs), None
+    if name is not None:
+        found = store.query("SELECT run_id FROM runs WHERE ? IN (run_id, sweep_id, experiment)", [name])
+        run_ids = found["run_id"].to_pylist()
+        if not run_ids:
+            raise StoreError(f"no run, sweep or experiment '{name}' in {outputs}")
+    files = artifact_files(store, Path(outputs), run_ids, limit)
+    for file in files:
+        size = "-" if file.bytes is None else f"{file.bytes / 2**20:.2f} MiB"
+        where = file.location or f"{file.run_id}/{file.path}"
+        print(f"{size:>12}  {where}" + (f"  ({file.note})" if file.note else ""))
+    if not files:
+        print("no files are kept", file=sys.stderr)
+    if len(files) == limit:
+        print(f"the first {limit} files; name a run to see its own", file=sys.stderr)
+    return 0
 
 
 def run_compare(a: str, b: str, outputs: str) -> int:

@@ -41,7 +41,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version_option)
-    for verb in (sql, report, compare, predict, guide, ingest, compact, cancel, plugins, doctor):
+    for verb in (sql, report, artifacts, compare, predict, guide, ingest, compact, cancel, plugins, doctor):
         app.command()(verb)
     app.command("import")(import_runs)
     plugin_manager().hook.verbs(app=app)
@@ -114,6 +114,19 @@ def report(
     from framework.cli.report_verb import run_report
 
     return run_report(experiment, out, outputs)
+
+
+def artifacts(
+    name: Annotated[str | None, typer.Argument(help="Run, sweep or experiment. Default: all runs.")] = None,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """List the files that runs keep (logs, profiles, job histories), with their size and path.
+
+    Example: python -m framework artifacts memory_gap
+    """
+    from framework.cli.store_verbs import run_artifacts
+
+    return run_artifacts(name, str(outputs))
 
 
 def compare(

@@ -22,6 +22,7 @@ VOLATILE_KEYS = (
     "repeat_until",
     "outputs_dir",
     "progress",
+    "artifacts_mb",
 )
 """Top-level keys that say how a study is carried out and read, not what it measures: no part of a run key."""
 
@@ -62,6 +63,7 @@ class StudyConfig:
         repeats: runs of each point, with consecutive seeds.
         outputs_dir: where bundles, the database and reports go.
         progress: show progress and tables on the terminal.
+        artifacts_mb: most that the files which a run keeps (logs, profiles) may have together, in MiB; 0 keeps none.
         data: input files of a study by a name of its own, for its groups to refer to (`${data.NAME}`).
     """
 
@@ -72,6 +74,7 @@ class StudyConfig:
     repeat_until: RepeatUntil = field(default_factory=RepeatUntil)
     outputs_dir: str = "outputs"
     progress: bool = True
+    artifacts_mb: float = 256.0
     scale: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     backend: Any = MISSING

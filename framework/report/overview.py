@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from framework.contracts import StoreReader
-from framework.store.bundles.stored_files import relative_link, stored_path
 
 _MINE = "run_id IN (SELECT unnest(?::VARCHAR[]))"
 
@@ -44,20 +42,6 @@ class SanityFinding:
     runs: int
     detail: str
     example_run: str
-
-
-@dataclass(frozen=True)
-class KeptFile:
-    """A file that was kept with a run.
-
-    Attributes:
-        link: from the report to the file; None where it is not on this machine.
-    """
-
-    run_id: str
-    name: str
-    bytes: int
-    link: str | None
 
 
 @dataclass(frozen=True)
@@ -162,27 +146,6 @@ def read_failures(store: StoreReader, run_ids: Sequence[str], max_rows: int) -> 
         )
         for row in rows
     ]
-
-
-def read_files(
-    store: StoreReader, run_ids: Sequence[str], outputs: Path, folder: Path, max_rows: int = 200
-) -> list[KeptFile]:
-    """Return the files that were kept with these runs, at most `max_rows`.
-
-    Args:
-        outputs: the outputs folder.
-        folder: where the report will lie; links are relative to it.
-    """
-    rows = store.query(
-        f"SELECT run_id, path, bytes FROM artifacts WHERE {_MINE} ORDER BY run_id, path LIMIT {max_rows:d}",
-        [list(run_ids)],
-    ).to_pylist()
-    found = []
-    for row in rows:
-        file = stored_path(outputs, row["run_id"], row["path"])
-        link = None if file is None else relative_link(file, folder)
-        found.append(KeptFile(row["run_id"], row["path"].removeprefix("artifacts/"), row["bytes"], link))
-    return found
 
 
 def read_advice(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> list[GivenAdvice]:

@@ -99,11 +99,12 @@ class Collectors:
                 _fill_in(result.metrics, absent)
                 continue
             result.tables.update(tables)
+            for name, files in item.result.artifacts.items():
+                result.artifacts[name if name not in result.artifacts else f"{item.name}_{name}"] = files
             for name in _fill_in(result.metrics, item.result.metrics):
                 detail = f"{name} is also reported by the backend or another collector; that value is kept"
                 result.checks.append(SanityCheck(f"collector_{item.name}", "warn", detail))
             result.checks.extend(item.result.checks)
-            result.artifacts.extend(item.result.artifacts)
             facts: dict[str, Json] = dict(item.result.facts)
             if facts:
                 result.facts[item.name] = facts
@@ -155,6 +156,8 @@ def _flaw(name: str, value: object) -> str | None:
         number = isinstance(metric, Metric) and isinstance(metric.value, Real | None)
         if not number or isinstance(metric.value, bool):
             return f"{name} returned {metric!r:.80} among its metrics"
+    if not isinstance(value.artifacts, Mapping):
+        return f"{name} returned {value.artifacts!r:.80} as its artifacts"
     if not all(isinstance(check, SanityCheck) for check in value.checks):
         return f"{name} returned a check that is not a SanityCheck"
     return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from framework.configuration.study_config import StudyConfig
 from framework.contracts import ImportedRun, ImportedTable, Importer
 from framework.errors import InputError, did_you_mean
 from framework.plugins import plugin_manager
+from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
 from framework.run_key import canonical_hash, new_run_id, utc_now
 from framework.run_record import RunRecord
@@ -58,7 +62,10 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
     added = 0
     for key, run in progress_over(list(zip(keys, runs, strict=True)), f"importing {source}"):
         if key not in present:
-            write_bundle(outputs, _record(kind, source, key, run), run.result.tables)
+            with tempfile.TemporaryDirectory(prefix="framework-import-") as copies:
+                kept = kept_files(run.result.artifacts.items(), Path(copies), StudyConfig.artifacts_mb)
+                record = replace(_record(kind, source, key, run), artifact_notes=kept.notes)
+                write_bundle(outputs, record, run.result.tables, kept.files)
             present[key] = ""
             added += 1
     return added

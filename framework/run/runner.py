@@ -32,7 +32,7 @@ from framework.contracts import (
 from framework.errors import ConfigError, StoreError, UserError, one_line
 from framework.plugins import plugin_manager
 from framework.run import collection
-from framework.run.kept_files import kept_files
+from framework.run.kept_files import LOG, KeptFiles, kept_files, logs_of
 from framework.run.provenance import provenance
 from framework.run.stages import StageError, failure_of, stage
 from framework.run_key import new_run_id, run_key, utc_now, without_volatile
@@ -76,7 +76,7 @@ def execute(config: DictConfig, progress: Progress = lambda fraction, text: None
         if earlier is not None:
             return RunOutcome(earlier, "done", skipped=True)
     record = _new_record(config, plain, key, workload, backend, seed)
-    return _carry_out(record, outputs, backend, workload, collectors, progress)
+    return _carry_out(record, outputs, backend, workload, collectors, progress, float(config.artifacts_mb))
 
 
 def execute_job(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
@@ -202,6 +202,7 @@ def _carry_out(
     workload: WorkloadTables,
     collectors: collection.Collectors,
     progress: Progress,
+    artifacts_mb: float,
 ) -> RunOutcome:
     from framework.store.bundles.heartbeat import Heartbeat
 
@@ -221,7 +222,6 @@ def _carry_out(
         with heartbeat:
             try:
                 result = _measure(record, backend, workload, collectors, context)
-                files = kept_files(result, scratch)
                 checks = list(result.checks)
                 record = replace(
                     record,
@@ -233,25 +233,28 @@ def _carry_out(
                 )
             except StageError as error:
                 result = Result()
-                files = kept_files(result, scratch)
                 record = replace(record, status="failed", failure=failure_of(error, scratch))
-            record = _kept(outputs, replace(record, finished_at=utc_now()), result, files)
+            context.progress(1.0, "writing the run into the store")
+            record = _kept(outputs, replace(record, finished_at=utc_now()), result, scratch, artifacts_mb)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     metrics = {metric.name: metric.value for metric in record.metrics}
     return RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
 
 
-def _kept(outputs: str, record: RunRecord, result: Result, files: Sequence[Path]) -> RunRecord:
+def _kept(outputs: str, record: RunRecord, result: Result, scratch: Path, artifacts_mb: float) -> RunRecord:
     """Write the run's bundle; results that can't be stored make it a failed run of stage `bundle`."""
     from framework.store.bundles.bundle import write_bundle
 
+    kept = KeptFiles()
     try:
-        write_bundle(outputs, record, result.tables, files)
+        named = [(LOG, logs_of(scratch)), *result.artifacts.items()]
+        kept = kept_files(named, scratch / ".shortened", artifacts_mb)
+        write_bundle(outputs, replace(record, artifact_notes=kept.notes), result.tables, kept.files)
     except Exception as error:  # a plugin's table may hold anything
         failure = Failure("bundle", type(error).__name__, one_line(error))
-        record = replace(record, status="failed", metrics=(), failure=failure)
-        write_bundle(outputs, record, {}, files)
+        record = replace(record, status="failed", metrics=(), failure=failure, artifact_notes=kept.notes)
+        write_bundle(outputs, record, {}, kept.files)
     return record
 
 

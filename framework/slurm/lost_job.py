@@ -6,14 +6,18 @@ Its run id follows from the job, so that it is written once however many launche
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from framework.configuration.study_config import StudyConfig
 from framework.contracts import Json
 from framework.errors import StoreError
+from framework.run.kept_files import LOG, kept_files
 from framework.run.runner import refusal_record
 from framework.run_key import utc_now
 from framework.run_record import Failure, RunRecord
@@ -53,8 +57,8 @@ def lost_record(
     return replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
 
 
-def write_lost(outputs: str, record: RunRecord) -> None:
-    """Write the bundle of a lost job, unless it is there, and end its run's heartbeat.
+def write_lost(outputs: str, record: RunRecord, logs: Sequence[Path] = ()) -> None:
+    """Write the bundle of a lost job with its logs, unless it is there, and end its run's heartbeat.
 
     Raises:
         StoreError: it can't be written.
@@ -62,7 +66,9 @@ def write_lost(outputs: str, record: RunRecord) -> None:
     bundle = runs_folder(outputs) / record.run_id
     try:
         if not bundle.exists():
-            write_bundle(outputs, record, {})
+            with tempfile.TemporaryDirectory(prefix="framework-lost-") as copies:
+                kept = kept_files([(LOG, logs)], Path(copies), StudyConfig.artifacts_mb)
+                write_bundle(outputs, replace(record, artifact_notes=kept.notes), {}, kept.files)
     except StoreError:
         if not bundle.exists():  # else another launcher was faster
             raise

@@ -121,7 +121,7 @@ class SlurmSweep:
             self.session.earlier.add(
                 record.run_id
             )  # before it lands: it is not an outcome of the job to come
-            write_lost(self.session.outputs_dir, record)
+            write_lost(self.session.outputs_dir, record, self._logs(submitted))
 
     def _submit(self, jobs: Sequence[SweepJob]) -> None:
         now = time.time()
@@ -177,7 +177,7 @@ class SlurmSweep:
                 return None
         state = states[submitted.job_id] if states else JobState(submitted.job_id)
         record = self._lost(job, submitted, state, result)
-        write_lost(self.session.outputs_dir, record)
+        write_lost(self.session.outputs_dir, record, self._logs(submitted))
         return RunOutcome(record.run_id, "failed", failure=record.failure)
 
     def _result(self, submitted: SubmittedJob) -> RunOutcome | Failure | None:
@@ -209,15 +209,15 @@ class SlurmSweep:
         config = self.compose(job.overrides)
         return lost_record(self.session.outputs_dir, submitted, state, failure, config, job.overrides)
 
+    def _logs(self, submitted: SubmittedJob) -> list[Path]:
+        logs = [self.folder / f"{submitted.job_id}_0_log.{kind}" for kind in ("out", "err")]
+        return [log for log in logs if log.is_file()]
+
     def _log_tail(self, submitted: SubmittedJob) -> str:
         parts = []
-        for name in ("log.out", "log.err"):
-            try:
-                text = (self.folder / f"{submitted.job_id}_0_{name}").read_text(errors="replace")
-            except OSError:
-                continue
-            lines = text.splitlines()[-_LOG_TAIL_LINES:]
-            parts.append("\n".join([f"== {name}", *lines]))
+        for log in self._logs(submitted):
+            lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            parts.append("\n".join([f"== {log.name.rpartition('_')[2]}", *lines]))
         return "\n".join(parts)
 
     def _leave(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from framework import plugins
 from framework.contracts import ReportScope
 from framework.report import overview, plugin_blocks
+from framework.report.html.file_links import LinkedFile
 from framework.report.html.rendering import ReportContent, page_html
 from framework.report.plugin_blocks import PluginProblem
 from framework.report.run_table import read_run_table
@@ -35,14 +36,14 @@ def save_report(report: RenderedReport, out_dir: Path) -> Path:
 
 
 def render_report(
-    scope: ReportScope, notes: Sequence[str] = (), files: Sequence[overview.KeptFile] = ()
+    scope: ReportScope, notes: Sequence[str] = (), files: Sequence[LinkedFile] = ()
 ) -> RenderedReport:
     """Return the page about the runs of a scope.
 
     Args:
         scope: the experiment and its runs.
         notes: lines that the reader must see first, e.g. what is left out.
-        files: what was kept with the runs (`overview.read_files`).
+        files: what the runs keep, with links from where the page will be.
     """
     store, run_ids = scope.store, scope.run_ids
     contributed, problems = plugin_blocks.report_sections(scope)
@@ -58,7 +59,7 @@ def render_report(
         runs=read_run_table(store, run_ids, plugins.metric_definitions(), MAX_RUNS),
         failures=overview.read_failures(store, run_ids, MAX_FAILURES),
         findings=overview.read_findings(store, run_ids),
-        provenance=overview.read_provenance(store, run_ids),
         files=files,
+        provenance=overview.read_provenance(store, run_ids),
     )
     return RenderedReport(page_html(content), tuple(problems))

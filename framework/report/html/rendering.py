@@ -15,13 +15,13 @@ from markupsafe import Markup
 
 from framework.contracts import Figure, ReportSection, TableBlock
 from framework.report.html.figure_spec import plotly_spec
+from framework.report.html.file_links import MAX_FILES, LinkedFile
 from framework.report.html.provenance_tables import full_provenance, short_provenance
 from framework.report.html.results_table import is_number_text, results_content
 from framework.report.number_format import ABSENT, count_noun, format_interval, format_value, is_number
 from framework.report.overview import (
     FailedRun,
     GivenAdvice,
-    KeptFile,
     Overview,
     ProvenanceItem,
     SanityFinding,
@@ -39,7 +39,7 @@ class ReportContent:
         warnings: lines that the reader must see first.
         contributed: the sections of plugins, in the order in which they are shown.
         failures: the latest failed and lost runs; the overview has their total.
-        files: what was kept with runs: logs, profiles.
+        files: what the runs keep, those of the latest runs first.
     """
 
     experiment: str
@@ -50,8 +50,8 @@ class ReportContent:
     runs: RunTable
     failures: Sequence[FailedRun]
     findings: Sequence[SanityFinding]
+    files: Sequence[LinkedFile]
     provenance: Sequence[ProvenanceItem]
-    files: Sequence[KeptFile] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _block_kind(block: Figure | TableBlock | str) -> str:
 
 
 def _own_sections(content: ReportContent) -> Iterator[_Section]:
-    """Yield what every report has: advice, results, failures, sanity, kept files, provenance."""
+    """Yield what every report has: advice, results, failures, sanity, files, provenance."""
     if content.advice:
         yield _Section("Advice", "advice", "advice.html", content.advice)
     yield _Section("Results", "results", "results.html", results_content(content.runs))
@@ -130,7 +130,7 @@ def _own_sections(content: ReportContent) -> Iterator[_Section]:
     if content.findings:
         yield _Section("Sanity", "sanity", "section.html", [("tables", [_findings_table(content.findings)])])
     if content.files:
-        yield _Section("Files", "files", "files.html", content.files)
+        yield _Section("Files", "files", "files.html", {"files": content.files, "limit": MAX_FILES})
     tables = {
         "short": short_provenance(content.provenance),
         "everything": full_provenance(content.provenance),

@@ -6,7 +6,7 @@
         metrics.parquet     one row a metric; absent ones have a reason instead of a value
         params.parquet      one row a leaf of the resolved configuration
         <table>.parquet     the run's tables (`samples`, `requests`, `jobs` …), each with its `run_id`
-        artifacts/…         files worth keeping (logs, profiles)
+        artifacts/<name>/…  files worth keeping (logs, profiles)
 
 A bundle is whole or not there: it is written under a hidden name, flushed, and renamed. Any number of processes
 on any number of hosts may write bundles at once; none of them takes a lock.
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import StoreError
 from framework.store import durable
 from framework.store.bundles.bundle_format import (
+    ARTIFACTS,
     RUN_FILE,
     Bundle,
     BundleFile,
@@ -47,24 +48,24 @@ def write_bundle(
     outputs: Path | str,
     record: RunRecord,
     tables: Mapping[str, pa.Table],
-    artifacts: Sequence[Path] = (),
+    artifacts: Mapping[str, Path] | None = None,
     *,
     durable_writes: bool = True,
 ) -> Path | str:
     """Write a finished run under `outputs/runs/<run_id>/` and return that path.
 
     Args:
-        outputs: the outputs folder, made when missing; or a URL (`s3://…`), where artifacts are not kept.
+        outputs: the outputs folder, made when missing; or a URL (`s3://…`).
         record: the run, `done` or `failed`.
         tables: its Arrow tables by name, with or without a `run_id` column.
-        artifacts: files to keep with it; copied, names made unique.
+        artifacts: files to keep with it, by their name below `artifacts/` (`log/engine-0.log`); copied.
         durable_writes: flush to the medium before the rename; off only for benchmarks.
 
     Raises `StoreError`: disk full, no permission, run already there, table against its schema. Nothing is left
     behind then.
     """
     if is_url(outputs):
-        return write_remote_bundle(str(outputs), record, tables)
+        return write_remote_bundle(str(outputs), record, tables, artifacts or {})
     contents = bundle_contents(record, tables)
     target = runs_folder(outputs) / record.run_id
     with durable.new_folder(target, durable_writes) as folder:
@@ -72,27 +73,15 @@ def write_bundle(
         for name, data in contents.items():
             durable.write_flushed(folder / name, data, durable_writes)
             files.append(BundleFile(name, len(data), hashlib.sha256(data).hexdigest()))
-        for name, source in artifact_names(artifacts).items():
-            files.append(_keep_artifact(source, folder, name, durable_writes))
+        for name, source in (artifacts or {}).items():
+            files.append(_keep_artifact(source, folder, f"{ARTIFACTS}/{name}", durable_writes))
         durable.write_flushed(folder / RUN_FILE, encode_manifest(record, files), durable_writes)
     return target
 
 
-def artifact_names(artifacts: Sequence[Path]) -> dict[str, Path]:
-    """Return where each artifact goes in the bundle; two files of one name get a number."""
-    names: dict[str, Path] = {}
-    for source in map(Path, artifacts):
-        name, count = f"artifacts/{source.name}", 1
-        while name in names:
-            count += 1
-            name = f"artifacts/{source.stem}-{count}{source.suffix}"
-        names[name] = source
-    return names
-
-
 def _keep_artifact(source: Path, folder: Path, name: str, flush: bool) -> BundleFile:
     digest, size = hashlib.sha256(), 0
-    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     try:
         incoming = open(source, "rb")  # noqa: SIM115 - its own error names the source, not the target
     except OSError as error:

@@ -44,6 +44,7 @@ from framework.store.durable import os_reason
 
 FORMAT = "framework-bundle"
 RUN_FILE = "run.json"
+ARTIFACTS = "artifacts"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,119}")
 
 

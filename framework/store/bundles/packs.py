@@ -27,6 +27,7 @@ from framework.contracts import Json
 from framework.errors import StoreError
 from framework.store import durable
 from framework.store.bundles.bundle_format import (
+    ARTIFACTS,
     RUN_FILE,
     Bundle,
     BundleFile,
@@ -90,7 +91,7 @@ def write_pack(target: Path, sources: Sequence[PackedSource]) -> None:
         }
         put(INDEX_FILE, encode_parquet(pa.table(index, schema=_INDEX)))
         for source in sources:
-            _keep_artifacts(source, folder / "artifacts" / source.folder.name)
+            _keep_artifacts(source, folder / ARTIFACTS / source.folder.name)
         body: dict[str, Json] = {
             "format": FORMAT,
             "version": VERSION,
@@ -115,7 +116,7 @@ def _by_layout(sources: Sequence[PackedSource]) -> dict[str, list[tuple[PackedSo
 
 def _keep_artifacts(source: PackedSource, folder: Path) -> None:
     for file in source.bundle.artifacts:
-        kept = folder / file.path.removeprefix("artifacts/")
+        kept = folder / file.path.removeprefix(f"{ARTIFACTS}/")
         kept.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source.folder / file.path, kept)
@@ -175,11 +176,15 @@ class Pack:
             name: self._table(file).slice(first, rows) for name, file, first, rows in self._slices[run_id]
         }
         for file in manifest.artifacts:
-            kept = self.folder / "artifacts" / run_id / file.path.removeprefix("artifacts/")
+            kept = self.artifact(run_id, file.path)
             if not kept.is_file():
                 raise StoreError(f"{kept} is missing")
         size = sum(file.bytes for file in manifest.files)
         return Bundle(manifest.record, tables, manifest.artifacts, size, manifest.checksum)
+
+    def artifact(self, run_id: str, path: str) -> Path:
+        """Return where a file lies whose path in its bundle is `artifacts/…`."""
+        return self.folder / ARTIFACTS / run_id / path.removeprefix(f"{ARTIFACTS}/")
 
     def forget(self) -> None:
         """Give the memory of the tables back."""

@@ -97,7 +97,7 @@ def _checked(document: Mapping[str, Json], where: str) -> None:
             datetime.fromisoformat(document.get(name) or "2000-01-01")
         except ValueError:
             raise StoreError(f"{where}: '{name}' is not an ISO 8601 time: {document[name]!r}") from None
-    for name in ("config", "facts", "provenance"):
+    for name in ("config", "facts", "provenance", "artifact_notes"):
         if not isinstance(document.get(name, {}), dict):
             raise StoreError(f"{where}: key '{name}' is not an object")
     for name in ("metrics", "checks", "varied"):

@@ -92,6 +92,10 @@ class RemoteBundles:
             self.manifest(name), lambda file: self._read(name, file), f"{self.location}/runs/{name}"
         )
 
+    def place(self, name: str, path: str) -> str:
+        """Return the URL of a file of a bundle."""
+        return f"{self.location}/runs/{name}/{path}"
+
     def _read(self, name: str, file: str) -> bytes:
         file_system, root = self._place
         try:
@@ -103,23 +107,33 @@ class RemoteBundles:
         return data
 
 
-def write_remote_bundle(url: str, record: RunRecord, tables: Mapping[str, pa.Table]) -> str:
+def write_remote_bundle(
+    url: str, record: RunRecord, tables: Mapping[str, pa.Table], artifacts: Mapping[str, Path]
+) -> str:
     """Write a finished run below a URL, `run.json` last; return the bundle's URL.
 
     Raises `StoreError`: run already there, place can't be written, table against its schema.
     """
-    from framework.store.bundles.bundle_format import BundleFile, bundle_contents, encode_manifest
+    from framework.store.bundles.bundle_format import ARTIFACTS, BundleFile, bundle_contents, encode_manifest
 
     contents = bundle_contents(record, tables)
     file_system, root = _file_system(url)
     folder = f"{root}/runs/{record.run_id}"
     files = [BundleFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
+    kept = {f"{ARTIFACTS}/{name}": source for name, source in artifacts.items()}
     try:
+        for name, source in kept.items():
+            with source.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            files.append(BundleFile(name, source.stat().st_size, digest))
         if file_system.exists(f"{folder}/{_RUN_FILE}"):
             raise StoreError(f"{url}/runs/{record.run_id} already exists and is not replaced")
         file_system.makedirs(folder, exist_ok=True)
         for name, data in contents.items():
             file_system.pipe_file(f"{folder}/{name}", data)
+        for name, source in kept.items():
+            file_system.makedirs(f"{folder}/{name}".rpartition("/")[0], exist_ok=True)
+            file_system.put_file(str(source), f"{folder}/{name}")
         file_system.pipe_file(f"{folder}/{_RUN_FILE}", encode_manifest(record, files))
     except StoreError:
         raise

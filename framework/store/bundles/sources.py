@@ -41,6 +41,10 @@ class BundleSource(Protocol):
         """Return a verified bundle. Raises `StoreError` saying what is torn or foreign."""
         ...
 
+    def place(self, name: str, path: str) -> str:
+        """Return where an artifact of a bundle lies: a path or a URL. `names` has been asked before."""
+        ...
+
 
 class LooseBundles:
     """The bundles of an outputs folder, one folder each."""
@@ -78,6 +82,10 @@ class LooseBundles:
     def load(self, name: str) -> Bundle:
         """Read and verify one bundle."""
         return read_bundle(self._folder / name)
+
+    def place(self, name: str, path: str) -> str:
+        """Return the path of a file of a bundle."""
+        return str(self._folder / name / path)
 
 
 class PackedBundles:
@@ -124,6 +132,10 @@ class PackedBundles:
                 self._open.forget()
             self._open = pack
             return pack.load(name)
+
+    def place(self, name: str, path: str) -> str:
+        """Return the path of an artifact in its pack."""
+        return str(self._pack_of[name].artifact(name, path))
 
 
 def bundle_sources(outputs: Path | str) -> list[BundleSource]:

@@ -103,7 +103,7 @@ def ingest(
     if is_url(outputs):
         raise StoreError(f"the database is a local file: ingest('outputs', bundles='{outputs}')")
     folder = Path(outputs)
-    if not folder.is_dir():
+    if bundles is None and not folder.is_dir():
         raise StoreError(f"no runs yet: {folder} is not a folder")
     with writer_lock(folder, timeout_s):
         if bundles is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from framework.contracts import Json
 from framework.run_record import RunRecord
-from framework.store.bundles.bundle_format import Bundle
+from framework.store.bundles.bundle_format import ARTIFACTS, Bundle
 from framework.store.bundles.heartbeat import RunningRun
 from framework.store.bundles.record_json import canonical, leaf_number, leaf_text, leaves
 from framework.store.database.schema import CORE_TABLES
@@ -139,9 +139,21 @@ def core_tables(bundles: Sequence[Bundle], location: str, now: datetime) -> dict
 
 
 def _artifact_rows(bundles: Iterable[Bundle]) -> pa.Table:
-    rows = [
-        {"run_id": bundle.record.run_id, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
-        for bundle in bundles
-        for file in bundle.artifacts
-    ]
+    """Return a row for each file that a run keeps, and for each that it left out, which has no size."""
+    rows = []
+    for bundle in bundles:
+        notes = dict(bundle.record.artifact_notes)
+        for file in bundle.artifacts:
+            note = notes.pop(file.path.removeprefix(f"{ARTIFACTS}/"), None)
+            row = {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "note": note}
+            rows.append({"run_id": bundle.record.run_id, "name": _artifact_name(file.path), **row})
+        for name, note in notes.items():
+            path = f"{ARTIFACTS}/{name}"
+            row = {"name": _artifact_name(path), "path": path, "note": note}
+            rows.append({"run_id": bundle.record.run_id, **row})
     return as_table(rows, CORE_TABLES["artifacts"])
+
+
+def _artifact_name(path: str) -> str:
+    """`artifacts/log/engine-0.log` → `log`."""
+    return path.split("/")[1]

@@ -77,7 +77,14 @@ RUNS = _schema(
 CHECKS = _schema(("run_id", _TEXT), ("name", _TEXT), ("verdict", _TEXT), ("detail", _TEXT))
 NAMED_VALUES = _schema(("run_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL))
 VARIED = _schema(("run_id", _TEXT), ("name", _TEXT))
-ARTIFACTS = _schema(("run_id", _TEXT), ("path", _TEXT), ("bytes", _WHOLE), ("sha256", _TEXT))
+ARTIFACTS = _schema(
+    ("run_id", _TEXT),
+    ("name", _TEXT),
+    ("path", _TEXT),
+    ("bytes", _WHOLE),
+    ("sha256", _TEXT),
+    ("note", _TEXT),
+)
 ADVICE = _schema(
     ("advice_id", _TEXT),
     ("sweep_id", _TEXT),

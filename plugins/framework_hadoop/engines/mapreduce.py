@@ -25,7 +25,7 @@ from framework_hadoop.engines.hadoop_engines import ClusterEngine, Engine, engin
 from framework_hadoop.engines.job_failures import failure_of
 from framework_hadoop.engines.job_history import with_history
 from framework_hadoop.engines.jvm import Ended, run_jvm
-from framework_hadoop.engines.run_report import RunReport, read_report
+from framework_hadoop.engines.run_report import RunReport, kept_reports, read_report
 
 _FLAGS_TO_GENERATE = ("-Xmx512m", "-XX:TieredStopAtLevel=1")
 
@@ -121,7 +121,9 @@ class HadoopBackend:
             report.tasks[:0] = prepared.tasks
             if self._mode == "cluster":
                 with_history(report, program.work)
-            return self._result(plan, program.engine, made, report, ended, context.run_id)
+            result = self._result(plan, program.engine, made, report, ended, context.run_id)
+            result.artifacts |= kept_reports(program.work, context.scratch)
+            return result
 
     def prepared_input(
         self, plan: BenchmarkPlan, context: RunContext

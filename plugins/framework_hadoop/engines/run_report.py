@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,17 @@ def parse_report(lines: Iterable[str]) -> RunReport:
         elif event == "fact":
             report.facts[values["name"]] = values["value"]
     return report
+
+
+def kept_reports(work: Path, scratch: Path) -> dict[str, Sequence[Path]]:
+    """Move what an engine wrote of its jobs out of the work folder, which is removed; return it by kind."""
+    found = {
+        "job_report": work.glob("*.jsonl"),
+        "job_history": work.glob("*.jhist"),
+        "event_log": (work / "events").glob("*"),
+    }
+    moved = {
+        name: [Path(shutil.move(file, scratch / file.name)) for file in sorted(files)]
+        for name, files in found.items()
+    }
+    return {name: files for name, files in moved.items() if files}

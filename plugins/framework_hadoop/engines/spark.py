@@ -24,7 +24,7 @@ from framework_hadoop.engines import toolchain
 from framework_hadoop.engines.job_failures import failure_of
 from framework_hadoop.engines.jvm import Ended, run_jvm
 from framework_hadoop.engines.mapreduce import HadoopBackend
-from framework_hadoop.engines.run_report import RunReport, read_report
+from framework_hadoop.engines.run_report import RunReport, kept_reports, read_report
 from framework_hadoop.engines.spark_events import GROUP, read_application
 
 _MAIN_CLASS = "framework.spark.SparkMain"
@@ -119,7 +119,9 @@ class SparkBackend:
             tasks=[*prepared.tasks, *measured.tasks],
             facts=report.facts,
         )
-        return self._result(plan, made, measured, ended)
+        result = self._result(plan, made, measured, ended)
+        result.artifacts |= kept_reports(work, context.scratch)
+        return result
 
     def _input(
         self, plan: BenchmarkPlan, context: RunContext, spark: _Spark

@@ -85,10 +85,10 @@ class NsightCollector:
         try:
             result = read_profile(tools.exported(report, self._folder, known))
         except InputError as error:
-            return self._nothing(str(error))
+            result = self._nothing(str(error))
         result.facts["recipe"] = self.recipe.name
         if self.keep:
-            result.artifacts.append(report)
+            result.artifacts["nsight_report"] = report
         return result
 
     def _nothing(self, reason: str) -> Result:

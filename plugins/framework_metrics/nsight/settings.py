@@ -18,7 +18,8 @@ class NsightSettings:
         nsys, ncu: programs; null: those that PATH finds.
         arguments: further arguments of the tool.
         delay_s, duration_s: collection of `nsys` after the start of the process; null: until it ends.
-        keep: keep the tool's own report with the run (table `artifacts`); false: it is read and deleted.
+        keep: keep the tool's own report with the run (artifact `nsight_report`, within `artifacts_mb`); false: it is
+            read and deleted.
     """
 
     _target_: str = MISSING

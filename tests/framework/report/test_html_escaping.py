@@ -9,9 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from framework.contracts import Figure, MetricDefinition, ReportSection, TableBlock
+from framework.report.html.file_links import LinkedFile
 from framework.report.html.rendering import ReportContent, page_html
 from framework.report.overview import FailedRun, GivenAdvice, Overview, ProvenanceItem, SanityFinding
 from framework.report.run_table import MeasuredValue, RunRow, RunTable
+from framework.store.bundles.artifact_files import ArtifactFile
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -80,6 +82,10 @@ def page_full_of(text: str) -> Markup:
             ),
             failures=[FailedRun(text, text, text, text, text, text, {text: text})],
             findings=[SanityFinding(text, text, 1, text, text)],
+            files=[
+                LinkedFile(ArtifactFile(text, text, text, 1, text, text), text),
+                LinkedFile(ArtifactFile(text, text, text, None, text, text), None),
+            ],
             provenance=[ProvenanceItem(text, ((text, 1),)), ProvenanceItem("gpu", ((text, 1),))],
         )
     )

@@ -50,26 +50,17 @@ def test_a_refused_table_leaves_nothing_behind(outputs, record):
 
 def test_an_artifact_that_vanished_leaves_nothing_behind(outputs, record, tmp_path):
     with pytest.raises(StoreError, match=r"keep the artifact .*engine\.log: it does not exist"):
-        write_bundle(outputs, record(), {}, [tmp_path / "engine.log"])
+        write_bundle(outputs, record(), {}, {"log/engine.log": tmp_path / "engine.log"})
     assert os.listdir(outputs / "runs") == []
-
-
-def test_artifacts_of_one_name_are_both_kept(outputs, record, tmp_path):
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "engine.log").write_text(folder)
-    path = write_bundle(outputs, record(), {}, [tmp_path / "a/engine.log", tmp_path / "b/engine.log"])
-    verify_bundle(path)
-    assert (path / "artifacts/engine.log").read_text() == "a"
-    assert (path / "artifacts/engine-2.log").read_text() == "b"
 
 
 def test_an_altered_artifact_is_found_by_verify(outputs, record, tmp_path):
     log = tmp_path / "engine.log"
     log.write_text("engine up")
-    path = write_bundle(outputs, record(), {}, [log])
-    (path / "artifacts/engine.log").write_text("engine UP")
-    with pytest.raises(StoreError, match=r"artifacts/engine.log does not match its checksum"):
+    path = write_bundle(outputs, record(), {}, {"log/engine.log": log})
+    verify_bundle(path)
+    (path / "artifacts/log/engine.log").write_text("engine UP")
+    with pytest.raises(StoreError, match=r"artifacts/log/engine.log does not match its checksum"):
         verify_bundle(path)
 
 

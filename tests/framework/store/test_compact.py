@@ -40,7 +40,7 @@ def runs(outputs, record, samples, tmp_path) -> list[str]:
         tables = {"samples": samples(number)}
         if (extra := extras[number % 4]) is not None:
             tables["extra"] = extra
-        write_bundle(outputs, record(run_id), tables, [log] if number % 2 else [])
+        write_bundle(outputs, record(run_id), tables, {"log/engine.log": log} if number % 2 else {})
     return run_ids
 
 
@@ -60,7 +60,7 @@ def test_compaction_loses_nothing(outputs, runs, load_run):
         assert packed.tables.keys() == bundle.tables.keys()
         assert all(packed.tables[name].equals(table) for name, table in bundle.tables.items())
         assert packed.artifacts == bundle.artifacts
-    logs = sorted(path.read_text() for path in (outputs / "packs").glob("*/artifacts/*/engine.log"))
+    logs = sorted(path.read_text() for path in (outputs / "packs").glob("*/artifacts/*/log/engine.log"))
     assert logs == ["engine up"] * 3
     assert ingest(outputs).added == 0
     assert ingest(outputs, rebuild=True).added == 7
@@ -145,5 +145,5 @@ def test_a_pack_without_an_artifact_says_which(outputs, runs, load_run):
     compact(outputs)
     (pack,) = (outputs / "packs").iterdir()
     shutil.rmtree(pack / "artifacts" / "run-1")
-    with pytest.raises(StoreError, match=r"artifacts/run-1/engine\.log is missing"):
+    with pytest.raises(StoreError, match=r"artifacts/run-1/log/engine\.log is missing"):
         load_run("run-1")

@@ -62,6 +62,9 @@ def test_each_benchmark_passes_its_own_check_of_the_output(name: str, tmp_path: 
     assert all(task["status"] == "succeeded" and task["duration_s"] >= 0 for task in tasks)
     assert values["map_tasks"] >= (4 if name == "dfsio" else 2)
     assert result.facts["mode"] == "local"
+    reports = result.artifacts["job_report"]
+    assert reports[-1].name == "run.jsonl"
+    assert '"event":"job"' in reports[-1].read_text().replace(" ", "")
 
 
 def test_words_are_counted_as_a_few_lines_of_python_count_them(tmp_path: Path) -> None:

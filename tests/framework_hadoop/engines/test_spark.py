@@ -12,6 +12,7 @@ from framework.errors import ConfigError
 from framework_hadoop.benchmarks.plan import GENERATORS
 from framework_hadoop.engines.job_failures import EngineFailedError, EngineTimeoutError
 from framework_hadoop.engines.spark import SparkBackend
+from framework_hadoop.engines.spark_events import read_application
 from framework_hadoop.engines.toolchain import find_java, jars_folder
 from tests.framework_hadoop.engine_runs import QUICK, benchmark, context, failed_checks, metrics
 
@@ -41,6 +42,8 @@ def test_each_benchmark_passes_the_same_check_of_the_output(name: str, tmp_path:
     assert values["exe_time_s"] > 0
     assert values["tasks"] == sum(task["job_id"].startswith("job_") for task in tasks_of_run(result))
     assert result.facts["spark_version"]
+    (events,) = result.artifacts["event_log"]
+    assert read_application(events).report.jobs
 
 
 def tasks_of_run(result: Result) -> list[dict[str, Any]]:

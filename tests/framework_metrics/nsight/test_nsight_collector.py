@@ -101,9 +101,15 @@ def test_counters_of_a_named_process_become_metrics(
     result = profiled(collector, tmp_path / "scratch", "engine-0", "engine-1")
     found = {metric.name: metric.value for metric in result.metrics}
     assert found["nsight_attention_flop_per_byte"] == pytest.approx(2.0)
-    (report,) = result.artifacts
-    assert report.is_file()
-    assert report.name == "run-1-engine-1-roofline.ncu-rep"
+    assert result.artifacts["nsight_report"].is_file()
+    assert result.artifacts["nsight_report"].name == "run-1-engine-1-roofline.ncu-rep"
+
+
+def test_a_report_is_deleted_when_it_is_not_to_be_kept(
+    fake_tools: Callable[[Path], None], tmp_path: Path
+) -> None:
+    fake_tools(write_sqlite(decode_trace(), tmp_path / "trace.sqlite"))
+    assert profiled(NsightCollector(), tmp_path / "scratch", "engine-0").artifacts == {}
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ class ToyBackend:
     fail: str | None = None
     steps: int = 0
     step_s: float = 0.2
-    log_lines: int = 0
-    keeps: str | None = None
+    log_mib: float = 0.0
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         if self.speed <= 0:
@@ -64,6 +64,10 @@ class ToyBackend:
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Any:
         context.progress(0.5, "adding")
+        if self.log_mib:
+            line = "the engine goes on and on\n"
+            words = ["engine up\n", line * int(self.log_mib * 2**20 / len(line)), "engine down\n"]
+            (context.scratch / "engine.log").write_text("".join(words))
         for step in range(self.steps):
             context.progress(step / self.steps, f"ENGINE-STEP-{step}")
             time.sleep(self.step_s)
@@ -87,14 +91,6 @@ class ToyBackend:
                 time.sleep(0.05)
         if self.fail == "nothing":
             return None
-        if self.log_lines:
-            lines = (f"line {number} of the engine's log\n" for number in range(self.log_lines))
-            (context.scratch / "engine.log").write_text("".join(lines))
-        kept = []
-        if self.keeps is not None:
-            kept.append(context.scratch / self.keeps)
-            if self.keeps != "missing.bin":
-                kept[0].write_bytes(b"a profile")
         count = workload.tables["numbers"].num_rows
         metrics = [Metric("numbers_s", self.speed, "1/s"), Metric("duration_s", count / self.speed, "s")]
         if self.fail == "nan":
@@ -103,7 +99,12 @@ class ToyBackend:
             metrics.append(Metric("duration_s", 0.1, "s"))
         column = "valeu" if self.fail == "table" else "value"
         sums = pa.table({column: [sum(workload.tables["numbers"]["value"].to_pylist())]})
-        return Result(metrics, {"sums": sums}, {"engine": "toy 1"}, artifacts=kept)
+        result = Result(metrics, {"sums": sums}, {"engine": "toy 1"})
+        if self.profile is not None:
+            if self.profile != "missing":
+                (context.scratch / "profile.bin").write_bytes(self.profile.encode())
+            result.artifacts["profile"] = context.scratch / "profile.bin"
+        return result
 
 
 @dataclass

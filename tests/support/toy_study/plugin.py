@@ -43,8 +43,8 @@ class ToyBackendConf:
     fail: str | None = None
     steps: int = 0
     step_s: float = 0.2
-    log_lines: int = 0
-    keeps: str | None = None
+    log_mib: float = 0.0
+    profile: str | None = None
 
 
 @hookimpl
