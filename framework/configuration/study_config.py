@@ -86,6 +86,13 @@ class StudyConfig:
     sweep: SweepPosition = field(default_factory=SweepPosition)
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a composed configuration as a job gets it: Hydra's own node left out."""
+    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    assert isinstance(task, DictConfig)
+    return task
+
+
 def resolved(config: DictConfig) -> dict[str, Json]:
     """Return the configuration as plain dicts and lists with every interpolation resolved.
 

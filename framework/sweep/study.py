@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
 from framework.configuration.hydra_private import returned_or_raised
-from framework.configuration.study_config import describing_config
+from framework.configuration.study_config import describing_config, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
 from framework.report.terminal.terminal_tables import SweepProgress
@@ -83,7 +83,7 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     if kept is not None and not (isinstance(kept, int) and kept >= 1):
         raise ConfigError(f"configuration key 'scale.axis_points': must be null or at least 1, got {kept}")
     check_rule(config.repeat_until)
-    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    task = without_hydra(config)
     backend = build_component(task, "backend")  # first: one that has to get ready can do so meanwhile
     fixed, axes = grids.split()
     if not axes:

@@ -52,6 +52,7 @@ class SlurmLauncher(Launcher):
             ConfigError: submitit is not installed, or refuses a parameter.
             SlurmError: no Slurm here, or it refuses the jobs.
         """
+        from framework.configuration.study_config import without_hydra
         from framework.errors import ConfigError
         from framework.slurm.queue import largest_array
         from framework.slurm.submission import SlurmSweep, SweepJob
@@ -71,7 +72,9 @@ class SlurmLauncher(Launcher):
             folder,
             submit=arrays,
             largest_array=largest_array(),
-            compose=lambda overrides: context.config_loader.load_sweep_config(config, list(overrides)),
+            compose=lambda overrides: without_hydra(
+                context.config_loader.load_sweep_config(config, list(overrides))
+            ),
         )
         outcomes = sweep.run([SweepJob.of(overrides) for overrides in job_overrides])
         returns = []

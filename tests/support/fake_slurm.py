@@ -1,0 +1,167 @@
+"""A stand-in for Slurm's client programs: it keeps its queue in a folder, and carries jobs out on this machine.
+
+`install` puts `sbatch`, `srun`, `squeue`, `sacct`, `scancel` and `scontrol` into a folder. With it in PATH and
+`FAKE_SLURM` naming the folder of the queue, they answer as the real ones do, as far as the launcher asks. The file
+`ends` says what becomes of the jobs, one line a job of each array: `run` carries it out; a state of Slurm (`PENDING`,
+`TIMEOUT` …) is where it stays, without having run; `raise TEXT` leaves a result that says so, `torn` half a result.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+CLIENTS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
+
+
+class FakeSlurm:
+    """The queue as a test sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def will_end(self, *ends: str) -> None:
+        """Say what becomes of the jobs of every array from now on; without words, all are carried out."""
+        (self.folder / "ends").write_text("\n".join(ends))
+
+    def refuse(self, complaint: str) -> None:
+        """Have `sbatch` refuse jobs with this complaint."""
+        (self.folder / "refused").write_text(complaint)
+
+    def forget(self) -> None:
+        """Drop the queue's memory: from now on only a job's own result says what became of it."""
+        for job in self.jobs():
+            (self.folder / "jobs" / job).unlink()
+
+    def set_all(self, state: str) -> None:
+        """Bring all jobs into a state."""
+        for job in self.jobs():
+            _set(self.folder, job, state)
+
+    def jobs(self) -> dict[str, str]:
+        """Return the state of each job, in order of submission."""
+        files = sorted(
+            (self.folder / "jobs").iterdir(), key=lambda file: tuple(map(int, file.name.split("_")))
+        )
+        return {file.name: file.read_text() for file in files}
+
+
+def install(programs: Path, folder: Path) -> FakeSlurm:
+    """Put the clients into a folder of programs; return the queue that they keep in `folder`."""
+    (folder / "jobs").mkdir(parents=True)
+    programs.mkdir(exist_ok=True)
+    for name in CLIENTS:
+        client = programs / name
+        client.write_text(f'#!/bin/sh\nexec {sys.executable} -S {Path(__file__).resolve()} {name} "$@"\n')
+        client.chmod(0o755)
+    return FakeSlurm(folder)
+
+
+def _set(folder: Path, job: str, state: str) -> None:
+    (folder / "jobs" / f"{job}.part").write_text(state)
+    (folder / "jobs" / f"{job}.part").replace(folder / "jobs" / job)
+
+
+def _sbatch(folder: Path, script: Path) -> int:
+    if (folder / "refused").exists():
+        print(f"sbatch: error: {(folder / 'refused').read_text()}", file=sys.stderr)
+        return 1
+    text = script.read_text()
+    number = 1 + max((int(file.name.split("_")[0]) for file in (folder / "jobs").iterdir()), default=0)
+    array = re.search(r"#SBATCH --array='?0-(\d+)", text)
+    tasks = [str(task) for task in range(int(array[1]) + 1)] if array else [""]
+    ends = (folder / "ends").read_text().splitlines() if (folder / "ends").exists() else []
+    log = re.search(r"#SBATCH --output='?([^\s']+)", text)
+    assert log is not None
+    for place, task in enumerate(tasks):
+        job = f"{number}_{task}" if task else str(number)
+        end = ends[place] if place < len(ends) else "run"
+        result = Path(log[1]).parent / f"{job}_0_result.pkl"
+        if end == "run":
+            _carry_out(folder, script, job, number, task)
+        elif end.startswith("raise "):
+            result.write_bytes(pickle.dumps(("error", f"Traceback …\n{end.removeprefix('raise ')}")))
+            _set(folder, job, "COMPLETED")
+        elif end == "torn":
+            result.write_bytes(b"half")
+            _set(folder, job, "COMPLETED")
+        else:
+            _set(folder, job, end)
+    print(f"Submitted batch job {number}")
+    return 0
+
+
+def _carry_out(folder: Path, script: Path, job: str, number: int, task: str) -> None:
+    """Start a job's script in the background; its end is noted by the shell around it."""
+    of_job = {
+        "SLURM_JOB_ID": str(number), "SLURM_JOB_NODELIST": "node-1", "SLURM_NODELIST": "node-1",
+        "SLURM_JOB_PARTITION": "debug", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NODEID": "0",
+        "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURMD_NODENAME": "node-1",
+    }  # fmt: skip
+    if task:
+        of_job |= {"SLURM_ARRAY_JOB_ID": str(number), "SLURM_ARRAY_TASK_ID": task}
+    _set(folder, job, "RUNNING")
+    state = folder / "jobs" / job
+    ended = f"sh {script} && word=COMPLETED || word=FAILED; printf $word > {state}.part && mv {state}.part {state}"
+    subprocess.Popen(
+        ["sh", "-c", ended],
+        env={**os.environ, **of_job},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _srun(words: list[str]) -> int:
+    """Run the command after the options, its output in the file that is named there."""
+    job = "_".join(filter(None, [os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_TASK_ID", "")]))
+    files = {}
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        if option in ("--output", "--error"):
+            name = words.pop(0).replace("%A_%a", job).replace("%j", job).replace("%t", "0")
+            files[option] = open(name, "ab")  # noqa: SIM115 (closed with the process)
+    return subprocess.call(words, stdout=files.get("--output"), stderr=files.get("--error"))
+
+
+def _squeue(folder: Path, words: list[str]) -> int:
+    wanted = next(word for word in words if word.startswith("--jobs=")).removeprefix("--jobs=").split(",")
+    for job, state in FakeSlurm(folder).jobs().items():
+        if job.split("_")[0] in wanted:
+            node = "" if state == "PENDING" else "node-1"
+            print(f"{job}|{state}|{node}|debug|None")
+    return 0
+
+
+def _scancel(folder: Path, words: list[str]) -> int:
+    for job, state in FakeSlurm(folder).jobs().items():
+        if state in ("PENDING", "RUNNING") and {job, job.split("_")[0]} & set(words):
+            _set(folder, job, "CANCELLED")
+    return 0
+
+
+def main(client: str, words: list[str]) -> int:
+    """Answer as one of Slurm's clients; return the exit status."""
+    folder = Path(os.environ["FAKE_SLURM"])
+    if client == "sbatch":
+        return _sbatch(folder, Path(words[-1]))
+    if client == "srun":
+        return _srun(words)
+    if client == "squeue":
+        return _squeue(folder, words)
+    if client == "scancel":
+        return _scancel(folder, words)
+    if client == "scontrol":
+        print("MaxArraySize            = 1001")
+        return 0
+    print("Slurm accounting storage is disabled", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
