@@ -40,6 +40,8 @@ class Metric:
         low, high: interval around the value, where one is known.
         window_s: length of the window in which it was sampled; None for what is counted, not sampled.
         updates: number of sensor updates behind a sampled value.
+        derivation: hash of the code that derived it from the run's tables, filled in by the core; None for what a
+            backend or a collector reported.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Metric:
     high: float | None = None
     window_s: float | None = None
     updates: int | None = None
+    derivation: str | None = None
 
     @classmethod
     def absent(cls, name: str, reason: str, unit: str = "", source: str = "") -> Metric:
@@ -76,11 +79,15 @@ class MetricDefinition:
 
 @dataclass(frozen=True)
 class SanityCheck:
-    """One finding about whether a run did what it claims; kept apart from its performance."""
+    """One finding about whether a run did what it claims; kept apart from its performance.
+
+    `derivation` is that of a `Metric`: filled in by the core, None for a finding of a backend or a collector.
+    """
 
     name: str
     verdict: Verdict
     detail: str = ""
+    derivation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +189,32 @@ class Backend(Protocol):
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
         """Run it and return metrics, tables and facts. Cleans up every process it started."""
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A backend or collector whose numbers depend on more than configuration, workload and Python code.
+
+    The run key holds the code of its class, with all that the class imports from plugins, by itself. What it can't
+    see is said here: the version of an engine, programs in other languages, a file of coefficients. Asked after
+    `check`, before the run; must give the same text while the same numbers would come out.
+    """
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when something else would be executed under this configuration."""
+        ...
+
+
+@runtime_checkable
+class SweepFingerprinted(Fingerprinted, Protocol):
+    """One whose fingerprint depends on what a sweep may vary (the model), so that one point can't speak for all."""
+
+    def sweep_fingerprint(self) -> str:
+        """Return a text that changes whenever the fingerprint of any configuration may.
+
+        A sweep recognises its finished points before it composes them, and asks its base configuration once.
+        """
         ...
 
 

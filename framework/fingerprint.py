@@ -1,4 +1,4 @@
-"""A hash of what Arrow tables say, independent of how they are laid out in memory.
+"""Hashes of content: of Arrow tables, independent of how they are laid out in memory, and of source files.
 
 Two tables with the same column names, types and values hash the same, whatever their chunking, slicing,
 buffer padding, bytes under nulls, schema metadata, dictionary encoding or version of pyarrow.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -119,3 +120,16 @@ def _add_numbers(digest: Any, *arrays: Any) -> None:
 
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
+
+
+def source_fingerprint(folder: Path, suffixes: tuple[str, ...]) -> str:
+    """Return a hash of the content of all files with these suffixes below a folder, by relative path.
+
+    For what a closure of Python code can't see: a backend's programs in other languages, its own tables.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in suffixes and file.is_file():
+            digest.update(str(file.relative_to(folder)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -37,10 +37,15 @@ class LoadedPlugin:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The manager with everything registered, and a line on every plugin that was found."""
+    """The manager with everything registered, and a line on every plugin that was found.
+
+    Attributes:
+        packages: top-level packages of all installed plugins, those that `FRAMEWORK_PLUGINS` leaves out included.
+    """
 
     manager: pluggy.PluginManager
     plugins: tuple[LoadedPlugin, ...]
+    packages: frozenset[str]
 
 
 def _wanted(found: EntryPoint) -> bool:
@@ -69,9 +74,9 @@ def discover() -> Discovery:
     """Find, import and register all plugins, once a process."""
     manager = pluggy.PluginManager(hookspecs.NAMESPACE)
     manager.add_hookspecs(hookspecs)
-    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if _wanted(point)}
-    plugins = tuple(_register(manager, found[name]) for name in sorted(found))
-    return Discovery(manager, plugins)
+    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    plugins = tuple(_register(manager, found[name]) for name in sorted(found) if _wanted(found[name]))
+    return Discovery(manager, plugins, frozenset(point.module.partition(".")[0] for point in found.values()))
 
 
 def plugin_manager() -> pluggy.PluginManager:

@@ -18,6 +18,7 @@ from framework.configuration.study_config import VOLATILE_KEYS
 from framework.contracts import Json
 
 _KEY_LENGTH = 20  # hex digits: 80 bits, no collision below 10^11 runs
+_REPEATS = frozenset({"seed", "repeat", "repeats"})  # leaves that number the repeats of one configuration
 
 
 def canonical_hash(value: Json) -> str:
@@ -31,9 +32,20 @@ def without_volatile(config: Mapping[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in config.items() if key not in VOLATILE_KEYS}
 
 
-def run_key(config: Mapping[str, Json], workload_hash: str, code_version: str, repeat: int) -> str:
-    """Return the key of a run: configuration, workload content, code version, repetition."""
-    return canonical_hash([without_volatile(config), workload_hash, code_version, repeat])
+def run_key(config: Mapping[str, Json], workload_hash: str, execution_hash: str, repeat: int) -> str:
+    """Return the key of a run: configuration, workload content, what is executed, repetition."""
+    return canonical_hash([without_volatile(config), workload_hash, execution_hash, repeat])
+
+
+def config_key(params: Mapping[str, Json]) -> str:
+    """Return a hash of a configuration without what numbers repeats: equal keys are repeats of each other.
+
+    Args:
+        params: its leaves by dotted name, as texts; None is an explicit null.
+    """
+    return canonical_hash(
+        {name: text for name, text in params.items() if name.rpartition(".")[2] not in _REPEATS}
+    )
 
 
 def job_key(base: str, overrides: Sequence[str], repeat: int) -> str:

@@ -34,13 +34,15 @@ class RunRecord:
 
     Attributes:
         run_id: unique, sortable by time.
-        run_key: hash of the resolved configuration without volatile keys, of the workload's content and of
-            the code version: the same key is the same experiment.
+        run_key: hash of the resolved configuration without volatile keys, of the workload's content, of what is
+            executed and of the repetition: the same key is the same experiment.
         job_key: hash of the sweep's base configuration and of this job's overrides; known before the
             configuration is composed, so that a finished job can be skipped in microseconds.
         experiment, sweep_id, sweep_index: where the run belongs; index counts the points of the full grid.
         repeat: 0-based repetition of the same configuration with another seed.
         started_at, finished_at: ISO 8601 in UTC with microseconds.
+        code_version: package, its version, and the hash of what was executed (`framework.identity.versions`).
+        derivation_hash: of what derived metrics and checks from the tables; no part of the key.
         sanity: worst verdict of the checks.
         config: resolved configuration, nested; `params` of the store are its leaves.
         varied: names of the parameters that the sweep varied.
@@ -63,6 +65,7 @@ class RunRecord:
     seed: int = 0
     workload_hash: str | None = None
     code_version: str = ""
+    derivation_hash: str = ""
     sanity: Verdict | None = None
     checks: Sequence[SanityCheck] = ()
     metrics: Sequence[Metric] = ()
@@ -80,6 +83,8 @@ class RunOutcome:
 
     Attributes:
         skipped: the run was done before; `run_id` names the earlier one.
+        rederived: its metrics were of an earlier definition and were derived again from its tables.
+        outdated: why they could not be.
     """
 
     run_id: str
@@ -87,3 +92,5 @@ class RunOutcome:
     skipped: bool = False
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     failure: Failure | None = None
+    rederived: bool = False
+    outdated: str | None = None

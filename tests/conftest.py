@@ -29,12 +29,11 @@ Install = Callable[..., None]
 
 
 def forget_plugins() -> None:
-    from framework import plugins, versions
+    from framework import plugins
     from framework.store.database import schema
 
     plugins.discover.cache_clear()
     schema.declared_tables.cache_clear()
-    versions.installation_fingerprint.cache_clear()
 
 
 @pytest.fixture

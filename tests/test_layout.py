@@ -31,7 +31,8 @@ LAYERS = (
     ("report",),
     ("analysis",),
     ("store",),
-    ("run_key", "run_record", "versions"),
+    ("identity",),
+    ("run_key", "run_record"),
     ("configuration",),
     # what a plugin's author needs first
     (
@@ -53,7 +54,6 @@ PUBLIC = (
         "framework.fingerprint",
         "framework.child_process",
         "framework.file_lock",
-        "framework.versions",
         "framework.run_key",
     ),
     *("framework.analysis", "framework.report.terminal", "framework.configuration", "framework.run.rebuild"),

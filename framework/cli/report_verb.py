@@ -9,6 +9,7 @@ from framework.report.html.page import render_report, save_report
 from framework.report.number_format import count_noun
 from framework.report.scope import folder_name, select_runs
 from framework.report.terminal.console import console, error_console
+from framework.store.views.definitions_view import mixed_definitions
 
 
 def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
@@ -27,9 +28,13 @@ def run_report(experiment: str | None, out: Path | None, outputs: Path) -> int:
     """
     from framework.store.database.reader import Store
 
-    chosen = select_runs(Store(outputs), outputs, experiment)
+    store = Store(outputs)
+    chosen = select_runs(store, outputs, experiment)
     scope = chosen.scope
     notes = []
+    mixed = mixed_definitions(store, scope.run_ids)
+    if mixed is not None:
+        notes.append(f"Warning: {mixed}.")
     if chosen.left_out:
         notes.append(
             f"{count_noun(chosen.left_out, 'run')} of this experiment from other sweeps (other settings) "

@@ -16,7 +16,8 @@ def run_sql(query: str, format: str, outputs: str) -> int:
     """Print the rows of a SELECT as a table, CSV or JSON. CSV and JSON print nothing but data to stdout."""
     if format not in FORMATS:
         raise ConfigError(f"unknown format '{format}'{did_you_mean(format, FORMATS)}")
-    columns, rows = Store(outputs).rows(query)
+    store = Store(outputs)
+    columns, rows = store.rows(query)
     waiting = runs_not_ingested(Path(outputs))
     if format == "table":
         _print_table(columns, rows)
@@ -25,11 +26,21 @@ def run_sql(query: str, format: str, outputs: str) -> int:
 
         write = result_formats.write_csv if format == "csv" else result_formats.write_json
         write(columns, rows, sys.stdout)
+    _warn_of_mixed(store)
     if waiting:
         print(
             f"{waiting} finished runs are not in the store yet: framework ingest {outputs}", file=sys.stderr
         )
     return 0
+
+
+def _warn_of_mixed(store: Store, run_ids: list[str] | None = None) -> None:
+    """Say on stderr when the metrics of runs are not defined alike."""
+    from framework.store.views.definitions_view import mixed_definitions
+
+    mixed = mixed_definitions(store, run_ids)
+    if mixed is not None:
+        print(f"warning: {mixed}", file=sys.stderr)
 
 
 def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
@@ -54,7 +65,7 @@ def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> 
     parts = [f"{report.added} runs added", f"{report.skipped} there already"]
     parts += [f"{report.running} running"] if report.running else []
     parts += [f"{report.stale} stale"] if report.stale else []
-    parts += [f"{report.side_files} files of advice or predictions"] if report.side_files else []
+    parts += [f"{report.side_files} files of advice, predictions or derivations"] if report.side_files else []
     print(", ".join(parts) + f" ({report.duration_s:.1f} s)")
     for item in report.quarantined:
         print(f"quarantined: {item.reason}", file=sys.stderr)
@@ -76,6 +87,38 @@ def run_compact(outputs: str) -> int:
     for reason in report.left:
         print(f"left: {reason}", file=sys.stderr)
     return 0
+
+
+def run_derive(names: list[str], every: bool, outputs: str) -> int:
+    """Derive metrics and checks anew from the stored tables of runs that hold an earlier definition.
+
+    Args:
+        names: run ids, sweep ids or experiments; all runs of the store if empty.
+        every: also runs that hold the present definition already.
+    """
+    from framework.identity.versions import derivation_hash
+    from framework.report.terminal.progress_bars import progress_bar
+    from framework.run.derivation import derive_again, refusal_notes
+    from framework.store.database.ingest import ingest
+    from framework.store.lookup import outdated_runs
+
+    ingest(outputs)
+    store = Store(outputs)
+    done = "SELECT run_id FROM runs WHERE status = 'done' AND coalesce(code_version, '') <> ''"
+    if names:
+        found = {
+            run_id for name in names for (run_id,) in store.rows("SELECT run_id FROM runs_of(?)", [name])[1]
+        }
+    else:
+        found = {run_id for (run_id,) in store.rows(done)[1]}
+    run_ids = sorted(found)
+    wanted = run_ids if every else outdated_runs(outputs, run_ids, derivation_hash())
+    with progress_bar("runs") as progress:
+        again = derive_again(outputs, wanted, progress)
+    print(f"{len(again.run_ids)} runs re-derived, {len(run_ids) - len(wanted)} up to date already")
+    for note in refusal_notes(again.refused):
+        print(note, file=sys.stderr)
+    return 1 if again.refused else 0
 
 
 def run_artifacts(name: str | None, outputs: str, limit: int = 1000) -> int:
@@ -112,7 +155,10 @@ def run_compare(a: str, b: str, outputs: str) -> int:
     from framework.contracts import TableBlock
     from framework.report.terminal.terminal_tables import print_table
 
-    columns, rows = Store(outputs).rows("FROM compare(?, ?)", [a, b])
+    store = Store(outputs)
+    columns, rows = store.rows("FROM compare(?, ?)", [a, b])
+    _, runs = store.rows("SELECT run_id FROM runs_of(?) UNION SELECT run_id FROM runs_of(?)", [a, b])
+    _warn_of_mixed(store, [run_id for (run_id,) in runs])
     found = [dict(zip(columns, row, strict=True)) for row in rows]
     settings = [(row["name"], row["setting_a"], row["setting_b"]) for row in found if row["kind"] == "config"]
     measured = [row for row in found if row["kind"] == "metric"]

@@ -84,7 +84,8 @@ def task(config: DictConfig) -> RunOutcome:
 
 def _single_run(config: DictConfig) -> RunOutcome:
     from framework.report.terminal.progress_bars import run_progress
-    from framework.report.terminal.terminal_tables import print_outcome
+    from framework.report.terminal.terminal_tables import print_note, print_outcome
+    from framework.run.derivation import refusal_notes
     from framework.store.database.ingest import ingest
 
     with run_progress(str(config.experiment), bool(config.progress)) as progress:
@@ -97,6 +98,9 @@ def _single_run(config: DictConfig) -> RunOutcome:
         )
     if config.progress:
         print_outcome(outcome)
+    if outcome.outdated is not None:
+        for note in refusal_notes({outcome.run_id: outcome.outdated}):
+            print_note(note)
     return outcome
 
 

@@ -41,7 +41,20 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version_option)
-    for verb in (sql, report, artifacts, compare, predict, guide, ingest, compact, cancel, plugins, doctor):
+    for verb in (
+        sql,
+        report,
+        artifacts,
+        compare,
+        predict,
+        guide,
+        ingest,
+        derive,
+        compact,
+        cancel,
+        plugins,
+        doctor,
+    ):
         app.command()(verb)
     app.command("import")(import_runs)
     plugin_manager().hook.verbs(app=app)
@@ -159,6 +172,22 @@ def ingest(
     from framework.cli.store_verbs import run_ingest
 
     return run_ingest(folder, rebuild, str(outputs))
+
+
+def derive(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Run ids, sweep ids or experiments; default: all.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also runs whose metrics are up to date.")] = False,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Compute metrics and checks again from stored tables, for runs with an earlier definition of a metric.
+
+    Example: python -m framework derive memory_gap
+    """
+    from framework.cli.store_verbs import run_derive
+
+    return run_derive(names or [], every, str(outputs))
 
 
 def compact(outputs: Outputs = DEFAULT_OUTPUTS) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -15,3 +16,12 @@ def _shipped(name: str) -> Path:
 def conf_dir() -> Path:
     """Return the root of the Hydra configuration (`config.yaml` and one folder a group)."""
     return _shipped("conf")
+
+
+def cache_folder(name: str) -> Path:
+    """Return the folder for what can be made again (compiled programs, generated models), shared by a user's runs.
+
+    `FRAMEWORK_CACHE_DIR`, else `XDG_CACHE_HOME`, else `~/.cache`.
+    """
+    given = os.environ.get("FRAMEWORK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "framework-lab" / name

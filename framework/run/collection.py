@@ -39,6 +39,11 @@ class Collectors:
 
     watched: list[Watched]
 
+    @property
+    def instances(self) -> list[Collector]:
+        """The collectors themselves."""
+        return [item.collector for item in self.watched]
+
     @contextmanager
     def running(self, context: RunContext) -> Iterator[None]:
         """Start all, run the body, stop all that started, in reverse order, whatever the body did."""

@@ -20,24 +20,21 @@ from framework.configuration.study_config import VOLATILE_KEYS, describing_confi
 from framework.contracts import (
     Backend,
     Json,
-    Metric,
     Progress,
     Result,
     RunContext,
-    SanityCheck,
-    Verdict,
     Workload,
     WorkloadTables,
 )
 from framework.errors import ConfigError, StoreError, UserError, one_line
-from framework.plugins import plugin_manager
+from framework.identity.versions import code_version, derivation_hash, execution_hash
 from framework.run import collection
+from framework.run.derivation import derive_again, derive_metrics, judge, worst
 from framework.run.kept_files import LOG, KeptFiles, kept_files, logs_of
 from framework.run.provenance import provenance
 from framework.run.stages import StageError, failure_of, stage
 from framework.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.run_record import Failure, RunOutcome, RunRecord
-from framework.versions import code_version
 
 
 def execute(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
@@ -70,13 +67,25 @@ def execute(config: DictConfig, progress: Progress = lambda fraction, text: None
             backend.check(workload)
     except StageError as error:
         return record_refusal(config, failure_of(error, None))
-    key = run_key(plain, workload.content_hash, code_version(backend), int(config.sweep.repeat))
+    executed = execution_hash(backend, collectors.instances)
+    key = run_key(plain, workload.content_hash, executed, int(config.sweep.repeat))
     if config.resume:
         earlier = done_run(outputs, key)
         if earlier is not None:
-            return RunOutcome(earlier, "done", skipped=True)
+            return _skipped(outputs, earlier)
     record = _new_record(config, plain, key, workload, backend, seed)
+    record = replace(record, code_version=code_version(backend, executed))
     return _carry_out(record, outputs, backend, workload, collectors, progress, float(config.artifacts_mb))
+
+
+def _skipped(outputs: str, run_id: str) -> RunOutcome:
+    """Return the outcome of a run that was done before; metrics of an earlier definition are derived again."""
+    from framework.store.lookup import outdated_runs
+
+    again = derive_again(outputs, outdated_runs(outputs, [run_id], derivation_hash()))
+    return RunOutcome(
+        run_id, "done", skipped=True, rederived=bool(again.run_ids), outdated=again.refused.get(run_id)
+    )
 
 
 def execute_job(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
@@ -174,7 +183,6 @@ def _new_record(
         repeat=int(position.repeat),
         seed=seed,
         workload_hash=workload.content_hash,
-        code_version=code_version(backend),
         config=without_volatile(plain),
         varied=_varied(_own_overrides()),
         facts={"workload": dict(workload.facts)},
@@ -228,7 +236,8 @@ def _carry_out(
                     status="done",
                     metrics=result.metrics,
                     checks=checks,
-                    sanity=_worst(checks),
+                    sanity=worst(checks),
+                    derivation_hash=derivation_hash(),
                     facts={**record.facts, **result.facts},
                 )
             except StageError as error:
@@ -274,30 +283,8 @@ def _measure(
     with stage("collectors"):
         collectors.merge_into(result)
     context.progress(1.0, "deriving metrics")
-    hook = plugin_manager().hook
     with stage("derive"):
-        known = {metric.name for metric in result.metrics}
-        for derived in hook.derived_metrics(config=record.config, workload=workload, result=result):
-            for metric in derived:
-                if metric.name not in known:
-                    known.add(metric.name)
-                    result.metrics.append(metric)
+        derive_metrics(record.config, workload, result)
     with stage("sanity"):
-        for found in hook.sanity_checks(config=record.config, workload=workload, result=result):
-            result.checks.extend(found)
-        result.checks.extend(_finite_metrics(result.metrics))
+        judge(record.config, workload, result)
     return result
-
-
-def _finite_metrics(metrics: list[Metric]) -> list[SanityCheck]:
-    """Return a failed check for every metric that is NaN or infinite: a defect, not a result."""
-    return [
-        SanityCheck("finite_metrics", "fail", f"{metric.name} is {metric.value}")
-        for metric in metrics
-        if metric.value is not None and (metric.value != metric.value or abs(metric.value) == float("inf"))
-    ]
-
-
-def _worst(checks: list[SanityCheck]) -> Verdict:
-    verdicts = {check.verdict for check in checks}
-    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"

@@ -5,7 +5,6 @@ Its run id follows from the job, so that it is written once however many launche
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from framework.contracts import Json
 from framework.errors import StoreError
 from framework.run.kept_files import LOG, kept_files
 from framework.run.runner import refusal_record
-from framework.run_key import utc_now
+from framework.run_key import canonical_hash, utc_now
 from framework.run_record import Failure, RunRecord
 from framework.slurm.job_ledger import SubmittedJob
 from framework.slurm.queue import JobState
@@ -108,7 +107,7 @@ def _facts(job: SubmittedJob, state: JobState) -> dict[str, Json]:
 
 def _run_id(job: SubmittedJob, run_key: str) -> str:
     at = datetime.fromtimestamp(job.submitted_at, UTC)
-    tail = hashlib.sha256(f"{job.job_id} {job.submitted_at}".encode()).hexdigest()[:6]
+    tail = canonical_hash([job.job_id, job.submitted_at])[:6]
     return f"{at:%Y%m%dT%H%M%S}-{run_key[:8]}-{tail}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from framework.store.bundles.remote import is_url
 from framework.store.bundles.sources import bundle_sources
 from framework.store.database.reader import Store
 from framework.store.layout import has_database
+from framework.store.side_files.derivations import derivation_path, read_derivation
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}-(?P<key>[0-9a-f]{8})-[0-9a-f]{6}")  # of `framework.run_key.new_run_id`
 
@@ -96,6 +97,40 @@ def done_run(outputs: Path | str, run_key: str) -> str | None:
             if record.status == "done" and record.run_key == run_key:
                 found.append((record.started_at, record.run_id))
     return max(found)[1] if found else None
+
+
+def outdated_runs(outputs: Path | str, run_ids: Collection[str], derivation_hash: str) -> list[str]:
+    """Return those of the done runs whose metrics and checks were derived by other code than that of the hash.
+
+    A derivation that the database does not hold yet counts; runs that were imported were never derived.
+    """
+    wanted = set(run_ids)
+    found: dict[str, str] = {}
+    if not is_url(outputs) and has_database(outputs):
+        with closing(Store(outputs)) as store:
+            _, columns = store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'runs'")
+            hashed = "coalesce(derivation_hash, '')" if ("derivation_hash",) in columns else "''"
+            _, rows = store.rows(
+                f"SELECT run_id, {hashed}, coalesce(code_version, '') FROM runs WHERE status = 'done'"
+            )
+        for run_id, known, code in rows:
+            if run_id in wanted:
+                found[run_id] = known if code else derivation_hash
+    for source in bundle_sources(outputs) if wanted - found.keys() else ():
+        for name in wanted.intersection(source.names()) - found.keys():
+            with suppress(StoreError):
+                record = source.manifest(name).record
+                found[name] = record.derivation_hash if record.code_version else derivation_hash
+    behind = [run_id for run_id in run_ids if found.get(run_id, derivation_hash) != derivation_hash]
+    return [run_id for run_id in behind if _derived_by(outputs, run_id) != derivation_hash]
+
+
+def _derived_by(outputs: Path | str, run_id: str) -> str | None:
+    path = derivation_path(outputs, run_id)
+    try:
+        return read_derivation(path).derivation_hash if not is_url(outputs) and path.exists() else None
+    except StoreError:
+        return None
 
 
 def _done_in_database(outputs: Path | str, run_key: str) -> list[tuple[str, str]]:

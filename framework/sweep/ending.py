@@ -26,6 +26,7 @@ from framework.errors import UserError, one_line
 from framework.report.plugin_blocks import sweep_tables
 from framework.report.terminal.progress_bars import progress_bar
 from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
+from framework.run.derivation import refusal_notes
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.side_files.answers import write_advice
@@ -99,8 +100,11 @@ def _print_tables(session: SweepSession, store: StoreReader) -> None:
             for key, outcome in sorted(session.failed.items())
         ]
         print_failures(failed)
+    for note in refusal_notes(session.outdated):
+        print_note(note)
+    rederived = f" ({len(session.rederived)} re-derived)" if session.rederived else ""
     console().print(
         f"[bold]{session.experiment}[/]: {len(session.outcomes) - len(session.failed)} run, "
-        f"{len(session.skipped)} skipped as done, {len(session.failed)} failed · "
+        f"{len(session.skipped)} skipped as done{rederived}, {len(session.failed)} failed · "
         f"python -m framework report --experiment {session.experiment}"
     )

@@ -17,6 +17,8 @@ class SweepSession:
         points: every job of the study; grows when repeats are added.
         skipped: run ids of points that were done before.
         outcomes: what ran now.
+        rederived: runs among those skipped whose metrics were derived again under the present definitions.
+        outdated: runs among those skipped that keep metrics of an earlier definition, and why.
         earlier: run ids that belong to an earlier attempt, though their bundles land now.
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         on_progress: called with how far a job is (0–1) and what it is doing.
@@ -30,6 +32,8 @@ class SweepSession:
     points: dict[PointKey, Point] = field(default_factory=dict)
     skipped: dict[PointKey, str] = field(default_factory=dict)
     outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
+    rederived: set[str] = field(default_factory=set)
+    outdated: dict[str, str] = field(default_factory=dict)
     earlier: set[str] = field(default_factory=set)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     on_start: Callable[[Point], None] = lambda point: None
@@ -49,6 +53,10 @@ class SweepSession:
             return
         if outcome.skipped:
             self.skipped[key] = outcome.run_id
+            if outcome.rederived:
+                self.rederived.add(outcome.run_id)
+            if outcome.outdated:
+                self.outdated[outcome.run_id] = outcome.outdated
         else:
             self.outcomes[key] = outcome
         self.on_outcome(self.points[key], outcome)

@@ -33,7 +33,9 @@ from framework.configuration.hydra_private import returned_or_raised
 from framework.configuration.study_config import describing_config, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
+from framework.identity.versions import derivation_hash
 from framework.report.terminal.terminal_tables import SweepProgress
+from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes
@@ -41,8 +43,8 @@ from framework.sweep.grid import Axis, Point, merged_grids, points
 from framework.sweep.planning import changes_since_last, plan_sweep
 from framework.sweep.repeats import check_rule, next_round
 from framework.sweep.session import SweepSession, begin
+from framework.sweep.sweep_code import sweep_code
 from framework.sweep.watch import watching_bundles
-from framework.versions import code_version, installation_fingerprint
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
@@ -90,7 +92,7 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
         given = ", ".join(f"{key}={','.join(values)}" for key, values in grids.given)
         raise ConfigError(f"no run left: no grid contains all of {given}")
     check_axes(composer, fixed, axes)
-    code = f"{code_version(backend)}, {installation_fingerprint()}"
+    code = sweep_code(backend, composer, fixed, axes)
     study = _Study(task, code, fixed, points(axes, repeats, kept), launch)
     study.run()
     return study.session
@@ -152,11 +154,23 @@ class _Study:
         if self.config.resume:
             done = done_job_keys(session.outputs_dir, list(keys))
             session.skipped |= {keys[key].key: run_id for key, run_id in done.items()}
+            self._derive_again(list(done.values()))
         pending = [point for point in batch if point.key not in session.skipped]
         if self.config.failed_only:
             failed = {keys[key].key for key in failed_job_keys(session.outputs_dir, list(keys))}
             pending = [point for point in pending if point.key in failed]
         return pending
+
+    def _derive_again(self, run_ids: Sequence[str]) -> None:
+        """Bring metrics of an earlier definition up to date, from the tables that are stored."""
+        from framework.store.lookup import outdated_runs
+
+        outputs = self.session.outputs_dir
+        outdated = outdated_runs(outputs, run_ids, derivation_hash())
+        if outdated:
+            again = derive_again(outputs, outdated)
+            self.session.rederived.update(again.run_ids)
+            self.session.outdated |= again.refused
 
     def _further_repeats(self) -> list[Point]:
         from framework.store.database.reader import Store

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import BatchJob, Result, RunContext, SanityCheck, WorkloadTables
-from framework.versions import source_fingerprint
+from framework.fingerprint import source_fingerprint
+from framework.run_key import canonical_hash
 from framework_serving.engine_knobs import checked_settings
 from framework_twin.settings import TwinSettings
 
@@ -31,13 +32,23 @@ class TwinBackend:
         prepare()
 
     def fingerprint(self) -> str:
-        """Return a hash of the twin's code and profiles: its results change with them and nothing else.
+        """Return a hash of the profile that this configuration takes, "" where it takes none."""
+        from framework_twin.physics.physics_choice import choose_physics
+        from framework_twin.server import described
 
-        All profiles of the user count, and not just the one that this configuration takes: a study asks once
-        for the code version of all its points.
-        """
-        own = _folder_digest(self.settings.profile_folder)
-        return source_fingerprint(Path(__file__).parent) + (f"+{own}" if own else "")
+        shape, gpu = described(self.settings)
+        profile = choose_physics(self.settings, shape, gpu)[1].profile
+        return canonical_hash(asdict(profile)) if profile is not None else ""
+
+    def sweep_fingerprint(self) -> str:
+        """Return a hash of all profiles: which one a point takes depends on its model, GPU and engine."""
+        from framework_twin.physics.profile import PROFILE_FOLDER
+
+        folders = [
+            PROFILE_FOLDER,
+            *([Path(self.settings.profile_folder)] if self.settings.profile_folder else []),
+        ]
+        return canonical_hash([source_fingerprint(folder, (".yaml",)) for folder in folders])
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what no server could start with, or no request could run on."""
@@ -70,15 +81,6 @@ class TwinBackend:
         if self._started is None or self._started[0] is not workload:
             self._started = workload, SimulatedServer.start(self.settings, workload)
         return self._started[1]
-
-
-def _folder_digest(folder: str | None) -> str:
-    """Return a digest of the profiles in a folder, "" where there are none."""
-    files = sorted(Path(folder).glob("*.yaml")) if folder else []
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:12] if files else ""
 
 
 _NO_CONTEXT = RunContext("", {}, 0, Path())

@@ -53,7 +53,7 @@ class SimulatedServer:
         Raises:
             ConfigError: such a server could not start; one line that names the key.
         """
-        shape, gpu = _spec(ModelShape, settings.model, "model"), _spec(GpuSpec, settings.gpu, "gpu")
+        shape, gpu = described(settings)
         if physics is None:
             generation, physics = choose_physics(settings, shape, gpu)
         else:
@@ -146,6 +146,11 @@ def _engine(
         router="least_load" if settings.router == "least_load" else "round_robin",
         replicas_on_gpu=settings.replicas_on_gpu,
     )
+
+
+def described(settings: TwinSettings) -> tuple[ModelShape, GpuSpec]:
+    """Return the model and the GPU of the settings. Raises `ConfigError` naming the key that is missing."""
+    return _spec(ModelShape, settings.model, "model"), _spec(GpuSpec, settings.gpu, "gpu")
 
 
 def _spec(kind: type[Any], group: Any, name: str) -> Any:

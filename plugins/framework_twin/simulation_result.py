@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
-from framework_serving.metrics.serving_metrics import censored_ttft, with_intervals
+from framework_serving.metrics.shared_rules import censored_ttft, with_intervals
 from framework_twin import translation
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status

@@ -36,6 +36,16 @@ class VllmBackend:
     def __init__(self, **keys: Any) -> None:
         self.settings: VllmSettings = checked_settings(VllmSettings, keys)
 
+    def fingerprint(self) -> str:
+        """Return the version of the engine, asked before it starts; of running servers, those that they report."""
+        if self.settings.attached:
+            from framework_vllm.server.attach import reported_versions
+
+            return " ".join(reported_versions(self.settings))
+        from framework_vllm.engine.interpreter import find_engine, interpreter_words
+
+        return find_engine(interpreter_words(self.settings.python, self.settings.command)).label
+
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what could not start or could not be served, before anything starts."""
         from framework_vllm.load_plan import vocabulary

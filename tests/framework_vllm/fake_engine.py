@@ -34,7 +34,12 @@ def interpreter(folder: Path) -> str:
 
 def probe(question: str) -> dict[str, object]:
     if question == "identity":
-        return {"distribution": "vllm", "version": "0.0", "installed": 0, "python": "fake"}
+        return {
+            "distribution": "vllm",
+            "version": os.environ.get("FAKE_ENGINE_VERSION", "0.0"),
+            "installed": 0,
+            "python": "fake",
+        }
     flags = [
         *(
             {"options": [f"--{name}", f"--no-{name}"], "nargs": 0, "choices": None, "type": None}

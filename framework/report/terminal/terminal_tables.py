@@ -156,5 +156,6 @@ def print_outcome(outcome: RunOutcome) -> None:
     rows = [
         (name, outcome.metrics[name], definitions[name].unit if name in definitions else "") for name in names
     ]
-    state = "done before, skipped" if outcome.skipped else outcome.status
+    skipped = "done before, skipped" + (" (re-derived)" if outcome.rederived else "")
+    state = skipped if outcome.skipped else outcome.status
     print_table(TableBlock(f"{outcome.run_id} ({state})", ("metric", "value", "unit"), rows))

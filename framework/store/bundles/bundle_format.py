@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from framework.contracts import Json
+from framework.contracts import Json, Metric
 from framework.errors import StoreError, one_line
 from framework.run_record import RunRecord
 from framework.store.bundles.record_json import (
@@ -106,21 +106,21 @@ def check_run_id(run_id: str) -> None:
         raise StoreError(f"run id {run_id!r}: use up to 120 letters, digits, '.', '_', '=', '+' and '-'")
 
 
-def metrics_table(record: RunRecord) -> pa.Table:
-    """Return the record's metrics as rows; a name that occurs twice is an error of the collector."""
-    metrics = [finite_metric(metric) for metric in record.metrics]
+def metrics_table(run_id: str, reported: Sequence[Metric]) -> pa.Table:
+    """Return a run's metrics as rows; a name that occurs twice is an error of the collector."""
+    metrics = [finite_metric(metric) for metric in reported]
     names = [metric.name for metric in metrics]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
-        raise StoreError(f"run {record.run_id}: metric '{twice}' is reported twice")
+        raise StoreError(f"run {run_id}: metric '{twice}' is reported twice")
     if not all(names):
-        raise StoreError(f"run {record.run_id}: a metric has no name")
+        raise StoreError(f"run {run_id}: a metric has no name")
     columns = {
         field.name: [plain(getattr(metric, field.name)) for metric in metrics]
         for field in METRICS
         if field.name != "run_id"
     }
-    return pa.table({"run_id": [record.run_id] * len(metrics), **columns}, schema=METRICS)
+    return pa.table({"run_id": [run_id] * len(metrics), **columns}, schema=METRICS)
 
 
 def params_table(record: RunRecord) -> pa.Table:
@@ -176,7 +176,11 @@ def bundle_contents(record: RunRecord, tables: Mapping[str, pa.Table]) -> dict[s
         )
     try:
         encoded = {name: with_run_id(name, table, record.run_id) for name, table in tables.items()}
-        encoded = {"metrics": metrics_table(record), "params": params_table(record), **encoded}
+        encoded = {
+            "metrics": metrics_table(record.run_id, record.metrics),
+            "params": params_table(record),
+            **encoded,
+        }
         return {f"{name}.parquet": encode_parquet(table) for name, table in encoded.items()}
     except pa.ArrowException as error:
         raise StoreError(f"run {record.run_id}: {one_line(error)}") from error

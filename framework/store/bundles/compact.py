@@ -6,13 +6,13 @@ killed between leaves a run in both places, which counts once everywhere and is 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from framework.errors import StoreError
+from framework.run_key import canonical_hash
 from framework.store import durable
 from framework.store.bundles.bundle import read_bundle, verify_bundle
 from framework.store.bundles.packs import Pack, PackedSource, write_pack
@@ -102,7 +102,7 @@ def _chunks(
 
 def _pack(outputs: Path, sources: Sequence[PackedSource]) -> None:
     run_ids = [source.bundle.record.run_id for source in sources]
-    mark = hashlib.sha256("\n".join(run_ids).encode()).hexdigest()[:8]
+    mark = canonical_hash(run_ids)[:8]
     target = packs_folder(outputs) / f"{run_ids[0]}-{len(run_ids)}-{mark}"
     write_pack(target, sources)
     pack = Pack(target)

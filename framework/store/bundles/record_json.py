@@ -74,8 +74,11 @@ def record_to_json(record: RunRecord) -> dict[str, Json]:
     return document
 
 
-def _known(kind: type[Any], item: Json, where: str) -> Any:
-    """Build a dataclass from a JSON object; keys of a later version are ignored."""
+def part_from_json(kind: type[Any], item: Json, where: str) -> Any:
+    """Return a metric, a check or a failure from its JSON object; keys of a later version are ignored.
+
+    Raises `StoreError` naming `where`.
+    """
     if not isinstance(item, dict):
         raise StoreError(f"{where} is not an object")
     names = _PART_FIELDS[kind]
@@ -119,14 +122,14 @@ def record_from_json(document: Json, where: str) -> RunRecord:
     _checked(document, where)
     fields = {key: value for key, value in document.items() if key in _RECORD_FIELDS}
     fields["metrics"] = tuple(
-        _known(Metric, item, f"{where}: a metric") for item in fields.get("metrics", ())
+        part_from_json(Metric, item, f"{where}: a metric") for item in fields.get("metrics", ())
     )
     fields["checks"] = tuple(
-        _known(SanityCheck, item, f"{where}: a check") for item in fields.get("checks", ())
+        part_from_json(SanityCheck, item, f"{where}: a check") for item in fields.get("checks", ())
     )
     fields["varied"] = tuple(fields.get("varied", ()))
     if fields.get("failure") is not None:
-        fields["failure"] = _known(Failure, fields["failure"], f"{where}: the failure")
+        fields["failure"] = part_from_json(Failure, fields["failure"], f"{where}: the failure")
     return RunRecord(**fields)
 
 

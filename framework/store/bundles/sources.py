@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -136,6 +137,24 @@ class PackedBundles:
     def place(self, name: str, path: str) -> str:
         """Return the path of an artifact in its pack."""
         return str(self._pack_of[name].artifact(name, path))
+
+
+def read_runs(outputs: Path | str, run_ids: Iterable[str]) -> Iterator[tuple[str, Bundle | StoreError]]:
+    """Yield the verified bundle of each run, wherever it lies, or why it can't be had; each run once."""
+    missing = dict.fromkeys(run_ids)
+    for source in bundle_sources(outputs):
+        try:
+            here = [name for name in source.names() if name in missing]
+        except StoreError:  # out of reach; its runs may lie elsewhere too
+            continue
+        for name in here:
+            del missing[name]
+            try:
+                yield name, source.load(name)
+            except StoreError as error:
+                yield name, error
+    for name in missing:
+        yield name, StoreError("its bundle is not there, or out of reach")
 
 
 def bundle_sources(outputs: Path | str) -> list[BundleSource]:

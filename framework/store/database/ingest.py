@@ -23,7 +23,8 @@ from framework.store.bundles.batches import LoadedBundle, Progress, read_batches
 from framework.store.bundles.bundle_format import Bundle
 from framework.store.bundles.heartbeat import RunningRun, read_running
 from framework.store.bundles.remote import is_url, remember_remote
-from framework.store.bundles.sources import bundle_sources
+from framework.store.bundles.sources import bundle_sources, read_runs
+from framework.store.database.derived_rows import replace_derived
 from framework.store.database.inventory import DEFINITIONS, Inventory, inventory_of, published_inventory
 from framework.store.database.news import News, find_news
 from framework.store.database.run_rows import as_table, core_tables, running_row
@@ -32,6 +33,13 @@ from framework.store.database.table_sink import TableSink
 from framework.store.database.working_copy import WorkingCopy, write_trouble
 from framework.store.database.writer_lock import DEFAULT_TIMEOUT_S, writer_lock
 from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER, SWEEPS_FOLDER
+from framework.store.side_files.derivations import (
+    DERIVATIONS,
+    Derivation,
+    derivation_path,
+    read_derivation,
+    with_derivation,
+)
 from framework.store.side_files.listing import KINDS, SideFile, read_side_file
 from framework.store.side_files.recordings import add_recording, drop_recording
 from framework.store.views.macros import build_views, plugin_views
@@ -65,7 +73,7 @@ class IngestReport:
         skipped: bundles that it held already.
         quarantined: bundles refused by this ingest (those refused before are in table `quarantine`).
         running, stale: runs with a marker and no bundle.
-        side_files: advice and prediction files that are new or changed.
+        side_files: files of advice, predictions, recordings or derivations that are new or changed.
         warnings: e.g. a plugin's view that DuckDB refused.
         duration_s: wall time.
     """
@@ -121,6 +129,7 @@ class _Ingest:
         self.rebuild = rebuild
         self.progress = progress
         self.report = IngestReport()
+        self.added_as_derived: set[str] = set()
         self.views = plugin_views()
         self.now = datetime.now(UTC).replace(tzinfo=None)
 
@@ -160,7 +169,9 @@ class _Ingest:
                     sink, published_s = TableSink(copy.connection), time.monotonic()
                     copy.connection.execute(_DROP_UNFINISHED)
             for file in news.side_files:
-                self._add_side_file(copy.connection, file)
+                if file.kind != "derivations":
+                    self._add_side_file(copy.connection, file)
+            self._add_derivations(copy.connection, news)
             self._finish(copy.connection, news)
             copy.publish()
         except duckdb.Error as error:
@@ -214,8 +225,9 @@ class _Ingest:
             try:
                 if isinstance(item.content, StoreError):
                     raise item.content
-                tables.append(sink.accept(item.content.tables))
-                by_location[item.source.location].append(item.content)
+                bundle = self._as_derived(item.content)
+                tables.append(sink.accept(bundle.tables))
+                by_location[item.source.location].append(bundle)
             except StoreError as error:
                 refused.append((item, str(error)))
         sink.add(tables)
@@ -249,10 +261,52 @@ class _Ingest:
             connection.execute("ROLLBACK")
             self._quarantine(connection, file.kind, file.name, str(error), file.fingerprint)
             return
+        self._account_for(connection, file)
+        connection.execute("COMMIT")
+
+    def _account_for(self, connection: duckdb.DuckDBPyConnection, file: SideFile) -> None:
         account = [file.kind, file.name, file.fingerprint, self.now]
         connection.execute("INSERT INTO side_files VALUES (?, ?, ?, ?)", account)
-        connection.execute("COMMIT")
         self.report.side_files += 1
+
+    def _as_derived(self, bundle: Bundle) -> Bundle:
+        """Return a bundle with the metrics that were derived again from it, if any were."""
+        run_id = bundle.record.run_id
+        path = derivation_path(self.outputs, run_id)
+        if not path.exists():
+            return bundle
+        try:
+            derived = with_derivation(bundle, read_derivation(path))
+        except StoreError:  # refused as a side file, with its reason
+            return bundle
+        self.added_as_derived.add(run_id)
+        return derived
+
+    def _add_derivations(self, connection: duckdb.DuckDBPyConnection, news: News) -> None:
+        """Bring metrics that were derived again into runs that the database holds; undo those whose file is gone."""
+        lost = [name for place, name in news.gone if place == DERIVATIONS]
+        changed = {file.name: file for file in news.side_files if file.kind == DERIVATIONS}
+        held = dict(connection.execute("SELECT run_id, checksum FROM bundles").fetchall())
+        derivations = []
+        connection.execute("BEGIN")
+        for run_id, file in changed.items():
+            try:
+                derivation = read_derivation(file.path)
+                if run_id in held and derivation.bundle != held[run_id]:
+                    raise StoreError(f"{file.path} was derived from another bundle of this run")
+            except StoreError as error:
+                self._quarantine(connection, file.kind, file.name, str(error), file.fingerprint)
+                lost.append(run_id)
+                continue
+            if run_id in held and run_id not in self.added_as_derived:
+                derivations.append(derivation)
+            self._account_for(connection, file)
+        wanted = [run_id for run_id in lost if run_id in held]
+        for _, content in read_runs(self.outputs, wanted):
+            if not isinstance(content, StoreError):
+                derivations.append(Derivation.in_bundle(content))
+        replace_derived(connection, derivations)
+        connection.execute("COMMIT")
 
     def _finish(self, connection: duckdb.DuckDBPyConnection, news: News) -> None:
         """Add the running markers and make the views: the copy is then fit to be published."""
@@ -271,5 +325,5 @@ def _drop_side_rows(connection: duckdb.DuckDBPyConnection, kind: str, name: str)
         connection.execute("DELETE FROM advice WHERE starts_with(advice_id, ?)", [f"{name}-"])
     elif kind == "recordings":
         drop_recording(connection, name)
-    else:
+    elif kind == "predictions":
         connection.execute("DELETE FROM predictions WHERE run_id = ?", [name])

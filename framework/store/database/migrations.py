@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from framework.run_key import config_key
 from framework.store.database.schema import CORE_TABLES, RUN_ID, declared_tables
 from framework.store.database.schema_version import DATABASE_VERSION, stored_version
 from framework.store.views.results_view import quoted
@@ -14,7 +17,21 @@ from framework.store.views.results_view import quoted
 if TYPE_CHECKING:
     import duckdb
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version → statements that lead to it from the one before
+
+def _new_config_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    """Write the `config_key` of every run anew: bundles and recordings hash a configuration alike since version 2."""
+    params: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for run_id, name, value in connection.execute("SELECT run_id, name, value FROM params").fetchall():
+        params[run_id][name] = value
+    rows = pa.table({"run_id": list(params), "key": [config_key(found) for found in params.values()]})
+    connection.register("config_keys", rows)
+    connection.execute("UPDATE runs SET config_key = k.key FROM config_keys k WHERE runs.run_id = k.run_id")
+    connection.unregister("config_keys")
+
+
+Step = str | Callable[["duckdb.DuckDBPyConnection"], None]
+MIGRATIONS: dict[int, tuple[Step, ...]] = {2: (_new_config_keys,)}
+"""Version → what leads to it from the one before: SQL statements, or functions of the open database."""
 
 
 _SQL_TYPES = {
@@ -57,7 +74,7 @@ def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
     if version is not None:
         for step in range(version + 1, DATABASE_VERSION + 1):
             for statement in MIGRATIONS[step]:
-                connection.execute(statement)
+                connection.execute(statement) if isinstance(statement, str) else statement(connection)
     declared = {name: schema.insert(0, RUN_ID) for name, schema in declared_tables().items()}
     present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     for name, schema in {**declared, **CORE_TABLES}.items():

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from framework.contracts import Json
+from framework.contracts import Json, SanityCheck
+from framework.run_key import config_key
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle_format import ARTIFACTS, Bundle
 from framework.store.bundles.heartbeat import RunningRun
-from framework.store.bundles.record_json import canonical, leaf_number, leaf_text, leaves
+from framework.store.bundles.record_json import leaf_number, leaf_text, leaves
 from framework.store.database.schema import CORE_TABLES
 
-# Leaves that number the repeats of one configuration.
-_REPETITION = frozenset({"seed", "repeat", "repeats"})
 _SCHEDULER_HOST = ("slurm.node", "host.name", "host")
 
 
@@ -32,13 +30,6 @@ def utc(text: str | None) -> datetime | None:
 def unix_utc(seconds: float) -> datetime:
     """Return a Unix time as UTC without a zone."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-
-
-def config_key(config: Mapping[str, Json]) -> str:
-    """Return a hash of the configuration without what numbers repeats: equal keys are repeats of each other."""
-    named = {name: leaf_text(value) for name, value in leaves(config)}
-    kept = {name: value for name, value in named.items() if name.rpartition(".")[2] not in _REPETITION}
-    return hashlib.sha256(canonical(kept)).hexdigest()[:16]
 
 
 def _named(config: Mapping[str, Json], group: str) -> str | None:
@@ -64,12 +55,13 @@ def run_row(record: RunRecord) -> dict[str, Any]:
         "model": _named(record.config, "model"),
         "gpu": _named(record.config, "gpu"),
         "job_key": record.job_key,
-        "config_key": config_key(record.config),
+        "config_key": config_key({name: leaf_text(value) for name, value in leaves(record.config)}),
         "sweep_index": record.sweep_index,
         "repeat": record.repeat,
         "seed": record.seed,
         "workload_hash": record.workload_hash,
         "code_version": record.code_version,
+        "derivation_hash": record.derivation_hash or None,
         "failure_stage": failure.stage if failure else None,
         "failure_kind": failure.kind if failure else None,
         "failure_message": failure.message if failure else None,
@@ -100,11 +92,18 @@ def as_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.table({name: [row.get(name) for row in rows] for name in schema.names}, schema=schema)
 
 
+def checks_table(found: Iterable[tuple[str, Sequence[SanityCheck]]]) -> pa.Table:
+    """Return the rows of table `checks` from (run id, checks)."""
+    schema = CORE_TABLES["checks"]
+    rows = [{"run_id": run_id, **vars(check)} for run_id, checks in found for check in checks]
+    return as_table(rows, schema)
+
+
 def _rows_of(
-    bundles: Iterable[Bundle], name: str, items: Callable[[RunRecord], Iterable[tuple[Any, ...]]]
+    records: Iterable[RunRecord], name: str, items: Callable[[RunRecord], Iterable[tuple[Any, ...]]]
 ) -> pa.Table:
     schema = CORE_TABLES[name]
-    rows = [(bundle.record.run_id, *item) for bundle in bundles for item in items(bundle.record)]
+    rows = [(record.run_id, *item) for record in records for item in items(record)]
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
     return pa.table(dict(zip(schema.names, map(list, columns), strict=True)), schema=schema)
 
@@ -115,12 +114,13 @@ def _flat(nested: Mapping[str, Json]) -> Iterable[tuple[str, str | None, float |
 
 def core_tables(bundles: Sequence[Bundle], location: str, now: datetime) -> dict[str, pa.Table]:
     """Return the rows that a batch of bundles adds to the core's tables; metrics and params come from Parquet."""
+    records = [bundle.record for bundle in bundles]
     return {
-        "runs": as_table([run_row(bundle.record) for bundle in bundles], CORE_TABLES["runs"]),
-        "checks": _rows_of(bundles, "checks", lambda r: [(c.name, c.verdict, c.detail) for c in r.checks]),
-        "provenance": _rows_of(bundles, "provenance", lambda r: _flat(r.provenance)),
-        "facts": _rows_of(bundles, "facts", lambda r: _flat(r.facts)),
-        "varied": _rows_of(bundles, "varied", lambda r: [(name,) for name in dict.fromkeys(r.varied)]),
+        "runs": as_table([run_row(record) for record in records], CORE_TABLES["runs"]),
+        "checks": checks_table((record.run_id, record.checks) for record in records),
+        "provenance": _rows_of(records, "provenance", lambda r: _flat(r.provenance)),
+        "facts": _rows_of(records, "facts", lambda r: _flat(r.facts)),
+        "varied": _rows_of(records, "varied", lambda r: [(name,) for name in dict.fromkeys(r.varied)]),
         "artifacts": _artifact_rows(bundles),
         "bundles": as_table(
             [

@@ -18,7 +18,10 @@ from framework.plugins import plugin_manager
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
+GAINED_COLUMNS = frozenset(
+    {"derivation"}
+)  # of the core's Parquet files since version 1: null in older bundles
 TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RUN_ID = pa.field("run_id", pa.string(), nullable=False)
 
@@ -41,6 +44,7 @@ METRICS = _schema(
     ("high", _REAL),
     ("window_s", _REAL),
     ("updates", _WHOLE),
+    ("derivation", _TEXT),
 )
 PARAMS = _schema(("run_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL))
 SAMPLES = _schema(("run_id", _TEXT), ("t_s", _REAL), ("name", _TEXT), ("value", _REAL))
@@ -65,6 +69,7 @@ RUNS = _schema(
     ("seed", _WHOLE),
     ("workload_hash", _TEXT),
     ("code_version", _TEXT),
+    ("derivation_hash", _TEXT),
     ("failure_stage", _TEXT),
     ("failure_kind", _TEXT),
     ("failure_message", _TEXT),
@@ -74,7 +79,9 @@ RUNS = _schema(
     ("pid", _WHOLE),
     ("progress", _TEXT),
 )
-CHECKS = _schema(("run_id", _TEXT), ("name", _TEXT), ("verdict", _TEXT), ("detail", _TEXT))
+CHECKS = _schema(
+    ("run_id", _TEXT), ("name", _TEXT), ("verdict", _TEXT), ("detail", _TEXT), ("derivation", _TEXT)
+)
 NAMED_VALUES = _schema(("run_id", _TEXT), ("name", _TEXT), ("value", _TEXT), ("number", _REAL))
 VARIED = _schema(("run_id", _TEXT), ("name", _TEXT))
 ARTIFACTS = _schema(
@@ -146,7 +153,17 @@ CORE_TABLES: dict[str, pa.Schema] = {
     "schema_version": SCHEMA_VERSION,
 }
 RESERVED_NAMES = frozenset(
-    {*CORE_TABLES, "results", "results_wide", "failures", "latest", "pareto", "compare", "reference_bands"}
+    {
+        *CORE_TABLES,
+        "results",
+        "results_wide",
+        "failures",
+        "latest",
+        "pareto",
+        "compare",
+        "reference_bands",
+        "definitions",
+    }
 ) - {"predictions"}  # a run that predicts holds its predictions itself
 
 

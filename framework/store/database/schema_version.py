@@ -10,7 +10,7 @@ from framework.errors import StoreError, one_line
 if TYPE_CHECKING:
     import duckdb
 
-DATABASE_VERSION = 1
+DATABASE_VERSION = 2
 
 
 def stored_version(connection: duckdb.DuckDBPyConnection) -> int | None:

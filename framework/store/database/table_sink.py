@@ -13,8 +13,10 @@ from framework.store.database.migrations import create_table
 from framework.store.database.schema import (
     BUNDLE_TABLES,
     CORE_TABLES,
+    GAINED_COLUMNS,
     check_column_names,
     check_table_name,
+    conform,
     plain_columns,
 )
 from framework.store.views.results_view import quoted
@@ -44,9 +46,10 @@ class TableSink:
             if name not in BUNDLE_TABLES:
                 check_table_name(name)
             elif table.schema.names != BUNDLE_TABLES[name].names:
-                raise StoreError(
-                    f"table '{name}' has other columns than {', '.join(BUNDLE_TABLES[name].names)}"
-                )
+                expected = BUNDLE_TABLES[name]
+                if set(expected.names) - set(table.schema.names) - GAINED_COLUMNS:
+                    raise StoreError(f"table '{name}' has other columns than {', '.join(expected.names)}")
+                table = conform(name, table, expected)
             accepted[name] = self._renamed(name, _without_untyped(plain_columns(table)))
             wanted[name] = self._merged(name, accepted[name].schema)
         self._wanted.update(wanted)

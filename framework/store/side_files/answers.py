@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from framework.contracts import Advice, Json
+from framework.run_key import canonical_hash
 from framework.store import durable
 from framework.store.bundles.bundle_format import check_run_id, encode_parquet
-from framework.store.bundles.record_json import canonical, checksum, plain
+from framework.store.bundles.record_json import checksum, plain
 from framework.store.database.schema import PREDICTIONS
 from framework.store.side_files.listing import ADVICE_FORMAT
 
@@ -33,7 +33,7 @@ def write_advice(
         by_advisor[item.advisor].append(item)
     paths = []
     for advisor, items in by_advisor.items():
-        key = hashlib.sha256(canonical([experiment, sweep_id, advisor])).hexdigest()[:16]
+        key = canonical_hash([experiment, sweep_id, advisor])
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
         body: dict[str, Json] = {
             "format": ADVICE_FORMAT,

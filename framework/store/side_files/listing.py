@@ -1,8 +1,9 @@
-"""Advice, predictions and recordings as files next to the bundles, so that the database can be rebuilt from files.
+"""What is stored next to the bundles, as files too, so that the database can be rebuilt from files.
 
 outputs/advice/<set>.json            one advisor's advice on one sweep; written again, it is replaced
 outputs/predictions/<run_id>.parquet one call of `predict` or `validate`
 outputs/recordings/<name>.parquet    imported runs by the thousand (`recordings`)
+outputs/derivations/<run_id>.json    a run's metrics under a later definition (`derivations`)
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ from framework.store.bundles.record_json import checksum
 from framework.store.database.schema import ADVICE, PREDICTIONS, conform
 from framework.store.durable import os_reason
 
-Kind = Literal["advice", "predictions", "recordings"]
-KINDS: tuple[Kind, ...] = ("advice", "predictions", "recordings")
-SUFFIX: Mapping[Kind, str] = {"advice": ".json", "predictions": ".parquet", "recordings": ".parquet"}
+Kind = Literal["advice", "predictions", "recordings", "derivations"]
+SUFFIX: Mapping[Kind, str] = {
+    "advice": ".json",
+    "predictions": ".parquet",
+    "recordings": ".parquet",
+    "derivations": ".json",
+}
+KINDS: tuple[Kind, ...] = tuple(SUFFIX)
 ADVICE_FORMAT = "framework-advice"
 
 
@@ -39,12 +45,12 @@ class SideFile:
 
     @property
     def name(self) -> str:
-        """Its name without the suffix: the set of advice, or the run id of the predictions."""
+        """Its name without the suffix: the set of advice, or the run id."""
         return self.path.name.removesuffix(SUFFIX[self.kind])
 
 
 def list_side_files(outputs: Path) -> list[SideFile]:
-    """Return all advice and prediction files, hidden ones (unfinished) left out."""
+    """Return all side files, hidden ones (unfinished) left out."""
     found = []
     for kind in KINDS:
         for path in sorted((outputs / kind).glob(f"[!.]*{SUFFIX[kind]}")):

@@ -1,7 +1,7 @@
 """Recordings: tens of thousands of imported runs as one file, since a folder for each would be a waste.
 
 outputs/recordings/<name>.parquet   one row a run, whole columns at once:
-    run_id, run_key, config_key     identity, as in table `runs`
+    run_id, run_key                 identity, as in table `runs`
     param:<dotted name>             configuration; null where the source has no value
     metric:<name>                   scalar outcomes
     fact:<name>                     what the source says besides (the run's id there …)
@@ -11,7 +11,6 @@ import, units. In the database they are runs like any other; `bundles.location` 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 
 from framework.contracts import Json
 from framework.errors import StoreError, one_line
+from framework.run_key import config_key
 from framework.store import durable
 from framework.store.bundles.bundle_format import check_run_id, encode_parquet
 from framework.store.bundles.record_json import canonical
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = "framework-recording"
-VERSION = 1
+VERSION = 2  # 1 also held `config_key`, which follows from the parameters
 FOLDER = "recordings"
 _METADATA = b"framework"
-_IDENTITY = ("run_id", "run_key", "config_key")
+_IDENTITY = ("run_id", "run_key")
 _NAMED_PARAMS = {"model.name": "model", "gpu.name": "gpu"}
 
 
@@ -75,7 +75,6 @@ def write_recording(outputs: Path | str, name: str, recording: Recording) -> Pat
     for run_id in recording.run_ids:
         check_run_id(run_id)
     columns = {"run_id": pa.array(recording.run_ids), "run_key": pa.array(recording.run_keys)}
-    columns["config_key"] = _config_keys(recording.params, len(recording.run_ids))
     for prefix, group in (
         ("param", recording.params),
         ("metric", recording.metrics),
@@ -98,21 +97,6 @@ def write_recording(outputs: Path | str, name: str, recording: Recording) -> Pat
     path = Path(outputs) / FOLDER / f"{name}.parquet"
     durable.write_whole(path, encode_parquet(table))
     return path
-
-
-def _config_keys(params: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """Return a key for each run that is equal for equal parameters: repeats of each other."""
-    if not params:
-        return pa.repeat(pa.scalar(hashlib.sha256(b"").hexdigest()[:16]), rows)
-    texts = [_texts(values).fill_null("\0") for values in params.values()]
-    joined = pc.binary_join_element_wise(*texts, "\x1f")
-    names = "\x1f".join(params)
-    encoded = joined.dictionary_encode()
-    keys = [
-        hashlib.sha256(f"{names}\x1e{text}".encode()).hexdigest()[:16]
-        for text in encoded.dictionary.to_pylist()
-    ]
-    return pa.array(keys).take(encoded.indices)
 
 
 def add_recording(connection: duckdb.DuckDBPyConnection, path: Path, name: str, now: datetime) -> int:
@@ -169,7 +153,12 @@ def _runs(table: pa.Table, common: Mapping[str, Json]) -> pa.Table:
     rows = table.num_rows
     moment = pa.repeat(pa.scalar(utc(common["imported_at"]), pa.timestamp("us")), rows)
     columns = {name: table.column(name) for name in _IDENTITY}
-    columns |= {"job_key": table.column("run_key"), "started_at": moment, "finished_at": moment}
+    columns |= {
+        "config_key": _config_keys(table),
+        "job_key": table.column("run_key"),
+        "started_at": moment,
+        "finished_at": moment,
+    }
     columns |= {
         name: pa.repeat(pa.scalar(text), rows)
         for name, text in {
@@ -184,6 +173,27 @@ def _runs(table: pa.Table, common: Mapping[str, Json]) -> pa.Table:
         if f"param:{param}" in table.column_names:
             columns[column] = _texts(table.column(f"param:{param}"))
     return pa.table(columns)
+
+
+def _config_keys(table: pa.Table) -> pa.Array:
+    """Return each run's `config_key`, computed once for equal parameters."""
+    names = [name for name in table.column_names if name.startswith("param:")]
+    if not names:
+        return pa.repeat(pa.scalar(config_key({})), table.num_rows)
+    texts = [_texts(table.column(name)) for name in names]
+    joined = pc.binary_join_element_wise(*[text.fill_null("\0") for text in texts], "\x1f")
+    encoded = joined.combine_chunks().dictionary_encode()
+    dotted = [name.partition(":")[2] for name in names]
+    keys = [
+        config_key(
+            {
+                name: None if text == "\0" else text
+                for name, text in zip(dotted, row.split("\x1f"), strict=True)
+            }
+        )
+        for row in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(keys).take(encoded.indices)
 
 
 def _texts(values: pa.Array) -> pa.Array:

@@ -12,6 +12,7 @@ from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
 from framework.store.database.schema import METRIC_DEFINITIONS
 from framework.store.views.compare_macro import COMPARISON_VIEWS, add_student_t
+from framework.store.views.definitions_view import DEFINITIONS
 from framework.store.views.front_macro import FRONT_MACROS
 from framework.store.views.results_view import build_results
 
@@ -77,7 +78,7 @@ ORDER BY gain_x DESC, run_id
 """
 
 
-OWN_VIEWS = (FAILURES, METRIC_SIGN, LATEST, *FRONT_MACROS, PARETO, *COMPARISON_VIEWS)
+OWN_VIEWS = (DEFINITIONS, FAILURES, METRIC_SIGN, LATEST, *FRONT_MACROS, PARETO, *COMPARISON_VIEWS)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     connection.execute("DELETE FROM metric_definitions")
     connection.execute("INSERT INTO metric_definitions FROM definitions")
     connection.unregister("definitions")
+    connection.execute(DEFINITIONS)
     build_results(connection)
     add_student_t(connection)
     for statement in OWN_VIEWS:

@@ -3,12 +3,15 @@
 First who the run is, then the parameters that differ between stored runs or that a sweep varied, then every metric.
 A parameter's column is the last part of its dotted name (`max_num_seqs`) where that is unambiguous, and the whole
 name (`"backend.rate"`) where it is not. What a group's name implies (a model's layers, a workload's mean length)
-is not a column of its own, unless a sweep varied it.
+is not a column of its own, unless a sweep varied it. Where runs hold metrics of several definitions, a column
+`definition` reports which each has.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from framework.store.views.definitions_view import mixed_metrics_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 IDENTITY = ("run_id", "experiment", "backend", "model", "gpu")
 TRAILING = ("sanity", "sweep_id", "repeat", "started_at")
+_SOMETIMES = ("definition",)
 
 _CANDIDATES = """
 WITH done AS (SELECT run_id FROM runs WHERE status = 'done'),
@@ -50,6 +54,14 @@ GROUP BY m.name ORDER BY min(d.place) NULLS LAST, m.name
 """
 
 
+# Of the metrics that are mixed: others say nothing of what may be compared.
+_DEFINITION_OF_RUN = (
+    mixed_metrics_sql()
+    + "SELECT run_id, string_agg(DISTINCT definition, ' ' ORDER BY definition) AS definition"
+    " FROM mine SEMI JOIN mixed USING (metric) GROUP BY run_id"
+)
+
+
 def quoted(identifier: str) -> str:
     """Return a SQL identifier in double quotes."""
     return '"' + identifier.replace('"', '""') + '"'
@@ -76,7 +88,7 @@ def _unique(wanted: Iterable[str], taken: Iterable[str]) -> list[str]:
 
 def column_names(params: list[str], metrics: list[str]) -> tuple[list[str], list[str]]:
     """Return the column names of parameters (dotted) and of metrics, all distinct."""
-    fixed = {name.casefold() for name in (*IDENTITY, *TRAILING)}
+    fixed = {name.casefold() for name in (*IDENTITY, *TRAILING, *_SOMETIMES)}
     metric_columns = _unique(metrics, fixed)
     taken = fixed | {name.casefold() for name in metric_columns}
     leaves = [_leaf(name) for name in params]
@@ -135,6 +147,9 @@ def build_results(connection: duckdb.DuckDBPyConnection) -> None:
     columns += [f'm."{place}" AS {quoted(column)}' for place, column in enumerate(metric_columns)]
     columns += [f"r.{name}" for name in TRAILING]
     joins = ""
+    if connection.execute(mixed_metrics_sql() + "FROM mixed LIMIT 1").fetchall():
+        columns.append("d.definition")
+        joins += f" LEFT JOIN ({_DEFINITION_OF_RUN}) d USING (run_id)"
     if params:
         joins += f" LEFT JOIN {_pivot('params', [name for name, _ in params])} p USING (run_id)"
     if metrics:

@@ -131,6 +131,14 @@ def _pairs(properties: Mapping[str, str]) -> list[str]:
     return [f"-D{name}={value}" for name, value in properties.items()]
 
 
+def java_and_jars(settings: HadoopSettings) -> tuple[Path, list[Path]]:
+    """Return the Java executable and Hadoop's jars that the settings lead to. Raises as `engine_for`."""
+    java = toolchain.find_java(settings.java, "backend 'hadoop'")
+    if settings.hadoop_home:
+        return java, _distribution_jars(Path(settings.hadoop_home))
+    return java, toolchain.hadoop_jars(toolchain.jars_folder(settings.jars, "backend 'hadoop'"))
+
+
 def engine_for(settings: HadoopSettings) -> Engine:
     """Return the engine that the settings describe: a distribution if one is named, else one JVM.
 
@@ -140,11 +148,10 @@ def engine_for(settings: HadoopSettings) -> Engine:
     if settings.hadoop_home:
         home = Path(settings.hadoop_home)
         _hadoop(home)
-        java = toolchain.find_java(settings.java, "backend 'hadoop'")
-        program = toolchain.compiled(java, "mapreduce", _distribution_jars(home))
+        java, jars = java_and_jars(settings)
+        program = toolchain.compiled(java, "mapreduce", jars)
         return ClusterEngine(home, program, settings.resourcemanager_url, settings.history_wait_s)
-    java = toolchain.find_java(settings.java, "backend 'hadoop'")
-    jars = toolchain.hadoop_jars(toolchain.jars_folder(settings.jars, "backend 'hadoop'"))
+    java, jars = java_and_jars(settings)
     program = toolchain.compiled(java, "mapreduce", jars[:2])
     version = toolchain.jar_version(jars, "hadoop-client-api-")
     return LocalEngine(toolchain.Toolchain(java, tuple(jars), program, version))

@@ -13,7 +13,6 @@ from typing import Any
 from framework.configuration.plain_values import from_plain
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
-from framework.versions import source_fingerprint
 from framework_hadoop import knobs
 from framework_hadoop.benchmarks.generated_input import GeneratedInput, facts_of, input_of, parse_facts
 from framework_hadoop.benchmarks.output_checks import output_checks
@@ -21,7 +20,7 @@ from framework_hadoop.benchmarks.plan import BenchmarkPlan, plan_of
 from framework_hadoop.benchmarks.settings import HadoopSettings, check_engine
 from framework_hadoop.engines import job_result as outcome
 from framework_hadoop.engines import toolchain, yarn
-from framework_hadoop.engines.hadoop_engines import ClusterEngine, Engine, engine_for
+from framework_hadoop.engines.hadoop_engines import ClusterEngine, Engine, engine_for, java_and_jars
 from framework_hadoop.engines.job_failures import failure_of
 from framework_hadoop.engines.job_history import with_history
 from framework_hadoop.engines.jvm import Ended, run_jvm
@@ -76,8 +75,9 @@ class HadoopBackend:
         _check_properties(self.settings.properties)
 
     def fingerprint(self) -> str:
-        """Return the version of the Java programs, which are what is measured."""
-        return source_fingerprint(Path(__file__).resolve().parents[1] / "java" / "mapreduce", (".java",))
+        """Return a hash of Java, Hadoop's jars and our MapReduce programs."""
+        java, jars = java_and_jars(self.settings)
+        return toolchain.fingerprint_of(java, jars, "mapreduce")
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what can't run: no Java, no jars, bad HADOOP_HOME, knobs at odds."""

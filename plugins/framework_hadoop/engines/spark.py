@@ -14,7 +14,6 @@ from typing import Any
 from framework.configuration.plain_values import from_plain, one_of, whole
 from framework.contracts import Json, Metric, Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
-from framework.versions import source_fingerprint
 from framework_hadoop.benchmarks.data_size import parse_size
 from framework_hadoop.benchmarks.output_checks import output_checks
 from framework_hadoop.benchmarks.plan import BenchmarkPlan, plan_of
@@ -56,20 +55,25 @@ class SparkBackend:
         _check_values(self.settings)
 
     def fingerprint(self) -> str:
-        """Return the version of the Java programs, which are what is measured."""
-        return source_fingerprint(Path(__file__).resolve().parents[1] / "java", (".java",))
+        """Return a hash of Java, Spark's jars and our programs for both engines: Hadoop's makes the input."""
+        java, home = self._java_and_home()
+        return toolchain.fingerprint_of(java, sorted((home / "jars").glob("*.jar")))
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what can't run: no Java, no Spark, another domain's workload."""
         plan_of(workload, "spark")
         self._spark()
 
-    def _spark(self) -> _Spark:
+    def _java_and_home(self) -> tuple[Path, Path]:
         settings = self.settings
         java = toolchain.find_java(settings.java, "backend 'spark'")
         home = Path(settings.spark_home) if settings.spark_home else toolchain.pyspark_home("backend 'spark'")
         if not (home / "bin" / "spark-submit").is_file():
             raise ConfigError(f"backend.spark_home: '{home}' contains no bin/spark-submit")
+        return java, home
+
+    def _spark(self) -> _Spark:
+        java, home = self._java_and_home()
         jars = home / "jars"
         hadoop = toolchain.hadoop_jars(jars)[:2]
         mapreduce = toolchain.compiled(java, "mapreduce", hadoop)

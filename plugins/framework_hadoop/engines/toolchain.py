@@ -16,8 +16,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from framework.configuration.resources import cache_folder
 from framework.errors import ConfigError
 from framework.file_lock import locked
+from framework.fingerprint import source_fingerprint
+from framework.run_key import canonical_hash
 
 JAVA_RELEASE = 17
 _SOURCES = Path(__file__).resolve().parents[1] / "java"
@@ -54,13 +57,8 @@ class Toolchain:
 
 
 def cache_dir() -> Path:
-    """Return the folder for compiled programs and generated input, shared by all runs of this user.
-
-    `FRAMEWORK_CACHE_DIR`, else `XDG_CACHE_HOME`, else `~/.cache`.
-    """
-    given = os.environ.get("FRAMEWORK_CACHE_DIR")
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "framework-lab" / "hadoop"
+    """Return the folder for compiled programs and generated input, shared by all runs of this user."""
+    return cache_folder("hadoop")
 
 
 def find_java(given: str | None, needed_for: str) -> Path:
@@ -78,7 +76,9 @@ def find_java(given: str | None, needed_for: str) -> Path:
             f"{needed_for} needs a JDK {JAVA_RELEASE} or newer: no '{wanted}' found ({culprit}); "
             f"install one (Debian: apt install openjdk-{JAVA_RELEASE}-jdk-headless) or set backend.java"
         )
-    version = _java_version(found)
+    described = java_version(found)
+    match = re.search(r'version "(?:1\.)?(\d+)', described or "")
+    version = int(match[1]) if match else None
     if version is None:
         raise ConfigError(f"backend.java: '{found}' does not run as Java (java -version failed)")
     if version < JAVA_RELEASE:
@@ -87,13 +87,26 @@ def find_java(given: str | None, needed_for: str) -> Path:
 
 
 @cache
-def _java_version(java: str) -> int | None:
+def java_version(java: str) -> str | None:
+    """Return what `java -version` prints; None where it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r'version "(?:1\.)?(\d+)', done.stderr)
-    return int(match[1]) if match and done.returncode == 0 else None
+    return done.stderr.strip() if done.returncode == 0 else None
+
+
+def fingerprint_of(java: Path, jars: Sequence[Path], programs: str = "") -> str:
+    """Return a hash of what is executed on the JVM: Java, the engine's jars by name and size, our own programs.
+
+    Args:
+        java, jars: executable and jars of the engine; a jar's name holds its version.
+        programs: the folder of Java sources; all of them if "".
+    """
+    listed = [[jar.name, jar.stat().st_size] for jar in sorted(jars, key=lambda jar: jar.name)]
+    return canonical_hash(
+        [java_version(str(java)), listed, source_fingerprint(_SOURCES / programs, (".java",))]
+    )
 
 
 def jars_folder(given: str | None, needed_for: str) -> Path:

@@ -7,7 +7,6 @@ each execution, view `executions` which ones to trust. An engine's own runs are 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from framework.contracts import ImportedRun, Metric, Result, StoreReader
 from framework.errors import UserError
+from framework.run_key import canonical_hash
 from framework_hadoop.executions.execution_files import COLUMNS, Executions, from_arrow
 from framework_hadoop.executions.outliers import OutlierReport, OutlierRule, find_outliers
 
@@ -58,7 +58,7 @@ def judge_stored(
         report = find_outliers(executions, rule)
     except ValueError as error:
         raise UserError(f"{outputs}: {error}") from None
-    identity = hashlib.sha256("\n".join([repr(asdict(rule)), *run_ids]).encode()).hexdigest()
+    identity = canonical_hash([asdict(rule), list(run_ids)])
     judged = ImportedRun(
         identity,
         EXPERIMENT,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from framework.quantity import NOISE_FLOOR
 
-# A point is the latest run of each configuration and seed by the newest code; `setting` is the whole
-# configuration without the seed, `comparable` the part that must agree for two points to be compared.
+# A point is the latest run of each configuration and seed by the newest code; `setting` is the configuration that
+# its repeats share, `comparable` the part that must agree for two points to be compared.
 SERVING_POINTS_VIEW = """
 CREATE OR REPLACE VIEW serving_points AS
 WITH newest AS (
-    SELECT runs.run_id, runs.experiment AS study, runs.model, runs.sanity FROM runs
+    SELECT runs.run_id, runs.experiment AS study, runs.model, runs.sanity, config_key AS setting FROM runs
     WHERE status = 'done' AND run_id IN (SELECT run_id FROM metrics WHERE name = 'total_tok_s' AND value > 0)
     QUALIFY row_number() OVER (
         PARTITION BY runs.experiment, config_key, repeat, seed ORDER BY started_at DESC, run_id DESC) = 1),
@@ -23,12 +23,11 @@ described AS (
     WHERE regexp_matches(name, '^(backend|model|gpu|workload)\\.') AND name <> 'workload.seed'
       AND value IS NOT NULL AND value <> 'null' AND run_id IN (SELECT run_id FROM newest)),
 keyed AS (
-    SELECT run_id, md5(string_agg(item, chr(10) ORDER BY item)) AS setting,
-           md5(string_agg(item, chr(10) ORDER BY item) FILTER (NOT own)) AS comparable
+    SELECT run_id, string_agg(item, chr(10) ORDER BY item) FILTER (NOT own) AS comparable
     FROM described GROUP BY run_id HAVING bool_or(starts_with(item, 'backend.max_num_seqs=')))
-SELECT n.run_id, n.study, n.model, k.setting, k.comparable,
+SELECT n.run_id, n.study, n.model, n.setting, k.comparable,
        bool_and(n.sanity IS DISTINCT FROM 'fail' AND coalesce(m.value, 0) = 0)
-           OVER (PARTITION BY n.study, k.setting) AS usable
+           OVER (PARTITION BY n.study, n.setting) AS usable
 FROM newest n JOIN keyed k USING (run_id)
 LEFT JOIN metrics m ON m.run_id = n.run_id AND m.name = 'preemptions'
 """

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from framework.contracts import WorkloadTables
 from framework_serving.metrics.request_times import RequestTimes
+from framework_serving.metrics.shared_rules import STARVED_BELOW
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     FloatArray = npt.NDArray[np.float64]
-
-STARVED_BELOW = 0.9
-"""A run, or an adapter, is starved when less than this share of what was asked for is served (arXiv 2508.08343)."""
 
 ADAPTER_STATS_VIEW = f"""
 CREATE OR REPLACE VIEW adapter_stats AS

@@ -6,16 +6,16 @@ gap, the energy counter). What can't be known is absent with the reason, never 0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, WorkloadTables
-from framework_serving.metrics.adapter_stats import STARVED_BELOW, adapter_service, jain_index
+from framework_serving.metrics.adapter_stats import adapter_service, jain_index
 from framework_serving.metrics.energy_per_token import energy_metrics
 from framework_serving.metrics.metric_definitions import UNITS
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.metrics.sample_series import series_of
+from framework_serving.metrics.shared_rules import STARVED_BELOW, censored_ttft, with_intervals
 from framework_serving.tables import is_serving_result
 
 if TYPE_CHECKING:
@@ -50,18 +50,6 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
     ):
         found.extend(metric for metric in part if metric.name not in given)
     return with_intervals(found, result.facts.get("interval_factors") or {})
-
-
-def with_intervals(metrics: Iterable[Metric], factors: Mapping[str, Sequence[float]]) -> list[Metric]:
-    """Give metrics the interval that a model states as (low, high) factors on their values."""
-    return [
-        replace(
-            metric, low=metric.value * factors[metric.name][0], high=metric.value * factors[metric.name][1]
-        )
-        if metric.value is not None and metric.name in factors
-        else metric
-        for metric in metrics
-    ]
 
 
 def run_duration_s(run: RequestTimes, workload: WorkloadTables | None, result: Result) -> float | None:
@@ -137,24 +125,6 @@ def _distribution(name: str, seconds: npt.NDArray[np.float64]) -> Iterator[Metri
     yield _value(f"{name}_mean_ms", 1e3 * known.mean())
     for key, percentile in _PERCENTILES.items():
         yield _value(f"{name}_{key}_ms", 1e3 * np.percentile(known, percentile))
-
-
-def censored_ttft(
-    finished_ttft_s: npt.NDArray[np.float64],
-    unfinished: float,
-    requests: int,
-    duration_s: float,
-    source: str = "requests",
-) -> Metric:
-    """Return the adapter study's mean TTFT: an unfinished request counts with the whole duration.
-
-    Args:
-        finished_ttft_s: TTFT of each finished request.
-        unfinished: requests that arrived and did not finish; a model may give the number expected.
-        requests: all that arrived.
-    """
-    total_s = finished_ttft_s.sum() + unfinished * duration_s
-    return _value("ttft_censored_ms", 1e3 * total_s / requests, source)
 
 
 def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, Any]) -> Iterator[Metric]:

@@ -12,7 +12,6 @@ and the rest only as far as the steps left it open.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framework.errors import InputError
+from framework.run_key import canonical_hash
 from framework_twin.measured.measured_runs import MeasuredRun
 from framework_twin.measured.realise import realise
 from framework_twin.measured.run_prediction import Realise, predict_measured
@@ -190,7 +190,7 @@ def fit_coefficients(
 
 def runs_hash(run_ids: Iterable[str]) -> str:
     """Return a digest of the run ids, in any order."""
-    return hashlib.sha256("\n".join(sorted(run_ids)).encode()).hexdigest()[:16]
+    return canonical_hash(sorted(run_ids))
 
 
 def measured_value(run: MeasuredRun, quantity: str) -> float | None:

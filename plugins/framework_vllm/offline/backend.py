@@ -35,6 +35,12 @@ class OfflineBackend:
     def __init__(self, **keys: Any) -> None:
         self.settings: OfflineSettings = checked_settings(OfflineSettings, keys)
 
+    def fingerprint(self) -> str:
+        """Return the version of the engine, asked before it starts."""
+        from framework_vllm.engine.interpreter import find_engine, interpreter_words
+
+        return find_engine(interpreter_words(self.settings.python, self.settings.command)).label
+
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for a grid that can't be measured, or an engine that isn't there."""
         grid = grid_of(self.settings, workload)

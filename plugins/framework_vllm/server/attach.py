@@ -9,7 +9,7 @@ from framework.errors import ConfigError, did_you_mean
 from framework_vllm.client.load_contracts import Target
 from framework_vllm.engine.command_line import adapter_name
 from framework_vllm.models.served_adapters import adapter_folders, adapter_ranks, load_adapters
-from framework_vllm.server.engine_facts import EngineFacts, read_facts
+from framework_vllm.server.engine_facts import EngineFacts, read_facts, reported_version
 from framework_vllm.server.http_get import NoAnswerError
 from framework_vllm.server.serving_engines import ServingEngines
 from framework_vllm.server.start_failures import EngineStartError
@@ -41,6 +41,12 @@ def attached(settings: VllmSettings, workload: WorkloadTables) -> ServingEngines
         targets.append(Target(url.rstrip("/"), name, headers))
         facts.append(found)
     return ServingEngines(tuple(targets), tuple(facts), lambda: None, ours=False)
+
+
+def reported_versions(settings: VllmSettings) -> list[str]:
+    """Return the version that each server of `backend.urls` reports; "unknown" for one that reports none."""
+    headers = _authorization(settings.api_key_variable)
+    return [reported_version(url.rstrip("/"), headers) or "unknown" for url in settings.urls]
 
 
 def _authorization(variable: str | None) -> dict[str, str]:

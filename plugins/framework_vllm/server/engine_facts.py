@@ -49,6 +49,18 @@ class EngineFacts:
         return _whole(self.cache_config.get("block_size"))
 
 
+def reported_version(
+    url: str, headers: Mapping[str, str] | None = None, missing: dict[str, str] | None = None
+) -> str | None:
+    """Return the version that an engine reports; None, and in `missing` the reason, where it reports none."""
+    try:
+        return str(get_json(url, "/version", _TIMEOUT_S, headers)["version"])
+    except (NoAnswerError, KeyError, TypeError) as error:
+        if missing is not None:
+            missing["version"] = str(error)
+        return None
+
+
 def read_facts(url: str, headers: Mapping[str, str] | None = None, *, resolved: bool = False) -> EngineFacts:
     """Ask an engine. What it does not answer is missing, with the reason.
 
@@ -60,12 +72,8 @@ def read_facts(url: str, headers: Mapping[str, str] | None = None, *, resolved: 
     missing: dict[str, str] = {}
     listed = get_json(url, "/v1/models", _TIMEOUT_S, headers)
     entries = listed.get("data", []) if isinstance(listed, Mapping) else []
-    version: str | None = None
+    version = reported_version(url, headers, missing)
     cache: Mapping[str, str] = {}
-    try:
-        version = str(get_json(url, "/version", _TIMEOUT_S, headers)["version"])
-    except (NoAnswerError, KeyError, TypeError) as error:
-        missing["version"] = str(error)
     try:
         info = parse(
             get(url, "/metrics", _TIMEOUT_S, headers).decode(errors="replace"), histograms=False

@@ -106,3 +106,18 @@ def test_an_experiments_name_becomes_a_folders_name() -> None:
     assert folder_name("import:serving") == "import_serving"
     assert folder_name("../x") == "_x"
     assert folder_name("..") == "_"
+
+
+def test_runs_whose_metrics_are_defined_differently_get_a_warning_with_the_command_that_mends_it(
+    tmp_path: Path,
+) -> None:
+    runs = [done_run(number, batch=number) for number in (1, 2, 3)]
+    marked = [
+        replace(run, derivation_hash=code, metrics=[replace(m, derivation=code) for m in run.metrics])
+        for run, code in zip(runs, ("first", "first", "second"), strict=True)
+    ]
+    store_of(tmp_path, marked)
+    assert run_report(None, tmp_path / "here", tmp_path) == 0
+    html = (tmp_path / "here" / "report.html").read_text()
+    assert "first in 2 runs, second in 1 run" in html
+    assert f"`python -m framework derive --outputs {tmp_path}`" in html

@@ -22,7 +22,9 @@ from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.database.writer_lock import writer_lock
 from framework.store.layout import database_path
+from framework.store.lookup import outdated_runs
 from framework.store.side_files.answers import Prediction, write_advice, write_predictions
+from framework.store.side_files.recordings import Recording, write_recording
 
 
 def counts(outputs, *tables: str) -> tuple[int, ...]:
@@ -324,3 +326,40 @@ def test_any_order_of_writes_kills_and_ingests_ends_with_every_bundle_once(tmp_p
     rows = Store(outputs).rows("SELECT run_id FROM runs")[1]
     assert sorted(run_id for (run_id,) in rows) == sorted(whole)
     assert counts(outputs, "quarantine") == (written - len(whole),)
+
+
+def test_keys_of_configurations_are_written_anew_in_a_database_of_version_1(outputs, add_run):
+    add_run("run-1")
+    ingest(outputs)
+    known = Store(outputs).rows("SELECT config_key FROM runs")[1]
+    with duckdb.connect(str(database_path(outputs))) as connection:  # as version 1 left it
+        connection.execute("UPDATE runs SET config_key = 'another algorithm'")
+        connection.execute("DROP VIEW definitions")
+        for table, column in (
+            ("runs", "derivation_hash"),
+            ("metrics", "derivation"),
+            ("checks", "derivation"),
+        ):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("UPDATE schema_version SET version = 1")
+    assert outdated_runs(outputs, ["run-1"], "present") == []  # read without being migrated
+    ingest(outputs)
+    assert Store(outputs).rows("SELECT config_key FROM runs")[1] == known
+    assert Store(outputs).rows("SELECT max(version) FROM schema_version")[1] == [(2,)]
+    assert Store(outputs).rows("SELECT count(derivation), count(*) > 0 FROM metrics")[1] == [(0, True)]
+
+
+def test_a_recording_and_a_bundle_of_one_configuration_are_repeats_of_each_other(outputs, add_run, record):
+    params = {"backend.name": "hadoop", "backend.heap_mb": 512, "workload.size": None}
+    config = {"backend": {"name": "hadoop", "heap_mb": 512}, "workload": {"size": None, "seed": 3}}
+    write_bundle(outputs, record("run-1", config=config), {}, durable_writes=False)
+    columns = {
+        name: pa.array([value], pa.string() if value is None else None) for name, value in params.items()
+    }
+    recording = Recording(
+        ["seen-1"], ["key"], "import:x", "recorded", "2026-01-01T00:00:00+00:00", columns, {}
+    )
+    write_recording(outputs, "seen", recording)
+    ingest(outputs)
+    keys = Store(outputs).rows("SELECT DISTINCT config_key FROM runs")[1]
+    assert len(keys) == 1

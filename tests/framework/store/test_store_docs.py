@@ -32,7 +32,10 @@ def store(tmp_path_factory):
             for seed in (0, 1):
                 number += 1
                 scale = batch * (1 + 0.01 * seed) * (2 if sweep == "sweep-b" else 1)
-                metrics = [Metric(name, value * scale) for name, value in VALUES.items()]
+                metrics = [
+                    Metric(name, value * scale, derivation=f"code of {sweep}")
+                    for name, value in VALUES.items()
+                ]
                 record = RunRecord(
                     f"run-{number}",
                     f"key-{number}",

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.contracts import MetricDefinition
+from framework.contracts import Metric, MetricDefinition
 from framework.errors import StoreError
+from framework.store.bundles.bundle import write_bundle
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
+from framework.store.views.definitions_view import mixed_definitions
 from framework.store.views.results_view import IDENTITY, TRAILING, column_names
 
 THROUGHPUT = MetricDefinition("total_tok_s", "tok/s", "tokens a second", "higher")
@@ -180,3 +182,32 @@ def test_pareto_takes_directions_from_definitions_and_leaves_unsound_runs_out(
     assert store.rows(front.format(", experiment := 'memory_gap'"))[1] == [("fast",), ("worse",)]
     assert store.rows(front.format(", model := 'llama'"))[1] == []
     assert columns(outputs, "pareto('total_tok_s', 'itl_mean_ms')") == columns(outputs)
+
+
+def test_results_say_whose_definition_a_run_has_only_while_definitions_are_mixed(outputs, record):
+    for number, code in enumerate(["first", "first", "second"]):
+        metrics = [Metric("ttft_mean_ms", 1.0, derivation=code), Metric("itl_p50_ms", 2.0)]
+        run = record(f"run-{number}", metrics=metrics, code_version="twin 1", derivation_hash=code)
+        write_bundle(outputs, run, {}, durable_writes=False)
+        ingest(outputs)
+        store = Store(outputs)
+        columns, rows = store.rows("SELECT * FROM results ORDER BY run_id")
+        assert ("definition" in columns) == (number == 2)
+    assert [row[columns.index("definition")] for row in rows] == ["first", "first", "second"]
+    warning = mixed_definitions(store)
+    assert warning.startswith("2 definitions of ttft_mean_ms are mixed: first in 2 runs, second in 1 run; ")
+    assert warning.endswith(
+        f"`python -m framework derive --outputs {outputs}` derives them all by the present one"
+    )
+    assert mixed_definitions(store, ["run-0", "run-1"]) is None
+
+
+def test_what_a_run_from_before_definitions_were_recorded_holds_is_unknown(outputs, record):
+    for run_id, code in (("run-1", "now"), ("run-2", ""), ("imported", "")):
+        metrics = [Metric("ttft_mean_ms", 1.0, derivation=code or None)]
+        version = "" if run_id == "imported" else "twin 1"
+        run = record(run_id, metrics=metrics, code_version=version, derivation_hash=code)
+        write_bundle(outputs, run, {}, durable_writes=False)
+    ingest(outputs)
+    found = Store(outputs).rows("SELECT run_id, definition FROM definitions ORDER BY run_id")[1]
+    assert found == [("run-1", "now"), ("run-2", "unknown")]

@@ -98,3 +98,20 @@ def test_the_local_runner_ignores_a_hadoop_configuration_in_the_environment(tmp_
     assert command[command.index("-cp") + 1] == os.pathsep.join(["p.jar", "a.jar", "b.jar"])
     assert engine.environment()["HADOOP_CONF_DIR"] == ""
     assert engine.properties("r", tmp_path)["mapreduce.framework.name"] == "local"
+
+
+def test_another_java_or_another_jar_is_another_engine(java: str, tmp_path: Path) -> None:
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    for prefix in ("hadoop-client-api-", "hadoop-client-runtime-"):
+        (jars / f"{prefix}3.4.1.jar").write_bytes(b"x")
+
+    def fingerprint(java: str = java) -> str:
+        return HadoopBackend(java=java, jars=str(jars)).fingerprint()
+
+    first = fingerprint()
+    assert fingerprint() == first
+    newer = str(script(tmp_path / "newer" / "java", "echo 'openjdk version \"17.0.2\"' >&2"))
+    other_java = fingerprint(newer)
+    (jars / "hadoop-client-api-3.4.1.jar").rename(jars / "hadoop-client-api-3.4.2.jar")
+    assert len({first, other_java, fingerprint()}) == 3

@@ -198,16 +198,21 @@ def test_a_profile_of_the_user_goes_before_the_shipped_one(tmp_path: Path) -> No
         find_profile(MODEL, GPU, "v1", folder=tmp_path)
 
 
-def test_a_changed_profile_of_the_user_is_another_code_version(tmp_path: Path) -> None:
-    def version() -> str:
-        return TwinBackend(**GROUPS, profile_folder=str(tmp_path)).fingerprint()
+def test_the_profile_that_a_configuration_takes_is_in_its_fingerprint_and_a_sweep_covers_all(
+    tmp_path: Path,
+) -> None:
+    def prints(**keys: str) -> tuple[str, str]:
+        backend = TwinBackend(**{**GROUPS, "profile_folder": str(tmp_path), **keys})
+        return backend.fingerprint(), backend.sweep_fingerprint()
 
-    without = version()
-    assert without == TwinBackend(**GROUPS).fingerprint()
+    without = prints()
     profile_file(tmp_path, DEVICE)
-    first = version()
+    first = prints()
     profile_file(tmp_path, SERVED)
-    assert len({without, first, version()}) == 3
+    second = prints()
+    assert len({without[0], first[0], second[0]}) == len({without[1], first[1], second[1]}) == 3
+    roofline = prints(profile="roofline")
+    assert roofline == ("", second[1])
 
 
 def test_the_backend_takes_the_profile_from_the_users_folder(tmp_path: Path, store: MeasuredStore) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from framework.contracts import Metric, Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
-from framework.versions import source_fingerprint
 from framework_queue.settings import Discipline
 from framework_queue.simulation import service_starts
 
@@ -26,10 +24,6 @@ class QueueBackend:
     def __post_init__(self) -> None:
         if self.servers < 1:
             raise ConfigError(f"configuration key 'backend.servers': must be at least 1, got {self.servers}")
-
-    def fingerprint(self) -> str:
-        """Part of the run key: our numbers come from our own code, so changed code means new runs."""
-        return source_fingerprint(Path(__file__).parent)
 
     def check(self, workload: WorkloadTables) -> None:
         """Refuse a combination that can't run before anything starts. Say which key to change."""

@@ -104,7 +104,7 @@ _ENGINES: list[Any] = []
 
 def _build(target: Path) -> None:
     _LOG.info("compiling the twin's kernel for this machine (once, about ten seconds)")
-    command = [sys.executable, "-m", f"{__package__}.build", str(target)]
+    command = [sys.executable, "-m", "framework_twin.kernel.compiled.build", str(target)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if finished.returncode != 0 or not target.is_file():

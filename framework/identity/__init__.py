@@ -1,0 +1,1 @@
+"""What a number is made by: hashes of the code that was executed and of the code that derives metrics."""
