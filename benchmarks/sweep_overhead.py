@@ -119,7 +119,7 @@ def _pretend(folder: Path, site: Path, runs: int, metrics: int) -> None:
             config={"workload": {"seed": number}},
             varied=["workload.seed"],
         )
-        write_bundle(folder / "outputs", record, {}, durable_writes=False)
+        write_bundle(folder / "outputs", record, {})
     ingest(folder / "outputs")
 
 

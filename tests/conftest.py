@@ -36,6 +36,12 @@ def forget_plugins() -> None:
     schema.declared_tables.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def _no_flushing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the flush to the medium, which only a power cut would tell from its absence."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of installed distributions at the head of the import path; discovery starts afresh."""

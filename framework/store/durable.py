@@ -91,7 +91,7 @@ def write_whole(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, durable: bool = True) -> Iterator[Path]:
+def new_folder(path: Path) -> Iterator[Path]:
     """Yield a hidden folder to fill; it becomes `path` when the block ends well, and vanishes when it does not.
 
     Raises `StoreError` when `path` already exists (the first writer wins) or the medium refuses.
@@ -102,9 +102,8 @@ def new_folder(path: Path, durable: bool = True) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
             yield temporary
-            if durable:
-                for folder, _, _ in os.walk(temporary):
-                    flush_folder(Path(folder))
+            for folder, _, _ in os.walk(temporary):
+                flush_folder(Path(folder))
             if path.exists():
                 raise StoreError(f"{path} already exists and is not replaced")
             os.rename(temporary, path)
@@ -113,8 +112,7 @@ def new_folder(path: Path, durable: bool = True) -> Iterator[Path]:
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise StoreError(f"{path} already exists and is not replaced") from error
             raise
-        if durable:
-            flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def process_alive(pid: int) -> bool:

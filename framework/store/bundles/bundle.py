@@ -49,8 +49,6 @@ def write_bundle(
     record: RunRecord,
     tables: Mapping[str, pa.Table],
     artifacts: Mapping[str, Path] | None = None,
-    *,
-    durable_writes: bool = True,
 ) -> Path | str:
     """Write a finished run under `outputs/runs/<run_id>/` and return that path.
 
@@ -59,7 +57,6 @@ def write_bundle(
         record: the run, `done` or `failed`.
         tables: its Arrow tables by name, with or without a `run_id` column.
         artifacts: files to keep with it, by their name below `artifacts/` (`log/engine-0.log`); copied.
-        durable_writes: flush to the medium before the rename; off only for benchmarks.
 
     Raises `StoreError`: disk full, no permission, run already there, table against its schema. Nothing is left
     behind then.
@@ -68,18 +65,18 @@ def write_bundle(
         return write_remote_bundle(str(outputs), record, tables, artifacts or {})
     contents = bundle_contents(record, tables)
     target = runs_folder(outputs) / record.run_id
-    with durable.new_folder(target, durable_writes) as folder:
+    with durable.new_folder(target) as folder:
         files = []
         for name, data in contents.items():
-            durable.write_flushed(folder / name, data, durable_writes)
+            durable.write_flushed(folder / name, data)
             files.append(BundleFile(name, len(data), hashlib.sha256(data).hexdigest()))
         for name, source in (artifacts or {}).items():
-            files.append(_keep_artifact(source, folder, f"{ARTIFACTS}/{name}", durable_writes))
-        durable.write_flushed(folder / RUN_FILE, encode_manifest(record, files), durable_writes)
+            files.append(_keep_artifact(source, folder, f"{ARTIFACTS}/{name}"))
+        durable.write_flushed(folder / RUN_FILE, encode_manifest(record, files))
     return target
 
 
-def _keep_artifact(source: Path, folder: Path, name: str, flush: bool) -> BundleFile:
+def _keep_artifact(source: Path, folder: Path, name: str) -> BundleFile:
     digest, size = hashlib.sha256(), 0
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -90,9 +87,8 @@ def _keep_artifact(source: Path, folder: Path, name: str, flush: bool) -> Bundle
         while chunk := incoming.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += kept.write(chunk)
-        if flush:
-            kept.flush()
-            os.fsync(kept.fileno())
+        kept.flush()
+        os.fsync(kept.fileno())
     return BundleFile(name, size, digest.hexdigest())
 
 

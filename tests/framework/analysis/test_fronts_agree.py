@@ -49,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 run_id, run_id, f"case-{case}", "b", "done", "2026-01-01T00:00:00+00:00",
                 metrics=tuple(metrics), config=config,
             )  # fmt: skip
-            write_bundle(outputs, record, {}, durable_writes=False)
+            write_bundle(outputs, record, {})
     ingest(outputs)
     return Store(outputs)
 

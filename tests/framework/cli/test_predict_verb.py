@@ -42,7 +42,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 f"{model}-{batch}", f"{model}-{batch}", "e", "toy", "done", "2026-01-01T00:00:00+00:00",
                 metrics=metrics, config=config,
             )  # fmt: skip
-            write_bundle(tmp_path, record, {}, durable_writes=False)
+            write_bundle(tmp_path, record, {})
     ingest(tmp_path)
     return tmp_path
 

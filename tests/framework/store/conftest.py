@@ -85,7 +85,7 @@ def add_run(outputs):
             config.setdefault(group, {})[key] = value
         record = make_record(run_id, **{**changed, "config": config})
         tables = {"samples": make_samples()} if tables is None else tables
-        return write_bundle(outputs, record, tables, durable_writes=False)
+        return write_bundle(outputs, record, tables)
 
     return add
 

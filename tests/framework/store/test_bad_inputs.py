@@ -190,7 +190,7 @@ def damaged(tmp_path_factory):
     for name in ("a-whole", *(f"torn-{number}" for number in range(len(BUNDLES))), "whole-z"):
         record = RunRecord(name, "k", "memory_gap", "twin", "done", "2026-01-01T00:00:00+00:00")
         record = replace(record, metrics=(Metric("total_tok_s", 1.0),), finished_at=record.started_at)
-        write_bundle(outputs, record, {"samples": samples}, durable_writes=False)
+        write_bundle(outputs, record, {"samples": samples})
     for number, damage in enumerate(BUNDLES.values()):
         damage(outputs / "runs" / f"torn-{number}")
     return outputs, ingest(outputs)

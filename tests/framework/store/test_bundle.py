@@ -168,7 +168,7 @@ def test_a_record_survives_json(written):
 @settings(max_examples=40, deadline=None)
 @given(written=records)
 def test_a_bundle_survives_the_disk(tmp_path_factory, written):
-    path = write_bundle(tmp_path_factory.mktemp("outputs"), written, {}, durable_writes=False)
+    path = write_bundle(tmp_path_factory.mktemp("outputs"), written, {})
     bundle = read_bundle(path)
     assert bundle.record == written
     assert bundle.tables["metrics"]["value"].to_pylist() == [metric.value for metric in written.metrics]
@@ -189,5 +189,5 @@ def test_a_bundle_survives_the_disk(tmp_path_factory, written):
 def test_a_table_that_no_plugin_declares_survives_the_disk(tmp_path_factory, table):
     written = pa.table(table)
     record = RunRecord("run-1", "k", "e", "b", "done", "2026-01-01T00:00:00+00:00")
-    path = write_bundle(tmp_path_factory.mktemp("outputs"), record, {"extra": written}, durable_writes=False)
+    path = write_bundle(tmp_path_factory.mktemp("outputs"), record, {"extra": written})
     assert read_bundle(path).tables["extra"].drop_columns(["run_id"]).equals(written)

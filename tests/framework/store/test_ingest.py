@@ -313,7 +313,7 @@ def test_any_order_of_writes_kills_and_ingests_ends_with_every_bundle_once(tmp_p
     written = 0
     for action in data.draw(st.lists(st.sampled_from(["write", "torn", "ingest", "rebuild"]), max_size=8)):
         if action in ("write", "torn"):
-            path = write_bundle(outputs, replace(base, run_id=f"run-{written}"), {}, durable_writes=False)
+            path = write_bundle(outputs, replace(base, run_id=f"run-{written}"), {})
             if action == "torn":
                 (path / "metrics.parquet").write_bytes(b"PAR1")
             written += 1

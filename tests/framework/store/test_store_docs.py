@@ -58,13 +58,13 @@ def store(tmp_path_factory):
                     facts={"kv_blocks": 1},
                 )
                 samples = pa.table({"t_s": [0.0], "name": ["running"], "value": [1.0]})
-                write_bundle(outputs, record, {"samples": samples}, durable_writes=False)
+                write_bundle(outputs, record, {"samples": samples})
     failure = Failure("backend", "EngineError", "no memory")
     record = RunRecord(
         "run-9", "k", "memory_gap", "twin", "failed", "2026-01-01T00:00:09+00:00", failure=failure
     )
     (outputs / "engine-0.log").write_text("no memory")
-    write_bundle(outputs, record, {}, {"log/engine-0.log": outputs / "engine-0.log"}, durable_writes=False)
+    write_bundle(outputs, record, {}, {"log/engine-0.log": outputs / "engine-0.log"})
     (outputs / "runs" / "foreign").mkdir()
     write_advice(outputs, [Advice("bca", "opt", {"a": 1}, "m", 1.0, 0.5, 2.0, "why", ["run-1"])], "e", "s")
     write_predictions(outputs, [Prediction(0, "total_tok_s", 1.0)], "run-1")

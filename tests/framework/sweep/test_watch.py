@@ -42,7 +42,7 @@ def _land(
         metrics=[Metric("speed", 2.0)],
         failure=Failure("backend", "OSError", "gone") if failed else None,
     )
-    write_bundle(session.outputs_dir, record, {}, durable_writes=False)
+    write_bundle(session.outputs_dir, record, {})
 
 
 def test_runs_that_land_from_other_processes_are_seen(session: SweepSession) -> None:

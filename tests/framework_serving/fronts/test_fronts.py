@@ -160,7 +160,7 @@ def _random_runs(seed: int) -> list[RunRecord]:
 @pytest.mark.parametrize("seed", range(3))
 def test_fronts_in_the_report_and_by_sql_agree(tmp_path: Path, seed: int) -> None:
     for record in _random_runs(seed):
-        write_bundle(tmp_path, record, {}, durable_writes=False)
+        write_bundle(tmp_path, record, {})
     ingest(tmp_path)
     store = Store(tmp_path)
     current = [row["run_id"] for row in store.query("SELECT run_id FROM serving_points").to_pylist()]
