@@ -352,7 +352,7 @@ def test_keys_of_configurations_are_written_anew_in_a_database_of_version_1(outp
 def test_a_recording_and_a_bundle_of_one_configuration_are_repeats_of_each_other(outputs, add_run, record):
     params = {"backend.name": "hadoop", "backend.heap_mb": 512, "workload.size": None}
     config = {"backend": {"name": "hadoop", "heap_mb": 512}, "workload": {"size": None, "seed": 3}}
-    write_bundle(outputs, record("run-1", config=config), {}, durable_writes=False)
+    write_bundle(outputs, record("run-1", config=config), {})
     columns = {
         name: pa.array([value], pa.string() if value is None else None) for name, value in params.items()
     }

@@ -188,7 +188,7 @@ def test_results_say_whose_definition_a_run_has_only_while_definitions_are_mixed
     for number, code in enumerate(["first", "first", "second"]):
         metrics = [Metric("ttft_mean_ms", 1.0, derivation=code), Metric("itl_p50_ms", 2.0)]
         run = record(f"run-{number}", metrics=metrics, code_version="twin 1", derivation_hash=code)
-        write_bundle(outputs, run, {}, durable_writes=False)
+        write_bundle(outputs, run, {})
         ingest(outputs)
         store = Store(outputs)
         columns, rows = store.rows("SELECT * FROM results ORDER BY run_id")
@@ -207,7 +207,7 @@ def test_what_a_run_from_before_definitions_were_recorded_holds_is_unknown(outpu
         metrics = [Metric("ttft_mean_ms", 1.0, derivation=code or None)]
         version = "" if run_id == "imported" else "twin 1"
         run = record(run_id, metrics=metrics, code_version=version, derivation_hash=code)
-        write_bundle(outputs, run, {}, durable_writes=False)
+        write_bundle(outputs, run, {})
     ingest(outputs)
     found = Store(outputs).rows("SELECT run_id, definition FROM definitions ORDER BY run_id")[1]
     assert found == [("run-1", "now"), ("run-2", "unknown")]
