@@ -7,10 +7,9 @@ and what is changed; both are composed and executed as a command does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from omegaconf import open_dict
@@ -20,6 +19,7 @@ from framework.errors import UserError
 from framework.run.runner import execute
 from framework_serving.workloads.settings import AdapterMixSettings, SyntheticSettings, TraceSettings
 from framework_twin.settings import TwinSettings
+from tests.support.settings_keys import leaves
 
 HOST = "backend=twin model=llama-3.1-8b gpu=h100-64gb backend.max_model_len=4096"
 FIXED = (
@@ -261,19 +261,6 @@ def outcome(overrides: list[str], folder: Path) -> dict[str, Any]:
         "backend": record["backend"],
         "tables": sorted(file.name for file in bundle.iterdir()),
     }
-
-
-def leaves(kind: type, above: str = "") -> Iterator[str]:
-    """Yield the dotted names of a settings class."""
-    hints = get_type_hints(kind)
-    for item in fields(kind):  # type: ignore[arg-type]
-        if item.name == "_target_":
-            continue
-        hint = hints[item.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            yield from leaves(hint, f"{above}{item.name}.")
-        else:
-            yield above + item.name
 
 
 TABLES = {

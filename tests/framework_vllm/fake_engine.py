@@ -20,7 +20,8 @@ STUB = Path(__file__).parents[1] / "support" / "stub_server.py"
 SWITCHES = ("enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "enable_lora")
 VALUES = (
     "max_num_seqs", "max_num_batched_tokens", "max_model_len", "num_gpu_blocks_override", "kv_cache_memory_bytes",
-    "max_loras", "max_cpu_loras", "max_lora_rank", "lora_modules",
+    "max_loras", "max_cpu_loras", "max_lora_rank", "lora_modules", "gpu_memory_utilization", "tensor_parallel_size",
+    "dtype",
 )  # fmt: skip
 
 
@@ -47,7 +48,8 @@ def probe(question: str) -> dict[str, object]:
         ),
         *({"options": [f"--{name}"], "nargs": "+", "choices": None, "type": None} for name in VALUES),
     ]
-    return {"flags": json.loads(json.dumps(flags).replace("_", "-")), "platform": "cpu"}
+    platform = os.environ.get("FAKE_ENGINE_PLATFORM", "cpu")
+    return {"flags": json.loads(json.dumps(flags).replace("_", "-")), "platform": platform}
 
 
 def serve(port: str, behaviour: str) -> None:
