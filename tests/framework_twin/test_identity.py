@@ -135,6 +135,7 @@ def test_changed_physics_run_again(study: Study) -> None:
     assert study.sweep() == "2 run, 0 skipped as done, 0 failed"
 
 
+@pytest.mark.slow
 def test_a_changed_model_shape_runs_again(study: Study) -> None:
     study.edit(
         "framework_serving/hardware/model_shape.py",
@@ -144,6 +145,7 @@ def test_a_changed_model_shape_runs_again(study: Study) -> None:
     assert study.sweep() == "2 run, 0 skipped as done, 0 failed"
 
 
+@pytest.mark.slow
 def test_another_content_of_a_profile_runs_again_only_where_it_is_used(study: Study) -> None:
     profile = "framework_twin/profiles/opt-1.3b_h100-64gb_v0.yaml"
     study.edit(profile, "coefficients:", "# the same coefficients\ncoefficients:")
