@@ -95,7 +95,7 @@ class WorkloadTables:
     """What a workload built: Arrow tables, and a hash that names their content.
 
     Attributes:
-        tables: by name; serving has `requests` and `adapters`, a data engine `jobs`.
+        tables: by name, as the domain calls them (`requests`, `jobs` …).
         content_hash: hex digest of the tables' content (`framework.fingerprint.tables_hash`).
         facts: what a reader should know of it (realised means, source file, rows left out).
     """
@@ -268,8 +268,8 @@ class Advice:
 
     Attributes:
         advisor: name of the advisor.
-        subject: what it is about, e.g. the model (`opt-1.3b`).
-        recommendation: overrides, e.g. `{"backend.max_num_seqs": 128}`.
+        subject: what it is about, e.g. the name of the model.
+        recommendation: overrides, e.g. `{"backend.servers": 5}`.
         metric, predicted, low, high: predicted outcome with its interval.
         reason: one sentence.
         run_ids: the runs it is based on.

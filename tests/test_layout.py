@@ -195,3 +195,18 @@ def test_every_rule_has_something_to_hold() -> None:
         public for public in PUBLIC if not any(f"{b}.".startswith(f"{public}.") for b in plugins_import)
     ] == []
     assert all((ROOT / folder).is_dir() for folder in MORE_ENTRIES)
+
+
+def test_the_core_names_no_model_no_gpu_and_no_engine() -> None:
+    """Only the examples in `--help` do: they are commands that a user can paste."""
+    groups = ("model", "gpu", "backend", "workload", "experiment")
+    names = {file.stem for group in groups for file in (ROOT / "conf" / group).glob("*.yaml")}
+    common = {"none", "cpu", "fixed", "trace", "grep", "sort", "guided"}  # words of their own
+    named = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names - common)))})(?![\w-])", re.IGNORECASE)
+    found = [
+        f"{file.relative_to(ROOT)}: {match.group()}"
+        for file in sorted((ROOT / "framework").rglob("*.py"))
+        for match in named.finditer(file.read_text())
+        if file.name != "verbs.py"
+    ]
+    assert found == []

@@ -6,7 +6,7 @@ With prediction p and measurement m, row by row, all in percent:
     MAPE             = mean |e|
     median, p90 APE  = 50th, 90th percentile of |e| (linear between order statistics)
     bias             = mean e; positive when the prediction is too large
-    halved SMAPE     = mean 100 |p - m| / (|p| + |m|): the adapter study's; for small errors half a MAPE
+    halved SMAPE     = mean 100 |p - m| / (|p| + |m|): for small errors half a MAPE
 
 ALOJA's "RAE" is MAPE. A relative error of a measured zero does not exist, and a missing value is not a zero:
 `summarise_errors` leaves such rows out and says how many.

@@ -22,6 +22,9 @@ A study is a Hydra experiment. Arguments with '=', or with '+', '~' or '-' in fr
 
 (the last one prints the configuration only)
 
+--config-dir DIR, before or after a verb, adds options of your own to every group: DIR/model/NAME.yaml is model=NAME,
+DIR/experiment/NAME.yaml is +experiment=NAME.
+
 Any other first argument is a verb:"""
 
 Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]

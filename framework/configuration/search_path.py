@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from framework.configuration.resources import conf_dir
@@ -50,8 +51,20 @@ def added_locations() -> list[str]:
 
 def config_roots() -> list[Path]:
     """Return the folders of configuration groups in the order in which they are searched."""
-    added = (place.removeprefix("file://") for place in added_locations() if place.startswith("file://"))
-    return [conf_dir(), *map(Path, added)]
+    return [conf_dir(), *(folder for place in added_locations() for folder in _folders(place))]
+
+
+def _folders(location: str) -> list[Path]:
+    """Return the folder of `file://FOLDER`, or those of `pkg://package.module` and `pkg://package/folder`."""
+    scheme, _, path = location.partition("://")
+    if scheme == "file":
+        return [Path(path)]
+    package, _, below = path.partition("/")
+    try:
+        spec = find_spec(package) if scheme == "pkg" else None
+    except ModuleNotFoundError:  # Hydra warns of it
+        spec = None
+    return [Path(folder) / below for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def config_groups() -> list[str]:

@@ -160,7 +160,7 @@ def _ordered_metrics(
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Return for each dotted name its shortest ending that no other name shares.
 
-    `backend.max_num_seqs` becomes `max_num_seqs`; `model.name` and `gpu.name` become `model` and `gpu`.
+    `backend.servers` becomes `servers`; `model.name` and `gpu.name` become `model` and `gpu`.
     """
     everything = list(names)
     endings = {name: _endings(name) for name in everything}

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from framework.contracts import Json
+from framework.plugins import discover
 
 _GPU_FIELDS = (
     "name,uuid,driver_version,memory.total,clocks.max.sm,clocks.max.memory,"
@@ -86,7 +87,8 @@ def package_state() -> dict[str, Json]:
 
     versions = {dist.metadata["Name"]: dist.version for dist in distributions()}
     listing = "\n".join(sorted(f"{name}=={version}" for name, version in versions.items()))
-    shown = ("framework-lab", "hydra-core", "duckdb", "pyarrow", "numpy", "numba", "vllm", "torch")
+    plugins = {plugin.distribution for plugin in discover().plugins}
+    shown = sorted({"framework-lab", "hydra-core", "duckdb", "pyarrow", "numpy", *plugins})
     return {
         "python": platform.python_version(),
         "set_hash": hashlib.sha256(listing.encode()).hexdigest()[:16],

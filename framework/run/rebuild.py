@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from framework.contracts import Json, Workload, WorkloadTables
+from framework.contracts import Json, StoreReader, Workload, WorkloadTables
 from framework.errors import ConfigError
 
 
@@ -30,6 +31,35 @@ def stored_config(params: Mapping[str, str | None]) -> dict[str, Any]:
             node = node.setdefault(part, {})
         node[last] = stored_value(text)
     return config
+
+
+def stored_settings(config: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
+    """Return all settings of a run's backend, its model and GPU among them, as a batch job takes them.
+
+    Args:
+        config: the run's configuration.
+        known: settings that the simulating backend has, where the run was made by another one; None: all.
+    """
+    settings = {
+        key: value for key, value in config.get("backend", {}).items() if key not in ("_target_", "name")
+    }
+    settings.update({group: config[group] for group in ("model", "gpu") if group in config})
+    return {key: value for key, value in settings.items() if known is None or key in known}
+
+
+def chosen_options(store: StoreReader, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the option that each run chose of each group: run id → group → what a command line calls it.
+
+    An imported run has no entry: it was not composed.
+    """
+    rows = store.query(
+        "SELECT run_id, name, value FROM provenance WHERE name LIKE 'options.%' AND run_id IN (SELECT unnest(?))",
+        [list(run_ids)],
+    ).to_pylist()
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        found[row["run_id"]][row["name"].removeprefix("options.")] = row["value"]
+    return found
 
 
 def rebuilt_workload(

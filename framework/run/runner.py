@@ -186,7 +186,7 @@ def _new_record(
         config=without_volatile(plain),
         varied=_varied(_own_overrides()),
         facts={"workload": dict(workload.facts)},
-        provenance=provenance(),
+        provenance={**provenance(), "options": _chosen_options()},
     )
 
 
@@ -195,6 +195,15 @@ def _own_overrides() -> Sequence[str]:
     from hydra.core.hydra_config import HydraConfig
 
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def _chosen_options() -> dict[str, Json]:
+    """Return the option that was chosen of each group, as a command line names it; a `name` inside may be another."""
+    from hydra.core.hydra_config import HydraConfig
+
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    kept = {str(group): option for group, option in chosen.items() if isinstance(option, str)}
+    return {group: option for group, option in kept.items() if "/" not in group and group != "experiment"}
 
 
 def _varied(overrides: Sequence[str]) -> list[str]:

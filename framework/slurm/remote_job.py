@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from framework.configuration.search_path import CONFIG_DIR
 from framework.errors import TimeLimitError
 
 
@@ -29,14 +31,16 @@ class RemoteJob:
 
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"launch-{time.time_ns()}.pkl"
-        file.write_bytes(cloudpickle.dumps((hydra_job, singletons)))
+        file.write_bytes(cloudpickle.dumps((hydra_job, singletons, os.environ.get(CONFIG_DIR))))
         return RemoteJob(file)
 
     def __call__(self, overrides: Sequence[str], number: int) -> Any:
         """Carry out one job and return Hydra's `JobReturn`."""
         import pickle
 
-        hydra_job, singletons = pickle.loads(self.shared.read_bytes())
+        hydra_job, singletons, config_dir = pickle.loads(self.shared.read_bytes())
+        if config_dir is not None:  # a cluster may start jobs without the environment of their launcher
+            os.environ[CONFIG_DIR] = config_dir
         with _time_limit_raises():
             return hydra_job(list(overrides), "hydra.sweep.dir", number, f"job_{number}", singletons)
 

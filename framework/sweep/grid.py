@@ -77,8 +77,8 @@ def merged_grids(
     """Return the axes of each grid: its own, then the study's common ones that it does not set itself.
 
     What the user gives on the command line *narrows* the study where its grids know all of the given values
-    (`model=opt-2.7b` keeps the grids of that model and drops the others), and *replaces* the axis in every
-    grid where they don't (`model=llama-3.1-8b` runs the whole study on another model).
+    (`backend.servers=5` keeps the grids that have this value and drops the others), and *replaces* the axis in every
+    grid where they don't (`backend.servers=7` runs the whole study with seven).
     """
     grids = []
     for axes in own:

@@ -18,6 +18,7 @@ TABLES = (
     "CREATE TABLE params (run_id TEXT, name TEXT, value TEXT, number DOUBLE)",
     "CREATE TABLE metrics (run_id TEXT, name TEXT, value DOUBLE, unit TEXT, reason TEXT, low DOUBLE, high DOUBLE)",
     "CREATE TABLE varied (run_id TEXT, name TEXT)",
+    "CREATE TABLE provenance (run_id TEXT, name TEXT, value TEXT)",
     "CREATE TABLE requests (run_id TEXT, adapter_id BIGINT, arrival_s DOUBLE, first_token_s DOUBLE,"
     " last_token_s DOUBLE, input_tokens BIGINT, output_tokens BIGINT, status TEXT)",
     "CREATE TABLE advice (advice_id TEXT, recommendation TEXT, advisor TEXT, subject TEXT,"

@@ -121,7 +121,7 @@ class MeasuredStore:
             "CREATE TABLE runs(run_id TEXT, experiment TEXT, backend TEXT, status TEXT, sanity TEXT, seed BIGINT, "
             "workload_hash TEXT, started_at TEXT)"
         )
-        for table in ("params", "facts", "metrics"):
+        for table in ("params", "facts", "metrics", "provenance"):
             self.connection.execute(f"CREATE TABLE {table}(run_id TEXT, name TEXT, value TEXT)")
         self.run_ids: list[str] = []
 
@@ -168,7 +168,8 @@ class MeasuredStore:
         content = tables.content_hash if tables else None
         row = [run_id, "mine", "vllm" if tables else "vllm_offline", "done", "pass", 0, content, run_id]
         self.connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        named = {**params, "model.name": MODEL, "gpu.name": GPU}
+        groups = {"model": vars(model_shape(MODEL)), "gpu": vars(gpu_spec(GPU))}
+        named = {**params, **_params(groups)}
         for table, values in (("params", named), ("facts", facts), ("metrics", metrics)):
             rows = [[run_id, name, value] for name, value in values.items()]
             if rows:

@@ -1,167 +1,156 @@
-"""A model of the user's own counts everywhere, and advice that is followed gives what it predicted."""
+"""A model of the user's own, from `--config-dir` or from a plugin, counts in every verb."""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from framework.configuration.resources import conf_dir
 from framework_twin.physics.profile import PROFILE_FOLDER
+from tests.framework_twin.own_model import CONF, NAME, OPTION, framework, query, write_own_model
 
-MINE = "my-llama"
+RUN = ("backend=twin", f"model={OPTION}", "gpu=h100-64gb", "workload=fixed", "workload.num_requests=40")
+ROW = {
+    "run_id": "one",
+    "model": NAME,
+    "gpu": "H100-64GB",
+    "engine_generation": "v1",
+    "arrival": "burst",
+    "num_prompts": "40",
+    "input_tokens_mean": "100",
+    "output_tokens_mean": "50",
+    "length_distribution": "fixed",
+    "max_num_seqs": "8",
+    "max_num_batched_tokens": "2048",
+    "max_model_len": "4096",
+    "kv_cache_tokens": "100000",
+    "quality_flags": "clean",
+    "measured_itl_mean_ms": "12.0",
+    "measured_total_tok_s": "900",
+}
 
 
-def framework(folder: Path, *words: str, ok: bool = True) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "framework", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def write_table(folder: Path) -> None:
+    with (folder / "table.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ROW)
+        writer.writeheader()
+        writer.writerow(ROW)
 
 
-def query(folder: Path, sql: str) -> list[dict[str, Any]]:
-    rows = json.loads(framework(folder, "sql", "--format", "json", sql))
-    assert isinstance(rows, list)
-    return rows
+def write_profile_of(folder: Path) -> None:
+    profile = yaml.safe_load((PROFILE_FOLDER / "llama-3.1-8b_h100-64gb_v1.yaml").read_text())
+    folder.mkdir(parents=True)
+    profile.update(name="mine", models=[NAME])
+    (folder / "mine.yaml").write_text(yaml.safe_dump(profile))
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an own model, a profile of it, a table of measured runs, and a study that ran."""
+    folder = tmp_path_factory.mktemp("studied")
+    write_own_model(folder / "conf")
+    write_profile_of(folder / "outputs" / "profiles")
+    write_table(folder)
+    framework(folder, *CONF, *RUN, "backend.max_num_seqs=4,6,8,12,16,20,24,32", "-m")
+    return folder
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
-    """A folder with `conf/model/my-llama.yaml`, a model that no shipped file knows."""
-    shape = yaml.safe_load((conf_dir() / "model" / "llama-3.1-8b.yaml").read_text())
-    (tmp_path / "conf" / "model").mkdir(parents=True)
-    (tmp_path / "conf" / "model" / f"{MINE}.yaml").write_text(yaml.safe_dump({**shape, "name": MINE}))
-    return tmp_path
-
-
-RUN = ("backend=twin", f"model={MINE}", "gpu=h100-64gb", "workload=fixed", "workload.num_requests=40")
-CONF = ("--config-dir", "conf")
-
-
-def test_a_profile_of_an_own_model_is_taken(mine: Path) -> None:
-    profile = yaml.safe_load((PROFILE_FOLDER / "llama-3.1-8b_h100-64gb_v1.yaml").read_text())
-    folder = mine / "outputs" / "profiles"
-    folder.mkdir(parents=True)
-    profile.update(name="mine", models=[MINE])
-    (folder / "mine.yaml").write_text(yaml.safe_dump(profile))
-    framework(mine, *CONF, *RUN)
-    facts = {row["name"]: row["value"] for row in query(mine, "SELECT name, value FROM facts")}
-    assert (facts["profile"], facts["calibrated"]) == ("mine", "true")
-
-
-def test_a_profile_does_not_stand_for_a_shape_that_was_changed_by_hand(mine: Path) -> None:
-    framework(
-        mine,
-        *CONF,
-        "backend=twin",
-        "model=llama-3.1-8b",
-        "gpu=h100-64gb",
-        "workload=fixed",
-        "model.layers=31",
+def plugin(tmp_path: Path) -> dict[str, str]:
+    """A plugin whose `conf/`, given as a package, holds the model; returns the environment that installs it."""
+    site = tmp_path / "site"
+    write_own_model(site / "acme" / "conf")
+    (site / "acme" / "__init__.py").touch()
+    (site / "acme" / "plugin.py").write_text(
+        "from framework.hookspecs import hookimpl\n\n"
+        "@hookimpl\ndef config_search_path():\n    return 'pkg://acme.conf'\n"
     )
-    facts = {row["name"]: row["value"] for row in query(mine, "SELECT name, value FROM facts")}
-    assert facts["calibrated"] == "false"
+    info = site / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[framework.plugins]\nacme = acme.plugin\n")
+    return {"PYTHONPATH": str(site)}
 
 
-def test_calibrate_and_validate_know_an_own_model_wherever_the_flag_stands(mine: Path) -> None:
-    row = {
-        "run_id": "one",
-        "model": MINE,
-        "gpu": "H100-64GB",
-        "engine_generation": "v1",
-        "arrival": "burst",
-        "num_prompts": "40",
-        "input_tokens_mean": "100",
-        "output_tokens_mean": "50",
-        "length_distribution": "fixed",
-        "max_num_seqs": "8",
-        "max_num_batched_tokens": "2048",
-        "max_model_len": "4096",
-        "quality_flags": "clean",
-        "measured_itl_mean_ms": "12.0",
-        "measured_total_tok_s": "900",
-    }
-    with (mine / "table.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, row)
-        writer.writeheader()
-        writer.writerow(row)
-    framework(mine, *CONF, "validate", "table.csv", "--out", "p.csv")
-    (predicted,) = csv.DictReader((mine / "p.csv").open())
-    assert float(predicted["predicted_itl_mean_ms"]) > 0
-    framework(mine, "calibrate", "table.csv", "--out", "profiles", *CONF)
-    (file,) = (mine / "profiles").glob("*.yaml")
-    assert yaml.safe_load(file.read_text())["models"] == [MINE]
-
-
-def test_a_folder_that_is_not_there_is_one_clear_line(mine: Path) -> None:
-    assert (
-        framework(mine, "--config-dir", "nowhere", *RUN, ok=False).strip()
-        == "error: --config-dir: no folder 'nowhere'"
-    )
-
-
-def advice_followed(folder: Path, base: list[str], sweep: list[str]) -> tuple[dict[str, Any], float]:
-    """Run a sweep with the advisor, then what it advises; return the advice and the throughput of that run."""
-    framework(folder, *base, "advisor=[replication]", *sweep, "-m")
-    (advice,) = query(
-        folder, "SELECT recommendation, predicted, facts FROM advice WHERE advisor = 'replication'"
-    )
-    recommendation = json.loads(advice["recommendation"])
-    pasted = [f"{key}={value}" for key, value in recommendation.items()]
-    framework(folder, *[word for word in base if word.partition("=")[0] not in recommendation], *pasted)
-    replicas = recommendation["backend.replicas"]
-    sql = (
-        "SELECT m.value AS tok FROM metrics m JOIN params p USING (run_id) JOIN runs r USING (run_id) WHERE "
-        f"m.name = 'total_tok_s' AND p.name = 'backend.replicas' AND p.number = {replicas} ORDER BY r.started_at DESC"
-    )
-    return advice, query(folder, sql)[0]["tok"]
-
-
-SWEEP = ["backend.max_num_seqs=32,64,128,256"]
-PLAIN = ["backend=twin", "model=opt-1.3b", "gpu=h100-64gb", "workload=sharegpt", "workload.num_requests=300"]
+def test_a_profile_of_an_own_model_is_taken(studied: Path) -> None:
+    found = query(studied, "SELECT DISTINCT name, value FROM facts WHERE name IN ('profile', 'calibrated')")
+    assert {row["name"]: row["value"] for row in found} == {"profile": "mine", "calibrated": "true"}
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("words", "shown"),
     [
-        [],
-        ["backend.profile=roofline", "backend.engine=v0"],
-        ["backend.router=least_load", "gpu.memory_gib=40"],
-        ["model.layers=20", "backend.gpu_memory_utilization=0.8"],
+        (["plugins"], OPTION),
+        (["doctor"], "mine"),
+        (["validate", "table.csv"], "1 "),
+        (["calibrate", "table.csv", "--out", "fitted"], f"{NAME}_h100-64gb_v1"),
+        (["report"], "reports"),
+        (["predict", "total_tok_s", f"model={NAME}", "--grid", "max_num_seqs=6,12"], "total_tok_s"),
+        (["compare", "adhoc", "adhoc"], "total_tok_s"),
+        (
+            ["guide", "total_tok_s", "backend.max_num_seqs=4,64,128", f"model={OPTION}", "gpu=h100-64gb"],
+            "max_num_seqs",
+        ),
     ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
 )
-def test_following_advice_on_replicas_gives_the_number_that_it_predicted(
-    tmp_path: Path, more: list[str]
-) -> None:
-    advice, measured = advice_followed(tmp_path, [*PLAIN, *more], SWEEP)
-    assert measured == advice["predicted"]
+def test_a_verb_knows_a_model_of_config_dir(studied: Path, words: list[str], shown: str) -> None:
+    text = framework(studied, *words, *CONF)
+    assert shown in text
+    assert "unknown model" not in text
 
 
-def test_advice_on_an_own_model_is_simulated_with_that_model(mine: Path) -> None:
-    base = [*CONF, *RUN[:-1], "workload.num_requests=300", "outputs_dir=outputs"]
-    framework(mine, *base, "advisor=[replication]", *SWEEP, "gpu.memory_gib=200", "-m")
-    (advice,) = query(mine, "SELECT recommendation, predicted FROM advice WHERE advisor = 'replication'")
-    recommendation = json.loads(advice["recommendation"])
-    assert recommendation["model"] == MINE
-    pasted = [f"{key}={value}" for key, value in recommendation.items()]
-    framework(mine, *CONF, "outputs_dir=again", "gpu.memory_gib=200", *pasted)
-    (found,) = json.loads(
-        framework(mine, "sql", "--outputs", "again", "--format", "json", "SELECT total_tok_s FROM results")
+def test_an_imported_run_of_an_own_model_has_the_size_of_its_cache(studied: Path) -> None:
+    framework(studied, *CONF, "import", "serving", "table.csv", "--outputs", "imported")
+    (found,) = query(studied, "SELECT value FROM metrics WHERE name = 'kv_cache_gib'", "imported")
+    assert found["value"] == pytest.approx(100000 * 2 * 32 * 8 * 128 * 2 / 2**30)
+
+
+def test_calibrate_and_validate_know_a_model_of_a_plugin(tmp_path: Path, plugin: Mapping[str, str]) -> None:
+    write_table(tmp_path)
+    framework(tmp_path, "validate", "table.csv", "--out", "p.csv", **plugin)
+    (predicted,) = csv.DictReader((tmp_path / "p.csv").open())
+    assert float(predicted["predicted_itl_mean_ms"]) > 0
+    framework(tmp_path, "calibrate", "table.csv", **plugin)
+    (file,) = (tmp_path / "outputs" / "profiles").glob("*.yaml")
+    assert yaml.safe_load(file.read_text())["models"] == [NAME]
+    framework(tmp_path, *RUN, **plugin)
+    (row,) = query(tmp_path, "SELECT value FROM facts WHERE name = 'calibrated'")
+    assert row["value"] == "true"
+
+
+def test_the_processes_of_a_launcher_know_an_own_model(studied: Path) -> None:
+    own = ("outputs_dir=parallel", "backend.profile_folder=outputs/profiles", "hydra/launcher=joblib")
+    framework(studied, *CONF, *RUN, *own, "hydra.launcher.n_jobs=2", "backend.max_num_seqs=8,16", "-m")
+    found = query(
+        studied, "SELECT value, count(*) AS runs FROM facts WHERE name = 'profile' GROUP BY ALL", "parallel"
     )
-    assert found["total_tok_s"] == advice["predicted"]
+    assert found == [{"value": "mine", "runs": 2}]
+
+
+def test_a_profile_does_not_stand_for_a_shape_that_was_changed_by_hand(studied: Path) -> None:
+    framework(
+        studied,
+        *CONF,
+        *RUN,
+        "model.layers=31",
+        "outputs_dir=changed",
+        "backend.profile_folder=outputs/profiles",
+    )
+    (row,) = query(studied, "SELECT value FROM facts WHERE name = 'calibrated'", "changed")
+    assert row["value"] == "false"
+
+
+def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    text = framework(tmp_path, "--config-dir", "nowhere", *RUN, ok=False)
+    assert text.strip() == "error: --config-dir: no folder 'nowhere'"
+
+
+def test_the_help_names_the_flag(tmp_path: Path) -> None:
+    assert "--config-dir DIR" in framework(tmp_path, "--help")
 
 
 def test_the_twin_without_a_model_says_what_to_add(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def full_provenance(items: Sequence[ProvenanceItem]) -> TableBlock:
 
 
 def _gpu_names(value: str) -> str:
-    """Return `2 × NVIDIA H100` for the recorded list of GPUs, and `none visible` for an empty one."""
+    """Return `2 × NAME` for the recorded list of GPUs, and `none visible` for an empty one."""
     try:
         names = Counter(str(gpu["name"]) for gpu in json.loads(value))
     except (ValueError, TypeError, KeyError):

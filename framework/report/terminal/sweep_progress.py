@@ -138,7 +138,7 @@ class SweepProgress:
         """Count an outcome and show it; may be called from any thread.
 
         Args:
-            description: overrides that name the point, e.g. `model=opt-1.3b backend.max_num_seqs=32`.
+            description: overrides that name the point, e.g. `workload=rush backend.servers=4`.
             outcome: the result of it; a run that turned out to be done before counts as skipped.
         """
         with self._lock:
@@ -267,7 +267,7 @@ def headline_metrics(metrics: Mapping[str, float | None]) -> list[MetricDefiniti
 
 
 def _short(description: str) -> str:
-    """`model=opt-1.3b backend.max_num_seqs=32` → `model=opt-1.3b max_num_seqs=32`."""
+    """`workload=rush backend.servers=4` → `workload=rush servers=4`."""
     words = []
     for word in description.split():
         key, separator, value = word.partition("=")

@@ -1,7 +1,7 @@
 """`results`: one wide row a done run, its columns made from what the runs hold.
 
 First who the run is, then the parameters that differ between stored runs or that a sweep varied, then every metric.
-A parameter's column is the last part of its dotted name (`max_num_seqs`) where that is unambiguous, and the whole
+A parameter's column is the last part of its dotted name (`servers`) where that is unambiguous, and the whole
 name (`"backend.rate"`) where it is not. What a group's name implies (a model's layers, a workload's mean length)
 is not a column of its own, unless a sweep varied it. Where runs hold metrics of several definitions, a column
 `definition` reports which each has.

@@ -17,6 +17,7 @@ from framework_serving.advice.bca_rule import (
     freed_gib,
     utilization_to_set,
 )
+from framework_serving.hardware.model_shape import GIB
 from framework_serving.sweeps.sweep_points import Curve, SweepPoint, context, curves, load_points
 
 LATENCIES = ("itl_mean_ms", "tpot_mean_ms")
@@ -185,8 +186,18 @@ def _memory(point: SweepPoint, margin: float) -> dict[str, Json]:
     utilization, gpu_gib = point.number("backend.gpu_memory_utilization"), point.number("gpu.memory_gib")
     if utilization and gpu_gib:
         found["freed_share_of_gpu"] = found["freed_gib"] / gpu_gib
-        found["gpu_memory_utilization"] = utilization_to_set(utilization, gpu_gib, cache_gib, peak, margin)
+        least = max(peak, _longest_request_gib(point) / cache_gib)
+        found["gpu_memory_utilization"] = utilization_to_set(utilization, gpu_gib, cache_gib, least, margin)
     return found
+
+
+def _longest_request_gib(point: SweepPoint) -> float:
+    """Return the KV cache of one request of `max_model_len`, 0 if unknown: an engine does not start with less."""
+    shape = point.shape
+    if shape is None:
+        return 0.0
+    tokens = point.number("backend.max_model_len") or shape.max_model_len
+    return shape.kv_bytes_per_token * tokens / GIB
 
 
 def _subject(point: SweepPoint, curve: Curve) -> str:

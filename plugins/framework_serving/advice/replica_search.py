@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from framework.contracts import BatchBackend, BatchJob
 from framework.quantity import Quantity
-from framework.run.rebuild import rebuilt_workload, stored_config
+from framework.run.rebuild import rebuilt_workload, stored_config, stored_settings
 from framework_serving.advice.replication_rule import ServingSetup, replicas_that_fit
 from framework_serving.metrics.serving_metrics import derive
 from framework_serving.sweeps.sweep_points import SweepPoint
@@ -48,13 +47,11 @@ def simulate(
     Raises:
         ConfigError: the backend can't run a setup, or the workload is not one of this domain's.
     """
-    jobs = [
-        BatchJob(
-            {**point_settings(point), "max_num_seqs": point.max_num_seqs, "replicas": count, "mps": mps},
-            rebuilt_workload(stored_config(point.params)),
-        )
-        for point, count in pairs
-    ]
+    jobs = []
+    for point, count in pairs:
+        config = stored_config(point.params)
+        changed = {"replicas": count, "mps": mps}
+        jobs.append(BatchJob({**stored_settings(config), **changed}, rebuilt_workload(config)))
     for index, result in backend.run_batch(jobs):
         point, count = pairs[index]
         metrics = {
@@ -66,6 +63,7 @@ def simulate(
         if throughput is not None and throughput.value is not None:
             yield ServingSetup(
                 run_ids=(),
+                simulated_from=point.run_ids,
                 replicas=count,
                 max_num_seqs=point.max_num_seqs,
                 mps=mps,
@@ -74,10 +72,3 @@ def simulate(
                 latency_ms=None if latency is None else latency.value,
                 preempted=bool(preemptions and preemptions.value),
             )
-
-
-def point_settings(point: SweepPoint) -> dict[str, Any]:
-    """Return all settings of a point's backend, its model and GPU among them, as the backend takes them."""
-    config = stored_config(point.params)
-    backend = {key: value for key, value in config["backend"].items() if key not in ("_target_", "name")}
-    return {**backend, "model": config.get("model"), "gpu": config.get("gpu")}

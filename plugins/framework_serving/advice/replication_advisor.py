@@ -70,11 +70,8 @@ class ReplicationAdvisor:
 
     def _advice(self, group: Sequence[SweepPoint], verdict: ReplicationVerdict) -> Advice:
         chosen = verdict.best if verdict.pays else verdict.best_single
-        point = next((item for item in group if item.run_ids == chosen.run_ids), None) or next(
-            item
-            for item in group
-            if (item.max_num_seqs, item.chunked_prefill) == (chosen.max_num_seqs, chosen.chunked_prefill)
-        )
+        behind = chosen.run_ids or chosen.simulated_from
+        point = next(item for item in group if item.run_ids == behind)
         low, high = chosen.throughput.interval(self.noise)
         facts: dict[str, Json] = {"pays": verdict.pays, "workload": point.workload, "setup": chosen.label}
         facts["simulated"] = not verdict.best.run_ids

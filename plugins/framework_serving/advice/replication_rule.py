@@ -19,7 +19,7 @@ class ServingSetup:
     """One way to use a GPU, and what it delivers.
 
     Attributes:
-        run_ids: the runs behind it.
+        run_ids: the runs behind it; empty if it was simulated.
         replicas: engines on the GPU.
         max_num_seqs: batch ceiling of each.
         mps: they share the GPU by MPS rather than by time slices.
@@ -27,6 +27,7 @@ class ServingSetup:
         throughput: total tokens per second over all replicas.
         latency_ms: mean ITL; None if unknown.
         preempted: a request was pushed out of the KV cache.
+        simulated_from: the runs of the single engine whose other settings a simulation had.
     """
 
     run_ids: tuple[str, ...]
@@ -37,6 +38,7 @@ class ServingSetup:
     throughput: Quantity
     latency_ms: float | None
     preempted: bool
+    simulated_from: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 KV_BLOCK_TOKENS = 16
 GIB = 1024**3
@@ -41,6 +43,12 @@ class ModelShape:
     dtype_bytes: int
     max_model_len: int
     n_params: int
+
+    @classmethod
+    def of(cls, group: Mapping[str, Any]) -> ModelShape | None:
+        """Return the shape that a configuration group `model` describes; None for `model=none` and similar groups."""
+        names = cls.__dataclass_fields__.keys()
+        return cls(**{name: group[name] for name in names}) if names <= group.keys() else None
 
     @property
     def weight_bytes(self) -> int:

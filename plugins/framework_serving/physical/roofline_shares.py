@@ -6,7 +6,6 @@ For runs whose backend reports the share of time in each part of a step and the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,22 +62,6 @@ class RunPhysics:
     products: Kernels
 
 
-def shape_of(point: SweepPoint) -> ModelShape | None:
-    """Return the shape of a point's model from its parameters; None if one is missing or no number."""
-    values: dict[str, object] = {}
-    for field in dataclasses.fields(ModelShape):
-        text = point.params.get(f"model.{field.name}")
-        if text is None:
-            return None
-        try:
-            values[field.name] = (
-                text.lower() == "true" if field.type == "bool" else int(text) if field.type == "int" else text
-            )
-        except ValueError:
-            return None
-    return ModelShape(**values)  # type: ignore[arg-type]
-
-
 def activation_bytes_per_token(shape: ModelShape) -> float:
     """Return the bytes of inputs and outputs that the matrix products of one token read and write."""
     return float((shape.lora_dims_per_rank + shape.hidden + shape.vocab) * shape.dtype_bytes)
@@ -110,7 +93,7 @@ def _told(point: SweepPoint) -> bool:
 
 
 def _kernels(point: SweepPoint, tokens: float, context: float) -> RunPhysics | None:
-    shape = shape_of(point)
+    shape = point.shape
     if shape is None or not tokens or not context:
         return None
     duration_s = point.metrics["duration_s"].value

@@ -7,11 +7,13 @@ Runs that differ only in their seed are repeats of one point. A *curve* is a set
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from framework.quantity import Quantity
+from framework.run.rebuild import chosen_options, stored_config, stored_value
+from framework_serving.hardware.model_shape import ModelShape
 
 if TYPE_CHECKING:
     from framework.contracts import Json, StoreReader
@@ -32,6 +34,7 @@ class SweepPoint:
         varied: names of the parameters that its sweep varied (`model`, `backend.replicas` …).
         metrics: by name; a metric that no run could measure is missing.
         sanity: worst verdict of its runs.
+        options: group → the option that it chose, as a command line names it; empty for an imported run.
     """
 
     run_ids: tuple[str, ...]
@@ -39,6 +42,7 @@ class SweepPoint:
     varied: frozenset[str]
     metrics: Mapping[str, Quantity]
     sanity: str
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, metric: str) -> float | None:
         """Return a metric's value, None if it is absent."""
@@ -47,15 +51,17 @@ class SweepPoint:
 
     def number(self, param: str, default: float | None = None) -> float | None:
         """Return a parameter as a number, `default` if it is unset."""
-        text = self.params.get(param)
-        try:
-            return default if text is None else float(text)
-        except ValueError:
-            return default
+        value = stored_value(self.params.get(param))
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
     def flag(self, param: str) -> bool:
         """Return a parameter as true or false; unset is false."""
-        return self.params.get(param, "").lower() == "true"
+        return stored_value(self.params.get(param)) is True
+
+    @property
+    def shape(self) -> ModelShape | None:
+        """Shape of its model; None if a dimension is not stored."""
+        return ModelShape.of(stored_config(self.params).get("model", {}))
 
     @property
     def max_num_seqs(self) -> int:
@@ -161,7 +167,8 @@ def load_points(store: StoreReader, run_ids: Sequence[str]) -> list[SweepPoint]:
     for run_id, config in params.items():
         key = frozenset(item for item in config.items() if item[0] not in _REPETITION)
         repeats.setdefault(key, []).append(run_id)
-    return [_point(ids, params, varied, metrics, runs) for ids in repeats.values()]
+    options = chosen_options(store, list(runs))
+    return [_point(ids, params, varied, metrics, runs, options) for ids in repeats.values()]
 
 
 def curves(points: Sequence[SweepPoint]) -> list[Curve]:
@@ -196,14 +203,18 @@ def comparable_groups(points: Sequence[SweepPoint]) -> list[list[SweepPoint]]:
 def context(point: SweepPoint) -> dict[str, Json]:
     """Return the overrides that lead to a point's sweep: its model, and what else its sweep varied.
 
-    The batch ceiling and the replica settings are left to the advice itself.
+    The batch ceiling is left to the advice itself.
     """
-    own = {"backend.max_num_seqs", "backend.replicas", "backend.mps", "backend.gpu_memory_utilization"}
     found: dict[str, Json] = {}
-    for name in sorted({"model", *point.varied} - own):
-        text = point.params.get(name) or point.params.get(f"{name}.name")
+    for name in sorted({"model", *point.varied} - {BATCH}):
+        named = point.params.get(f"{name}.name", "")
+        text = (
+            point.options.get(name)
+            or point.params.get(name)
+            or (named.lower() if name in ("model", "gpu") else named)
+        )
         if text:
-            found[name] = text.lower() if name in ("model", "gpu") else text
+            found[name] = text
     return found
 
 
@@ -229,6 +240,7 @@ def _point(
     varied: Mapping[str, set[str]],
     metrics: Mapping[str, Mapping[str, Quantity]],
     sanity: Mapping[str, str],
+    options: Mapping[str, Mapping[str, str]],
 ) -> SweepPoint:
     names = {name for run_id in ids for name in metrics[run_id]}
     averaged = {
@@ -236,7 +248,10 @@ def _point(
     }
     verdicts = {sanity[run_id] for run_id in ids}
     worst = next(verdict for verdict in ("fail", "warn", "pass") if verdict in verdicts or verdict == "pass")
-    return SweepPoint(tuple(ids), params[ids[0]], frozenset(varied[ids[0]]), averaged, worst)
+    first = ids[0]
+    return SweepPoint(
+        tuple(ids), params[first], frozenset(varied[first]), averaged, worst, options.get(first, {})
+    )
 
 
 def _average(repeats: Sequence[Quantity]) -> Quantity:

@@ -66,18 +66,11 @@ class CalibrationAdvisor:
             if not isinstance(fitted, str):
                 errors = self._replayed(scope, fitted, runs)
                 write_profile(_with_held_out(fitted.profile, errors), fitted.path)
-                yield self._advice(fitted, errors)
+                yield self._advice(fitted, errors, runs)
 
     def _replayed(self, scope: AdvisorScope, fitted: Fitted, runs: Sequence[StoredRun]) -> list[ReplayError]:
-        model, gpu = fitted.group[:2]
-        backend = scope.batch_backend("twin", [f"model={model.lower()}", f"gpu={gpu.lower()}"])
-        own = [
-            run
-            for run in runs
-            if (run.params.get("model.name"), run.params.get("gpu.name")) == (model, gpu)
-            and "total_tok_s" in run.metrics
-        ]
-        told = replay(backend, own, fitted.path)
+        own = [run for run in _of(fitted, runs) if "total_tok_s" in run.metrics]
+        told = replay(scope.batch_backend("twin", []), own, fitted.path)
         return [
             ReplayError(
                 run_id=run.run_id,
@@ -94,8 +87,11 @@ class CalibrationAdvisor:
             if metric in told.get(run.run_id, {})
         ]
 
-    def _advice(self, fitted: Fitted, errors: Sequence[ReplayError]) -> Advice:
+    def _advice(self, fitted: Fitted, errors: Sequence[ReplayError], runs: Sequence[StoredRun]) -> Advice:
         model, gpu = fitted.group[:2]
+        chosen = {"model": model.lower(), "gpu": gpu.lower()}
+        for run in _of(fitted, runs):
+            chosen.update({group: run.options[group] for group in chosen if group in run.options})
         fit = fitted.profile.fit
         workloads = len({item.workload for item in errors if item.held_out})
         typical = {name: _median_error(errors, name) for name in ("total_tok_s", "itl_mean_ms")}
@@ -110,7 +106,7 @@ class CalibrationAdvisor:
         return Advice(
             advisor=ADVISOR,
             subject=f"{model} on {gpu}",
-            recommendation={"backend": "twin", "model": model.lower(), "gpu": gpu.lower()},
+            recommendation={"backend": "twin", **chosen},
             metric="itl_mean_ms",
             predicted=None,
             low=None,
@@ -124,6 +120,13 @@ class CalibrationAdvisor:
                 "errors": [{**asdict(item), "error_percent": item.error_percent} for item in errors],
             },
         )
+
+
+def _of(fitted: Fitted, runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """Return the runs of a profile's model and GPU."""
+    return [
+        run for run in runs if (run.params.get("model.name"), run.params.get("gpu.name")) == fitted.group[:2]
+    ]
 
 
 def _with_held_out(profile: TwinProfile, errors: Sequence[ReplayError]) -> TwinProfile:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.contracts import BatchBackend, BatchJob
-from framework.run.rebuild import stored_value
+from framework.run.rebuild import stored_config, stored_settings
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_serving.metrics.serving_metrics import derive
 from framework_twin.measured.stored_runs import StoredRun, as_measured
@@ -40,13 +40,8 @@ def replay(backend: BatchBackend, runs: Sequence[StoredRun], profile: Path) -> d
 def overrides(run: StoredRun, profile: Path) -> dict[str, Any]:
     """Return the twin's settings for a run: those that it shares with the engine, and what that resolved itself."""
     setup = as_measured(run).setup
-    shared = {
-        name: stored_value(text)
-        for name in TwinSettings.__dataclass_fields__
-        if (text := run.params.get(f"backend.{name}")) is not None and name not in _OWN
-    }
     return {
-        **shared,
+        **stored_settings(stored_config(run.params), _SHARED),
         "engine": setup.generation,
         "chunked_prefill": None if setup.generation == "v1" else setup.chunked_prefill,
         "max_num_batched_tokens": max(setup.max_num_batched_tokens, setup.max_num_seqs),
@@ -57,7 +52,7 @@ def overrides(run: StoredRun, profile: Path) -> dict[str, Any]:
     }
 
 
-_OWN = ("_target_", "name", "model", "gpu", "profile", "profile_folder", "kv_blocks")
+_SHARED = TwinSettings.__dataclass_fields__.keys() - {"profile", "profile_folder", "kv_blocks"}
 
 
 def measured(run: StoredRun) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from framework.contracts import StoreReader, WorkloadTables
 from framework.errors import InputError, UserError
-from framework.run.rebuild import rebuilt_workload, stored_config
+from framework.run.rebuild import chosen_options, rebuilt_workload, stored_config
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, measured_run
 from framework_twin.measured.step_samples import StepSample, step_samples
@@ -28,6 +28,7 @@ class StoredRun:
         family: name of its workload.
         params, facts, metrics: as text by name.
         workload: built again; None where its configuration names no class.
+        options: group → the option that it chose, as a command line names it; empty for an imported run.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class StoredRun:
     facts: Values
     metrics: Values
     workload: WorkloadTables | None
+    options: Mapping[str, str]
 
     @property
     def family(self) -> str:
@@ -77,6 +79,7 @@ def read_stored(
         raise InputError(f"'{experiment}' is neither a file nor an experiment with finished runs")
     rows = [row for row in rows if run_ids is None or row["run_id"] in set(run_ids)]
     values = {table: _values(store, table, experiment) for table in ("params", "facts", "metrics")}
+    options = chosen_options(store, [row["run_id"] for row in rows])
     found: list[StoredRun] = []
     bad: list[BadRow] = []
     for place, row in enumerate(rows):
@@ -86,7 +89,10 @@ def read_stored(
             continue
         try:
             workload = _workload(params, int(row["seed"] or 0), row["workload_hash"])
-            found.append(StoredRun(key, row["backend"], row["sanity"], params, facts, metrics, workload))
+            chosen = options.get(key, {})
+            found.append(
+                StoredRun(key, row["backend"], row["sanity"], params, facts, metrics, workload, chosen)
+            )
         except ValueError as error:
             bad.append(BadRow(place, key, str(error)))
     return found, bad

@@ -92,7 +92,7 @@ def _folder(settings: TwinSettings) -> Path | None:
 
 
 def _check_fits(profile: TwinProfile, shape: ModelShape, gpu: GpuSpec) -> None:
-    if shape.name not in profile.models:
+    if not profile.is_of(shape.name):
         raise ConfigError(
             f"backend.profile: '{profile.name}' is for {profile.models[0]}, not for {shape.name}"
         )

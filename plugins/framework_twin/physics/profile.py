@@ -100,6 +100,10 @@ class TwinProfile:
     front_end_s: float = FRONT_END_S
     intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
+    def is_of(self, model: str) -> bool:
+        """Return whether the profile is of the model of this name, in capitals or not."""
+        return model.lower() in map(str.lower, self.models)
+
 
 @dataclass(frozen=True)
 class StepModel:
@@ -180,7 +184,7 @@ def find_profile(
 
     def fits(profile: TwinProfile) -> bool:
         return (
-            model.lower() in profile.models
+            profile.is_of(model)
             and profile.gpu.lower() == gpu.lower()
             and profile.generation == generation
             and dtype in (profile.dtype, "auto")

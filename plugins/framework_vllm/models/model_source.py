@@ -15,9 +15,7 @@ from framework_vllm.settings import EngineSettings
 
 def model_shape(settings: EngineSettings) -> ModelShape | None:
     """Return the model's dimensions from its configuration group; None for `model=none` and similar groups."""
-    group = _group(settings)
-    names = ModelShape.__dataclass_fields__.keys()
-    return ModelShape(**{name: group[name] for name in names}) if names <= group.keys() else None
+    return ModelShape.of(_group(settings))
 
 
 def model_name(settings: EngineSettings) -> str:

@@ -102,8 +102,11 @@ def test_the_command_line_is_one_that_can_be_pasted_back(monkeypatch: pytest.Mon
     assert subject.provenance()["command_line"] == "python -m framework +experiment=a 'backend.x=1 2'"
 
 
-def test_packages_and_host_are_known() -> None:
+def test_packages_plugins_and_host_are_known(install: Callable[..., None]) -> None:
+    install("acme", "acme = acme_plugin", acme_plugin="")
+    subject.package_state.cache_clear()
     everything = subject.provenance()
+    subject.package_state.cache_clear()
     assert {"framework-lab", "hydra-core", "duckdb"} <= set(everything["packages"]["versions"])
-    assert "torch" not in everything["packages"]["versions"] or everything["packages"]["versions"]["torch"]
+    assert everything["packages"]["versions"]["acme"] == "1.0"
     assert everything["host"]["cpu_cores"] >= 1

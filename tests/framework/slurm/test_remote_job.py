@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from framework.configuration.search_path import CONFIG_DIR
 from framework.errors import TimeLimitError
 from framework.slurm.remote_job import RemoteJob
 
@@ -64,3 +65,15 @@ def test_a_preempted_job_is_left_to_submitit_which_submits_the_same_job_again(tm
     assert asked == [signal.SIGUSR2]
     again = job.checkpoint(("a=1",), 9)
     assert (again.function, again.args) == (job, (("a=1",), 9))
+
+
+def test_a_job_searches_the_users_folder_even_without_its_launchers_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hydra_job(overrides: list[str], *_: Any) -> tuple[list[str], str | None]:
+        return overrides, os.environ.get(CONFIG_DIR)
+
+    monkeypatch.setenv(CONFIG_DIR, "/home/mine")
+    job = RemoteJob.share(tmp_path, hydra_job, None)
+    monkeypatch.delenv(CONFIG_DIR)
+    assert job(["a=1"], 0) == (["a=1"], "/home/mine")

@@ -13,7 +13,7 @@ from framework_serving.claims.evidence import Evidence
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.physical.physical_report import read_published
-from framework_serving.physical.roofline_shares import run_physics, shape_of
+from framework_serving.physical.roofline_shares import run_physics
 from framework_serving.report.serving_sections import sections
 from framework_serving.sweeps.sweep_points import load_points
 
@@ -66,16 +66,16 @@ def test_kernels_follow_from_tokens_traffic_and_time(store: Any) -> None:
 
 def test_replicas_and_models_of_unknown_shape_have_no_kernels(store: Any) -> None:
     run(store, 2, 100, (11,), 1.0, **{"backend.replicas": 2})
-    run(store, 4, 100, (11,), 1.0, **{"model.layers": "many"})
+    run(store, 4, 100, (11,), 1.0, **{"model.layers": "null"})
     points = load_points(store, store.run_ids)
     assert run_physics(store, points) == []
-    assert {shape_of(point) is None for point in points} == {False, True}
+    assert {point.shape is None for point in points} == {False, True}
 
 
 def test_shape_from_parameters_is_the_catalogue_s(store: Any) -> None:
     store.add({**BASE, "backend.max_num_seqs": 1}, told(1.0))
     (point,) = load_points(store, store.run_ids)
-    found = shape_of(point)
+    found = point.shape
     assert isinstance(found, ModelShape)
     assert found == SHAPE
 

@@ -55,7 +55,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MeasuredStore:
 
 def scope_of(store: MeasuredStore) -> AdvisorScope:
     def batch_backend(name: str, overrides: Any) -> BatchBackend:
-        assert (name, list(overrides)) == ("twin", ["model=small-llama", "gpu=cpu"])
+        assert (name, list(overrides)) == ("twin", [])
         return TwinBackend(**GROUPS)
 
     return AdvisorScope(store, "mine", "sweep", store.run_ids, batch_backend)

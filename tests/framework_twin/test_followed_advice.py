@@ -1,0 +1,115 @@
+"""Advice on the twin that is followed gives, to the digit, what it predicted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from framework.cli.study_command import run_study
+from framework.configuration.search_path import CONFIG_DIR
+from framework.store.database.reader import Store
+from framework.sweep import session as sessions
+from tests.framework_twin.own_model import CONF, NAME, OPTION, framework, query, write_own_model
+
+PLAIN = ["model=opt-1.3b", "gpu=h100-64gb", "workload=sharegpt", "workload.num_requests=300"]
+MINE = [
+    f"model={OPTION}",
+    "gpu=h100-64gb",
+    "gpu.memory_gib=120",
+    "workload=fixed",
+    "workload.num_requests=300",
+]
+BATCHES = ["backend.max_num_seqs=32,64,128,256"]
+ADVICE = (
+    "SELECT DISTINCT advisor, recommendation, predicted FROM advice WHERE predicted IS NOT NULL ORDER BY ALL"
+)
+OWN_CLASS = """
+from framework_serving.workloads.synthetic import SyntheticWorkload
+
+
+class OtherSeeds(SyntheticWorkload):
+    def build(self, seed):
+        return super().build(2 * seed + 1)
+"""
+OWN_WORKLOAD = """
+defaults: [sharegpt, _self_]
+_target_: own_workload.OtherSeeds
+name: of a third party
+"""
+Study = Callable[..., None]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose `conf/` has a model and a workload of its own, the latter built by a class of its own."""
+    write_own_model(tmp_path / "conf")
+    (tmp_path / "conf" / "workload").mkdir()
+    (tmp_path / "conf" / "workload" / "other_seeds.yaml").write_text(OWN_WORKLOAD)
+    (tmp_path / "own_workload.py").write_text(OWN_CLASS)
+    return tmp_path
+
+
+@pytest.fixture
+def study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """Run a study in this process, as `python -m framework --config-dir conf` does in the folder."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv(CONFIG_DIR, str(folder / "conf"))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("sys.argv", ["framework"])
+
+    def run(*overrides: str) -> None:
+        GlobalHydra.instance().clear()
+        assert run_study([*overrides, "progress=false"]) == 0
+
+    yield run
+    GlobalHydra.instance().clear()
+    sessions.forget()
+
+
+def pasted(study: list[str], recommendation: str) -> list[str]:
+    """Return the command line of a study with what was advised in the place of its own values."""
+    advised = json.loads(recommendation)
+    kept = [word for word in study if word.partition("=")[0] not in advised]
+    return [*kept, *(f"{key}={value}" for key, value in advised.items())]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [*PLAIN, *BATCHES],
+        [*PLAIN, *BATCHES, "backend.router=least_load", "gpu.memory_gib=40"],
+        [*PLAIN, *BATCHES, "model.layers=20", "backend.gpu_memory_utilization=0.8"],
+        [*MINE, *BATCHES, "backend=twin_v0"],
+        [*MINE, *BATCHES, "backend.gpu_memory_utilization=0.6,0.9"],
+        [*MINE, *BATCHES, "backend.engine=v0,v1", "backend.max_model_len=8192"],
+        [*PLAIN[:2], *BATCHES, "workload=other_seeds", "workload.num_requests=300"],
+    ],
+    ids=["default", "router", "other shape", "engine file", "varied memory", "varied engine", "own workload"],
+)
+def test_following_advice_gives_the_number_that_it_predicted(study: Study, settings: list[str]) -> None:
+    study(*settings, "advisor=[bca,replication]", "-m")
+    advice = Store("outputs").query(ADVICE).to_pylist()
+    assert {item["advisor"] for item in advice} == {"bca", "replication"}
+    for number, item in enumerate(advice):
+        study(*pasted(settings, item["recommendation"]), f"outputs_dir=again{number}")
+        found = Store(f"again{number}").query("SELECT total_tok_s FROM results").to_pylist()
+        assert found == [{"total_tok_s": item["predicted"]}], item["recommendation"]
+
+
+def test_the_commands_of_a_terminal_do_the_same(folder: Path) -> None:
+    settings = [*PLAIN, *BATCHES, "backend.profile=roofline", "backend.engine=v0"]
+    framework(folder, *settings, "advisor=[replication]", "-m")
+    (item,) = query(folder, ADVICE)
+    framework(folder, *pasted(settings, item["recommendation"]), "outputs_dir=again")
+    assert query(folder, "SELECT total_tok_s FROM results", "again") == [{"total_tok_s": item["predicted"]}]
+
+
+def test_advice_names_options_as_a_command_line_does(folder: Path) -> None:
+    framework(folder, *CONF, *MINE, *BATCHES, "backend=twin_v0", "advisor=[bca]", "-m")
+    (row,) = query(folder, "SELECT DISTINCT subject, overrides FROM advice LIMIT 1")
+    assert NAME in row["subject"]
+    assert {f"model={OPTION}", "backend=twin_v0"} <= set(row["overrides"].split())
