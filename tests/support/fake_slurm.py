@@ -13,6 +13,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 CLIENTS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
@@ -44,10 +45,16 @@ class FakeSlurm:
 
     def jobs(self) -> dict[str, str]:
         """Return the state of each job, in order of submission."""
-        files = sorted(
-            (self.folder / "jobs").iterdir(), key=lambda file: tuple(map(int, file.name.split("_")))
-        )
+        files = [file for file in (self.folder / "jobs").iterdir() if file.suffix != ".part"]
+        files.sort(key=lambda file: tuple(map(int, file.name.split("_"))))
         return {file.name: file.read_text() for file in files}
+
+    def ended(self, limit_s: float = 30) -> dict[str, str]:
+        """Return the states once no job runs: a result may be there before the shell around its job notes the end."""
+        until = time.monotonic() + limit_s
+        while "RUNNING" in self.jobs().values() and time.monotonic() < until:
+            time.sleep(0.05)
+        return self.jobs()
 
 
 def install(programs: Path, folder: Path) -> FakeSlurm:

@@ -82,7 +82,7 @@ def test_points_are_carried_out_as_jobs_and_are_results_like_any_other(
     study: Study, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert study(*SWEEP) == 0
-    assert slurm.jobs() == {"1_0": "COMPLETED", "1_1": "COMPLETED"}
+    assert slurm.ended() == {"1_0": "COMPLETED", "1_1": "COMPLETED"}
     assert rows("SELECT speed, numbers_s FROM results ORDER BY ALL") == [(1, 1), (2, 2)]
     assert study(*SWEEP) == 0
     assert len(slurm.jobs()) == 2
