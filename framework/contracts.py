@@ -96,7 +96,7 @@ class WorkloadTables:
 
     Attributes:
         tables: by name, as the domain calls them (`requests`, `jobs` …).
-        content_hash: hex digest of the tables' content (`framework.fingerprint.tables_hash`).
+        content_hash: hex digest of the tables' content (`framework.identity.fingerprint.tables_hash`).
         facts: what a reader should know of it (realised means, source file, rows left out).
     """
 

@@ -33,43 +33,24 @@ LAYERS = (
     ("analysis",),
     ("store",),
     ("identity",),
-    ("run_key", "run_record"),
+    ("run_record",),
     ("configuration",),
     # what a plugin's author needs first
-    (
-        "plugins",
-        "hookspecs",
-        "contracts",
-        "quantity",
-        "errors",
-        "fingerprint",
-        "child_process",
-        "lifeline",
-        "file_lock",
-    ),
+    ("plugins", "hookspecs", "contracts", "quantity", "errors", "processes"),
 )
 # What plugins may import of the core. The Hydra plugins are the core's own arms and may import all of it.
 PUBLIC = (
     *("framework.contracts", "framework.errors", "framework.hookspecs", "framework.quantity"),
-    *(
-        "framework.fingerprint",
-        "framework.child_process",
-        "framework.file_lock",
-        "framework.run_key",
-    ),
-    *("framework.analysis", "framework.report.terminal", "framework.configuration", "framework.run.rebuild"),
-    *(
-        "framework.run.importing",
-        "framework.store.database",
-        "framework.store.views",
-    ),
+    *("framework.processes", "framework.identity", "framework.configuration", "framework.analysis"),
+    *("framework.run.rebuild", "framework.run.importing", "framework.report.terminal"),
+    *("framework.store.database", "framework.store.views"),
 )
 # The twin and the real engine serve the same workloads and report the same metrics: the serving domain's.
 SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "framework_serving")}
 
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
-    "framework": 21,  # the layers, and what a plugin's author imports without a folder in between
+    "framework": 17,  # the layers, and what a plugin's author imports without a folder in between
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }
 # Roles that many packages have: the file's name says which role, the folder's of what.

@@ -49,9 +49,9 @@ def run_predict(
         UserError: no such metric or parameter, too few runs, an invalid value; one line.
     """
     from framework.analysis.prediction.logged_runs import logged_runs, plan_for
+    from framework.identity.run_key import canonical_hash, new_run_id
     from framework.plugins import metric_definitions
     from framework.report.terminal.terminal_tables import print_note, print_table
-    from framework.run_key import canonical_hash, new_run_id
     from framework.store.database.ingest import ingest
     from framework.store.database.reader import Store
     from framework.store.side_files.answers import write_predictions

@@ -1,1 +1,1 @@
-"""What a number is made by: hashes of the code that was executed and of the code that derives metrics."""
+"""What a number is made by: run keys; hashes of tables, of the code that ran, and of what derives metrics."""

@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from framework.configuration.resources import cache_folder
+from framework.identity.run_key import canonical_hash
 from framework.identity.source_units import Unit, source_units
-from framework.run_key import canonical_hash
 
 CORE = "framework"
 # These carry configurations, results and messages from one to the other, and compute none.

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from framework.configuration.search_path import config_roots
 from framework.contracts import Fingerprinted, SweepFingerprinted
 from framework.errors import UserError
-from framework.fingerprint import source_fingerprint
+from framework.identity.fingerprint import source_fingerprint
 from framework.identity.import_closure import Code, closure_hash
+from framework.identity.run_key import canonical_hash
 from framework.plugins import discover, plugin_manager
-from framework.run_key import canonical_hash
 
 if TYPE_CHECKING:
     from pluggy import HookImpl

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Json, Result, SanityCheck, Verdict, WorkloadTables
 from framework.errors import StoreError, UserError, one_line
+from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash, hook_hash
 from framework.plugins import plugin_manager
 from framework.run.rebuild import rebuilt_workload
-from framework.run_key import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from pathlib import Path
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import ImportedRun, ImportedTable, Importer
 from framework.errors import InputError, did_you_mean
+from framework.identity.run_key import canonical_hash, new_run_id, utc_now
 from framework.plugins import plugin_manager
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
-from framework.run_key import canonical_hash, new_run_id, utc_now
 from framework.run_record import RunRecord
 
 

@@ -27,13 +27,13 @@ from framework.contracts import (
     WorkloadTables,
 )
 from framework.errors import ConfigError, StoreError, UserError, one_line
+from framework.identity.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.identity.versions import code_version, derivation_hash, execution_hash
 from framework.run import collection
 from framework.run.derivation import derive_again, derive_metrics, judge, worst
 from framework.run.kept_files import LOG, KeptFiles, kept_files, logs_of
 from framework.run.provenance import provenance
 from framework.run.stages import StageError, failure_of, stage
-from framework.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.run_record import Failure, RunOutcome, RunRecord
 
 

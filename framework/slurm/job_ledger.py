@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from framework.errors import StoreError, did_you_mean
-from framework.file_lock import locked
+from framework.processes.file_lock import locked
 from framework.store import durable
 from framework.store.layout import sweeps_folder
 

@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import Json
 from framework.errors import StoreError
+from framework.identity.run_key import canonical_hash, utc_now
 from framework.run.kept_files import LOG, kept_files
 from framework.run.runner import refusal_record
-from framework.run_key import canonical_hash, utc_now
 from framework.run_record import Failure, RunRecord
 from framework.slurm.job_ledger import SubmittedJob
 from framework.slurm.queue import JobState

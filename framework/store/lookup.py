@@ -16,7 +16,9 @@ from framework.store.database.reader import Store
 from framework.store.layout import has_database
 from framework.store.side_files.derivations import derivation_path, read_derivation
 
-_RUN_ID = re.compile(r"\d{8}T\d{6}-(?P<key>[0-9a-f]{8})-[0-9a-f]{6}")  # of `framework.run_key.new_run_id`
+_RUN_ID = re.compile(
+    r"\d{8}T\d{6}-(?P<key>[0-9a-f]{8})-[0-9a-f]{6}"
+)  # of `framework.identity.run_key.new_run_id`
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from framework.configuration.study_config import flatten
 from framework.contracts import Json
-from framework.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile
+from framework.identity.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile
 from framework.store.side_files.sweep_plans import SweepPlan, read_plans
 from framework.sweep.grid import Point
 

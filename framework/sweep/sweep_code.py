@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from framework.configuration.components import build_component
 from framework.errors import UserError
+from framework.identity.run_key import canonical_hash
 from framework.identity.versions import code_version, execution_hash, meaning_hash
-from framework.run_key import canonical_hash
 from framework.sweep.axis_check import Composer
 from framework.sweep.grid import Axis
 

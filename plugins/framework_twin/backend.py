@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import BatchJob, Result, RunContext, SanityCheck, WorkloadTables
-from framework.fingerprint import source_fingerprint
-from framework.run_key import canonical_hash
+from framework.identity.fingerprint import source_fingerprint
+from framework.identity.run_key import canonical_hash
 from framework_serving.engine_knobs import checked_settings
 from framework_twin.settings import TwinSettings
 

@@ -19,7 +19,7 @@ import pytest
 
 from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
-from framework.lifeline import descendants
+from framework.processes.lifeline import descendants
 from framework_serving.metrics.request_times import RequestTimes
 from framework_vllm.backend import VllmBackend
 from framework_vllm.engine_metrics.exposition import parse

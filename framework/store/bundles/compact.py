@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.run_key import canonical_hash
+from framework.identity.run_key import canonical_hash
 from framework.store import durable
 from framework.store.bundles.bundle import read_bundle, verify_bundle
 from framework.store.bundles.packs import Pack, PackedSource, write_pack

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from framework.run_key import config_key
+from framework.identity.run_key import config_key
 from framework.store.database.schema import CORE_TABLES, RUN_ID, declared_tables
 from framework.store.database.schema_version import DATABASE_VERSION, stored_version
 from framework.store.views.results_view import quoted

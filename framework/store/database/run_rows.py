@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from framework.contracts import Json, SanityCheck
-from framework.run_key import config_key
+from framework.identity.run_key import config_key
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle_format import ARTIFACTS, Bundle
 from framework.store.bundles.heartbeat import RunningRun

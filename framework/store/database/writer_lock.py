@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from framework.file_lock import locked
+from framework.processes.file_lock import locked
 from framework.store.durable import store_errors
 from framework.store.layout import LOCK_FILE
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from framework.contracts import Advice, Json
-from framework.run_key import canonical_hash
+from framework.identity.run_key import canonical_hash
 from framework.store import durable
 from framework.store.bundles.bundle_format import check_run_id, encode_parquet
 from framework.store.bundles.record_json import checksum, plain

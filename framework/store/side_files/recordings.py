@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from framework.contracts import Json
 from framework.errors import StoreError, one_line
-from framework.run_key import config_key
+from framework.identity.run_key import config_key
 from framework.store import durable
 from framework.store.bundles.bundle_format import check_run_id, encode_parquet
 from framework.store.bundles.record_json import canonical

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framework.run_key import canonical_hash
+from framework.identity.run_key import canonical_hash
 from framework_hadoop.benchmarks.data_size import format_size
 from framework_hadoop.benchmarks.plan import BenchmarkPlan
 

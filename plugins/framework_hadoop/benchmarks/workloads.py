@@ -8,7 +8,7 @@ from typing import Any
 from framework.configuration.plain_values import from_plain
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 from framework_hadoop.benchmarks.data_size import format_size, parse_size
 from framework_hadoop.benchmarks.plan import (
     GENERATORS,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from framework.child_process import ChildProcess, ProcessUsage
+from framework.processes.child_process import ChildProcess, ProcessUsage
 
 _GRACE_S = 5.0
 _EXIT_ON_OUT_OF_MEMORY = 3  # of HotSpot's -XX:+ExitOnOutOfMemoryError

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from framework.configuration.resources import cache_folder
 from framework.errors import ConfigError
-from framework.file_lock import locked
-from framework.fingerprint import source_fingerprint
-from framework.run_key import canonical_hash
+from framework.identity.fingerprint import source_fingerprint
+from framework.identity.run_key import canonical_hash
+from framework.processes.file_lock import locked
 
 JAVA_RELEASE = 17
 _SOURCES = Path(__file__).resolve().parents[1] / "java"

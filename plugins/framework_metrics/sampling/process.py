@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framework.child_process import ChildProcess
 from framework.errors import UserError
+from framework.processes.child_process import ChildProcess
 from framework_metrics.sampling.recording import Recording, read_recording
 
 START_LIMIT_S = 18.0

@@ -4,8 +4,8 @@
 
 A process of its own, because a vendor's library may hang or crash, and because the run's own threads would hold
 samples up. The first line of the file says what can be read, or why nothing can. SIGTERM ends it after one more
-reading; `framework.child_process` sends it, also when the run dies, and kills a reading that hangs. Every line is
-flushed: what was seen before a crash is kept. Nothing slow to load is imported here.
+reading; `framework.processes.child_process` sends it, also when the run dies, and kills a reading that hangs.
+Every line is flushed: what was seen before a crash is kept. Nothing slow to load is imported here.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework.configuration.plain_values import from_plain, number, whole
 from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 from framework_serving import tables
 from framework_serving.workloads.arrivals import arrival_times
 from framework_serving.workloads.lengths import sample_lengths

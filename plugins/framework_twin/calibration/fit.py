@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framework.errors import InputError
-from framework.run_key import canonical_hash
+from framework.identity.run_key import canonical_hash
 from framework_twin.measured.measured_runs import MeasuredRun
 from framework_twin.measured.realise import realise
 from framework_twin.measured.run_prediction import Realise, predict_measured

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from framework.child_process import ChildProcess
 from framework.contracts import Json, Result, RunContext, SanityCheck, WorkloadTables
 from framework.errors import ConfigError
+from framework.processes.child_process import ChildProcess
 from framework_serving.engine_knobs import checked_settings
 from framework_vllm.engine.environment import socket_folder
 from framework_vllm.offline.batch_grid import grid_of

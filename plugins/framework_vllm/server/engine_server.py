@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.child_process import ChildProcess
+from framework.processes.child_process import ChildProcess
 from framework_vllm.engine.environment import socket_folder
 from framework_vllm.server.http_get import NoAnswerError, get
 from framework_vllm.server.port import HeldPort

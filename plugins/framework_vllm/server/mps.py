@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from framework.child_process import ChildProcess
 from framework.errors import ConfigError
+from framework.processes.child_process import ChildProcess
 from framework_vllm.server.start_failures import EngineStartError
 
 PROGRAM = "nvidia-cuda-mps-control"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from framework.errors import ConfigError
-from framework.fingerprint import source_fingerprint
 from framework.hookspecs import hookimpl
+from framework.identity.fingerprint import source_fingerprint
 from framework.identity.versions import code_version, derivation_hash, execution_hash, meaning_hash
 from framework.plugins import plugin_manager
 

@@ -14,8 +14,8 @@ import pytest
 from omegaconf import DictConfig
 
 from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
-from framework.fingerprint import tables_hash
 from framework.hookspecs import hookimpl
+from framework.identity.fingerprint import tables_hash
 from framework.identity.versions import derivation_hash
 from framework.plugins import plugin_manager
 from framework.run.derivation import derive_again, refusal_notes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.contracts import Metric
-from framework.run_key import utc_now
+from framework.identity.run_key import utc_now
 from framework.run_record import Failure, RunRecord
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.heartbeat import Heartbeat

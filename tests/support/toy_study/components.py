@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from framework.contracts import Advice, AdvisorScope, Metric, Result, RunContext, WorkloadTables
 from framework.errors import ConfigError, InputError
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 
 
 @dataclass

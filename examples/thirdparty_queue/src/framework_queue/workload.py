@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 
 
 @dataclass

@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from framework.child_process import ChildProcess
+from framework.processes.child_process import ChildProcess
 from framework_vllm.client.load_contracts import LoadError
 
 _END_WITHIN_S = 5.0

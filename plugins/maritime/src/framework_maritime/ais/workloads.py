@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, InputError
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 from framework_maritime.ais.cleaning import clean
 from framework_maritime.ais.csv_file import read_csv
 from framework_maritime.fleet import port_map

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from framework.configuration.study_config import VOLATILE_KEYS
-from framework.run_key import (
+from framework.identity.run_key import (
     canonical_hash,
     input_file_stamps,
     job_key,

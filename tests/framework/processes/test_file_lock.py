@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from framework.errors import StoreError
-from framework.file_lock import locked
+from framework.processes.file_lock import locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from framework.file_lock import locked
+from framework.processes.file_lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

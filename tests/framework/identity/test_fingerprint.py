@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.fingerprint import tables_hash
+from framework.identity.fingerprint import tables_hash
 
 TABLE = pa.table(
     {

@@ -1,6 +1,6 @@
 """A process that can't outlive us: started, watched, ended with everything it started, whatever happens.
 
-`framework.lifeline` runs between us and it, and ends it when we let go of a pipe: on purpose, or by dying.
+`framework.processes.lifeline` runs between us and it, and ends it when we let go of a pipe: on purpose, or by dying.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework import lifeline
+from framework.processes import lifeline
 
 _LIFELINE_OVERHEAD_S = 10.0
 _LOG_BYTES = 1_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.child_process import ChildProcess
+from framework.processes.child_process import ChildProcess
 
 PYTHON = sys.executable
 
@@ -101,7 +101,7 @@ def test_descendants_end_when_the_command_itself_has_died(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, number: int) -> None:
     parent = (
-        "import sys, time; from pathlib import Path; from framework.child_process import ChildProcess;"
+        "import sys, time; from pathlib import Path; from framework.processes.child_process import ChildProcess;"
         f"ChildProcess([sys.executable, '-c', sys.argv[1], r'{tmp_path}/pids'], Path(r'{tmp_path}/a.log'));"
         "time.sleep(60)"
     )
