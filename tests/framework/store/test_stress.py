@@ -136,7 +136,8 @@ def test_every_bundle_is_in_the_store_once_though_writers_and_ingests_are_killed
 
 DYING_INGEST = """
 import os, random, signal, sys, threading, time
-from framework.store import bundle_batches, ingest
+from framework.store.database import ingest
+from framework.store.bundles import batches as bundle_batches
 bundle_batches.BATCH_BUNDLES, bundle_batches.READ_AHEAD, ingest.PUBLISH_EVERY_S = 20, 20, 0.2
 def die(after_s):
     time.sleep(after_s)

@@ -57,11 +57,13 @@ class MemoryStore:
         )
         self._fill("params", {**PARAMS, **changed_params})
         self._fill("facts", FACTS)
+        self._fill("provenance", {})
         self._fill("metrics", {"itl_mean_ms": "21.5"})
 
     def _fill(self, table: str, values: dict[str, str]) -> None:
         self.connection.execute(f"CREATE TABLE {table}(run_id TEXT, name TEXT, value TEXT)")
-        self.connection.executemany(f"INSERT INTO {table} VALUES ('a', ?, ?)", list(values.items()))
+        if values:
+            self.connection.executemany(f"INSERT INTO {table} VALUES ('a', ?, ?)", list(values.items()))
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         return self.connection.execute(sql, list(parameters)).to_arrow_table()
