@@ -216,9 +216,10 @@ def words_of(
         monotonic=lambda: SEEN.append("look") or 100.0 * SEEN.count("look"), sleep=SEEN.append
     )
     for target, stand_in in (
+        # First: a module that is imported while a stand-in is in place keeps the stand-in for ever.
+        ("framework_vllm.server.attach.read_facts", lambda url, headers=None, resolved=False: facts),
         ("framework_vllm.server.fleet.Fleet", FakeFleet),
         ("framework_vllm.server.engine_facts.read_facts", lambda url, headers=None, resolved=False: facts),
-        ("framework_vllm.server.attach.read_facts", lambda url, headers=None, resolved=False: facts),
         (
             "framework_vllm.models.served_adapters.load_adapters",
             lambda url, folders, headers=None: SEEN.append(("loaded", url, sorted(folders))),
