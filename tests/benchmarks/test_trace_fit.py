@@ -22,6 +22,7 @@ OBSERVED = "observed/rtxpro6000_llama31_8b/requests.csv.gz"
 ENGINE = EngineConfig("v1", 500, 16, 256)
 
 
+@pytest.mark.slow
 def test_a_made_run_is_predicted_exactly_by_the_coefficients_that_made_it(tmp_path: Path) -> None:
     truth = roofline(model_shape("opt-1.3b"), gpu_spec("H100-64GB"), "v1")
     rng = np.random.default_rng(0)

@@ -136,6 +136,7 @@ def test_every_field_has_a_case(contract: type | Callable[..., Any]) -> None:
     assert list(CASES[contract]) == names(contract)
 
 
+@pytest.mark.slow
 def test_every_field_is_filled_and_read(outside: Outside) -> None:
     unseen = [
         f"{contract.__name__}.{name}"

@@ -140,6 +140,7 @@ def test_power_that_does_not_cover_the_window_has_no_energy(
         integrated_energy(np.array(t_s, dtype=float), np.full(len(t_s), 100.0), Window(*window), "power")
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1))
 def test_the_bounds_of_noisy_power_hold_its_true_mean_most_of_the_time(seed: int) -> None:
     random = np.random.default_rng(seed)

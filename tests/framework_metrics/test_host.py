@@ -44,6 +44,7 @@ def test_the_cpu_time_of_a_child_is_the_runs(tmp_path: Path) -> None:
     assert clock.source == "perf task-clock"
 
 
+@pytest.mark.slow
 def test_every_metric_has_a_value_and_the_processes_are_listed(tmp_path: Path) -> None:
     context = RunContext("run", {}, 0, tmp_path)
     collector = HostCollector(period_s=0.05)

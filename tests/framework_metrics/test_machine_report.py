@@ -67,6 +67,7 @@ def test_what_a_model_told_is_no_measurement(store: Store) -> None:
     assert list(table.columns) == ["run", "CPU cores"]
 
 
+@pytest.mark.slow
 def test_curves_are_thinned_by_averaging_and_only_some_runs_are_drawn(store: Store) -> None:
     runs = [f"run{number:02}" for number in range(MAX_RUNS + 2)]
     for run in runs:

@@ -77,6 +77,7 @@ def pasted(study: list[str], recommendation: str) -> list[str]:
     return [*kept, *(f"{key}={value}" for key, value in advised.items())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -100,6 +101,7 @@ def test_following_advice_gives_the_number_that_it_predicted(study: Study, setti
         assert found == [{"total_tok_s": item["predicted"]}], item["recommendation"]
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_terminal_do_the_same(folder: Path) -> None:
     settings = [*PLAIN, *BATCHES, "backend.profile=roofline", "backend.engine=v0"]
     framework(folder, *settings, "advisor=[replication]", "-m")
@@ -108,6 +110,7 @@ def test_the_commands_of_a_terminal_do_the_same(folder: Path) -> None:
     assert query(folder, "SELECT total_tok_s FROM results", "again") == [{"total_tok_s": item["predicted"]}]
 
 
+@pytest.mark.slow
 def test_advice_names_options_as_a_command_line_does(folder: Path) -> None:
     framework(folder, *CONF, *MINE, *BATCHES, "backend=twin_v0", "advisor=[bca]", "-m")
     (row,) = query(folder, "SELECT DISTINCT subject, overrides FROM advice LIMIT 1")

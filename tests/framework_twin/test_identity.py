@@ -82,6 +82,7 @@ def study(finished: Path, tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_edited_metric_is_derived_again_and_never_mixed_with_the_old_one(study: Study) -> None:
     before, raw = study.ttft_ms(), study.bundles()
     study.edit(
@@ -100,6 +101,7 @@ def test_an_edited_metric_is_derived_again_and_never_mixed_with_the_old_one(stud
     assert "definition" not in mixed.stdout + mixed.stderr
 
 
+@pytest.mark.slow
 def test_a_comment_a_report_and_a_verb_change_neither_runs_nor_metrics(study: Study) -> None:
     study.edit("framework_twin/server.py", "from __future__", "# a comment\n\nfrom __future__")
     study.edit("framework_twin/physics/roofline.py", '"""', '"""Other words. ')
@@ -126,6 +128,7 @@ def test_a_comment_a_report_and_a_verb_change_neither_runs_nor_metrics(study: St
     assert study.sweep() == SKIPPED
 
 
+@pytest.mark.slow
 def test_changed_physics_run_again(study: Study) -> None:
     study.edit(
         "framework_twin/physics/engine_memory.py",
@@ -156,6 +159,7 @@ def test_another_content_of_a_profile_runs_again_only_where_it_is_used(study: St
     assert study.sweep() == "1 run, 1 skipped as done, 0 failed"
 
 
+@pytest.mark.slow
 def test_runs_of_two_definitions_are_flagged_until_they_are_derived_again(study: Study) -> None:
     study.edit(
         "framework_serving/metrics/request_times.py",
@@ -180,6 +184,7 @@ def test_runs_of_two_definitions_are_flagged_until_they_are_derived_again(study:
     assert "definition" not in study.run("sql", "SELECT * FROM results").stdout
 
 
+@pytest.mark.slow
 def test_a_run_whose_trace_has_changed_keeps_its_metrics_and_derive_says_why(tmp_path: Path) -> None:
     study, trace = Study(tmp_path), tmp_path / "trace.csv"
     trace.write_text("arrival_s,input_tokens,output_tokens\n0,10,5\n1,10,5\n")

@@ -64,6 +64,7 @@ def reported(folder: Path, *words: str) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_validate_predicts_what_the_backend_reports(tmp_path: Path) -> None:
     with (tmp_path / "table.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, ROW)
@@ -146,6 +147,7 @@ def csv_of(requests: pa.Table, file: Path) -> None:
             writer.writerow([repr(row["arrival_s"]), row["input_tokens"], row["output_tokens"], owner])
 
 
+@pytest.mark.slow
 def test_the_front_end_is_a_setting_that_every_first_token_waits_for(tmp_path: Path) -> None:
     usual = reported(tmp_path)
     bare = reported(tmp_path, "backend.front_end_s=0")
@@ -155,6 +157,7 @@ def test_the_front_end_is_a_setting_that_every_first_token_waits_for(tmp_path: P
     assert usual["total_tok_s"] == bare["total_tok_s"]
 
 
+@pytest.mark.slow
 def test_a_trace_that_shares_prefixes_is_faster_with_prefix_caching(tmp_path: Path) -> None:
     line = {"input_length": 2048, "output_length": 8, "hash_ids": [1, 2, 3, 4]}
     rows = [json.dumps({"timestamp": 3000 * place, **line}) for place in range(4)]

@@ -80,6 +80,7 @@ def test_a_profile_of_an_own_model_is_taken(studied: Path) -> None:
     assert {row["name"]: row["value"] for row in found} == {"profile": "mine", "calibrated": "true"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -103,12 +104,14 @@ def test_a_verb_knows_a_model_of_config_dir(studied: Path, words: list[str], sho
     assert "unknown model" not in text
 
 
+@pytest.mark.slow
 def test_an_imported_run_of_an_own_model_has_the_size_of_its_cache(studied: Path) -> None:
     framework(studied, *CONF, "import", "serving", "table.csv", "--outputs", "imported")
     (found,) = query(studied, "SELECT value FROM metrics WHERE name = 'kv_cache_gib'", "imported")
     assert found["value"] == pytest.approx(100000 * 2 * 32 * 8 * 128 * 2 / 2**30)
 
 
+@pytest.mark.slow
 def test_calibrate_and_validate_know_a_model_of_a_plugin(tmp_path: Path, plugin: Mapping[str, str]) -> None:
     write_table(tmp_path)
     framework(tmp_path, "validate", "table.csv", "--out", "p.csv", **plugin)
@@ -122,6 +125,7 @@ def test_calibrate_and_validate_know_a_model_of_a_plugin(tmp_path: Path, plugin:
     assert row["value"] == "true"
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_launcher_know_an_own_model(studied: Path) -> None:
     own = ("outputs_dir=parallel", "backend.profile_folder=outputs/profiles", "hydra/launcher=joblib")
     framework(studied, *CONF, *RUN, *own, "hydra.launcher.n_jobs=2", "backend.max_num_seqs=8,16", "-m")
@@ -131,6 +135,7 @@ def test_the_processes_of_a_launcher_know_an_own_model(studied: Path) -> None:
     assert found == [{"value": "mine", "runs": 2}]
 
 
+@pytest.mark.slow
 def test_a_profile_does_not_stand_for_a_shape_that_was_changed_by_hand(studied: Path) -> None:
     framework(
         studied,
@@ -153,6 +158,7 @@ def test_the_help_names_the_flag(tmp_path: Path) -> None:
     assert "--config-dir DIR" in framework(tmp_path, "--help")
 
 
+@pytest.mark.slow
 def test_the_twin_without_a_model_says_what_to_add(tmp_path: Path) -> None:
     text = framework(tmp_path, "backend=twin", "workload=sharegpt", ok=False)
     assert "model=NAME" in text

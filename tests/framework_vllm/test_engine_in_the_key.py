@@ -47,6 +47,7 @@ def sweep(tmp_path: Path) -> Sweep:
     return run
 
 
+@pytest.mark.slow
 def test_an_upgraded_engine_runs_again_and_the_one_before_is_still_known(
     sweep: Sweep, tmp_path: Path
 ) -> None:

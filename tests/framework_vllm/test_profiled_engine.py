@@ -11,6 +11,7 @@ from framework_vllm.engine.interpreter import engine_identity, find_engine
 from tests.framework_vllm.test_vllm_backend import backend, workload
 
 
+@pytest.mark.slow
 def test_each_replica_starts_behind_the_words_that_a_profiler_wants(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_returns_the_serving_tables_and_says_what_the_engine_does_not(tmp_path: Path) -> None:
     result = run(tmp_path)
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
@@ -126,6 +127,7 @@ def stubs_on(port: int) -> list[str]:
     return [line for line in processes_with(str(STUB)) if f"--port {port}" in line]
 
 
+@pytest.mark.slow
 def test_no_process_and_no_port_of_a_run_is_left_behind(tmp_path: Path) -> None:
     running: list[int] = []
 
@@ -142,6 +144,7 @@ def test_no_process_and_no_port_of_a_run_is_left_behind(tmp_path: Path) -> None:
             free.bind(("127.0.0.1", port))
 
 
+@pytest.mark.slow
 def test_the_window_of_the_run_is_told_to_collectors(tmp_path: Path) -> None:
     told = context(tmp_path)
     result = backend(tmp_path, idle_s=0.05).run(workload(), told)
@@ -163,6 +166,7 @@ def test_an_engine_that_runs_out_of_memory_fails_the_run_with_its_own_words(
     assert "initialization failed" in (tmp_path / "scratch" / "engine-0.log").read_text()
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_answers_is_ended_after_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +178,7 @@ def test_an_engine_that_never_answers_is_ended_after_the_limit(
     )
 
 
+@pytest.mark.slow
 def test_an_engine_that_dies_in_the_run_ends_it_at_once_with_the_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +190,7 @@ def test_an_engine_that_dies_in_the_run_ends_it_at_once_with_the_cause(
         run(tmp_path, workload(4, output_tokens=2000))  # a hundred seconds of tokens
 
 
+@pytest.mark.slow
 def test_a_server_that_can_not_share_its_port_gets_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +201,7 @@ def test_a_server_that_can_not_share_its_port_gets_another(
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
 
 
+@pytest.mark.slow
 def test_words_before_the_interpreter_run_it(tmp_path: Path) -> None:
     result = run(tmp_path, command=["env", "SOME=thing"])
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6
@@ -282,6 +289,7 @@ def test_adapters_that_are_missing_are_named(tmp_path: Path) -> None:
         backend(tmp_path, adapter_paths=[str(tmp_path)] * 2).check(asked)
 
 
+@pytest.mark.slow
 def test_a_running_server_is_used_and_left_running(tmp_path: Path, running_server: str) -> None:
     result = run(tmp_path, urls=[running_server], served_model_name="any", python=None)
     assert result.tables["requests"]["status"].to_pylist() == ["finished"] * 6

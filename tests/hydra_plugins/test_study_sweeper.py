@@ -32,6 +32,7 @@ def study(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     sessions.forget()
 
 
+@pytest.mark.slow
 def test_an_experiment_file_holds_its_own_grids(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     assert study("+experiment=toy_grid") == 0
     runs = Store("outputs").query("SELECT speed, size, numbers_s FROM results ORDER BY speed, size")
@@ -53,6 +54,7 @@ def _own_file(folder: Path, sweeper: str) -> list[str]:
     return ["--config-dir", str(folder / "mine"), "+experiment=own"]
 
 
+@pytest.mark.slow
 def test_an_axis_may_be_a_yaml_list_a_range_or_a_single_value(study: Study, tmp_path: Path) -> None:
     axes = (
         "{params: {backend.speed: [1, 2.5], workload.size: 'range(4,7,2)', backend.fail: null, resume: true}}"
@@ -124,6 +126,7 @@ def test_a_sweep_can_be_asked_for_on_the_command_line(study: Study) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_study_does_not_answer_for_an_earlier_one_of_its_process(study: Study) -> None:
     with pytest.raises(UserError, match="2 of 2 runs failed"):
         study("-m", "+experiment=toy_single", "backend.speed=1,2", "backend.fail=run")

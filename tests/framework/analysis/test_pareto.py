@@ -46,6 +46,7 @@ def test_a_point_is_on_the_front_exactly_if_nobody_dominates_it(case: Points) ->
     assert front_mask(points, better).tolist() == expected
 
 
+@pytest.mark.slow
 @given(point_sets(), st.randoms(use_true_random=False))
 def test_the_front_does_not_depend_on_the_order_of_points(case: Points, random: object) -> None:
     points, better = case
@@ -53,12 +54,14 @@ def test_the_front_does_not_depend_on_the_order_of_points(case: Points, random: 
     assert front_mask(points[order], better).tolist() == front_mask(points, better)[order].tolist()
 
 
+@pytest.mark.slow
 @given(point_sets(), st.sampled_from([0.125, 2.0, 1024.0]))
 def test_the_front_does_not_depend_on_units(case: Points, factor: float) -> None:
     points, better = case
     assert front_mask(points * factor, better).tolist() == front_mask(points, better).tolist()
 
 
+@pytest.mark.slow
 @given(point_sets())
 def test_duplicates_stay_together(case: Points) -> None:
     points, better = case
@@ -68,6 +71,7 @@ def test_duplicates_stay_together(case: Points) -> None:
     )
 
 
+@pytest.mark.slow
 @given(arrays(np.float64, st.integers(1, 20), elements=st.floats(-10, 10)))
 def test_one_objective_gives_the_maximum(values: npt.NDArray[np.float64]) -> None:
     assert front_mask(values[:, None], ["higher"]).tolist() == (values == values.max()).tolist()
@@ -87,12 +91,14 @@ def test_no_points_have_an_empty_front() -> None:
     assert front_mask([], ["higher", "lower"]).tolist() == []
 
 
+@pytest.mark.slow
 @given(point_sets())
 def test_intervals_of_width_zero_give_the_plain_front(case: Points) -> None:
     points, better = case
     assert noisy_front_mask(points, points, better).tolist() == front_mask(points, better).tolist()
 
 
+@pytest.mark.slow
 @given(point_sets(), st.floats(0, 3), st.floats(0, 3))
 def test_more_noise_never_takes_a_point_off_the_front(case: Points, width: float, extra: float) -> None:
     points, better = case
@@ -173,6 +179,7 @@ def test_hypervolume_of_a_staircase_is_the_area_under_it() -> None:
     assert hypervolume([[10.0, 2.0]], ["higher", "lower"], [0.0, 5.0]) == pytest.approx(30.0)
 
 
+@pytest.mark.slow
 @given(point_sets(max_objectives=3), st.integers(0, 13))
 def test_hypervolume_is_that_of_the_front_and_grows_with_points(case: Points, left_out: int) -> None:
     points, better = np.clip(case[0], -3, 3), case[1]

@@ -17,6 +17,7 @@ from framework.errors import ConfigError, InputError, StoreError
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_a_study_its_query_and_its_export_from_one_folder(command_line: CommandLine) -> None:
     ran = command_line("+experiment=toy_single")
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -25,6 +26,7 @@ def test_a_study_its_query_and_its_export_from_one_folder(command_line: CommandL
     assert json.loads(found.stdout) == [{"experiment": "toy_single", "backend": "toy", "numbers_s": 1.0}]
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_exit_status_1_and_one_line(command_line: CommandLine) -> None:
     failed = command_line("+experiment=toy_single", "backend.fail=run")
     assert failed.returncode == 1

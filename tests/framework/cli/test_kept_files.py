@@ -40,6 +40,7 @@ def listed(command_line: CommandLine, folder: Path) -> list[Path]:
     return [folder / line.split(maxsplit=2)[2] for line in done(command_line, "artifacts").splitlines()]
 
 
+@pytest.mark.slow
 def test_files_are_stored_listed_and_linked_from_the_report(command_line: CommandLine, folder: Path) -> None:
     done(command_line, *RUN)
     stored = rows(command_line, "SELECT name, path, bytes > 0 AS held, note FROM artifacts ORDER BY path")
@@ -56,6 +57,7 @@ def test_files_are_stored_listed_and_linked_from_the_report(command_line: Comman
     assert [(report.parent / unquote(link)).resolve() for link in links] == [log.resolve(), profile.resolve()]
 
 
+@pytest.mark.slow
 def test_they_survive_packing_and_a_rebuild_and_links_lead_into_the_pack(
     command_line: CommandLine, folder: Path
 ) -> None:
@@ -73,6 +75,7 @@ def test_they_survive_packing_and_a_rebuild_and_links_lead_into_the_pack(
     assert [(report.parent / unquote(link)).read_bytes()[:6] for link in links] == [b"engine", b"calls"]
 
 
+@pytest.mark.slow
 def test_runs_behind_a_url_keep_their_files_there(
     command_line: CommandLine, folder: Path, toy_config: Callable[..., DictConfig]
 ) -> None:
@@ -86,6 +89,7 @@ def test_runs_behind_a_url_keep_their_files_there(
     assert profile.read_text() == "calls"
 
 
+@pytest.mark.slow
 def test_a_failed_run_keeps_its_logs_beside_their_ends(command_line: CommandLine, folder: Path) -> None:
     assert command_line("+experiment=toy_single", "backend.fail=run").returncode == 1
     (log,) = listed(command_line, folder)
@@ -93,17 +97,20 @@ def test_a_failed_run_keeps_its_logs_beside_their_ends(command_line: CommandLine
     assert "engine ran out of numbers" in rows(command_line, "SELECT log FROM failures")[0]["log"]
 
 
+@pytest.mark.slow
 def test_a_named_file_that_is_not_there_is_a_note_and_not_a_failed_run(command_line: CommandLine) -> None:
     done(command_line, "+experiment=toy_single", "backend.profile=missing")
     (row,) = rows(command_line, "SELECT bytes, note FROM artifacts")
     assert row == {"bytes": None, "note": "left out: profile.bin is not a file that can be read"}
 
 
+@pytest.mark.slow
 def test_a_run_whose_table_cannot_be_stored_keeps_its_files(command_line: CommandLine, folder: Path) -> None:
     assert command_line(*RUN, "backend.fail=table").returncode == 1
     assert [file.name for file in listed(command_line, folder)] == ["engine.log", "profile.bin"]
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_noted_where_the_files_are_listed(command_line: CommandLine) -> None:
     done(command_line, *RUN, "backend.log_mib=6", "artifacts_mb=1")
     ((note,),) = (row.values() for row in rows(command_line, "SELECT note FROM artifacts WHERE name = 'log'"))
@@ -112,6 +119,7 @@ def test_what_is_too_large_is_noted_where_the_files_are_listed(command_line: Com
     assert "(left out: 4.0 MiB, the limit of a run is artifacts_mb=1)" in listing
 
 
+@pytest.mark.slow
 def test_a_long_log_is_shortened_and_says_so(command_line: CommandLine, folder: Path) -> None:
     done(command_line, *RUN, "backend.log_mib=6")
     (row,) = rows(command_line, "SELECT note, bytes FROM artifacts WHERE name = 'log'")
@@ -122,11 +130,13 @@ def test_a_long_log_is_shortened_and_says_so(command_line: CommandLine, folder: 
     assert "shortened: the begin and the end of 6.0 MiB" in report.read_text()
 
 
+@pytest.mark.slow
 def test_the_limit_of_files_does_not_make_another_run(command_line: CommandLine) -> None:
     done(command_line, *RUN)
     assert "skipped)" in done(command_line, *RUN, "artifacts_mb=1")
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_one_clear_line(command_line: CommandLine) -> None:
     done(command_line, *RUN)
     asked = command_line("artifacts", "nothing")

@@ -83,7 +83,7 @@ def _text(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> str
     return OmegaConf.to_yaml(config) + repr(closed)
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_job_is_composed_as_hydra_composes_it(
     loader: ConfigLoader, cached: SweepConfigLoader, master: DictConfig, examples: int
 ) -> None:

@@ -167,6 +167,7 @@ print(*sorted(sys.modules[name].__file__ for name in new if name.startswith("fra
 """
 
 
+@pytest.mark.slow
 def test_whatever_a_run_of_the_twin_imports_is_in_its_closure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_the_environment_is_ours_with_additions(tmp_path: Path) -> None:
     assert child.log_text() == "True yes\n"
 
 
+@pytest.mark.slow
 def test_the_processor_time_of_ended_descendants_counts_and_stays_after_the_end(tmp_path: Path) -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass"
     program = f"import subprocess, sys; [subprocess.run([sys.executable, '-c', {burn!r}]) for _ in '12']"

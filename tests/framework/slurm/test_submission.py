@@ -78,6 +78,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_points_are_carried_out_as_jobs_and_are_results_like_any_other(
     study: Study, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_points_are_carried_out_as_jobs_and_are_results_like_any_other(
     assert "0 run, 2 skipped" in said.out
 
 
+@pytest.mark.slow
 def test_a_job_that_ended_without_a_result_is_a_row_with_the_word_of_slurm_and_runs_again(
     study: Study, slurm: FakeSlurm
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_job_that_ended_without_a_result_is_a_row_with_the_word_of_slurm_and_r
     assert len(failures()) == 5
 
 
+@pytest.mark.slow
 def test_what_a_jobs_own_python_left_says_more_than_slurm(study: Study, slurm: FakeSlurm) -> None:
     slurm.will_end(
         "raise ValueError: no such model", "torn", "raise a.b.UncompletedJobError: signal", "raise X"
@@ -133,6 +136,7 @@ def test_what_a_jobs_own_python_left_says_more_than_slurm(study: Study, slurm: F
     assert message == ("no such model",)
 
 
+@pytest.mark.slow
 def test_a_job_that_a_cluster_has_forgotten_is_lost(study: Study, slurm: FakeSlurm) -> None:
     slurm.will_end("UNHEARD_OF")
     with pytest.raises(RunFailedError, match="1 of 1"):
@@ -140,6 +144,7 @@ def test_a_job_that_a_cluster_has_forgotten_is_lost(study: Study, slurm: FakeSlu
     assert failures() == [(0, "launcher", "lost")]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_jobs_alone_and_the_same_command_attaches_to_them(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +164,7 @@ def test_ctrl_c_leaves_jobs_alone_and_the_same_command_attaches_to_them(
     assert failures() == [(0, "launcher", "cancelled"), (1, "launcher", "cancelled")]
 
 
+@pytest.mark.slow
 def test_jobs_that_ended_while_nobody_watched_become_rows_once_and_are_submitted_again(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +183,7 @@ def test_jobs_that_ended_while_nobody_watched_become_rows_once_and_are_submitted
     assert list(slurm.jobs()) == ["1_0", "1_1", "2_0", "2_1"]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_cancelled_by_a_verb(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,6 +196,7 @@ def test_a_sweep_is_cancelled_by_a_verb(
     assert set(slurm.jobs().values()) == {"CANCELLED"}
 
 
+@pytest.mark.slow
 def test_more_points_than_an_array_may_have_are_several_arrays(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +215,7 @@ def test_jobs_that_slurm_refuses_are_one_line(study: Study, slurm: FakeSlurm) ->
     assert slurm.jobs() == {}
 
 
+@pytest.mark.slow
 def test_the_ledger_names_the_latest_job_of_each_point(study: Study, slurm: FakeSlurm) -> None:
     slurm.will_end("TIMEOUT", "TIMEOUT")
     for _ in range(2):

@@ -383,6 +383,7 @@ def test_an_empty_database_file_has_no_runs_and_the_next_ingest_fills_it(outputs
     assert ingest(outputs).added == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cut", "a text", "of another program", "of a newer framework"])
 def test_a_rebuild_mends_any_database_file(outputs, add_run, name):
     add_run("run-1")

@@ -48,6 +48,7 @@ def contents(outputs) -> dict[str, pa.Table]:
     return {name: Store(outputs).query(f"FROM {name} ORDER BY ALL") for name in TABLES}
 
 
+@pytest.mark.slow
 def test_compaction_loses_nothing(outputs, runs, load_run):
     ingest(outputs)
     before, bundles = contents(outputs), {run_id: load_run(run_id) for run_id in runs}
@@ -94,6 +95,7 @@ def test_a_torn_bundle_is_left_where_it_is(outputs, runs):
     assert os.listdir(outputs / "runs") == ["run-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [(Path, "rename"), (shutil, "rmtree")], ids=["before", "midway"])
 def test_a_compaction_that_dies_while_it_removes_bundles_counts_each_run_once(
     outputs, runs, monkeypatch, step
@@ -125,6 +127,7 @@ def test_a_pack_that_does_not_read_back_keeps_its_bundles(outputs, runs, monkeyp
     assert len(os.listdir(outputs / "runs")) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["pack.json", "index.parquet", "metrics-0.parquet"])
 def test_a_damaged_pack_is_quarantined_and_other_packs_go_in(outputs, runs, file):
     compact(outputs, pack_bundles=4)

@@ -51,6 +51,7 @@ def test_an_ingest_without_news_does_not_write(outputs, add_run):
     assert database_path(outputs).stat().st_ino == before.st_ino
 
 
+@pytest.mark.slow
 def test_a_rebuild_gives_the_same_rows(outputs, add_run):
     for number in range(5):
         add_run(f"run-{number}", params={"backend.max_num_seqs": number})
@@ -170,6 +171,7 @@ def test_a_bundle_that_duckdb_itself_refuses_does_not_stop_the_others(outputs, a
     assert counts(outputs, "runs", "samples", "metrics") == (2, 8, 6)
 
 
+@pytest.mark.slow
 def test_batches_and_intermediate_publications_lose_and_repeat_nothing(outputs, add_run, monkeypatch):
     for number in range(7):
         add_run(f"run-{number}")
@@ -182,6 +184,7 @@ def test_batches_and_intermediate_publications_lose_and_repeat_nothing(outputs, 
     assert seen[-1] == (7, 7)
 
 
+@pytest.mark.slow
 def test_a_running_run_is_listed_until_its_bundle_lands(outputs, add_run, record):
     add_run("run-0")
     with Heartbeat(outputs, record("run-1")):
@@ -220,6 +223,7 @@ def test_failed_runs_are_rows_with_stage_kind_and_message(outputs, add_run):
     assert store.rows("SELECT count(*) FROM results")[1] == [(0,)]
 
 
+@pytest.mark.slow
 def test_advice_given_again_on_a_sweep_replaces_what_was_said_before(outputs, add_run):
     add_run("run-1")
     for batch in (32, 64):
@@ -270,6 +274,7 @@ def test_a_failing_ingest_leaves_the_published_database_and_no_debris(outputs, a
     assert [name for name in os.listdir(outputs) if name.startswith(".tmp")] == []
 
 
+@pytest.mark.slow
 def test_an_older_layout_is_migrated_and_a_reader_may_still_read_it(outputs, add_run, monkeypatch):
     add_run("run-1")
     ingest(outputs)
@@ -288,6 +293,7 @@ def test_an_older_layout_is_migrated_and_a_reader_may_still_read_it(outputs, add
     assert store.rows("SELECT max(version) FROM schema_version")[1] == [(newer,)]
 
 
+@pytest.mark.slow
 def test_a_column_that_a_schema_gained_is_added_to_a_database_made_before(outputs, add_run):
     add_run("run-1")
     ingest(outputs)
@@ -328,6 +334,7 @@ def test_any_order_of_writes_kills_and_ingests_ends_with_every_bundle_once(tmp_p
     assert counts(outputs, "quarantine") == (written - len(whole),)
 
 
+@pytest.mark.slow
 def test_keys_of_configurations_are_written_anew_in_a_database_of_version_1(outputs, add_run):
     add_run("run-1")
     ingest(outputs)

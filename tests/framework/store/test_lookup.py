@@ -9,6 +9,7 @@ from framework.store.lookup import done_job_keys, done_run, failed_job_keys, fin
 KEYS = ["job-run-1", "job-run-2", "job-run-3", "unknown"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ingested", [(), ("run-1",), ("run-1", "run-2", "run-3")])
 def test_finished_jobs_are_found_before_during_and_after_ingest(outputs, add_run, ingested):
     for run_id in ("run-1", "run-2", "run-3"):

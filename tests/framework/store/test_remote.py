@@ -18,6 +18,7 @@ def url(request, tmp_path) -> str:
     return f"memory://{uuid.uuid4()}" if request.param == "memory" else f"file://{tmp_path}/bucket"
 
 
+@pytest.mark.slow
 def test_bundles_behind_a_url_go_into_a_local_database_once(outputs, url, add_run, record, samples):
     add_run("local-1")
     write_bundle(url, record("remote-1"), {"samples": samples()})

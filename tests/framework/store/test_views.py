@@ -50,6 +50,7 @@ def test_a_parameter_that_a_sweep_varied_is_a_column_even_with_one_value_so_far(
     assert middle(outputs) == ["max_num_seqs", "m"]
 
 
+@pytest.mark.slow
 def test_what_the_model_implies_is_not_a_column_of_its_own(outputs, add_run):
     add_run("run-1", {"m": 1.0}, params={"model.name": "opt-1.3b", "model.layers": 24})
     add_run("run-2", {"m": 1.0}, params={"model.name": "opt-2.7b", "model.layers": 32})
@@ -60,6 +61,7 @@ def test_what_the_model_implies_is_not_a_column_of_its_own(outputs, add_run):
     assert middle(outputs) == ["layers", "m"]
 
 
+@pytest.mark.slow
 def test_a_workload_is_a_column_called_workload_and_what_it_implies_is_none(outputs, add_run):
     add_run("run-1", {"m": 1.0}, params={"workload.name": "sharegpt", "workload.mean": 110.6})
     add_run("run-2", {"m": 1.0}, params={"workload.name": "fixed", "workload.mean": 161})
@@ -155,6 +157,7 @@ def test_a_plugin_adds_views_and_a_broken_one_is_a_warning(outputs, add_run, def
     assert "\n" not in warning
 
 
+@pytest.mark.slow
 def test_views_are_made_anew_when_a_plugin_changes_its_definitions(outputs, add_run, define_metrics):
     add_run("run-1")
     define_metrics()
@@ -184,6 +187,7 @@ def test_pareto_takes_directions_from_definitions_and_leaves_unsound_runs_out(
     assert columns(outputs, "pareto('total_tok_s', 'itl_mean_ms')") == columns(outputs)
 
 
+@pytest.mark.slow
 def test_results_say_whose_definition_a_run_has_only_while_definitions_are_mixed(outputs, record):
     for number, code in enumerate(["first", "first", "second"]):
         metrics = [Metric("ttft_mean_ms", 1.0, derivation=code), Metric("itl_p50_ms", 2.0)]

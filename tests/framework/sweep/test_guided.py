@@ -153,6 +153,7 @@ def test_runs_of_another_base_under_the_same_name_are_not_known() -> None:
     assert propose(STUDY, engine).known == 0
 
 
+@pytest.mark.slow
 def test_the_verb_runs_a_study_of_any_domain(command_line: CommandLine) -> None:
     words = ["guide", "numbers_s", "backend.speed=1,2,4", "--base", "backend=toy", "--base", "workload=toy"]
     words += ["--base", "model=none", "--base", "gpu=none", "--budget", "2", "--batch", "2", "--run"]

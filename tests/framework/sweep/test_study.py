@@ -44,6 +44,7 @@ def test_one_command_runs_the_union_of_the_grids_of_its_experiment(study: Study)
     assert _runs() == [(index, 0, "done") for index in range(3)]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_skips_what_is_done(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     study()
     ran = _session().run_ids
@@ -53,6 +54,7 @@ def test_the_same_command_again_skips_what_is_done(study: Study, capsys: pytest.
     assert "0 run, 3 skipped" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_points_that_are_added_run_and_those_that_are_done_are_skipped(study: Study) -> None:
     study("backend.speed=1,2", "workload.size=4")
     study("backend.speed=1,2,8", "workload.size=4")
@@ -86,6 +88,7 @@ def test_a_toy_scale_keeps_two_values_of_each_axis(study: Study) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_repeats_have_seeds_of_their_own_and_are_added_to_what_is_done(study: Study) -> None:
     study(*POINT)
     study(*POINT, "repeats=3")
@@ -113,6 +116,7 @@ def test_a_failed_point_is_a_row_and_the_sweep_goes_on(
     assert "Error executing job" not in captured.err
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_run_again_when_asked(study: Study) -> None:
     overrides = (*POINT, "backend.fail=null,run,derive")
     with pytest.raises(RunFailedError, match="2 of 3 runs failed"):
@@ -139,6 +143,7 @@ def test_what_cannot_be_a_sweep_is_one_line(study: Study, overrides: tuple[str, 
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_another_sweep_and_is_told(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +155,7 @@ def test_a_changed_configuration_is_another_sweep_and_is_told(
     assert "workload.seed: 0 → 9" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_was_only_touched_is_recognised_by_its_content(study: Study, tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("1\n")
@@ -160,6 +166,7 @@ def test_a_file_that_was_only_touched_is_recognised_by_its_content(study: Study,
     assert len(_session().skipped) == len(_runs()) == 1
 
 
+@pytest.mark.slow
 def test_an_advisors_settings_are_no_reason_to_measure_again(study: Study) -> None:
     study(*POINT)
     study(*POINT, "advisor.toy.margin=1")
@@ -177,6 +184,7 @@ def test_an_advisor_that_breaks_costs_no_run(study: Study, capsys: pytest.Captur
     assert "advisor toy: ArithmeticError: a defect of the advisor" in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:

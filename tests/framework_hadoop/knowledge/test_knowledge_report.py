@@ -75,6 +75,7 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
     assert [row[:3] for row in front.rows] == [("none", "2", 3), ("none", "1", 3)]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_prediction_run_is_reported_with_what_it_learned(tmp_path: Path) -> None:
     files = (str(write(tmp_path / f"{seed}.csv", executions(300, seed=seed))) for seed in (0, 1))
     workload = ExecutionFiles(*files).build(0)

@@ -32,6 +32,7 @@ def values(result: Result) -> dict[str, float | None]:
     return {metric.name: metric.value for metric in result.metrics}
 
 
+@pytest.mark.slow
 def test_every_test_row_gets_a_prediction_with_an_interval_in_file_order(tmp_path: Path) -> None:
     test = executions(50, seed=1)
     result = predicted(tmp_path, executions(600), test)
@@ -166,6 +167,7 @@ def test_regret_is_of_the_configuration_predicted_fastest_among_the_held_out(tmp
     assert values(result)["regret"] == pytest.approx(0.05)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_tree_effects_and_best_configurations(tmp_path: Path) -> None:
     result = predicted(tmp_path, executions(600), executions(3, seed=1))
 

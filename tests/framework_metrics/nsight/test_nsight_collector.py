@@ -169,6 +169,7 @@ def test_command_lines_leave_clocks_alone_and_bound_the_collection(tmp_path: Pat
             )
 
 
+@pytest.mark.slow
 def test_run_on_the_twin_finishes_and_says_that_nothing_could_be_profiled(
     fake_tools: Callable[[Path], None], tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def test_time_in_kernels_of_no_known_class_is_a_warning_that_names_the_largest(t
     assert "mystery_kernel" in check.detail
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(

@@ -26,6 +26,7 @@ def measured_by(setup: RunSetup, model: StepModel) -> MeasuredRun:
     return MeasuredRun(setup, columns, None, ("clean",))
 
 
+@pytest.mark.slow
 def test_fit_to_simulated_runs_recovers_the_truth_they_came_from(burst_setup: RunSetup) -> None:
     prior = physics(burst_setup)
     true = replace(

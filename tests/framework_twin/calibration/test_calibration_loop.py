@@ -69,6 +69,7 @@ def advice(store: MeasuredStore, tmp_path_factory: pytest.TempPathFactory) -> Ad
     return found
 
 
+@pytest.mark.slow
 def test_steps_alone_give_a_device_that_is_far_from_its_datasheet(store: MeasuredStore) -> None:
     plain, with_adapters = stored_steps(store, "mine")
     samples = [*plain.samples, *with_adapters.samples]

@@ -118,6 +118,7 @@ def test_targets_take_turns(serve: Serve) -> None:
     assert [len(stub.truth(outcome)) for stub in stubs] == [5, 5]
 
 
+@pytest.mark.slow
 def test_least_load_leaves_a_stuck_server_alone(serve: Serve) -> None:
     stuck, quick = serve("--ttft-ms", "800"), serve(*STEADY)
     outcome = load(requests(np.arange(20) / 20, outputs=1), stuck, quick, routing="least_load")
@@ -148,6 +149,7 @@ def test_a_warm_up_that_fails_is_the_loads_error(serve: Serve) -> None:
         load(requests([0.0]), serve(*STEADY), warmup_requests=1, extra_body={"stub": "http_500"})
 
 
+@pytest.mark.slow
 def test_a_server_that_knows_fewer_keys_is_asked_with_fewer(serve: Serve) -> None:
     outcome = load(requests([0.0]), serve(*STEADY), warmup_requests=1, extra_body={"stub": "strict"})
     assert (outcome.facts["client_dialect"], statuses(outcome)) == ("openai", {"finished": 1})
@@ -166,6 +168,7 @@ def test_a_cause_ends_the_load_at_once_and_is_the_error_of_what_was_open(serve: 
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.slow
 def test_a_load_beyond_capacity_stops_early_and_says_why(serve: Serve) -> None:
     stub = serve("--ttft-ms", "50", "--itl-ms", "0", "--capacity", "2")  # 40 requests/s
     rule = SaturationRule(window_s=1.5, warmup_s=0.5, bins=10)
@@ -179,6 +182,7 @@ def test_a_load_beyond_capacity_stops_early_and_says_why(serve: Serve) -> None:
     assert {"finished", "waiting", "not_arrived"} <= set(statuses(outcome))
 
 
+@pytest.mark.slow
 def test_goodput_counts_the_requests_of_a_load_that_met_their_objectives(serve: Serve) -> None:
     stub = serve("--ttft-ms", "200", "--itl-ms", "1", "--capacity", "1")
     table = requests([0.0] * 4)

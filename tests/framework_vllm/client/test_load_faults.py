@@ -91,6 +91,7 @@ def test_a_connection_closed_while_idle_costs_a_new_one_and_no_request(serve: Se
     assert outcome.facts["client_connections"] >= 6
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_as_often_as_allowed(serve: Serve) -> None:
     once = load(requests([0.0]), serve(*PACE), retries=2, extra_body={"stub": "busy_once"})
     assert (statuses(once), once.facts["client_retries"]) == ({"finished": 1}, 1)
@@ -113,6 +114,7 @@ def test_a_server_that_is_not_there_refuses_each_request() -> None:
     assert "client_lag_p99_ms" not in outcome.facts
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_fails_what_was_open() -> None:
     stub = Stub("--ttft-ms", "5", "--itl-ms", "20")
     streaming = Streaming(4)
@@ -135,6 +137,7 @@ def test_a_server_killed_in_the_middle_fails_what_was_open() -> None:
     assert all(tokens > 0 for tokens in outcome.requests["output_tokens"].to_pylist()[:4])
 
 
+@pytest.mark.slow
 def test_a_client_process_that_dies_loses_its_own_open_requests_alone(serve: Serve) -> None:
     stub = serve("--ttft-ms", "5", "--itl-ms", "20")
     killed: list[int] = []

@@ -92,6 +92,7 @@ def test_experiment_without_claims_has_no_card(tmp_path: Path) -> None:
     assert reproduction_card(ReportScope(Rows(), "study", [], tmp_path / "claims.yaml")) is None
 
 
+@pytest.mark.slow
 def test_the_card_of_a_plugins_study_is_printed_and_reported_once(
     command_line: CommandLine, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_card_of_a_plugins_study_is_printed_and_reported_once(
     assert page.count("The fastest way adds two numbers a second") == 1
 
 
+@pytest.mark.slow
 def test_a_malformed_claims_file_costs_the_card_and_is_named(
     command_line: CommandLine, tmp_path: Path
 ) -> None:
