@@ -49,6 +49,27 @@ def prefix_hashes_field() -> pa.Field:
     return pa.field("prefix_block_hashes", pa.list_(pa.int64()))
 
 
+def follows_field() -> pa.Field:
+    """Return the optional column of a workload's `requests` that names the request before in the same session.
+
+    A request is sent when that one has ended, its `think_s` later; null: it waits for none.
+    """
+    import pyarrow as pa
+
+    return pa.field("follows", pa.int64())
+
+
+def think_field() -> pa.Field:
+    """Return the optional column of a workload's `requests` with the pause of its user after it, seconds.
+
+    Then comes the next request of the session or, where the workload's fact `concurrency` says how many users there
+    are, the same user's next one.
+    """
+    import pyarrow as pa
+
+    return pa.field("think_s", pa.float64())
+
+
 def adapters() -> pa.Schema:
     """Schema of `adapters`: id, LoRA rank, and the rate offered to it (null where the workload has none)."""
     import pyarrow as pa

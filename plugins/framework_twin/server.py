@@ -75,7 +75,7 @@ class SimulatedServer:
 
     def requests(self, workload: WorkloadTables) -> Requests:
         """Return the workload's requests as this server sees them: with shared prefixes only if it caches them."""
-        return translation.kernel_requests(workload, self.engine.enable_prefix_caching)
+        return translation.kernel_requests(workload, self.engine.enable_prefix_caching, self.front_end_s)
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise one clear line unless the server can run the workload."""

@@ -30,7 +30,7 @@ def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
     factors = _interval_factors(server, requests, output)
     metrics = [
         *translation.token_gap_metrics(output),
-        *_censored_ttft(server, requests, output),
+        *_censored_ttft(server, output),
         *_load_metrics(server, output),
         *_power_metrics(server, requests, output),
         *_physics_metrics(server, requests, output),
@@ -53,7 +53,7 @@ def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
     )
 
 
-def _censored_ttft(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
+def _censored_ttft(server: SimulatedServer, output: SimulationOutput) -> list[Metric]:
     """Return `ttft_censored_ms` of a run that was cut; elsewhere the request table gives it.
 
     Of the requests open at the end, those running are a sample of a small number: their mean over time is expected.
@@ -61,7 +61,7 @@ def _censored_ttft(server: SimulatedServer, requests: Requests, output: Simulati
     if server.engine.horizon_s is None:
         return []
     outcome, done = output.requests, output.finished
-    ttft_s = outcome.first_token_s[done] - requests.arrival_s[done] + server.front_end_s
+    ttft_s = outcome.first_token_s[done] - outcome.arrival_s[done] + server.front_end_s
     waiting = float(np.isin(outcome.status, (Status.WAITING, Status.REFUSED)).sum())
     arrived = int((outcome.status != Status.NOT_ARRIVED).sum())
     return [censored_ttft(ttft_s, waiting + output.running_mean, arrived, output.duration_s, "twin")]

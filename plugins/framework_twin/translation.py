@@ -25,11 +25,14 @@ _STATUS_WORDS = pa.array([_STATUS_NAMES[Status(code)] for code in range(len(_STA
 _REFUSED_ERROR = "longer than max_model_len or larger than the KV cache"
 
 
-def kernel_requests(workload: WorkloadTables, prefix_caching: bool = False) -> Requests:
+def kernel_requests(
+    workload: WorkloadTables, prefix_caching: bool = False, turnaround_s: float = 0.0
+) -> Requests:
     """Return a workload's `requests` as the kernel's arrays; an adapter becomes its row in `adapters`.
 
     Args:
         prefix_caching: name the blocks that prompts share, where the workload knows them.
+        turnaround_s: time until a client knows that a request has ended.
     """
     table = workload.tables["requests"]
     starts, blocks = _prefix_blocks(workload) if prefix_caching else (None, None)
@@ -40,7 +43,21 @@ def kernel_requests(workload: WorkloadTables, prefix_caching: bool = False) -> R
         adapter=_adapter_rows(workload),
         prefix_blocks=blocks,
         prefix_start=starts,
+        follows=_follows(table),
+        users=workload.facts.get("concurrency"),
+        think_s=table["think_s"].to_numpy() if "think_s" in table.column_names else None,
+        turnaround_s=turnaround_s,
     )
+
+
+def _follows(table: pa.Table) -> npt.NDArray[np.int64] | None:
+    """Return the row of the request that each one follows, -1 for none."""
+    if "follows" not in table.column_names:
+        return None
+    rows = pc.index_in(table["follows"], value_set=table["request_id"].combine_chunks())
+    unknown = table.num_rows  # out of range: the kernel refuses it and names the request's row
+    rows = pc.if_else(pc.is_null(table["follows"]), -1, pc.fill_null(rows, unknown))
+    return np.asarray(rows.to_numpy(), dtype=np.int64)
 
 
 def shares_prefixes(workload: WorkloadTables) -> bool:
@@ -92,7 +109,8 @@ def _adapter_rows(workload: WorkloadTables) -> npt.NDArray[np.int32] | None:
 def request_outcomes(workload: WorkloadTables, output: SimulationOutput, front_end_s: float) -> pa.Table:
     """Return the serving table `requests`: what was asked, and when each thing happened (null: never).
 
-    Tokens reach the client `front_end_s` after the engine has them.
+    Tokens reach the client `front_end_s` after the engine has them. A request that waited for another in vain counts
+    as arriving at the end of the run.
     """
     asked = workload.tables["requests"]
     outcome = output.requests
@@ -103,7 +121,7 @@ def request_outcomes(workload: WorkloadTables, output: SimulationOutput, front_e
     return pa.table(
         {
             "request_id": asked["request_id"],
-            "arrival_s": asked["arrival_s"],
+            "arrival_s": np.where(np.isnan(outcome.arrival_s), output.duration_s, outcome.arrival_s),
             "scheduled_s": _times(outcome.scheduled_s),
             "first_token_s": _times(outcome.first_token_s + front_end_s),
             "last_token_s": _times(outcome.last_token_s + front_end_s),

@@ -31,6 +31,11 @@ SPREAD = (
     "workload.lengths.output_max=null"
 )
 STREAM = f"{FIXED} workload.arrivals.kind=poisson workload.arrivals.rate_rps=20"
+POINTS = (
+    f"{FIXED} workload.arrivals.kind=constant workload.arrivals.rate_rps=null "
+    "workload.arrivals.rate_points=[[0,5],[2,20]]"
+)
+USERS = f"{FIXED} workload.arrivals.kind=concurrency workload.arrivals.concurrency=4"
 ADAPTERS = f"{HOST} workload=adapters workload.n_adapters=8 workload.rates_rps=[2.0] workload.duration_s=20"
 TRACE = f"{HOST} workload=trace"
 SMALL_KV = f"{FIXED} backend.kv_blocks=200"
@@ -86,6 +91,14 @@ SYNTHETIC: Mapping[str, Case] = {
     "arrivals.rate_rps": (STREAM, "workload.arrivals.rate_rps=10"),
     "arrivals.cv": (f"{STREAM} workload.arrivals.kind=gamma", "workload.arrivals.cv=3"),
     "arrivals.ramp_s": (FIXED, "workload.arrivals.ramp_s=2"),
+    "arrivals.rate_points": (POINTS, "workload.arrivals.rate_points=[[0,5],[1,30]]"),
+    "arrivals.rate_shape": (POINTS, "workload.arrivals.rate_shape=linear"),
+    "arrivals.burstiness": (f"{STREAM} workload.arrivals.kind=gamma", "workload.arrivals.burstiness=0.5"),
+    "arrivals.concurrency": (USERS, "workload.arrivals.concurrency=8"),
+    "arrivals.think_s": (USERS, "workload.arrivals.think_s=1"),
+    "arrivals.think_cv": (f"{USERS} workload.arrivals.think_s=1", "workload.arrivals.think_cv=1"),
+    "sessions.turns": (USERS, "workload.sessions.turns=4"),
+    "sessions.shared_tokens": (USERS, "workload.sessions.shared_tokens=64"),
     "lengths.kind": (SPREAD, "workload.lengths.kind=lognormal"),
     "lengths.input_tokens": (FIXED, "workload.lengths.input_tokens=301"),
     "lengths.output_tokens": (FIXED, "workload.lengths.output_tokens=61"),
@@ -123,6 +136,15 @@ MIX: Mapping[str, Case] = {
     "arrivals.rate_rps": (ADAPTERS, f"{REFUSED}workload.arrivals.rate_rps=3"),
     "arrivals.cv": (f"{ADAPTERS} workload.arrivals.kind=gamma", "workload.arrivals.cv=3"),
     "arrivals.ramp_s": (ADAPTERS, f"{REFUSED}workload.arrivals.ramp_s=3"),
+    "arrivals.rate_points": (ADAPTERS, f"{REFUSED}workload.arrivals.rate_points=[[0,5],[2,20]]"),
+    "arrivals.rate_shape": (ADAPTERS, f"{REFUSED}workload.arrivals.rate_shape=linear"),
+    "arrivals.burstiness": (f"{ADAPTERS} workload.arrivals.kind=gamma", "workload.arrivals.burstiness=0.5"),
+    "arrivals.concurrency": (ADAPTERS, "workload.arrivals.concurrency=2"),
+    "arrivals.think_s": (f"{ADAPTERS} workload.arrivals.concurrency=4", "workload.arrivals.think_s=1"),
+    "arrivals.think_cv": (
+        f"{ADAPTERS} workload.arrivals.concurrency=4 workload.arrivals.think_s=1",
+        "workload.arrivals.think_cv=1",
+    ),
     **{
         f"lengths.{name}": (ADAPTERS, f"workload.lengths.{name}={value}")
         for name, value in (
@@ -179,6 +201,24 @@ TRACED: Mapping[str, Case] = {
         "workload.arrivals.cv=3",
     ),
     "arrivals.ramp_s": (NO_TIMES, "workload.arrivals.ramp_s=3"),
+    "arrivals.rate_points": (
+        f"{NO_TIMES} workload.arrivals.kind=constant workload.arrivals.rate_points=[[0,5],[2,20]]",
+        "workload.arrivals.rate_points=[[0,2]]",
+    ),
+    "arrivals.rate_shape": (
+        f"{NO_TIMES} workload.arrivals.kind=constant workload.arrivals.rate_points=[[0,1],[2,20]]",
+        "workload.arrivals.rate_shape=linear",
+    ),
+    "arrivals.burstiness": (
+        f"{NO_TIMES} workload.arrivals.kind=gamma workload.arrivals.rate_rps=5",
+        "workload.arrivals.burstiness=0.1",
+    ),
+    "arrivals.concurrency": (NO_TIMES, "workload.arrivals.concurrency=1"),
+    "arrivals.think_s": (f"{NO_TIMES} workload.arrivals.concurrency=1", "workload.arrivals.think_s=1"),
+    "arrivals.think_cv": (
+        f"{NO_TIMES} workload.arrivals.concurrency=1 workload.arrivals.think_s=1",
+        "workload.arrivals.think_cv=1",
+    ),
     "columns.arrival": (ROWS, "workload.columns.arrival=later_s"),
     "columns.input": (ROWS, "workload.columns.input=later_s"),
     "columns.output": (ROWS, "workload.columns.output=input_tokens"),

@@ -213,6 +213,10 @@ def _service(run: RequestTimes, workload: WorkloadTables | None) -> Iterator[Met
     """Starvation and fairness: tokens served against tokens offered while the run was on."""
     names = ("starved", "adapters_starved", "fairness_jain")
     horizon = workload.facts.get("horizon_s") if workload else None
+    if workload is not None and workload.facts.get("concurrency") is not None:
+        for name in names:
+            yield _absent(name, "not defined in a closed loop, because users send what the servers can take")
+        return
     if workload is None or horizon is None:
         for name in names:
             yield _absent(

@@ -9,12 +9,14 @@ from framework.configuration.plain_values import from_plain, number, whole
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework_serving import tables
-from framework_serving.workloads.arrivals import arrival_times
+from framework_serving.workloads.arrivals import arrival_times, variation
 from framework_serving.workloads.lengths import sample_lengths
 from framework_serving.workloads.settings import AdapterMixSettings, ArrivalSettings
 from framework_serving.workloads.synthetic import (
     cap_tokens,
     capped,
+    check_window,
+    closed_loop,
     horizon,
     requests_table,
     stream,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class AdapterMixWorkload:
     """Independent arrivals for each adapter; ranks and rates are assigned from lists.
 
-    With burst arrivals the `num_requests` requests are assigned to the adapters in turn.
+    With burst arrivals, or in a closed loop, the `num_requests` requests are assigned to the adapters in turn.
     """
 
     def __init__(self, **keys: Any) -> None:
@@ -46,7 +48,8 @@ class AdapterMixWorkload:
         settings = self.settings
         horizon_s = horizon(settings.duration_s, settings.drain)
         ranks = dealt_ranks(settings.ranks, whole(settings.n_adapters, "workload.n_adapters", least=1))
-        burst = settings.arrivals.kind == "burst"
+        burst = settings.arrivals.kind in ("burst", "concurrency")
+        check_window(settings.arrivals, settings.duration_s, settings.drain)
         rates: list[float | None] = [None] * len(ranks) if burst else self._dealt_rates(len(ranks), seed)
         arrivals, owners = self._burst(seed) if burst else self._streams(rates, seed)
         limit = settings.max_requests
@@ -56,7 +59,8 @@ class AdapterMixWorkload:
         cap_tokens(inputs, outputs, settings.max_tokens)
         adapters = pa.table([list(range(len(ranks))), ranks, rates], schema=tables.adapters())
         requests = requests_table(arrivals, inputs, outputs, owners)
-        return workload_tables(requests, adapters, {"horizon_s": horizon_s})
+        requests, loop = closed_loop(requests, settings.arrivals, False, seed)
+        return workload_tables(requests, adapters, {"horizon_s": horizon_s, **loop})
 
     def _dealt_rates(self, n: int, seed: int) -> list[float | None]:
         if not self.settings.rates_rps:
@@ -87,10 +91,11 @@ class AdapterMixWorkload:
             )
         if settings.duration_s is None:
             raise ConfigError("workload.duration_s: needed to end the arrivals of the adapters")
-        if settings.arrivals.rate_rps is not None:
-            raise ConfigError(
-                "workload.arrivals.rate_rps: not used: the rates of adapters are in workload.rates_rps"
-            )
+        for key in ("rate_rps", "rate_points"):
+            if getattr(settings.arrivals, key) is not None:
+                raise ConfigError(
+                    f"workload.arrivals.{key}: not used: the rates of adapters are in workload.rates_rps"
+                )
         rng = stream(seed, "arrivals")
         times, owners = [], []
         for adapter, rate in enumerate(rates):
@@ -114,7 +119,7 @@ def _first_gap(process: ArrivalSettings, rng: np.random.Generator) -> float:
     rate = process.rate_rps or 1.0
     if process.kind == "constant":
         return float(rng.random()) / rate
-    shape = 1.0 if process.kind == "poisson" else 1.0 / process.cv**2
+    shape = 1.0 if process.kind == "poisson" else 1.0 / variation(process) ** 2
     return float(rng.random() * rng.gamma(shape + 1.0, 1.0 / (shape * rate)))
 
 

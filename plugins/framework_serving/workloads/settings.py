@@ -42,16 +42,47 @@ class ArrivalSettings:
     """When requests arrive.
 
     Attributes:
-        kind: `burst` (all at once), `constant`, `poisson` or `gamma` (independent gaps).
-        rate_rps: mean requests per second; not for a burst.
+        kind: `burst` (all at once), `constant`, `poisson`, `gamma` (independent gaps), or `concurrency` (a closed
+            loop: each of `concurrency` users sends a request when the one before is served).
+        rate_rps: mean requests per second; not for a burst. `inf` is a burst.
+        rate_points: a rate that changes: [seconds, requests per second] in order of time, instead of `rate_rps`; the
+            last rate stays.
+        rate_shape: how it gets from one point to the next: `step`, `linear` or `exponential`.
         cv: coefficient of variation of the gaps of `gamma` (1 is Poisson).
-        ramp_s: seconds a client needs to inject a burst, at a steady pace.
+        burstiness: vLLM's word for the same: the shape of the gamma law, 1 / cv².
+        ramp_s: seconds a client needs to inject a burst, or to start its users, at a steady pace.
+        concurrency: users; with another kind, the most requests that a client keeps open, as `vllm bench serve
+            --max-concurrency`: what arrives beyond it is sent when one has been served.
+        think_s: mean pause of a user between an answer and its next request.
+        think_cv: coefficient of variation of this pause: 0 is always the same, 1 exponential.
     """
 
     kind: str = "burst"
     rate_rps: float | None = None
+    rate_points: list[Any] | None = None
+    rate_shape: str = "step"
     cv: float = 1.0
+    burstiness: float | None = None
     ramp_s: float = 0.0
+    concurrency: int | None = None
+    think_s: float = 0.0
+    think_cv: float = 0.0
+
+
+@dataclass
+class SessionSettings:
+    """Requests that belong together: every turn of a session comes after the answer to the one before.
+
+    A turn's prompt is the one before, its answer, and `lengths.input_tokens` of new tokens. `arrivals` are those of
+    sessions, and `num_requests` counts all turns.
+
+    Attributes:
+        turns: requests of a session.
+        shared_tokens: tokens that all prompts begin with (a system prompt), in addition to the others.
+    """
+
+    turns: int = 1
+    shared_tokens: int = 0
 
 
 @dataclass
@@ -81,6 +112,7 @@ class SyntheticSettings:
     drain: bool = True
     lengths: LengthSettings = field(default_factory=LengthSettings)
     arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
     slo: SloSettings = field(default_factory=SloSettings)
     max_requests: int | None = None
     max_tokens: int | None = None

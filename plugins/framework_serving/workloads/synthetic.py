@@ -10,9 +10,10 @@ from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
 from framework.identity.fingerprint import tables_hash
 from framework_serving import tables
-from framework_serving.workloads.arrivals import arrival_times
+from framework_serving.workloads.arrivals import arrival_times, think_times, users
 from framework_serving.workloads.lengths import sample_lengths
-from framework_serving.workloads.settings import SyntheticSettings
+from framework_serving.workloads.sessions import Sessions
+from framework_serving.workloads.settings import ArrivalSettings, SyntheticSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,14 +40,49 @@ class SyntheticWorkload:
 
         settings = self.settings
         horizon_s = horizon(settings.duration_s, settings.drain)
+        check_window(settings.arrivals, settings.duration_s, settings.drain)
+        sessions = Sessions.of(settings.sessions)
         limit = capped(settings.num_requests, settings.max_requests)
-        arrivals = arrival_times(settings.arrivals, limit, settings.duration_s, stream(seed, "arrivals"))
-        if limit is None and settings.max_requests is not None:
-            arrivals = arrivals[: settings.max_requests]
-        inputs, outputs = sample_lengths(settings.lengths, len(arrivals), stream(seed, "lengths"))
+        begins = arrival_times(
+            settings.arrivals, sessions.count(limit), settings.duration_s, stream(seed, "arrivals")
+        )
+        n = len(begins) * sessions.turns
+        for cap in (limit, settings.max_requests):
+            n = n if cap is None else min(n, cap)
+        arrivals = sessions.per_turn(begins, n)
+        inputs, outputs = sample_lengths(settings.lengths, n, stream(seed, "lengths"))
         cap_tokens(inputs, outputs, settings.max_tokens)
-        requests = requests_table(arrivals, inputs, outputs, np.full(len(arrivals), -1))
-        return workload_tables(requests, no_adapters(), {"horizon_s": horizon_s})
+        inputs = sessions.prompts(inputs, outputs)
+        requests = requests_table(arrivals, inputs, outputs, np.full(n, -1))
+        requests, facts = sessions.add_columns(requests)
+        requests, loop = closed_loop(requests, settings.arrivals, sessions.linked, seed)
+        return workload_tables(requests, no_adapters(), {"horizon_s": horizon_s, **facts, **loop})
+
+
+def check_window(arrivals: ArrivalSettings, duration_s: float | None, drain: bool) -> None:
+    """Raise `ConfigError` for a window that ends nothing: users send as many requests as there are."""
+    if arrivals.kind == "concurrency" and duration_s is not None and drain:
+        raise ConfigError(
+            "workload.duration_s: without effect: workload.num_requests ends a closed loop; workload.drain=false "
+            "cuts it at this time"
+        )
+
+
+def closed_loop(
+    requests: pa.Table, arrivals: ArrivalSettings, sessions: bool, seed: int
+) -> tuple[pa.Table, dict[str, Json]]:
+    """Return requests with the pauses of users, where they make any, and the users of a closed loop as a fact."""
+    number_of_users = users(arrivals)
+    waits = sessions or number_of_users is not None
+    pauses = think_times(arrivals, requests.num_rows, waits, stream(seed, "think"))
+    if pauses is not None:
+        requests = requests.append_column(tables.think_field(), [pauses])
+    if number_of_users is None:
+        return requests, {}
+    facts: dict[str, Json] = {"concurrency": number_of_users}
+    if arrivals.kind == "concurrency":
+        facts["offered_rps"] = None  # users send what the server can take
+    return requests, facts
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
@@ -124,4 +160,6 @@ def workload_tables(requests: pa.Table, adapters: pa.Table, facts: dict[str, Jso
     }
     found = {"requests": requests, "adapters": adapters}
     limits = pa.table({"horizon_s": pa.array([facts.get("horizon_s")], pa.float64())})
+    if facts.get("concurrency") is not None:
+        limits = limits.append_column("concurrency", pa.array([facts["concurrency"]], pa.int64()))
     return WorkloadTables(found, tables_hash({**found, "limits": limits}), described)

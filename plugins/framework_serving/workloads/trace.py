@@ -12,7 +12,13 @@ from framework_serving import tables
 from framework_serving.workloads.adapter_mix import dealt_ranks
 from framework_serving.workloads.arrivals import arrival_times
 from framework_serving.workloads.settings import ArrivalSettings, TraceSettings
-from framework_serving.workloads.synthetic import cap_tokens, requests_table, stream, workload_tables
+from framework_serving.workloads.synthetic import (
+    cap_tokens,
+    closed_loop,
+    requests_table,
+    stream,
+    workload_tables,
+)
 from framework_serving.workloads.trace_file import Trace, TraceReader
 
 if TYPE_CHECKING:
@@ -50,6 +56,8 @@ class TraceWorkload:
         if trace.hash_ids is not None:
             requests = _with_hashes(requests, trace.hash_ids)
         facts = self._facts(trace, names)
+        requests, loop = closed_loop(requests, settings.arrivals, False, seed)
+        facts |= loop
         if not settings.drain:
             facts["horizon_s"] = self._horizon_s(float(arrivals[-1]))
         return workload_tables(requests, self._adapters(names), facts)

@@ -66,7 +66,8 @@ def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
     """Gather the columns. Under overload most requests never ran: their records are not read, nor even in memory."""
     n = len(tables.requests)
     status = tables.status
-    if engine.horizon_s is not None:
+    linked = bool(tables.simulation[0]["linked"])
+    if engine.horizon_s is not None and not linked:
         status[np.searchsorted(tables.arrival_s, engine.horizon_s) :] = Status.NOT_ARRIVED
     ran = np.flatnonzero((status == state.RUNNING) | (status == state.FINISHED) | (status == state.PREEMPTED))
     rows = tables.requests[ran]
@@ -79,6 +80,9 @@ def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
         rows[name][rows["generated"] == 0] = np.nan
     status[status == state.PREEMPTED] = Status.WAITING
     return RequestOutcomes(
+        arrival_s=np.where(status == Status.NOT_ARRIVED, np.nan, tables.arrival_s)
+        if linked
+        else tables.arrival_s,
         scheduled_s=_spread(rows["scheduled_s"], ran, n, np.nan),
         first_token_s=_spread(rows["first_token_s"], ran, n, np.nan),
         last_token_s=_spread(rows["last_token_s"], ran, n, np.nan),
@@ -100,7 +104,7 @@ def _spread(column: npt.NDArray[Any], rows: npt.NDArray[Any], n: int, absent: fl
 def _replicas_of(engine: EngineConfig, tables: Tables) -> npt.NDArray[np.int32]:
     """Return each request's replica, -1 where it reached none."""
     n = len(tables.requests)
-    if tables.simulation[0]["least_load"]:
+    if tables.simulation[0]["least_load"] or tables.simulation[0]["linked"]:
         replica = tables.requests["replica"].astype(np.int32)
     elif engine.replicas == 1:
         replica = np.zeros(n, dtype=np.int32)

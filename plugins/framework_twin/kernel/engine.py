@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from framework_twin.kernel.compiled.jit import compiled, merged
-from framework_twin.kernel.compiled.raw_memory import floats, int8s, read_int32
+from framework_twin.kernel.compiled.raw_memory import floats, int8s, read_int32, request_at
 from framework_twin.kernel.scheduler import schedule
 from framework_twin.kernel.span import (
     blocks_after_first_step,
@@ -15,10 +15,11 @@ from framework_twin.kernel.span import (
     steps_to_reach,
     steps_with_free_blocks,
 )
-from framework_twin.kernel.state import DONE, LAW_COMPONENTS, REFUSED, STUCK
+from framework_twin.kernel.state import DONE, LAW_COMPONENTS, REFUSED, STUCK, WAITING
 from framework_twin.kernel.statistics import account
 from framework_twin.kernel.structures import heap
 from framework_twin.kernel.structures.adapter_slots import load_adapters
+from framework_twin.kernel.structures.due_queue import release
 from framework_twin.kernel.structures.kv_cache import take_blocks
 from framework_twin.kernel.structures.waiting_queue import enqueue
 from framework_twin.kernel.tokens import end_span
@@ -27,7 +28,10 @@ from framework_twin.physics.step_time import step_seconds
 
 @merged
 def advance(sim: Any, replica: Any, until_s: float) -> int:
-    """Run a replica's steps that start before `until_s` and before the horizon."""
+    """Run a replica's steps that start before `until_s` and before the horizon.
+
+    Where requests wait for others, run only a step and those like it: what ends then may bring a request.
+    """
     while not replica.horizon_reached:
         next_arrival_s = _absorb_arrivals(sim, replica)
         if replica.running == 0 and replica.waiting == 0:
@@ -35,12 +39,14 @@ def advance(sim: Any, replica: Any, until_s: float) -> int:
                 break
             idle_until(sim, replica, next_arrival_s)
             continue
-        if replica.time_s >= until_s:
+        if replica.time_s >= until_s and not sim.linked:
             break
         decodes = schedule(sim, replica)
         if not decodes and replica.step_prefill_seqs == 0:
             return STUCK
         _run_span(sim, replica, decodes, min(next_arrival_s, until_s))
+        if sim.linked:
+            break
     if replica.horizon_reached:
         _absorb_arrivals(sim, replica)
     return DONE
@@ -78,8 +84,15 @@ def accept(sim: Any, replica: Any, item: int) -> None:
     tokens = read_int32(sim.input_tokens, item) + read_int32(sim.output_tokens, item)
     if tokens > sim.longest_request:
         int8s(sim.status)[item] = REFUSED
+        if sim.linked:
+            release(sim, item, floats(sim.arrival_s)[item])
+    elif sim.linked:
+        sim.accepted += 1
+        request_at(sim.requests, item).queue_key = sim.accepted
+        int8s(sim.status)[item] = WAITING
+        enqueue(sim, replica, item, sim.accepted)
     else:
-        enqueue(sim, replica, item)
+        enqueue(sim, replica, item, item)
 
 
 @merged

@@ -112,6 +112,13 @@ class Requests:
         prefix_blocks: names (hashes) of the leading full blocks of all requests, one after another. Equal names mean
             equal content up to and with that block. Names beyond the prompt represent blocks of generated tokens.
         prefix_start: where each request's names begin, and the end: one more entry than requests.
+        follows: the request whose end a request waits for, -1 for none: the next turn of a session; None means none.
+        users: clients of a closed loop. Each has one request open: the next turn of its session, or else the first
+            request of the next session. None means that requests come whatever became of earlier ones.
+        think_s: pause of its user after the end of a request, before the next one.
+        turnaround_s: time from the end of a request in the engine until its user knows.
+
+    With `follows` or `users`, `arrival_s` is the earliest time that a request may come.
     """
 
     arrival_s: Floats
@@ -120,6 +127,15 @@ class Requests:
     adapter: Ints | None = None
     prefix_blocks: npt.NDArray[np.int64] | None = None
     prefix_start: npt.NDArray[np.int64] | None = None
+    follows: npt.NDArray[np.int64] | None = None
+    users: int | None = None
+    think_s: Floats | None = None
+    turnaround_s: float = 0.0
+
+    @property
+    def linked(self) -> bool:
+        """Whether a request may have to wait for the end of another before it comes."""
+        return self.users is not None or self.follows is not None
 
     def __len__(self) -> int:
         return len(self.arrival_s)
@@ -147,6 +163,24 @@ class Requests:
             unknown = (self.adapter < -1) | (self.adapter >= n_adapters)
             _refuse_rows("adapter", self.adapter, unknown, f"is not one of the {n_adapters} adapters")
         self._check_prefixes()
+        self._check_links()
+
+    def _check_links(self) -> None:
+        if self.users is not None and self.users < 1:
+            raise InputError(f"requests: {self.users} users can't send them; at least 1 is needed")
+        if self.think_s is not None:
+            bad = ~(np.isfinite(self.think_s) & (np.asarray(self.think_s) >= 0))
+            _refuse_rows("think_s", self.think_s, bad, "is not a number of seconds of at least 0")
+        if self.follows is None:
+            return
+        follows = np.asarray(self.follows)
+        late = (follows < -1) | (follows >= np.arange(len(self)))
+        _refuse_rows("follows", follows, late, "is not an earlier request")
+        followed, times = np.unique(follows[follows >= 0], return_counts=True)
+        if (times > 1).any():
+            raise InputError(
+                f"requests: {times.max()} requests follow request {followed[times.argmax()]}, not one"
+            )
 
     def _check_prefixes(self) -> None:
         if (self.prefix_blocks is None) != (self.prefix_start is None):

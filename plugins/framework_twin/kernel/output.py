@@ -28,6 +28,7 @@ class RequestOutcomes:
     """One row per request, in the order given. A time that never came is NaN.
 
     Attributes:
+        arrival_s: when it came; of a request that waited for another in vain, NaN.
         scheduled_s: when the step that first worked on the request began.
         first_token_s: end of the step that gave its first token.
         last_token_s: end of the step that gave its latest token.
@@ -38,6 +39,7 @@ class RequestOutcomes:
         replica: the replica that served it, -1 if it reached none.
     """
 
+    arrival_s: Floats
     scheduled_s: Floats
     first_token_s: Floats
     last_token_s: Floats

@@ -54,6 +54,12 @@ SIMULATION = np.dtype(
         ("replicas_on_gpu", "i8"),
         ("least_load", "i8"),
         ("prefix_caching", "i8"),
+        ("linked", "i8"),
+        ("users", "i8"),
+        ("n_sessions", "i8"),
+        ("next_session", "i8"),
+        ("accepted", "i8"),
+        ("turnaround_s", "f8"),
         ("n_hashes", "i8"),
         ("n_samples", "i8"),
         ("n_requests", "i8"),
@@ -74,6 +80,14 @@ SIMULATION = np.dtype(
         ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
         ("disk_to_cpu_s", "i8"),  # @ float64 per adapter
         ("gap_histogram", "i8"),  # @ int64 per bin
+        ("following", "i8"),  # @ int64 per request: the next turn of its session, or NONE
+        ("think_s", "i8"),  # @ float64 per request
+        ("sessions", "i8"),  # @ int64: first requests of sessions, in order
+        ("due", "i8"),  # @ heap of what falls due, by time
+        (
+            "due_s",
+            "i8",
+        ),  # @ float64 per request: what its end brings; then per request: its own time, as a session's first
         ("samples", "i8"),  # @ float64 per sample and column, summed over replicas
         ("replicas", "i8"),  # @ REPLICA per replica
     ]

@@ -51,7 +51,9 @@ def build_tables(
     """
     n = len(requests)
     n_adapters = len(adapters)
-    arrival_s = np.ascontiguousarray(requests.arrival_s, dtype=np.float64)
+    # The kernel writes the times of linked requests, so that it gets a copy of those.
+    arrival_s = np.array(requests.arrival_s, dtype=np.float64, copy=True if requests.linked else None)
+    arrival_s = np.ascontiguousarray(arrival_s)
     tables = Tables(
         simulation=np.zeros(1, dtype=state.SIMULATION),
         replicas=np.zeros(engine.replicas, dtype=state.REPLICA),
@@ -95,9 +97,42 @@ def build_tables(
         gap_histogram=tables.gap_histogram,
         samples=tables.samples,
         replicas=tables.replicas,
+        **_links(tables, requests),
     )
     _set_replicas(tables, engine, n, n_adapters)
     return tables
+
+
+def _links(tables: Tables, requests: Requests) -> dict[str, Array]:
+    """Return which request comes after which, and put those that wait for none into the heap of due ones."""
+    n = len(requests) if requests.linked else 0
+    following = np.full(n, state.NONE, dtype=np.int64)
+    first = np.arange(n)
+    if requests.follows is not None:
+        follows = np.asarray(requests.follows, dtype=np.int64)
+        later = np.flatnonzero(follows >= 0)
+        following[follows[later]] = later
+        first = np.flatnonzero(follows < 0)
+    begun = min(len(first), n if requests.users is None else requests.users)
+    due = np.zeros(n + 1, dtype=np.int64)
+    due[0] = begun
+    due[1 : begun + 1] = n + first[:begun]  # in order of arrival, which is a heap
+    record = tables.simulation
+    record["linked"] = requests.linked
+    record["users"] = requests.users or 0
+    record["n_sessions"] = len(first)
+    record["next_session"] = begun
+    record["turnaround_s"] = requests.turnaround_s
+    if requests.linked:
+        tables.status[:] = state.NOT_ARRIVED
+    think_s = np.zeros(n) if requests.think_s is None else requests.think_s
+    return {
+        "following": following,
+        "think_s": np.ascontiguousarray(think_s, dtype=np.float64),
+        "sessions": first.astype(np.int64),
+        "due": due,
+        "due_s": np.concatenate([np.zeros(n), np.asarray(requests.arrival_s, dtype=np.float64)[:n]]),
+    }
 
 
 def _prefix_columns(engine: EngineConfig, requests: Requests) -> tuple[Array, Array]:
@@ -150,7 +185,8 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
     replicas["free_blocks"] = engine.kv_blocks
     replicas["partial"] = state.NONE
     # A router that looks at the load hands requests over one by one; round robin lets a replica find its own.
-    replicas["next_arrival"] = n if tables.simulation[0]["least_load"] else np.arange(engine.replicas)
+    handed = tables.simulation[0]["least_load"] or tables.simulation[0]["linked"]
+    replicas["next_arrival"] = n if handed else np.arange(engine.replicas)
     replicas["stride"] = engine.replicas
     tables.queues["head"] = state.NONE
     if engine.adapters_preloaded:

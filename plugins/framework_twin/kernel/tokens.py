@@ -12,6 +12,7 @@ from framework_twin.kernel.state import FINISHED, NONE
 from framework_twin.kernel.statistics import count_gap_series, count_gaps
 from framework_twin.kernel.structures import heap, linked_list
 from framework_twin.kernel.structures.adapter_slots import release_adapter
+from framework_twin.kernel.structures.due_queue import release
 from framework_twin.kernel.structures.kv_cache import release_blocks
 
 
@@ -132,3 +133,5 @@ def _finish(sim: Any, replica: Any, item: int) -> None:
     replica.running -= 1
     replica.finished_last_step += 1
     release_adapter(sim, replica, read_int32(sim.adapter, item))
+    if sim.linked:
+        release(sim, item, replica.time_s)

@@ -26,7 +26,7 @@ class RunSetup:
 
     Attributes:
         row: place in the file, counting from 0.
-        arrival: `burst` (all at time 0) or `poisson` (one stream per adapter).
+        arrival: `burst` (all at time 0), `poisson` (one stream per adapter) or `concurrency` (a closed loop).
         duration_limit_s: length of a time-window run; None runs to the last token.
         num_prompts: prompts of a run without a time window; for offline runs the batch.
         input_std, output_std: NaN where unknown.
@@ -34,6 +34,7 @@ class RunSetup:
         kv_cache_tokens: KV capacity where it is known, else None.
         max_loras: adapter slots; 0 where adapters are off.
         adapters_preloaded: whether host memory held them when the run began.
+        concurrency: requests that the client keeps open in a closed loop.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class RunSetup:
     max_cpu_loras: int
     max_lora_rank: int
     adapters_preloaded: bool = False
+    concurrency: int | None = None
 
     @property
     def offline(self) -> bool:
@@ -142,6 +144,7 @@ def measured_run(record: Mapping[str, str | None], row: int) -> MeasuredRun:
     window = cells.optional_number("duration_limit_s")
     prompts = cells.optional_number("num_prompts")
     kv_tokens = cells.optional_number("kv_cache_tokens")
+    users = cells.optional_number("concurrency")
     slots = int(cells.optional_number("max_loras") or 0)
     adapters = int(cells.optional_number("n_adapters") or 0)
     rates = _dealt(cells.text("adapter_rates_rps"), "adapter_rates_rps")
@@ -160,7 +163,7 @@ def measured_run(record: Mapping[str, str | None], row: int) -> MeasuredRun:
         engine=cells.text("engine"),
         attention_backend=cells.text("attention_backend") or "FLASH_ATTN",
         enforce_eager=cells.flag("enforce_eager"),
-        arrival=cells.checked("arrival", arrival, ("burst", "poisson")),
+        arrival=cells.checked("arrival", arrival, ("burst", "poisson", "concurrency")),
         duration_limit_s=window,
         num_prompts=None if prompts is None else int(prompts),
         input_mean=cells.number("input_tokens_mean", least=1),
@@ -183,6 +186,7 @@ def measured_run(record: Mapping[str, str | None], row: int) -> MeasuredRun:
         max_cpu_loras=int(cells.optional_number("max_cpu_loras") or max(slots, adapters)),
         max_lora_rank=int(cells.optional_number("max_lora_rank") or max(ranks, default=0)),
         adapters_preloaded=cells.flag("adapters_preloaded"),
+        concurrency=None if users is None else int(users),
     )
     _check(setup)
     measured = {name: cells.number(name) for name in record if _is_measurement(name) and cells.text(name)}
@@ -196,8 +200,12 @@ def _check(setup: RunSetup) -> None:
         raise ValueError(
             "duration_limit_s: a poisson run needs a time window, or num_prompts a number of prompts"
         )
-    if setup.arrival == "burst" and not setup.num_prompts:
-        raise ValueError("num_prompts: a burst needs a number of prompts")
+    if setup.arrival != "poisson" and not setup.num_prompts:
+        raise ValueError(f"num_prompts: arrival '{setup.arrival}' needs a number of prompts")
+    if (setup.arrival == "concurrency") != ((setup.concurrency or 0) >= 1):
+        raise ValueError(
+            "concurrency: arrival 'concurrency' needs the number of open requests, no other has one"
+        )
     if setup.adapter_ranks and max(setup.adapter_ranks) > setup.max_lora_rank:
         raise ValueError(f"max_lora_rank: {setup.max_lora_rank} is below rank {max(setup.adapter_ranks)}")
     if setup.n_adapters and not setup.max_loras:

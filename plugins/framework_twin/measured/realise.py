@@ -36,7 +36,7 @@ def realise(setup: RunSetup, seed: int) -> WorkloadTables:
     rng = np.random.default_rng([seed, 7919])
     count = _request_count(setup)
     inputs, outputs = _lengths(setup, count, rng)
-    if setup.arrival == "burst":
+    if setup.arrival != "poisson":
         return _tables(setup, np.zeros(count), inputs, outputs, _dealt_adapters(setup, count))
     window_s = setup.duration_limit_s or count / setup.offered_rps
     arrivals = np.sort(rng.random(count)) * window_s
@@ -68,9 +68,8 @@ def _tables(
         },
         schema=tables.adapters(),
     )
-    return WorkloadTables(
-        {"requests": requests, "adapters": adapters}, "", {"horizon_s": setup.duration_limit_s}
-    )
+    facts = {"horizon_s": setup.duration_limit_s, "concurrency": setup.concurrency}
+    return WorkloadTables({"requests": requests, "adapters": adapters}, "", facts)
 
 
 def length_laws(setup: RunSetup) -> tuple[LengthLaw, LengthLaw]:
@@ -101,7 +100,7 @@ def _is_cut(setup: RunSetup) -> bool:
 
 
 def _request_count(setup: RunSetup) -> int:
-    if setup.arrival == "burst" or not setup.duration_limit_s:
+    if setup.arrival != "poisson" or not setup.duration_limit_s:
         return setup.num_prompts or 1
     return max(1, round(setup.offered_rps * (setup.duration_limit_s or 0.0)))
 

@@ -194,6 +194,7 @@ def _record(run: StoredRun) -> dict[str, str | None]:
         "engine": facts.get("engine_version"),
         "enforce_eager": _engine_value(run, "enforce_eager"),
         "arrival": _arrival(run),
+        "concurrency": facts.get("workload.concurrency"),
         "duration_limit_s": facts.get("workload.horizon_s"),
         "num_prompts": facts.get("workload.num_requests"),
         "request_rate_rps": facts.get("workload.offered_rps"),
@@ -217,12 +218,16 @@ def _record(run: StoredRun) -> dict[str, str | None]:
 
 
 def _arrival(run: StoredRun) -> str:
-    """Return `burst` or `poisson`; any other process of which the single requests are known counts as the latter."""
+    """Return `burst`, `poisson` or `concurrency`; another process of known requests counts as Poisson."""
     kind = run.params.get("workload.arrivals.kind") or ""
+    if run.facts.get("workload.concurrency"):
+        return "concurrency"
     if kind in _ARRIVALS:
         return _ARRIVALS[kind]
     if run.workload is None:
-        raise ValueError(f"workload.arrivals.kind: '{kind}' can't be used for a fit, only burst and poisson")
+        raise ValueError(
+            f"workload.arrivals.kind: '{kind}' can't be used for a fit, only burst, poisson and concurrency"
+        )
     return "poisson" if float(run.facts.get("workload.last_arrival_s") or 0.0) > 0 else "burst"
 
 

@@ -338,6 +338,9 @@ def run_naively(
         for i in range(len(requests))
     ]
     replicas = [NaiveEngine(engine, law, adapters) for _ in range(engine.replicas)]
+    if requests.linked:
+        run_linked(everyone, replicas, requests, engine, horizon_s)
+        return everyone, replicas
     coming = [request for request in everyone if request.arrival_s < horizon_s]
     if engine.router == "least_load":
         route_by_load(coming, replicas, horizon_s)
@@ -375,3 +378,63 @@ def route_by_load(coming: list[NaiveRequest], replicas: list[NaiveEngine], horiz
         turn = (number + 1) % len(replicas)
         replicas[number].time_s = max(replicas[number].time_s, request.arrival_s)
         replicas[number].arrive(request)
+
+
+def run_linked(
+    everyone: list[NaiveRequest],
+    replicas: list[NaiveEngine],
+    requests: Requests,
+    engine: EngineConfig,
+    horizon_s: float,
+) -> None:
+    """Run step by step whichever replica is behind; a request's end brings the one that waits for it."""
+    n = len(everyone)
+    follows = [-1] * n if requests.follows is None else requests.follows.tolist()
+    think_s = [0.0] * n if requests.think_s is None else requests.think_s.tolist()
+    sessions = [request for request, before in zip(everyone, follows, strict=True) if before == -1]
+    begun = len(sessions) if requests.users is None else requests.users
+    due = [(request.arrival_s, n + request.index, request) for request in sessions[:begun]]
+    sessions = sessions[begun:]
+    turn = 0
+    for request in everyone:
+        request.status = "not arrived"
+
+    def end(request: NaiveRequest, now_s: float) -> None:
+        after = [other for other in everyone if follows[other.index] == request.index]
+        if after or requests.users is not None:
+            due_s = now_s + requests.turnaround_s + think_s[request.index]
+            due.append((due_s, request.index, after[0] if after else None))
+
+    while True:
+        due.sort(key=lambda entry: entry[:2])
+        able = [replica for replica in replicas if (replica.running or replica.waiting) and not replica.cut]
+        behind = min(able, key=lambda replica: replica.time_s, default=None)
+        now_s = behind.time_s if behind else math.inf
+        if due and due[0][0] <= now_s and due[0][0] < horizon_s:
+            due_s, _, request = due.pop(0)
+            if request is None:
+                if not sessions:
+                    continue
+                request = sessions.pop(0)
+                if request.arrival_s > due_s:
+                    due.append((request.arrival_s, n + request.index, request))
+                    continue
+            request.arrival_s = due_s
+            number = request.index % len(replicas)
+            if engine.router == "least_load":
+                order = [*range(turn, len(replicas)), *range(turn)]
+                number = min(order, key=lambda i: replicas[i].load_at(due_s))
+            turn = (number + 1) % len(replicas)
+            replicas[number].time_s = max(replicas[number].time_s, due_s)
+            request.status = "waiting"
+            replicas[number].arrive(request)
+            if request.status == "refused":
+                end(request, due_s)
+        elif behind is None:
+            return
+        else:
+            running = list(behind.running) + list(behind.waiting)
+            behind.step(horizon_s)
+            for request in running:
+                if request.status == "finished":
+                    end(request, behind.time_s)

@@ -158,3 +158,57 @@ def test_kernel_agrees_with_naive_engine_on_prefix_caching(
     requests = conversations(rng, random_requests(rng, n, spread_s, 0), engine.block_size)
     assume(fits(engine, requests))
     assert_same(simulate(engine, requests, LAW), *run_naively(engine, requests, LAW))
+
+
+def linked(rng: np.random.Generator, requests: Requests) -> Requests:
+    """Let users or sessions send the requests, with and without pauses."""
+    n = len(requests)
+    follows = np.full(n, -1, dtype=np.int64)
+    if rng.random() < 0.7:
+        chance = rng.random()
+        follows[1:] = np.where(rng.random(n - 1) < chance, np.arange(n - 1), -1)
+    closed = bool(rng.random() < 0.7)
+    return replace(
+        requests,
+        follows=follows if not closed or rng.random() < 0.7 else None,
+        users=int(rng.integers(1, 15)) if closed else None,
+        think_s=rng.random(n) * 0.3 if rng.random() < 0.5 else None,
+        turnaround_s=float(rng.choice([0.0, 0.01])),
+    )
+
+
+@settings(max_examples=250, deadline=None)
+@given(engines(), st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([0.0, 0.5, 3.0]))
+def test_kernel_agrees_with_naive_engine_on_closed_loops_and_sessions(
+    engine: EngineConfig, seed: int, n: int, spread_s: float
+) -> None:
+    """INV-00 where a request waits for the end of another: users, turns, pauses, several replicas."""
+    rng = np.random.default_rng(seed)
+    requests = linked(rng, random_requests(rng, n, spread_s, 0))
+    assume(fits(engine, requests))
+    output = simulate(engine, requests, LAW)
+    everyone, replicas = run_naively(engine, requests, LAW)
+    assert_same(output, everyone, replicas)
+    came = output.requests.status != Status.NOT_ARRIVED
+    assert came.tolist() == [request.status != "not arrived" for request in everyone]
+    expected = np.array([request.arrival_s for request in everyone])
+    np.testing.assert_allclose(output.requests.arrival_s[came], expected[came], rtol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(engines(), st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_users_have_at_most_one_request_open_each(engine: EngineConfig, seed: int, users: int) -> None:
+    """INV-17: a closed loop never holds more requests than users; with one user they don't overlap."""
+    requests = replace(random_requests(np.random.default_rng(seed), 40, 0.0, 0), users=users)
+    assume(fits(engine, requests))
+    output = simulate(replace(engine, horizon_s=None), requests, LAW)
+    outcome = output.requests
+    served = outcome.status == Status.FINISHED
+    events = [(time_s, 1) for time_s in outcome.arrival_s[served]]
+    events += [(time_s, -1) for time_s in outcome.last_token_s[served]]
+    level = peak = 0
+    for _, change in sorted(events):
+        level += change
+        peak = max(peak, level)
+    assert peak <= users
+    assert output.running_peak <= users * engine.replicas  # a sum of peaks

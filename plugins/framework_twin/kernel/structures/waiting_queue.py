@@ -17,14 +17,14 @@ from framework_twin.kernel.structures import heap
 
 
 @compiled
-def enqueue(sim: Any, replica: Any, item: int) -> None:
-    """Append a request that has arrived."""
+def enqueue(sim: Any, replica: Any, item: int, key: int) -> None:
+    """Append a request that has arrived; `key` is its place in the order of arrival."""
     number = read_int32(sim.adapter, item)
     queue = queue_at(replica.queues, number)
     int64s(sim.waiting_next)[item] = NONE
     if queue.head == NONE:
         queue.head = item
-        heap.push(_heap_of(sim, replica, number), replica.queue_places, item, number)
+        heap.push(_heap_of(sim, replica, number), replica.queue_places, key, number)
     else:
         int64s(sim.waiting_next)[queue.tail] = item
     queue.tail = item
@@ -92,9 +92,12 @@ def _heap_of(sim: Any, replica: Any, number: int) -> int:
 
 @compiled
 def _order_of(sim: Any, item: int) -> int:
-    """Place of a request in the order of arrival; once preempted, a negative number, the latest the lowest."""
+    """Place of a request in the order of arrival; once preempted, a negative number, the latest the lowest.
+
+    The order is that of the rows, unless requests wait for others: then the request knows its place, from 1 on.
+    """
     key = request_at(sim.requests, item).queue_key
-    return int(key if key < 0 else item)
+    return int(key if key != 0 else item)
 
 
 @compiled
