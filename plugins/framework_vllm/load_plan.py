@@ -48,7 +48,7 @@ def load_plan(
         seed=seed,
         adapter_names={identity: adapter_name(identity) for identity in identities},
         routing=routing,
-        concurrency=settings.concurrency,
+        concurrency=_concurrency(settings, workload),
         horizon_s=workload.facts.get("horizon_s"),
         warmup_requests=settings.warmup_requests,
         processes=settings.client_processes,
@@ -58,3 +58,15 @@ def load_plan(
         saturation=SaturationRule() if settings.saturation_stop else None,
         extra_body=settings.extra_body,
     )
+
+
+def _concurrency(settings: VllmSettings, workload: WorkloadTables) -> int | None:
+    """Return how many requests the client keeps open at most; None: as many as arrive."""
+    users: int | None = workload.facts.get("concurrency")
+    if settings.concurrency is None:
+        return users
+    if users is not None:
+        raise ConfigError(
+            "backend.concurrency: the workload has its own (workload.arrivals.concurrency); set one of the two"
+        )
+    return settings.concurrency

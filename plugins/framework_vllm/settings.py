@@ -55,7 +55,8 @@ class VllmSettings(EngineSettings, ReplicaKnobs):
         served_model_name: name of the model there; null: the first that they list.
         port: port of the first replica, the next ones follow; null: free ones.
         lora_loading: `static` (named on the command line) or `runtime` (through the load endpoint).
-        concurrency: null: requests are sent at their arrival times; n: n are kept open (closed loop).
+        concurrency: null: as many requests are open as the workload says; n: at most n (closed loop). The workload's
+            own key, `workload.arrivals.concurrency`, is understood by the twin too.
         warmup_requests: sent before the clock starts, and left out.
         client_processes: null: as many as the load needs.
         request_timeout_s: from sending to the last token.

@@ -21,6 +21,7 @@ from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
 from framework.processes.lifeline import descendants
 from framework_serving.metrics.request_times import RequestTimes
+from framework_serving.workloads.synthetic import SyntheticWorkload
 from framework_vllm.backend import VllmBackend
 from framework_vllm.engine_metrics.exposition import parse
 from framework_vllm.server.http_get import NoAnswerError, get, post_json
@@ -169,6 +170,21 @@ def test_a_closed_loop_keeps_so_many_requests_open(serving: Serving) -> None:
     running = [row["value"] for row in result.tables["samples"].to_pylist() if row["name"] == "running"]
     assert max(running) <= 2
     assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
+
+
+def test_turns_of_a_session_wait_for_each_other_and_find_their_prefix_in_the_engine(serving: Serving) -> None:
+    lengths = {"kind": "fixed", "input_tokens": 140, "output_tokens": 8}
+    arrivals = {"kind": "concurrency", "concurrency": 1, "think_s": 0.05}
+    sessions = {"turns": 3}
+    made = SyntheticWorkload(num_requests=6, lengths=lengths, arrivals=arrivals, sessions=sessions).build(3)
+    result = serving.measure(made)
+    times = RequestTimes.of(result.tables["requests"])
+    assert times.finished.all()
+    assert times.input_tokens.tolist() == 2 * [140, 288, 436]
+    assert (times.arrival_s[1:] >= times.last_token_s[:-1] + 0.05).all()
+    # full blocks of the turn before, of the tokens of all prompts
+    hit = (140 // KV_BLOCK_TOKENS + 288 // KV_BLOCK_TOKENS) * KV_BLOCK_TOKENS / (140 + 288 + 436)
+    assert value(result, "prefix_hit_share") == pytest.approx(hit, rel=0.1)
 
 
 def test_a_run_that_is_cut_leaves_the_rest_running_waiting_or_not_arrived(serving: Serving) -> None:

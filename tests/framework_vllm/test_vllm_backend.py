@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,19 @@ def processes_with(text: str) -> list[str]:
             if text in line:
                 found.append(line)
     return found
+
+
+def test_users_of_the_workload_are_those_of_the_client_and_are_said_once(
+    tmp_path: Path, running_server: str
+) -> None:
+    users = workload(12, spacing_s=0.0, concurrency=3)
+    served = run(tmp_path, users, urls=[running_server], served_model_name="stub", python=None)
+    requests = served.tables["requests"]
+    events = [(time_s, 1) for time_s in requests["arrival_s"].to_pylist()]
+    events += [(time_s, -1) for time_s in requests["last_token_s"].to_pylist()]
+    assert max(accumulate(change for _, change in sorted(events))) == 3
+    with pytest.raises(ConfigError, match=r"backend\.concurrency: the workload has its own"):
+        run(tmp_path, users, urls=[running_server], served_model_name="stub", python=None, concurrency=2)
 
 
 @pytest.mark.slow

@@ -95,7 +95,8 @@ def _tasks(plan: LoadPlan, board: Board, id_prefix: str) -> Sequence[LoadTask]:
             dialect="vllm" if plan.dialect == "auto" else plan.dialect,
             extra_body=dict(plan.extra_body),
             id_prefix=id_prefix,
-            slots=None if plan.concurrency is None else _slots(plan.concurrency, share.process, processes),
+            users=None if plan.concurrency is None else _users(plan.concurrency, share.process, processes),
+            linked=plan.linked,
             horizon_s=plan.horizon_s,
             request_timeout_s=plan.request_timeout_s,
             retries=plan.retries,
@@ -106,7 +107,7 @@ def _tasks(plan: LoadPlan, board: Board, id_prefix: str) -> Sequence[LoadTask]:
     ]
 
 
-def _slots(concurrency: int, process: int, processes: int) -> int:
+def _users(concurrency: int, process: int, processes: int) -> int:
     return concurrency // processes + (process < concurrency % processes)
 
 

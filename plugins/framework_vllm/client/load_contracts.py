@@ -69,14 +69,15 @@ class LoadPlan:
     """A load: which requests, to which servers, how.
 
     Attributes:
-        requests: `framework_serving.tables.requests_in`, with `prefix_block_hashes` where prompts share prefixes.
+        requests: `framework_serving.tables.requests_in`, with `prefix_block_hashes` where prompts share prefixes,
+            `follows` and `think_s` where requests wait for others.
         targets: at least one; requests are distributed by `routing`.
         vocabulary: token ids that prompts are made of (special tokens left out).
         seed: prompts are a function of it and of a request's id or block hash alone.
         adapter_names: adapter_id → name under which it is served.
         routing: request i to server i mod n, or to the one with the fewest open requests of this client.
-        concurrency: None sends each request at its `arrival_s` (open loop); n keeps n requests open in order of
-            their ids (closed loop), and a request then arrives when it is sent.
+        concurrency: None sends each request at its `arrival_s` (open loop); n keeps at most n requests open, in order
+            of their ids (closed loop), and a request then arrives when it is sent.
         horizon_s: the load is cut then, and what is open cancelled; None serves every request to its end.
         warmup_requests: sent before t = 0 and left out of every result; with adapters, one each and target at
             least. 0 sends none at all, not even the request that finds out the dialect.
@@ -105,6 +106,16 @@ class LoadPlan:
     saturation: SaturationRule | None = None
     extra_body: Mapping[str, Json] = field(default_factory=dict)
     dialect: Dialect = "auto"
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether a request comes after the answer to another one."""
+        return "follows" in self.requests.column_names
+
+    @property
+    def linked(self) -> bool:
+        """Whether a request may have to wait for the end of another before it comes."""
+        return self.concurrency is not None or self.has_sessions
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,7 @@ class LoadLoop:
         if failure is None:
             self._leave(connection, keep=stream.reusable)
             self._ledger.finished(row, stream.finish_reason)
-            self._schedule.released(now)
+            self._schedule.released(row, now)
         elif stream.status in _TRY_AGAIN and self._may_retry(row):
             self._leave(connection, keep=stream.reusable)
             self._retry(row, now, stream.retry_after_s)
@@ -329,7 +329,7 @@ class LoadLoop:
 
     def _give_up(self, row: int, reason: str, now: float, state: int = FAILED) -> None:
         self._ledger.gave_up(row, reason, state)
-        self._schedule.released(now)
+        self._schedule.released(row, now)
 
     def _leave(self, connection: Connection, keep: bool = False) -> None:
         """Take a request off its connection, which is kept only if another can use it."""

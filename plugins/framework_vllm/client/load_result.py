@@ -62,7 +62,7 @@ def outcome(
 
     seen = {name: np.array(board.array(name)) for name in COLUMNS}
     arrival_s = plan.requests["arrival_s"].to_numpy()
-    if plan.concurrency is not None:
+    if plan.linked:
         arrival_s = np.where(np.isnan(seen["due_s"]), np.inf, seen["due_s"])
     state = seen["state"]
     last_s = np.nanmax(seen["last_s"]) if np.isfinite(seen["last_s"]).any() else 0.0
@@ -71,7 +71,7 @@ def outcome(
     duration_s = float(cut_s) if np.isfinite(cut_s) and open_at_end else float(last_s)
     statuses, errors = _statuses(seen, arrival_s, cut_s, ending.cause, reports, board.targets)
     tokens = _token_counts(seen)
-    if plan.concurrency is not None:
+    if plan.linked:
         arrival_s = np.where(np.isfinite(arrival_s), arrival_s, duration_s)
     requests = _requests_table(plan, seen, arrival_s, tokens, statuses, errors)
     client_requests = _client_table(plan, board, seen, reports)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from framework_vllm.client.load_contracts import LoadError, LoadPlan
 from framework_vllm.client.wire.request_bytes import DIALECTS, Endpoint, check_body_keys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def check_plan(plan: LoadPlan) -> None:
@@ -35,6 +39,8 @@ def check_plan(plan: LoadPlan) -> None:
     for name, seconds in (("horizon_s", plan.horizon_s), ("request_timeout_s", plan.request_timeout_s)):
         if seconds is not None and not seconds > 0:
             raise LoadError(f"{name} is {seconds}, more than 0 is needed")
+    if plan.has_sessions and plan.processes not in (None, 1):
+        raise LoadError(f"processes is {plan.processes}, but one process sends all turns of sessions")
     _check_requests(plan)
 
 
@@ -56,5 +62,20 @@ def _check_requests(plan: LoadPlan) -> None:
     unnamed = sorted(wanted - set(plan.adapter_names))
     if unnamed:
         raise LoadError(f"requests: adapter {unnamed[0]} has no served name ({len(unnamed)} such)")
+    if plan.has_sessions:
+        _check_sessions(requests)
     if "prefix_block_hashes" in requests.column_names and not plan.prefix_block_tokens:
         raise LoadError("requests: prefix_block_hashes need prefix_block_tokens, the size of a block")
+
+
+def _check_sessions(requests: pa.Table) -> None:
+    ids = {identity: row for row, identity in enumerate(requests["request_id"].to_pylist())}
+    followed: set[int] = set()
+    for row, identity in enumerate(requests["follows"].to_pylist()):
+        if identity is None:
+            continue
+        if ids.get(identity, row) >= row or identity in followed:
+            raise LoadError(
+                f"requests: row {row} follows {identity}, which must be an earlier request without another"
+            )
+        followed.add(identity)

@@ -101,6 +101,26 @@ def test_a_closed_loop_keeps_so_many_open_and_arrivals_are_when_a_slot_was_free(
     assert (start[4:] > 0).all()
 
 
+def test_turns_of_a_session_wait_for_the_answer_and_its_reader(serve: Serve) -> None:
+    table = requests([0.0] * 12)
+    follows = pa.array([None if row % 3 == 0 else row - 1 for row in range(12)], pa.int64())
+    table = table.append_column("follows", follows).append_column("think_s", [np.full(12, 0.05)])
+    outcome = load(table, serve(*STEADY), concurrency=2)
+    assert (statuses(outcome), outcome.facts["client_processes"]) == ({"finished": 12}, 1)
+    start, end = outcome.requests["arrival_s"].to_numpy(), outcome.requests["last_token_s"].to_numpy()
+    turns = np.flatnonzero(np.arange(12) % 3)
+    assert start[turns] == pytest.approx(end[turns - 1] + 0.05, abs=1e-6)
+    events = sorted([(time_s, -1) for time_s in end] + [(time_s, 1) for time_s in start])
+    assert np.cumsum([change for _, change in events]).max() == 2
+
+
+def test_a_refused_turn_does_not_end_its_session(serve: Serve) -> None:
+    table = requests([0.0] * 3).append_column("follows", pa.array([None, 0, 1], pa.int64()))
+    outcome = load(table, serve(*STEADY), extra_body={"stub": "http_400"})
+    assert outcome.requests["status"].to_pylist() == ["refused"] * 3
+    assert np.isfinite(outcome.client_requests["sent_s"].to_numpy()).all()
+
+
 def test_several_processes_share_the_load_and_their_clock(serve: Serve) -> None:
     stub = serve(*STEADY)
     outcome = load(requests(np.arange(30) / 100), stub, processes=3)
@@ -205,6 +225,12 @@ def test_lag_is_that_of_the_first_attempt(serve: Serve) -> None:
     assert outcome.facts["client_lag_max_ms"] == pytest.approx(1e3 * row["lag_s"])
 
 
+def session(follows: int) -> pa.Table:
+    return requests([0.0, 0.0]).append_column(
+        "follows", pa.array([None, follows if follows > 1 else 0], pa.int64())
+    )
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -220,6 +246,8 @@ def test_lag_is_that_of_the_first_attempt(serve: Serve) -> None:
         ({"requests": requests([])}, "no requests to send"),
         ({"requests": requests([1.0, 0.5])}, "arrival_s must be finite, at least 0 and in ascending order"),
         ({"requests": requests([0.0], outputs=0)}, "row 0 has output_tokens below 1"),
+        ({"requests": session(1), "processes": 2}, "one process sends all turns"),
+        ({"requests": session(5)}, "row 1 follows 5"),
     ],
 )
 def test_a_plan_that_can_not_be_is_refused_before_anything_is_sent(

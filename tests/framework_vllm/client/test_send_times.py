@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework_vllm.client.load_contracts import LoadPlan, Target
-from framework_vllm.client.send_times import ClosedLoop, OpenLoop
+from framework_vllm.client.send_times import LinkedLoop, OpenLoop
 from framework_vllm.client.workers.shares import divide, holder, process_count
 from tests.framework_vllm.client.loads import requests
 
@@ -40,7 +40,7 @@ def test_a_retry_comes_at_its_time_among_the_arrivals() -> None:
 def test_a_closed_loop_never_has_more_open_than_its_slots(
     slots: int, count: int, data: st.DataObject
 ) -> None:
-    schedule = ClosedLoop(range(count), slots)
+    schedule = LinkedLoop(range(count), [0.0] * count, slots)
     open_rows: list[int] = []
     seen: list[int] = []
     now = 0.0
@@ -60,9 +60,42 @@ def test_a_closed_loop_never_has_more_open_than_its_slots(
                 schedule.retry(row, now + 0.5)  # keeps its slot
                 seen.append(row)
             else:
-                schedule.released(now)
+                schedule.released(row, now)
         assert len(open_rows) <= slots
     assert sorted(set(seen)) == list(range(count))
+
+
+def test_a_user_pauses_and_takes_the_next_session_when_its_own_is_over() -> None:
+    following, think_s = {0: 1, 2: 3}, {0: 0.5, 1: 2.0, 2: 0.0}
+    schedule = LinkedLoop(range(5), [0.0] * 5, 1, following, think_s)
+    assert (schedule.pop(), schedule.next_due_s(), schedule.left()) == ((0, 0.0), inf, 4)
+    schedule.released(0, 3.0)
+    assert schedule.pop() == (1, 3.5)
+    schedule.released(1, 4.0)
+    assert schedule.upcoming(5.0) == 0
+    assert schedule.pop() == (2, 6.0)
+    schedule.released(2, 7.0)
+    assert schedule.pop() == (3, 7.0)
+    schedule.released(3, 8.0)
+    assert schedule.pop() == (4, 8.0)
+    assert schedule.left() == 0
+
+
+def test_sessions_of_an_open_loop_begin_at_their_arrivals_whatever_became_of_others() -> None:
+    schedule = LinkedLoop(range(4), [0.0, 0.0, 1.0, 1.0], None, {0: 1, 2: 3})
+    assert [schedule.pop(), schedule.pop()] == [(0, 0.0), (2, 1.0)]
+    schedule.released(2, 5.0)
+    schedule.released(0, 4.0)
+    assert [schedule.pop(), schedule.pop(), schedule.next_due_s()] == [(1, 4.0), (3, 5.0), inf]
+
+
+def test_a_free_user_waits_for_the_next_arrival_and_later_ones_for_a_user() -> None:
+    schedule = LinkedLoop(range(3), [0.0, 5.0, 5.5], 1)
+    assert schedule.pop() == (0, 0.0)
+    schedule.released(0, 1.0)
+    assert schedule.pop() == (1, 5.0)
+    schedule.released(1, 9.0)
+    assert schedule.pop() == (2, 9.0)
 
 
 def plan(arrivals: list[float], targets: int = 1, outputs: int = 6) -> LoadPlan:

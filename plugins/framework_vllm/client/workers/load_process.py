@@ -20,7 +20,7 @@ from framework_vllm.client.load_loop import LoadLoop, LoopRules
 from framework_vllm.client.outbox import Outbox
 from framework_vllm.client.prompts import PromptMaker
 from framework_vllm.client.request_ledger import Ledger, LoopReport
-from framework_vllm.client.send_times import ClosedLoop, OpenLoop, Schedule
+from framework_vllm.client.send_times import LinkedLoop, OpenLoop, Schedule
 from framework_vllm.client.wire.connections import ConnectionPool
 from framework_vllm.client.wire.request_bytes import Endpoint, RequestEncoder
 from framework_vllm.client.workers.board import Board
@@ -60,10 +60,11 @@ def build(task: LoadTask, pipe: Pipe) -> LoadLoop:
     rows, tokens, processes, targets, fd = task.board
     board = Board(rows, tokens, processes, targets, fd)
     schedule: Schedule
-    if task.slots is None:
-        schedule = OpenLoop(share.rows, share.arrivals_s.tolist())
+    arrivals_s = share.arrivals_s.tolist()
+    if task.linked:
+        schedule = LinkedLoop(share.rows, arrivals_s, task.users, share.following, share.think_s)
     else:
-        schedule = ClosedLoop(share.rows, task.slots)
+        schedule = OpenLoop(share.rows, arrivals_s)
     encoder = RequestEncoder(task.targets, task.adapter_names, task.dialect, task.extra_body, task.id_prefix)
     prompts = PromptMaker(task.vocabulary, task.seed, task.prefix_block_tokens)
     poller = select.epoll()

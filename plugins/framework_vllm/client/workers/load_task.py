@@ -17,7 +17,8 @@ class LoadTask:
     Attributes:
         share: its requests.
         board: (rows, tokens, processes, targets, descriptor) of the shared board.
-        slots: open requests of this process in a closed loop; None is an open loop.
+        users: of this process in a closed loop; None: nobody waits for an answer but the next turn of a session.
+        linked: whether requests wait for others.
         id_prefix: of request ids on the wire.
         prepare_limit_s: longest time to open connections in advance.
     """
@@ -32,7 +33,8 @@ class LoadTask:
     dialect: str
     extra_body: Mapping[str, Json]
     id_prefix: str
-    slots: int | None
+    users: int | None
+    linked: bool
     horizon_s: float | None
     request_timeout_s: float
     retries: int

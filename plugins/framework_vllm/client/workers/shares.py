@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -42,6 +42,8 @@ class LoadShare:
         request_ids, arrivals_s, input_tokens, output_tokens: columns of its rows.
         adapters: adapter ids; -1 is the base model.
         hashes: prefix blocks of each prompt; None if the workload names none.
+        following: row → the row of the next turn of its session.
+        think_s: row → pause of its user after it.
     """
 
     process: int
@@ -54,6 +56,8 @@ class LoadShare:
     output_tokens: IntArray
     adapters: IntArray
     hashes: Sequence[Sequence[int] | None] | None
+    following: Mapping[int, int] = field(default_factory=dict)
+    think_s: Mapping[int, float] = field(default_factory=dict)
 
     def place(self, row: int) -> int:
         """Return where a row is in its columns."""
@@ -72,6 +76,8 @@ def divide(plan: LoadPlan, processes: int) -> list[LoadShare]:
     columns.append(np.asarray(pc.fill_null(requests["adapter_id"], -1).to_numpy()))
     targets = len(plan.targets)
     holders = holder(np.arange(len(requests)), targets, processes)
+    following = _following(plan)
+    thought_s = requests["think_s"].to_numpy() if "think_s" in requests.column_names else None
     shares = []
     for process in range(processes):
         rows = np.flatnonzero(holders == process)
@@ -79,12 +85,35 @@ def divide(plan: LoadPlan, processes: int) -> list[LoadShare]:
         if "prefix_block_hashes" in requests.column_names:
             hashes = requests["prefix_block_hashes"].take(rows).to_pylist()
         ids, arrivals, inputs, outputs, adapters = (column[rows] for column in columns)
+        think_s = (
+            dict(zip(rows.tolist(), thought_s[rows].tolist(), strict=True)) if thought_s is not None else {}
+        )
         shares.append(
             LoadShare(
-                process, processes, targets, rows.tolist(), ids, arrivals, inputs, outputs, adapters, hashes
+                process,
+                processes,
+                targets,
+                rows.tolist(),
+                ids,
+                arrivals,
+                inputs,
+                outputs,
+                adapters,
+                hashes,
+                following,
+                think_s,
             )
         )
     return shares
+
+
+def _following(plan: LoadPlan) -> dict[int, int]:
+    """Return which row follows which. Request ids are rows in a workload; a table may have others all the same."""
+    if "follows" not in plan.requests.column_names:
+        return {}
+    ids = {identity: row for row, identity in enumerate(plan.requests["request_id"].to_pylist())}
+    before = plan.requests["follows"].to_pylist()
+    return {ids[identity]: row for row, identity in enumerate(before) if identity is not None}
 
 
 def holder(rows: IntArray, targets: int, processes: int) -> IntArray:
@@ -97,7 +126,7 @@ def process_count(plan: LoadPlan, descriptors: int | None = None) -> int:
 
     Enough for the tokens and requests offered in the busiest tenth of the load, and for as many sockets as can be
     open at once (all of them, since nothing is known of the server); but for the sockets, not more than the
-    machine has cores.
+    machine has cores. A load of sessions gets one: the process that sees an answer sends the next turn.
 
     Args:
         plan: the load.
@@ -109,6 +138,8 @@ def process_count(plan: LoadPlan, descriptors: int | None = None) -> int:
         descriptors = descriptor_limit()
     total = plan.requests.num_rows
     sockets_each = max(1, min(descriptors - _SPARE_DESCRIPTORS, _PORTS * len(plan.targets)))
+    if plan.has_sessions:
+        return 1
     if plan.concurrency is not None:
         wanted = -(-plan.concurrency // SLOTS_PER_PROCESS)
         sockets = min(plan.concurrency, total)
