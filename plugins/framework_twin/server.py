@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from framework.configuration.search_path import group_files
 from framework.contracts import Json, WorkloadTables
-from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import described_gpu, described_model
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
 from framework_twin import translation
@@ -150,15 +147,4 @@ def _engine(
 
 def described(settings: TwinSettings) -> tuple[ModelShape, GpuSpec]:
     """Return the model and the GPU of the settings. Raises `ConfigError` naming the key that is missing."""
-    return _spec(ModelShape, settings.model, "model"), _spec(GpuSpec, settings.gpu, "gpu")
-
-
-def _spec(kind: type[Any], group: Any, name: str) -> Any:
-    """Return a typed description of the model or the GPU from its configuration group."""
-    if not isinstance(group, Mapping) or group.get("name") is None:
-        some = ", ".join(option for option in group_files(name) if option != "none")
-        raise ConfigError(f"backend=twin needs a {name}: {name}=NAME (known: {some})")
-    missing = sorted(kind.__dataclass_fields__.keys() - group.keys())
-    if missing:
-        raise ConfigError(f"configuration key '{name}.{missing[0]}' is missing")
-    return kind(**{key: group[key] for key in kind.__dataclass_fields__})
+    return described_model(settings.model), described_gpu(settings.gpu)

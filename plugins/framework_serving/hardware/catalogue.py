@@ -1,23 +1,31 @@
-"""Look-up of model shapes and GPUs by the name they carry in run tables."""
+"""Look-up of model shapes and GPUs: by their name in run tables, or as a configuration group describes them."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from framework.configuration.group_options import group_option
 from framework.configuration.search_path import group_files
 from framework.errors import ConfigError, did_you_mean
-from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.gpu_spec import INTERCONNECTS, GpuSpec
+from framework_serving.hardware.model_files import published_configs, resolved_model, shape_of_id
 from framework_serving.hardware.model_shape import ModelShape
+from framework_serving.hardware.number_types import number_type
 
 _SEPARATORS = re.compile("[ _]")
 _Spec = TypeVar("_Spec", ModelShape, GpuSpec)
+_BESIDE = {"model": ("path", "id", "hf_id", "weights", "tokenizer"), "gpu": ("count",)}
+"""Keys of a group that are no part of the description."""
 
 
 def model_shape(name: str) -> ModelShape:
-    """Return the shape of the model called `name` (`opt-1.3b`). Raises `ConfigError` if it is unknown."""
+    """Return the shape of a model by name (`opt-1.3b`) or hub id. Raises `ConfigError` if it is unknown."""
+    if "/" in name and not _is_option(name, "model"):
+        return shape_of_id(name)
     return _named(name, "model", ModelShape)
 
 
@@ -26,20 +34,80 @@ def gpu_spec(name: str) -> GpuSpec:
     return _named(name, "gpu", GpuSpec)
 
 
+def shape_of_group(group: Mapping[str, Any]) -> ModelShape | None:
+    """Return the shape that a configuration group `model` describes; None for `model=none` and similar groups."""
+    values = resolved_model(group)
+    fields = dataclasses.fields(ModelShape)
+    if values.get("name") is None or any(_needed(field) and field.name not in values for field in fields):
+        return None
+    return ModelShape(
+        **{field.name: values[field.name] for field in fields if values.get(field.name) is not None}
+    )
+
+
+def described_model(group: Any) -> ModelShape:
+    """Return the shape that the configuration group `model` describes; see `described_gpu`."""
+    shape = _described(resolved_model(group) if isinstance(group, Mapping) else group, "model", ModelShape)
+    for key in ("weight_type", "expert_type", "kv_type"):
+        if getattr(shape, key):
+            number_type(getattr(shape, key), f"model.{key}")
+    return shape
+
+
+def described_gpu(group: Any) -> GpuSpec:
+    """Return the accelerator that the configuration group `gpu` describes.
+
+    Raises:
+        ConfigError: nothing is described, a key is missing, or one is there that means nothing.
+    """
+    gpu = _described(group, "gpu", GpuSpec)
+    if gpu.interconnect not in INTERCONNECTS:
+        raise ConfigError(f"gpu.interconnect: '{gpu.interconnect}' is not one of {', '.join(INTERCONNECTS)}")
+    return gpu
+
+
+def _described(group: Any, name: str, kind: type[_Spec]) -> _Spec:
+    if not isinstance(group, Mapping) or group.get("name") is None:
+        some = ", ".join(option for option in group_files(name) if option != "none")
+        way = "; model.path=FOLDER or model.id=ORG/NAME" if name == "model" else ""
+        raise ConfigError(f"backend=twin needs a {name}: {name}=NAME{way} (known: {some})")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    missing = [key for key, field in fields.items() if _needed(field) and group.get(key) is None]
+    if missing:
+        raise ConfigError(f"configuration key '{name}.{sorted(missing)[0]}' is missing")
+    unknown = sorted(str(key) for key in group if key not in fields and key not in _BESIDE[name])
+    if unknown:
+        raise ConfigError(
+            f"unknown configuration key '{name}.{unknown[0]}'{did_you_mean(unknown[0], fields)}"
+        )
+    return kind(**{key: group[key] for key in fields if group.get(key) is not None})
+
+
+def _is_option(name: str, group: str) -> bool:
+    return any(_same(option, name) for option in group_files(group))
+
+
 def _named(name: str, group: str, kind: type[_Spec]) -> _Spec:
     """Return the option of a group whose file, or whose key `name`, is called so."""
-    files = group_files(group)
+    files: dict[str, Path] = group_files(group)
     option = next((option for option in files if _same(option, name)), None) or next(
         (option for option in files if _same(str(group_option(group, option).get("name")), name)), None
     )
     if option is None:
-        raise ConfigError(f"{group}: unknown {group} '{name}'{did_you_mean(name.lower(), files)}")
+        close = [*files, *(published_configs() if group == "model" else ())]
+        raise ConfigError(f"{group}: unknown {group} '{name}'{did_you_mean(name.lower(), close)}")
     values = group_option(group, option)
-    fields = {field.name for field in dataclasses.fields(kind)}
-    missing = sorted(fields - values.keys())
+    if values.get("path") or values.get("id"):
+        values = resolved_model(values)
+    fields = dataclasses.fields(kind)
+    missing = sorted(field.name for field in fields if _needed(field) and field.name not in values)
     if missing:
         raise ConfigError(f"{group} '{name}': key '{missing[0]}' is missing")
-    return kind(**{key: values[key] for key in fields})
+    return kind(**{field.name: values[field.name] for field in fields if field.name in values})
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING
 
 
 def _same(one: str, other: str) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from framework_serving.hardware.number_types import number_type
 
 KV_BLOCK_TOKENS = 16
 GIB = 1024**3
@@ -22,9 +22,21 @@ class ModelShape:
         tied_embeddings: the output projection shares the input embedding.
         embedding_dim: width of the embedding table (differs from `hidden` only for OPT-350M).
         lora_embeddings: the engine reserves adapter buffers for the embedding and the output projection.
-        dtype_bytes: bytes of one weight and of one cached key or value element.
+        dtype_bytes: bytes of one activation and, where no number type says otherwise, of weights and cached elements.
         max_model_len: longest context the model was made for, tokens.
         n_params: number of weights.
+        experts, experts_per_token, expert_intermediate: routed experts of a layer, those of a token, their width.
+        shared_intermediate: width of the experts that every token goes to, together.
+        dense_layers: layers with an MLP of width `intermediate` instead of experts (all of them without experts).
+        kv_rank, q_rank, rope_dim, nope_dim, value_dim: multi-head latent attention: ranks of the compressed keys and
+            values and of the queries, and the parts of a head; `kv_rank` 0: ordinary attention.
+        window, window_layers: tokens that sliding-window layers look back, and how many layers do so.
+        attention_layers, mlp_layers: layers that attend and that have an MLP; -1: every layer.
+        linear_layers, linear_params, state_bytes: layers with a recurrent state instead of keys and values, weights
+            of one, and bytes of a request's state over all of them.
+        kv_heads_sum: heads of keys and values summed over layers, where layers differ; 0: `layers · kv_heads`.
+        other_params: weights beside the decoder, such as a vision tower.
+        weight_type, expert_type, kv_type: number types (`number_types`); empty: 16 bits, `weight_type`, 16 bits.
     """
 
     name: str
@@ -43,38 +55,166 @@ class ModelShape:
     dtype_bytes: int
     max_model_len: int
     n_params: int
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_intermediate: int = 0
+    shared_intermediate: int = 0
+    dense_layers: int = 0
+    kv_rank: int = 0
+    q_rank: int = 0
+    rope_dim: int = 0
+    nope_dim: int = 0
+    value_dim: int = 0
+    window: int = 0
+    window_layers: int = 0
+    attention_layers: int = -1
+    mlp_layers: int = -1
+    linear_layers: int = 0
+    linear_params: int = 0
+    state_bytes: int = 0
+    kv_heads_sum: int = 0
+    other_params: int = 0
+    weight_type: str = ""
+    expert_type: str = ""
+    kv_type: str = ""
 
-    @classmethod
-    def of(cls, group: Mapping[str, Any]) -> ModelShape | None:
-        """Return the shape that a configuration group `model` describes; None for `model=none` and similar groups."""
-        names = cls.__dataclass_fields__.keys()
-        return cls(**{name: group[name] for name in names}) if names <= group.keys() else None
+    @property
+    def attending(self) -> int:
+        """Layers with attention."""
+        return self.layers if self.attention_layers < 0 else self.attention_layers
+
+    @property
+    def moe_layers(self) -> int:
+        """Layers with routed experts."""
+        if not self.experts:
+            return 0
+        return (self.layers if self.mlp_layers < 0 else self.mlp_layers) - self.dense_layers
+
+    @property
+    def dense_mlp_layers(self) -> int:
+        """Layers with an ordinary MLP."""
+        return (self.layers if self.mlp_layers < 0 else self.mlp_layers) - self.moe_layers
+
+    @property
+    def active_params(self) -> int:
+        """Weights that one token is multiplied with, the embedding's look-up apart."""
+        return self.n_params - self.embedding_params - self.other_params - self.idle_expert_params
+
+    @property
+    def idle_expert_params(self) -> int:
+        """Weights of the experts that one token does not go to."""
+        return self.moe_layers * (self.experts - self.experts_per_token) * self.expert_params
+
+    @property
+    def expert_params(self) -> int:
+        """Weights of one routed expert of one layer."""
+        return (3 if self.gated_mlp else 2) * self.hidden * self.expert_intermediate
+
+    @property
+    def routed_params(self) -> int:
+        """Weights of all routed experts of all layers."""
+        return self.moe_layers * self.experts * self.expert_params
+
+    @property
+    def embedding_params(self) -> int:
+        """Weights of an input embedding that is only indexed; 0 where the output projection is the same matrix."""
+        return 0 if self.tied_embeddings else self.vocab * self.embedding_dim
+
+    @property
+    def _plain_params(self) -> int:
+        """Weights that stay in 16 bits whatever the number type: embedding, output projection, vision."""
+        ends = self.vocab * self.embedding_dim * (1 if self.tied_embeddings else 2)
+        return min(self.n_params, ends + self.other_params)
+
+    @property
+    def dense_weight_bytes_each(self) -> float:
+        """Bytes of one weight of attention and ordinary MLPs."""
+        return (
+            number_type(self.weight_type, "model.weight_type").bytes if self.weight_type else self.dtype_bytes
+        )
+
+    @property
+    def expert_weight_bytes_each(self) -> float:
+        """Bytes of one weight of a routed expert."""
+        word = self.expert_type or self.weight_type
+        return number_type(word, "model.expert_type").bytes if word else self.dtype_bytes
+
+    @property
+    def kv_element_bytes(self) -> float:
+        """Bytes of one cached element."""
+        return number_type(self.kv_type, "model.kv_type").bytes if self.kv_type else self.dtype_bytes
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of all weights."""
-        return self.n_params * self.dtype_bytes
+        plain = self._plain_params
+        routed = self.routed_params
+        dense = self.n_params - plain - routed
+        return round(
+            plain * self.dtype_bytes
+            + dense * self.dense_weight_bytes_each
+            + routed * self.expert_weight_bytes_each
+        )
 
     @property
     def streamed_weight_bytes(self) -> int:
-        """Bytes of weights that every step reads: all but an input embedding that is only indexed."""
-        untied = 0 if self.tied_embeddings else self.vocab * self.embedding_dim
-        return (self.n_params - untied) * self.dtype_bytes
+        """Bytes of weights that a step over a large batch reads: all but an embedding that is only indexed."""
+        return self.weight_bytes - (self.embedding_params + self.other_params) * self.dtype_bytes
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values a token leaves in the cache: 2 · layers · kv_heads · head_dim · bytes."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * self.dtype_bytes
+        """Bytes of keys and values a token leaves in the cache: 2 · layers · kv_heads · head_dim · bytes.
+
+        Latent attention keeps one compressed vector and the shared rotary part a layer instead.
+        """
+        return round(self._kv_elements * self.kv_element_bytes)
+
+    @property
+    def _kv_elements(self) -> int:
+        if self.kv_rank:
+            return self.attending * (self.kv_rank + self.rope_dim)
+        return 2 * (self.kv_heads_sum or self.attending * self.kv_heads) * self.head_dim
 
     @property
     def flops_per_token(self) -> float:
         """Multiply-adds of all matrices for one token, counted as two operations; attention apart."""
-        return 2.0 * self.streamed_weight_bytes / self.dtype_bytes
+        return 2.0 * self.active_params
 
     @property
     def attention_flops_per_pair(self) -> float:
         """Operations for one (query, key) pair over all layers: two products of `head_dim` a head."""
-        return 4.0 * self.layers * self.heads * self.head_dim
+        if self.kv_rank:
+            return 2.0 * self.attending * self.heads * (self.nope_dim + self.rope_dim + self.value_dim)
+        return 4.0 * self.attending * self.heads * self.head_dim
+
+    @property
+    def window_share(self) -> float:
+        """Share of the attending layers that look back `window` tokens at most."""
+        return self.window_layers / self.attending if self.window and self.attending else 0.0
+
+    @property
+    def attention_params(self) -> int:
+        """Weights of the projections of one attending layer."""
+        if self.kv_rank:
+            queries = self.heads * (self.nope_dim + self.rope_dim)
+            down = self.hidden * (self.q_rank + self.kv_rank + self.rope_dim)
+            query_up = (self.q_rank or self.hidden) * queries
+            up = self.kv_rank * self.heads * (self.nope_dim + self.value_dim)
+            return down + query_up + up + self.heads * self.value_dim * self.hidden
+        kv_heads = self.kv_heads_sum / self.attending if self.kv_heads_sum else self.kv_heads
+        return round(self.hidden * self.head_dim * (2 * self.heads + 2 * kv_heads))
+
+    @property
+    def mlp_params(self) -> int:
+        """Weights of one ordinary MLP."""
+        return (3 if self.gated_mlp else 2) * self.hidden * self.intermediate
+
+    @property
+    def shared_params(self) -> int:
+        """Weights of the shared experts and the router of one layer with experts."""
+        return (
+            3 if self.gated_mlp else 2
+        ) * self.hidden * self.shared_intermediate + self.hidden * self.experts
 
     @property
     def lora_dims_per_rank(self) -> int:

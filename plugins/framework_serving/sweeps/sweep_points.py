@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.quantity import Quantity
 from framework.run.rebuild import chosen_options, stored_config, stored_value
+from framework_serving.hardware.catalogue import shape_of_group
 from framework_serving.hardware.model_shape import ModelShape
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class SweepPoint:
     @property
     def shape(self) -> ModelShape | None:
         """Shape of its model; None if a dimension is not stored."""
-        return ModelShape.of(stored_config(self.params).get("model", {}))
+        return shape_of_group(stored_config(self.params).get("model", {}))
 
     @property
     def max_num_seqs(self) -> int:

@@ -19,6 +19,10 @@ Terms (docs/twin_physics.md derives them and says what fixes each):
   per prompt token, which grows with the slots;
 - scheduler: scan over waiting requests while every slot is taken.
 
+Where the physics is known as tables instead of coefficients (`step_tables`), they stand behind the parameters: the
+products over the tokens of a step, and decode attention over the decoding requests, take their place in `weights`,
+`compute` and the slope. Layers with a sliding window of W tokens read min(context, W).
+
 Replicas that share a GPU hide their host time behind each other's kernels: the step lasts as long as the
 longer of one replica's own step and the kernels of all replicas.
 """
@@ -31,7 +35,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from framework_twin.kernel.compiled.jit import inlined
+from framework_twin.kernel.compiled.jit import compiled, inlined
 
 REFERENCE_RANK = 16.0
 """Slot rank at which the adapter coefficients are stated."""
@@ -60,13 +64,14 @@ PARAMETERS = (
     "scheduler_per_waiting_s",
     "decode_is_eager",
     "sharing_factor",
+    "table_points",
 )
 """Names of the entries of the parameter vector, in order.
 
 All are non-negative seconds but three: `lora_rank_share` is the share of the adapter kernels that grows with the
 slots' rank (their time at `REFERENCE_RANK` is 1), `decode_is_eager` is 1 where CUDA graphs are off, and
 `sharing_factor` is what a replica's kernels cost when others share the GPU (1 under MPS, more when the
-driver slices time).
+driver slices time). `table_points` is the number of rows of the tables that follow; 0: there are none.
 """
 (
     _HOST,
@@ -89,7 +94,39 @@ driver slices time).
     _SCAN,
     _EAGER,
     _SHARING,
+    _POINTS,
 ) = range(len(PARAMETERS))
+
+
+_WINDOW = len(PARAMETERS)
+_WINDOW_PAIR = _WINDOW + 1
+_TABLE = _WINDOW + 2
+"""Behind the parameters: the window, seconds of one prompt pair in windowed layers, and five columns of
+`table_points` numbers: tokens, seconds of the products, seconds of decode attention without context, its slopes
+per token of context in layers without and with a window."""
+_TOKENS_COLUMN, _PRODUCTS_COLUMN, _ATTEND_COLUMN, _SLOPE_COLUMN, _WINDOW_SLOPE_COLUMN = range(5)
+
+
+@compiled
+def _row_below(p: Sequence[float], points: int, tokens: float) -> int:
+    """Return the last row of the table whose tokens are at most `tokens`, but not the very last row."""
+    low, high = 0, points - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if p[_TABLE + middle] <= tokens:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _between(p: Sequence[float], points: int, column: int, row: int, tokens: float) -> float:
+    """Return a column's value at `tokens`: linear between and beyond the rows, constant before the first."""
+    left = p[_TABLE + row]
+    start = _TABLE + column * points + row
+    share = max(0.0, (tokens - left) / (p[_TABLE + row + 1] - left))
+    return float(p[start] + share * (p[start + 1] - p[start]))
 
 
 def parameter_vector(**values: float) -> npt.NDArray[np.float64]:
@@ -129,9 +166,14 @@ def step_seconds(
     host = p[_HOST] + p[_HOST_SEQ] * sequences
     weights = p[_WEIGHTS]
     products = p[_COMPUTE] * tokens
-    compute = (
-        sqrt(weights * weights + products * products) - weights + p[_KERNEL] + p[_KERNEL_SEQ] * sequences
-    )
+    points = int(p[_POINTS])
+    if points > 0:
+        weights = p[_TABLE + points]
+        row = _row_below(p, points, tokens)
+        compute = max(0.0, _between(p, points, _PRODUCTS_COLUMN, row, tokens) - weights)
+    else:
+        compute = sqrt(weights * weights + products * products) - weights
+    compute += p[_KERNEL] + p[_KERNEL_SEQ] * sequences
     prefill = 0.0
     if prefill_tokens > 0:
         host += p[_PREFILL_STEP]
@@ -142,6 +184,20 @@ def step_seconds(
         lora = p[_LORA] + p[_LORA_SLOT] * slots + wider * p[_LORA_ADAPTER] * distinct_adapters
         lora += (p[_LORA_TOKEN] + wider * p[_LORA_SLOT_TOKEN] * slots) * prefill_tokens
     slope = p[_CONTEXT]
+    if points > 0:
+        if prefill_tokens > 0:
+            reach = min(prefill_attention, p[_WINDOW] * prefill_tokens)
+            prefill += p[_WINDOW_PAIR] * reach
+        if n_decode > 0:
+            row = _row_below(p, points, n_decode)
+            compute += _between(p, points, _ATTEND_COLUMN, row, n_decode)
+            slope += _between(p, points, _SLOPE_COLUMN, row, n_decode)
+            near = _between(p, points, _WINDOW_SLOPE_COLUMN, row, n_decode)
+            seen = p[_WINDOW] * n_decode
+            if decode_context <= seen:
+                slope += near
+            else:
+                compute += near * seen
     kernels = weights + compute + prefill + lora + slope * decode_context
     if prefill_tokens > 0 or p[_EAGER] > 0.0:
         prefill += max(0.0, p[_LAUNCH] + p[_HIDDEN_SEQ] * n_running - kernels)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import shape_of_group
 from framework_serving.hardware.model_shape import ModelShape
 from framework_vllm.models.tiny_model import GENERATED, generated_model
 from framework_vllm.settings import EngineSettings
@@ -15,7 +16,7 @@ from framework_vllm.settings import EngineSettings
 
 def model_shape(settings: EngineSettings) -> ModelShape | None:
     """Return the model's dimensions from its configuration group; None for `model=none` and similar groups."""
-    return ModelShape.of(_group(settings))
+    return shape_of_group(_group(settings))
 
 
 def model_name(settings: EngineSettings) -> str:

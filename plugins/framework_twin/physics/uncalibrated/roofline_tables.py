@@ -1,0 +1,223 @@
+"""Step times from a model's shape and a datasheet, matrix by matrix, with efficiencies by class of accelerator.
+
+Each product takes the longer of reading its weights and multiplying, joined so that both count near the ridge, plus a
+start-up time; experts are read as far as the step's tokens reach them; reductions pay latency and the links' rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import ModelShape
+from framework_serving.hardware.number_types import number_type
+from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.step_tables import GRID, StepTables
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What kernels reach of a class of accelerators.
+
+    Attributes:
+        bandwidth, kv_bandwidth: share of the peak bandwidth in products and in decode attention.
+        compute: share of the peak 16-bit rate in large products; compute8, compute4: of the 8- and 4-bit rates.
+        attention: share of the 16-bit rate in prompt attention.
+        kernel_s: start-up of one product or small kernel inside a replayed graph.
+        reduce_s: latency of one reduction within a machine.
+        link: share of the links' rate in reductions of long messages.
+    """
+
+    bandwidth: float
+    kv_bandwidth: float
+    compute: float
+    compute8: float
+    compute4: float
+    attention: float
+    kernel_s: float
+    reduce_s: float
+    link: float
+
+
+# NVIDIA: beside the operator tables of the same accelerators; CDNA and Xe: the engine's runs on them.
+REACH = {
+    "ampere": Reach(0.86, 0.85, 0.72, 0.72, 0.72, 0.45, 3.0e-6, 12e-6, 0.6),
+    "ada": Reach(0.90, 0.85, 0.75, 0.70, 0.70, 0.55, 3.0e-6, 20e-6, 0.6),
+    "hopper": Reach(0.80, 0.90, 0.68, 0.60, 0.60, 0.50, 2.5e-6, 10e-6, 0.6),
+    "blackwell": Reach(0.72, 0.80, 0.70, 0.60, 0.50, 0.45, 2.5e-6, 10e-6, 0.6),
+    "blackwell-gddr": Reach(0.90, 0.88, 0.75, 0.60, 0.50, 0.55, 3.0e-6, 25e-6, 0.6),
+    "cdna2": Reach(0.65, 0.35, 0.45, 0.45, 0.45, 0.20, 8.0e-6, 30e-6, 0.4),
+    "cdna3": Reach(0.60, 0.40, 0.45, 0.40, 0.40, 0.25, 8.0e-6, 25e-6, 0.4),
+    "xe-hpc": Reach(0.55, 0.35, 0.40, 0.40, 0.40, 0.15, 12e-6, 40e-6, 0.4),
+}
+DEFAULT_REACH = Reach(0.80, 0.80, 0.55, 0.50, 0.45, 0.35, 4.0e-6, 20e-6, 0.5)
+_KERNELS_PER_LAYER = 5
+_EXPERT_KERNELS = 6
+_RIDGE_POWER = 3.0
+
+
+def reach_of(gpu: GpuSpec) -> Reach:
+    """Return the efficiencies of an accelerator's class."""
+    return REACH.get(gpu.architecture, DEFAULT_REACH)
+
+
+def roofline_tables(
+    shape: ModelShape, gpu: GpuSpec, deployment: Deployment, reach: Reach | None = None
+) -> StepTables:
+    """Return tables of a replica's step from the datasheet."""
+    law = _Roofline(shape, gpu, deployment, reach or reach_of(gpu))
+    stages = deployment.pipeline
+    counts = np.maximum(1, np.ceil(GRID / stages))
+    products = np.array([law.products_s(float(count)) for count in counts])
+    slope = law.context_s / stages
+    pair = shape.attention_flops_per_pair / deployment.tensor / (law.reach.attention * law.rate("16"))
+    near = shape.window_share
+    start = np.full(len(GRID), law.reach.kernel_s * shape.attending)
+    linear = law.state_s / stages * GRID
+    return StepTables(
+        tokens=GRID.astype(np.float64),
+        products_s=products,
+        attend_s=start + linear,
+        context_s=np.full(len(GRID), slope * (1 - near)),
+        window_s=np.full(len(GRID), slope * near),
+        pair_s=pair * (1 - near),
+        window_pair_s=pair * near,
+        window=float(shape.window) if near else np.inf,
+    )
+
+
+class _Roofline:
+    def __init__(self, shape: ModelShape, gpu: GpuSpec, deployment: Deployment, reach: Reach) -> None:
+        self.shape, self.gpu, self.spread, self.reach = shape, gpu, deployment, reach
+        self._bandwidth = gpu.bandwidth_tb_s * 1e12
+
+    def rate(self, bits: str) -> float:
+        """Peak operations per second of products of so many bits."""
+        return self.gpu.rate_tflops(bits) * 1e12
+
+    @property
+    def context_s(self) -> float:
+        """Reading one token's keys and values on one accelerator."""
+        share = self.spread.kv_copies(self.shape) / self.spread.tensor
+        return self.shape.kv_bytes_per_token * share / (self.reach.kv_bandwidth * self._bandwidth)
+
+    @property
+    def state_s(self) -> float:
+        """Reading and writing one request's recurrent state."""
+        state = 2.0 * self.shape.state_bytes / self.spread.tensor
+        return state / (self.reach.bandwidth * self._bandwidth)
+
+    def products_s(self, tokens: float) -> float:
+        """Seconds of everything but attention in a step of so many tokens."""
+        shape = self.shape
+        total = sum(
+            layers * self._product(tokens, params / self.spread.tensor, word)
+            for layers, params, word in self._dense_matrices()
+        )
+        total += self._product(tokens, shape.vocab * shape.hidden / self.spread.tensor, "", many=False)
+        layers = shape.attending + shape.linear_layers + shape.dense_mlp_layers + shape.moe_layers
+        total += layers * (_KERNELS_PER_LAYER / 2) * self.reach.kernel_s
+        total += self._small_kernels(tokens)
+        total += shape.moe_layers * self._experts(tokens)
+        return total + self._collectives(tokens)
+
+    def _dense_matrices(self) -> Iterator[tuple[int, float, str]]:
+        shape, dense = self.shape, self.shape.weight_type
+        heads = shape.heads + 2 * (
+            shape.kv_heads_sum / shape.attending
+            if shape.kv_heads_sum
+            else shape.kv_heads * self.spread.kv_copies(shape)
+        )
+        if shape.kv_rank:
+            yield shape.attending, shape.attention_params, dense
+        else:
+            yield shape.attending, shape.hidden * shape.head_dim * heads, dense
+            yield shape.attending, shape.hidden * shape.head_dim * shape.heads, dense
+        parts = (2, 1) if shape.gated_mlp else (1, 1)
+        for count in parts:
+            yield shape.dense_mlp_layers, count * shape.hidden * shape.intermediate, dense
+        if shape.shared_intermediate:
+            for count in parts:
+                yield shape.moe_layers, count * shape.hidden * shape.shared_intermediate, dense
+        if shape.linear_layers:
+            yield shape.linear_layers, shape.linear_params, dense
+
+    def _product(self, tokens: float, params: float, word: str, *, many: bool = True) -> float:
+        kind = number_type(word) if word else number_type("bf16")
+        read = params * kind.bytes / (self.reach.bandwidth * self._bandwidth)
+        multiply = 2.0 * params * tokens / self._reached_rate(kind.rate)
+        return (
+            float((read**_RIDGE_POWER + multiply**_RIDGE_POWER) ** (1 / _RIDGE_POWER)) + self.reach.kernel_s
+        )
+
+    def _reached_rate(self, bits: str) -> float:
+        gpu, reach = self.gpu, self.reach
+        if bits == "4" and gpu.fp4_tflops:
+            return reach.compute4 * self.rate("4")
+        if bits == "8" and gpu.fp8_tflops:
+            return reach.compute8 * self.rate("8")
+        return reach.compute * self.rate("16")
+
+    def _small_kernels(self, tokens: float) -> float:
+        """Norms, activations and sampling: bytes of activations through memory."""
+        shape = self.shape
+        layer_bytes = tokens * (10 * shape.hidden) * shape.dtype_bytes
+        logits = 6.0 * min(tokens, 1024) * shape.vocab / self.spread.tensor
+        return float((shape.layers * layer_bytes + logits) / (self.reach.bandwidth * self._bandwidth))
+
+    def _experts(self, tokens: float) -> float:
+        """Routed experts of one layer on the fullest accelerator: read as far as the tokens of all ranks reach."""
+        shape, spread = self.shape, self.spread
+        if not shape.experts:
+            return 0.0
+        kind = number_type(shape.expert_type or shape.weight_type or "bf16")
+        everyone = tokens * spread.data
+        share = shape.experts_per_token / shape.experts
+        reached = shape.experts * (1.0 - (1.0 - share) ** everyone)
+        own = shape.expert_params / spread.expert_tensor
+        groups = max(1, spread.expert)
+        imbalance = 1.0 if groups == 1 else 1.0 + 0.25 * min(1.0, (groups - 1) / max(1.0, everyone * share))
+        read = reached / groups * imbalance * own * kind.bytes
+        work = 2.0 * own * everyone * shape.experts_per_token / groups * imbalance
+        rows = max(1.0, everyone * share)
+        padded = max(1.0, 8.0 / rows) if rows < 8 else 1.0
+        read_s = read / (self.reach.bandwidth * self._bandwidth)
+        work_s = work * padded / (0.75 * self._reached_rate(kind.rate))
+        joined = (read_s**_RIDGE_POWER + work_s**_RIDGE_POWER) ** (1 / _RIDGE_POWER)
+        return float(joined) + _EXPERT_KERNELS * self.reach.kernel_s
+
+    def _collectives(self, tokens: float) -> float:
+        """Reductions of tensor parallelism, all-to-alls of expert parallelism, hand-over between stages."""
+        shape, spread = self.shape, self.spread
+        message = tokens * shape.hidden * shape.dtype_bytes
+        layers = shape.attending + shape.linear_layers
+        total = 0.0
+        if spread.tensor > 1:
+            blocks = layers + shape.dense_mlp_layers + (shape.moe_layers if spread.data == 1 else 0)
+            total += blocks * self._reduction(message, spread.tensor)
+        if spread.data > 1 and shape.moe_layers:
+            there = (
+                message * min(shape.experts_per_token, spread.expert)
+                if spread.expert > 1
+                else message * spread.data
+            )
+            total += shape.moe_layers * 2 * self._exchange(there, spread.expert_shards)
+        if spread.pipeline > 1:
+            total += (spread.pipeline - 1) * (30e-6 + message / (self.gpu.network_gb_s * 1e9))
+        return total
+
+    def _reduction(self, message: float, members: int) -> float:
+        """One all-reduce: latency, and 2 (m − 1) / m of the message over each link."""
+        rate = self._link_rate(members)
+        return self.reach.reduce_s * (1 + 0.1 * members) + 2.0 * (members - 1) / members * message / rate
+
+    def _exchange(self, message: float, members: int) -> float:
+        return 2 * self.reach.reduce_s + (members - 1) / members * message / self._link_rate(members)
+
+    def _link_rate(self, members: int) -> float:
+        beyond = members > self.gpu.gpus_per_node
+        rate = self.gpu.network_gb_s if beyond else self.gpu.link_gb_s
+        return self.reach.link * rate * 1e9

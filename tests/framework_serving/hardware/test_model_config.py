@@ -1,0 +1,156 @@
+"""Shapes from published configurations: weights, cache, experts, windows, number types, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import described_gpu, described_model, model_shape, shape_of_group
+from framework_serving.hardware.model_files import config_of_id, published_configs, shape_of_id, shape_of_path
+
+COUNTS = [
+    (name, int(count))
+    for name, _, count in (
+        line.partition(",")
+        for line in Path(__file__).with_name("published_counts.csv").read_text().splitlines()
+        if not line.startswith("#")
+    )
+]
+NO_MODEL = {"name": None, "path": None, "id": None, "weight_type": None, "expert_type": None, "kv_type": None}
+
+
+@pytest.mark.parametrize(("hub_id", "published"), COUNTS)
+def test_parameters_equal_the_published_count(hub_id: str, published: int) -> None:
+    assert shape_of_id(hub_id).n_params == pytest.approx(published, rel=0.002)
+
+
+def test_every_shipped_configuration_can_be_read() -> None:
+    assert len(published_configs()) > 200
+    for hub_id in published_configs():
+        assert shape_of_id(hub_id).active_params > 0
+
+
+def test_shapes_from_configurations_equal_the_shipped_files() -> None:
+    for option, hub_id in (("llama-3.1-8b", "meta-llama/Llama-3.1-8B"), ("qwen-2.5-7b", "Qwen/Qwen2.5-7B")):
+        shipped, read = model_shape(option), shape_of_id(hub_id)
+        same = ("layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate", "vocab", "n_params")
+        assert [getattr(shipped, key) for key in same] == [getattr(read, key) for key in same]
+        assert shipped.kv_bytes_per_token == read.kv_bytes_per_token
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "active"),
+    [
+        ("Qwen/Qwen3-30B-A3B", 3.3e9),
+        ("Qwen/Qwen3-235B-A22B", 22e9),
+        ("deepseek-ai/DeepSeek-V3", 37e9),
+        ("openai/gpt-oss-120b", 5.1e9),
+        ("mistralai/Mixtral-8x7B-v0.1", 12.9e9),
+    ],
+)
+def test_active_parameters_are_those_that_the_publishers_state(hub_id: str, active: float) -> None:
+    shape = shape_of_id(hub_id)
+    assert shape.active_params == pytest.approx(active, rel=0.1)
+
+
+def test_latent_attention_caches_one_compressed_vector_a_layer() -> None:
+    shape = shape_of_id("deepseek-ai/DeepSeek-V3")
+    assert shape.kv_bytes_per_token == 61 * (512 + 64) * 2
+    assert replace(shape, kv_type="fp8").kv_bytes_per_token == 61 * (512 + 64)
+
+
+def test_number_types_of_weights_and_cache_are_apart() -> None:
+    plain = shape_of_id("meta-llama/Llama-3.1-8B")
+    quantised = replace(plain, weight_type="fp8")
+    assert quantised.kv_bytes_per_token == plain.kv_bytes_per_token
+    ends = 2 * plain.vocab * plain.hidden
+    assert quantised.weight_bytes == plain.n_params + ends
+    assert shape_of_id("openai/gpt-oss-20b").weight_bytes < 0.36 * 2 * 20.9e9
+    assert shape_of_id("Qwen/Qwen2.5-7B-Instruct-AWQ").weight_type == "int4"
+
+
+def test_sliding_windows_are_laid_out_as_published() -> None:
+    assert shape_of_id("google/gemma-3-27b-it").window_layers == 62 - 62 // 6
+    assert shape_of_id("google/gemma-2-9b").window_layers == 21
+    assert shape_of_id("openai/gpt-oss-20b").window_layers == 12
+    assert shape_of_id("Qwen/Qwen3-8B").window_share == 0.0
+
+
+def write_config(folder: Path, **content: Any) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_folder_with_a_configuration_is_a_model(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "mine", **config_of_id("Qwen/Qwen3-8B"))
+    shape = described_model({**NO_MODEL, "path": str(folder), "weight_type": "fp8"})
+    assert (shape.name, shape.layers, shape.weight_type) == ("mine", 36, "fp8")
+    assert shape_of_path(folder / "config.json") == shape_of_path(folder)
+
+
+def test_the_hub_cache_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "models--acme--tiny" / "snapshots" / "abc"
+    snapshot.parent.mkdir(parents=True)
+    write_config(snapshot, **config_of_id("Qwen/Qwen3-8B"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert shape_of_id("acme/tiny").layers == 36
+    assert shape_of_path(snapshot).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("group", "complaint"),
+    [
+        ({"id": "acme/unheard-of"}, "model.id: no configuration of 'acme/unheard-of' on this machine"),
+        ({"path": "/nowhere"}, "model.path: no config.json at '/nowhere'"),
+        ({"id": "Qwen/Qwen3-8B", "path": "/x"}, "model.path and model.id: give one of them"),
+        ({"id": "Qwen/Qwen3-8B", "weight_type": "fp9"}, "model.weight_type: unknown number type 'fp9'"),
+        ({"id": "Qwen/Qwen3-8B", "num_experts": 8}, "unknown configuration key 'model.num_experts'"),
+        ({}, "needs a model: model=NAME; model.path=FOLDER or model.id=ORG/NAME"),
+    ],
+)
+def test_what_cannot_be_a_model_is_refused_by_name(group: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=None) as refused:
+        described_model({**NO_MODEL, **group})
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ({"architectures": ["RwkvForCausalLM"]}, "architecture 'RwkvForCausalLM' is not modelled"),
+        ({"architectures": ["LlamaForCausalLM"]}, "its configuration has no 'num_hidden_layers'"),
+        ({"model_type": "llama"}, "its configuration has no 'architectures'"),
+        (
+            {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": "many"},
+            "'num_hidden_layers' is 'many', not a whole number",
+        ),
+    ],
+)
+def test_configurations_that_say_too_little_are_refused(
+    tmp_path: Path, content: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        shape_of_path(write_config(tmp_path / "model", **content))
+    assert complaint in str(refused.value)
+
+
+def test_a_key_without_effect_on_the_gpu_is_refused() -> None:
+    sheet = {"name": "X", "memory_gib": 8, "bandwidth_tb_s": 1, "fp16_tflops": 100, "tdp_w": 300}
+    assert described_gpu(sheet).interconnect == "nvlink"
+    with pytest.raises(ConfigError, match=r"unknown configuration key 'gpu.nvlinks'"):
+        described_gpu({**sheet, "nvlinks": 4})
+    with pytest.raises(ConfigError, match=r"gpu.interconnect: 'telepathy' is not one of"):
+        described_gpu({**sheet, "interconnect": "telepathy"})
+
+
+def test_shapes_of_groups_without_a_model_are_none() -> None:
+    assert shape_of_group(NO_MODEL) is None
+    shape = shape_of_group({**NO_MODEL, "id": "Qwen/Qwen3-8B"})
+    assert shape is not None
+    assert shape.name == "Qwen3-8B"
