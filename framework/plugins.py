@@ -10,17 +10,59 @@ loads none.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import pluggy
 
 from framework import hookspecs
 from framework.contracts import MetricDefinition
-from framework.errors import one_line
+from framework.errors import ConfigError, UserError, one_line
 
 ENTRY_POINT_GROUP = "framework.plugins"
+SLOW_S = 2.0
+"""A hook that takes longer than this, other than those that work on runs, is named."""
+
+_WORK_ON_RUNS = frozenset(
+    [
+        "derived_metrics",
+        "sanity_checks",
+        "sweep_tables",
+        "report_sections",
+        "claim_computations",
+        "doctor_checks",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PluginProblem:
+    """What could not be contributed: what failed, and the error in one line."""
+
+    what: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.error}"
+
+
+class PluginError(Exception):
+    """A hook failed where the command can't go on without it; names the plugin."""
+
+    def __init__(self, plugin: str, hook: str, cause: Exception) -> None:
+        super().__init__(str(problem_of(plugin, hook, cause)))
+        self.failure_kind = type(cause).__name__
+
+
+def problem_of(plugin: str, hook: str, error: Exception) -> PluginProblem:
+    """Return what a hook's failure is called everywhere."""
+    reason = one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
+    return PluginProblem(f"plugin '{plugin}' failed in {hook}", reason)
 
 
 @dataclass(frozen=True)
@@ -41,11 +83,20 @@ class Discovery:
 
     Attributes:
         packages: top-level packages of all installed plugins, those that `FRAMEWORK_PLUGINS` leaves out included.
+        problems: what hooks failed at so far; the command line prints them at its end.
+        clashes: one line for each name that several distributions claim; none of them is loaded.
     """
 
     manager: pluggy.PluginManager
     plugins: tuple[LoadedPlugin, ...]
     packages: frozenset[str]
+    clashes: tuple[str, ...] = ()
+    problems: list[PluginProblem] = field(default_factory=list)
+
+    def note(self, problem: PluginProblem) -> None:
+        """Keep a problem, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def _wanted(found: EntryPoint) -> bool:
@@ -74,23 +125,95 @@ def discover() -> Discovery:
     """Find, import and register all plugins, once a process."""
     manager = pluggy.PluginManager(hookspecs.NAMESPACE)
     manager.add_hookspecs(hookspecs)
-    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    plugins = tuple(_register(manager, found[name]) for name in sorted(found) if _wanted(found[name]))
-    return Discovery(manager, plugins, frozenset(point.module.partition(".")[0] for point in found.values()))
+    claimed: dict[str, dict[str, EntryPoint]] = defaultdict(dict)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        claimed[point.name].setdefault(point.dist.name if point.dist else point.value, point)
+    plugins, clashes = [], []
+    for name in sorted(name for name, points in claimed.items() if _wanted(next(iter(points.values())))):
+        (first, *others) = claimed[name].values()
+        if others:
+            clash = f"several distributions name a plugin '{name}': {' and '.join(sorted(claimed[name]))}"
+            clashes.append(clash)
+            for owner, point in sorted(claimed[name].items()):
+                version = point.dist.version if point.dist else ""
+                plugins.append(LoadedPlugin(name, point.value, owner, version, (), clash))
+        else:
+            plugins.append(_register(manager, first))
+    packages = {point.module.partition(".")[0] for points in claimed.values() for point in points.values()}
+    return Discovery(manager, tuple(plugins), frozenset(packages), tuple(clashes))
+
+
+def check_names() -> None:
+    """Raise `ConfigError` if several distributions claim one plugin's name: it is not ours to guess which is meant."""
+    for clash in discover().clashes:
+        raise ConfigError(f"{clash}; uninstall one of them, or name the plugins to load in FRAMEWORK_PLUGINS")
 
 
 def plugin_manager() -> pluggy.PluginManager:
-    """Return the manager; call hooks as `plugin_manager().hook.importers()`."""
+    """Return the manager. Hooks are called by `ask`, which keeps a plugin that fails from failing the command."""
     return discover().manager
+
+
+def ask(
+    hook: str, kind: type | tuple[type, ...] | None = None, **arguments: Any
+) -> Iterator[tuple[str, Any]]:
+    """Yield (plugin, what it returned) for each implementation of a hook, that of the plugin loaded last first.
+
+    An implementation that raises, or returns what the hook doesn't allow, is left out and its plugin named at the
+    command's end (`Discovery.problems`); a slow one is named too.
+
+    Args:
+        hook: name of the hook.
+        kind: type of the items; the value is then a list of them. None: the value as it is, implementations that
+            return None left out.
+        arguments: what the hook is given.
+    """
+    for plugin, value, error in _answers(hook, kind, arguments):
+        if error is not None:
+            discover().note(problem_of(plugin, hook, error))
+        elif value is not None:
+            yield plugin, value
+
+
+def _answers(
+    hook: str, kind: type | tuple[type, ...] | None, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Exception | None]]:
+    for implementation in reversed(getattr(plugin_manager().hook, hook).get_hookimpls()):
+        plugin = str(implementation.plugin_name)
+        started_s = time.monotonic()
+        try:
+            value = implementation.function(*(arguments[name] for name in implementation.argnames))
+            value = value if kind is None else items_of(value, kind)
+        except Exception as error:  # a third party's hook may raise anything
+            yield plugin, None, error
+            continue
+        took_s = time.monotonic() - started_s
+        if took_s > SLOW_S and hook not in _WORK_ON_RUNS:
+            discover().note(PluginProblem(f"plugin '{plugin}' is slow", f"{hook} took {took_s:.1f} s"))
+        yield plugin, value, None
+
+
+def items_of(value: Any, kind: type | tuple[type, ...]) -> list[Any]:
+    """Return the items that a hook returned; raises `TypeError` for anything that is no collection of `kind`."""
+    wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"returned {type(value).__name__} instead of several {wanted}")
+    items = list(value)
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"returned {type(item).__name__} instead of {wanted}")
+    return items
 
 
 def metric_definitions() -> dict[str, MetricDefinition]:
     """Return what the plugins' metrics mean, by name, in the order in which they are defined.
 
-    The first definition of a name is used (pluggy calls the plugin that came last first).
+    The first definition of a name is used.
     """
     definitions: dict[str, MetricDefinition] = {}
-    for defined in reversed(plugin_manager().hook.metric_definitions()):
+    for _, defined in reversed(list(ask("metric_definitions", MetricDefinition))):
         for definition in defined:
             definitions.setdefault(definition.name, definition)
     return definitions

@@ -27,6 +27,12 @@ class Failure:
     message: str
     log_tail: str = ""
 
+    @property
+    def reason(self) -> str:
+        """The message; with the exception's class in front where the message is only a word of the code's own."""
+        bare = self.kind.endswith("Error") and self.message[:1] in ("'", '"')
+        return f"{self.kind}: {self.message}" if bare else self.message
+
 
 @dataclass(frozen=True)
 class RunRecord:

@@ -64,6 +64,7 @@ def install(site: Path) -> Install:
         (info / "entry_points.txt").write_text(f"[framework.plugins]\n{entry_points}\n")
         for module, text in modules.items():
             (site / f"{module}.py").write_text(text)
+            sys.modules.pop(module, None)  # of an earlier test
         forget_plugins()
 
     return make

@@ -14,9 +14,10 @@ from framework.errors import ConfigError, UserError, did_you_mean
 _UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '([^']+)'")
 _UNKNOWN_KEY = re.compile(r"Key '([^']+)' (?:is not in struct|not in '[^']+')")
 _OVERRIDE = re.compile(r"Could not (?:override|append|delete)[^']*'([^']+)'")
-_MERGING = re.compile(r"Error merging override (\S+)")
+_MERGING = re.compile(r"Error merging override (.+)")
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _LIST = re.compile(r"\[[^\[\]]*\]")  # commas in a list do not separate values of a sweep
+_PLAIN_KEY = re.compile(r"[+~]{0,2}[\w.@/:-]+")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 
 
@@ -34,7 +35,9 @@ def as_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
             return chain[-1]
     text = "\n".join(str(part) for part in chain)
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"override '{error.override}' can't be read: {_parser_reason(text)}")
+        return ConfigError(
+            f"override '{error.override}' can't be read: {_parser_reason(text, error.override)}"
+        )
     if isinstance(chain[-1], ImportError):  # a `_target_` that can't be imported
         return ConfigError(f"{_first_line(text)}: {chain[-1]}")
     return ConfigError(
@@ -46,11 +49,14 @@ def as_user_error(error: Exception, arguments: Sequence[str]) -> UserError:
     )
 
 
-def _parser_reason(text: str) -> str:
-    if "missing EQUAL" in text:
+def _parser_reason(text: str, override: str) -> str:
+    if "missing EQUAL" in text or "=" not in override:
         return "no '=' in it; write key=value"
-    lines = [line.strip() for line in text.splitlines() if not line.startswith(("See ", "Error parsing"))]
-    return lines[0] if lines else "see Hydra's override grammar"
+    key, _, value = override.partition("=")
+    if not _PLAIN_KEY.fullmatch(key):
+        return f"'{key}' is no key"
+    quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
+    return f"quote its value, for the shell and for Hydra: '{key}=\"{quoted}\"'"
 
 
 def _unknown_option(text: str) -> str | None:
@@ -60,7 +66,8 @@ def _unknown_option(text: str) -> str | None:
     group, _, option = match.group(1).rpartition("/")
     if not group:
         return f"no configuration '{option}'"
-    return f"unknown {group} '{option}'{did_you_mean(option, group_files(group))}"
+    named = f"; experiment={option} names a study without a file" if group == "experiment" else ""
+    return f"unknown {group} '{option}'{did_you_mean(option, group_files(group))}{named}"
 
 
 def _unknown_key(text: str, arguments: Sequence[str]) -> str | None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from framework.configuration.search_path import config_groups, group_files
-from framework.contracts import DoctorCheck, TableBlock
-from framework.plugins import discover, plugin_manager
+from framework.contracts import DoctorCheck, Importer, TableBlock
+from framework.plugins import ask, discover, metric_definitions
 
 
 def show_plugins() -> int:
@@ -30,10 +30,19 @@ def show_plugins() -> int:
     print_table(TableBlock("Plugins", ("name", "distribution", "module", "hooks"), rows))
     options = [(group, ", ".join(group_files(group))) for group in config_groups()]
     print_table(TableBlock("Configuration groups", ("group", "options"), options))
-    kinds = [(item.kind, item.description) for items in plugin_manager().hook.importers() for item in items]
+    kinds = [(item.kind, item.description) for _, items in ask("importers", Importer) for item in items]
     if kinds:
         print_table(TableBlock("Importers", ("kind", "reads"), sorted(kinds)))
-    return 1 if any(plugin.error for plugin in found) else 0
+    for (
+        hook,
+        kind,
+    ) in _CHEAP_HOOKS.items():  # whatever else is asked of a plugin, so that its fault is seen here
+        list(ask(hook, kind))
+    metric_definitions()
+    return 1 if any(plugin.error for plugin in found) or discover().problems else 0
+
+
+_CHEAP_HOOKS: dict[str, type | None] = {"config_schemas": tuple, "sql_views": str, "table_schemas": None}
 
 
 def show_doctor() -> int:
@@ -41,7 +50,7 @@ def show_doctor() -> int:
     from framework.report.terminal.terminal_tables import print_table
 
     checks = [*_core_checks()]
-    for found in plugin_manager().hook.doctor_checks():
+    for _, found in ask("doctor_checks", DoctorCheck):
         checks.extend(found)
     marks = {True: "✓", False: "✗", None: "–"}
     rows = [(marks[c.ok], c.name, c.detail, "" if c.ok else c.fix) for c in checks]

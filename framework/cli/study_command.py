@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from contextlib import closing, nullcontext, redirect_stdout
+from dataclasses import replace
+from io import StringIO
 
 from omegaconf import DictConfig
 
+from framework.cli.study_arguments import prepared, without_schemas
 from framework.configuration.composition import register_with_hydra
 from framework.configuration.resources import conf_dir
-from framework.errors import ConfigError, RunFailedError, did_you_mean
+from framework.configuration.study_config import study_name
+from framework.errors import ConfigError, RunFailedError
+from framework.plugins import check_names
+from framework.processes.end_signals import exit_status_of, interrupted_by
 from framework.run.runner import execute, execute_job
 from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
+from framework.sweep.repeats import check_repeats
 
 
 def run_study(arguments: list[str]) -> int:
@@ -21,7 +30,6 @@ def run_study(arguments: list[str]) -> int:
     Raises:
         UserError: one line on what the user can fix.
     """
-    import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -30,15 +38,32 @@ def run_study(arguments: list[str]) -> int:
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sessions.forget()  # what an earlier study of this process came to is not this one's exit status
+    check_names()
     register_with_hydra()
-    _check_flags(arguments)
-    # argparse takes flags between overrides for the end of the overrides
-    arguments = sorted(arguments, key=lambda text: text not in ("-m", "--multirun"))
+    arguments = prepared(arguments)
+    try:
+        status = _carried_out(arguments)
+        if status is None:  # one configuration, but several runs or a launcher: a sweep of one point
+            status = _carried_out(["--multirun", *arguments])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise as_user_error(error, arguments) from error
+    return status if status else sweep_status()
+
+
+def _carried_out(arguments: list[str]) -> int | None:
+    """Hand the arguments to Hydra; return an exit status, or None if the configuration asks for a sweep."""
+    import hydra
+
+    before = sys.argv
     sys.argv = [sys.argv[0], *arguments]
     raised: list[Exception] = []
+    needs_sweep: list[bool] = []
 
     def guarded_task(config: DictConfig) -> RunOutcome | None:
         try:
+            if config.sweep.id is None and _asks_for_sweep(config):
+                needs_sweep.append(True)
+                return None
             return task(config)
         except Exception as error:  # kept from Hydra, which would announce it in words of its own
             if config.sweep.id is not None:
@@ -47,24 +72,34 @@ def run_study(arguments: list[str]) -> int:
             return None
 
     app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(guarded_task)
+    asks_help = any(text in ("--help", "-h") for text in arguments)
     try:
-        app()
-        if raised:
-            raise raised[0]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise as_user_error(error, arguments) from error
-    except SystemExit as error:  # argparse: an unknown flag, or --help of Hydra
+        with redirect_stdout(StringIO()) if asks_help else nullcontext() as page:
+            app()
+    except SystemExit as error:  # argparse: --help of Hydra
         return int(error.code or 0) if not isinstance(error.code, str) else 2
-    return sweep_status()
+    finally:
+        sys.argv = before
+        if asks_help and page is not None:
+            print(without_schemas(page.getvalue()), end="")
+    if raised:
+        raise raised[0]
+    return None if needs_sweep else 0
 
 
-def _check_flags(arguments: list[str]) -> None:
-    """Raise `ConfigError` for a flag that Hydra does not know; its own message is a page long."""
-    from framework.configuration.hydra_private import command_line_flags
+def _asks_for_sweep(config: DictConfig) -> bool:
+    """Whether one configuration stands for several runs, or for one that a launcher is to carry out.
 
-    unknown, known = command_line_flags(arguments)
-    if unknown:
-        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], known)}")
+    Raises:
+        ConfigError: a number of repeats below 1, or `failed_only` where no sweep has failed points.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    check_repeats(config)
+    if config.failed_only:
+        raise ConfigError("failed_only=true: runs the failed points of a sweep again; for a sweep add -m")
+    launcher = HydraConfig.get().runtime.choices.get("hydra/launcher")
+    return config.repeats > 1 or config.repeat_until.metric is not None or launcher not in (None, "basic")
 
 
 def task(config: DictConfig) -> RunOutcome:
@@ -78,7 +113,7 @@ def task(config: DictConfig) -> RunOutcome:
     from framework.report.terminal.progress_bars import run_progress
 
     # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
-    with run_progress(str(config.experiment), bool(config.progress) and not sys.stderr.isatty()) as progress:
+    with run_progress(study_name(config), bool(config.progress) and not sys.stderr.isatty()) as progress:
         return execute_job(config, progress)
 
 
@@ -88,15 +123,17 @@ def _single_run(config: DictConfig) -> RunOutcome:
     from framework.run.derivation import refusal_notes
     from framework.store.database.ingest import ingest
 
-    with run_progress(str(config.experiment), bool(config.progress)) as progress:
+    with run_progress(study_name(config), bool(config.progress)) as progress:
         outcome = execute(config, progress)
         progress(1.0, "bringing it into the store")
         ingest(str(config.outputs_dir))
     if outcome.failure is not None:
         raise RunFailedError(
-            f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.message}"
+            f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.reason}"
         )
     if config.progress:
+        if outcome.skipped:
+            outcome = replace(outcome, metrics=_stored_metrics(str(config.outputs_dir), outcome.run_id))
         print_outcome(outcome)
     if outcome.outdated is not None:
         for note in refusal_notes({outcome.run_id: outcome.outdated}):
@@ -104,14 +141,21 @@ def _single_run(config: DictConfig) -> RunOutcome:
     return outcome
 
 
+def _stored_metrics(outputs: str, run_id: str) -> Mapping[str, float | None]:
+    from framework.store.database.reader import Store
+
+    with closing(Store(outputs)) as store:
+        return dict(store.rows("SELECT name, value FROM metrics WHERE run_id = ?", [run_id])[1])
+
+
 def sweep_status() -> int:
-    """Return 0 if every point of the sweep is done, 1 if one failed, 130 if it was interrupted."""
+    """Return 0 if every point of the sweep is done, 1 if one failed, 128 and the signal if it was interrupted."""
     session = sessions.current()
     if session is None:
         return 0
     if session.interrupted:
-        print("interrupted: finished runs are kept; the same command resumes", file=sys.stderr)
-        return 130
+        print(f"{interrupted_by()}: finished runs are kept; the same command resumes", file=sys.stderr)
+        return exit_status_of()
     if session.failed:
         raise RunFailedError(
             f"{len(session.failed)} of {len(session.points)} runs failed; "

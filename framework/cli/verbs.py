@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +29,11 @@ Any other first argument is a verb:"""
 
 Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]
 DEFAULT_OUTPUTS = Path("outputs")
+_DIAGNOSING = ("plugins", "doctor", "version", "--help", "-h", "--version")
 
 
 def build_app() -> typer.Typer:
     """Return the Typer application with the core's verbs and those of the plugins."""
-    from framework.plugins import plugin_manager
-
     app = typer.Typer(
         name="framework",
         help=_HELP,
@@ -60,8 +59,28 @@ def build_app() -> typer.Typer:
     ):
         app.command()(verb)
     app.command("import")(import_runs)
-    plugin_manager().hook.verbs(app=app)
+    _add_plugin_verbs(app)
     return app
+
+
+def _add_plugin_verbs(app: typer.Typer) -> None:
+    """Add the plugins' verbs; one whose name is taken is left out and its plugin named."""
+    from framework.plugins import ask, discover, problem_of
+
+    known = list(app.registered_commands)
+    list(ask("verbs", app=app))
+    taken = {_name_of(command) for command in known}
+    for command in app.registered_commands[len(known) :]:
+        name = _name_of(command)
+        if name in taken:
+            app.registered_commands.remove(command)
+            owner = getattr(command.callback, "__module__", "")
+            discover().note(problem_of(owner, "verbs", ConfigError(f"there is a verb '{name}' already")))
+        taken.add(name)
+
+
+def _name_of(command: Any) -> str:
+    return str(command.name or getattr(command.callback, "__name__", "").replace("_", "-"))
 
 
 def run_verb(arguments: list[str]) -> int:
@@ -70,6 +89,10 @@ def run_verb(arguments: list[str]) -> int:
     Raises:
         ConfigError: no such verb.
     """
+    from framework.plugins import check_names
+
+    if arguments and arguments[0] not in _DIAGNOSING:
+        check_names()
     app = build_app()
     command = typer.main.get_command(app)
     names = list(getattr(command, "commands", {}))
@@ -81,7 +104,8 @@ def run_verb(arguments: list[str]) -> int:
         return int(done.exit_code)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # Click's own usage errors
-            print(f"error: {error.format_message()}", file=sys.stderr)
+            if error.format_message():  # the page of help that stands for no arguments says it all
+                print(f"error: {error.format_message()}", file=sys.stderr)
             return int(error.exit_code)
         raise
     return int(status or 0)

@@ -15,7 +15,7 @@ from framework.configuration.search_path import added_locations, group_files
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import BatchBackend
 from framework.errors import ConfigError
-from framework.plugins import plugin_manager
+from framework.plugins import ask, discover, problem_of
 
 
 def register_with_hydra() -> None:
@@ -27,9 +27,12 @@ def register_with_hydra() -> None:
 
     store = ConfigStore.instance()
     store.store(name="study_schema", node=StudyConfig, provider="framework")
-    for schemas in plugin_manager().hook.config_schemas():
-        for group, name, node in schemas:
-            store.store(group=group, name=name, node=node, provider=node.__module__)
+    for plugin, schemas in ask("config_schemas", tuple):
+        try:
+            for group, name, node in schemas:
+                store.store(group=group, name=name, node=node, provider=node.__module__)
+        except Exception as error:  # not (group, name, dataclass), or none that Hydra can use
+            discover().note(problem_of(plugin, "config_schemas", error))
     locations = added_locations()
 
     class PluginSearchPath(SearchPathPlugin):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from framework.configuration.resources import conf_dir
 from framework.errors import ConfigError
-from framework.plugins import plugin_manager
+from framework.plugins import ask, discover, problem_of
 
 CONFIG_DIR = "FRAMEWORK_CONFIG_DIR"
 """Environment variable that holds `--config-dir`: worker processes of launchers and pools see it too."""
@@ -43,7 +43,13 @@ def take_config_dir(arguments: Sequence[str]) -> list[str]:
 
 def added_locations() -> list[str]:
     """Return what is searched behind the framework's own folder, as Hydra writes it (`file://…`, `pkg://…`)."""
-    folders = [str(path) for path in plugin_manager().hook.config_search_path() if path]
+    folders = []
+    for plugin, path in ask("config_search_path"):
+        if isinstance(path, str | Path):
+            folders += [str(path)] if str(path) else []
+        else:
+            wrong = TypeError(f"returned {type(path).__name__} instead of a folder")
+            discover().note(problem_of(plugin, "config_search_path", wrong))
     if os.environ.get(CONFIG_DIR):
         folders.append(os.environ[CONFIG_DIR])
     return [folder if "://" in folder else f"file://{folder}" for folder in folders]

@@ -29,12 +29,16 @@ VOLATILE_KEYS = (
 
 @dataclass
 class SweepPosition:
-    """Where a job is in its sweep; filled by the sweeper, null for a single run."""
+    """Where a job is in its sweep; filled by the sweeper, null for a single run.
+
+    `name` is what the command line calls the study (`experiment=NAME`), in place of the experiment file's name.
+    """
 
     id: str | None = None
     index: int | None = None
     job_key: str | None = None
     repeat: int = 0
+    name: str | None = None
 
 
 @dataclass
@@ -86,6 +90,22 @@ class StudyConfig:
     sweep: SweepPosition = field(default_factory=SweepPosition)
 
 
+_STUDY_NAME = re.compile(r"[\w][\w.:+-]{0,79}")
+
+
+def check_study_name(name: str) -> None:
+    """Raise `ConfigError` for a name that can't be part of a file's name."""
+    if not _STUDY_NAME.fullmatch(name):
+        raise ConfigError(
+            f"experiment={name}: a name has up to 80 letters, digits, '.', '_', ':', '+' and '-'"
+        )
+
+
+def study_name(config: DictConfig) -> str:
+    """Return the name under which a study's runs are listed: that of the command line, else the experiment file's."""
+    return str(config.sweep.name or config.experiment)
+
+
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return a composed configuration as a job gets it: Hydra's own node left out."""
     task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -119,6 +139,8 @@ def describing_config(config: DictConfig) -> dict[str, Json]:
     another folder is the same study. This is what run keys are made of and what the store keeps as `params`.
     """
     plain = resolved(config)
+    if config.get("sweep", {}).get("name"):
+        plain["experiment"] = study_name(config)
     for path in list(_not_describing(config)):
         node: Any = plain
         for part in path[:-1]:

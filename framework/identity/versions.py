@@ -21,7 +21,7 @@ from framework.errors import UserError
 from framework.identity.fingerprint import source_fingerprint
 from framework.identity.import_closure import Code, closure_hash
 from framework.identity.run_key import canonical_hash
-from framework.plugins import discover, plugin_manager
+from framework.plugins import ask, discover, plugin_manager
 
 if TYPE_CHECKING:
     from pluggy import HookImpl
@@ -102,8 +102,8 @@ def _classes_of_files(search_path: Iterable[Path]) -> Iterator[str]:
 
 
 def _classes_of_schemas() -> Iterator[str]:
-    for schemas in plugin_manager().hook.config_schemas():
-        for group, _, node in schemas:
+    for _, schemas in ask("config_schemas", tuple):
+        for group, _, node in (schema for schema in schemas if len(schema) == 3):
             if group not in _NOT_EXECUTED and is_dataclass(node):
                 named = [item.default for item in fields(node) if item.name == "_target_"]
                 yield from (name for name in named if isinstance(name, str) and "." in name)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 ABSENT = "–"
@@ -32,6 +33,17 @@ def format_value(value: Any) -> str:
     if hasattr(value, "item"):  # a numpy scalar
         return format_value(value.item())
     return str(value)
+
+
+def format_data(value: Any) -> str:
+    """Return a value of any query as short text: whole numbers as they are, since they may be ids or years."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return format_number(value).replace(",", "")
+    if isinstance(value, Decimal):
+        return str(value)
+    return format_value(value)
 
 
 def format_number(value: float) -> str:

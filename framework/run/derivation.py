@@ -15,11 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.contracts import Json, Result, SanityCheck, Verdict, WorkloadTables
+from framework.contracts import Json, Metric, Result, SanityCheck, Verdict, WorkloadTables
 from framework.errors import StoreError, UserError, one_line
 from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash, hook_hash
-from framework.plugins import plugin_manager
+from framework.plugins import PluginError, items_of, plugin_manager
 from framework.run.rebuild import rebuilt_workload
 
 if TYPE_CHECKING:
@@ -65,9 +65,14 @@ def _asked(
     """Yield what each implementation of a hook returns, with the hash of its code."""
     given = {"config": config, "workload": workload, "result": result}
     for implementation in reversed(getattr(plugin_manager().hook, name).get_hookimpls()):
-        found = implementation.function(*(given[argument] for argument in implementation.argnames))
-        if found is not None:
-            yield hook_hash(implementation.function)[:12], found
+        try:
+            found = items_of(
+                implementation.function(*(given[argument] for argument in implementation.argnames)),
+                Metric if name == "derived_metrics" else SanityCheck,
+            )
+        except Exception as error:
+            raise PluginError(implementation.plugin_name, name, error) from error
+        yield hook_hash(implementation.function)[:12], found
 
 
 @dataclass
@@ -123,7 +128,7 @@ def derive_again(
         except (
             Exception
         ) as error:  # a plugin's workload or hook may raise anything; the run keeps what it has
-            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, UserError | PluginError) else f"{type(error).__name__}: "
             report.refused[run_id] = f"{kind}{one_line(error)}"
         else:
             write_derivation(outputs, derived)

@@ -10,7 +10,7 @@ from framework.configuration.study_config import StudyConfig
 from framework.contracts import ImportedRun, ImportedTable, Importer
 from framework.errors import InputError, did_you_mean
 from framework.identity.run_key import canonical_hash, new_run_id, utc_now
-from framework.plugins import plugin_manager
+from framework.plugins import ask
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
 from framework.run_record import RunRecord
@@ -106,7 +106,7 @@ def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> 
 
 def _importer(kind: str) -> Importer:
     known: dict[str, Importer] = {
-        item.kind: item for items in plugin_manager().hook.importers() for item in items
+        item.kind: item for _, items in ask("importers", Importer) for item in items
     }
     if kind not in known:
         raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, known)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
-from framework.configuration.study_config import VOLATILE_KEYS, describing_config
+from framework.configuration.study_config import VOLATILE_KEYS, describing_config, study_name
 from framework.contracts import (
     Backend,
     Json,
@@ -123,7 +123,7 @@ def refusal_record(config: DictConfig, failure: Failure, overrides: Sequence[str
         run_id=new_run_id(key),
         run_key=key,
         job_key=position.job_key,
-        experiment=str(config.experiment),
+        experiment=study_name(config),
         backend=_name_of(plain.get("backend"), ""),
         status="failed",
         started_at=utc_now(),
@@ -174,7 +174,7 @@ def _new_record(
         run_id=new_run_id(key),
         run_key=key,
         job_key=position.job_key,
-        experiment=str(config.experiment),
+        experiment=study_name(config),
         backend=_name_of(plain.get("backend"), type(backend).__name__),
         status="running",
         started_at=utc_now(),

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from framework.configuration.search_path import group_files
+from framework.configuration.study_config import VOLATILE_KEYS
 from framework.errors import ConfigError, did_you_mean, one_line
 from framework.sweep.grid import Axis
 
+MOST_POINTS = 100_000
+_OWN_STUDY = re.compile(r"^(?:hydra|experiment|repeats|advisor):", re.MULTILINE)
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 
 
@@ -38,11 +43,47 @@ def check_axes(composer: Composer, fixed: Sequence[str], grids: Sequence[Sequenc
     for axes in grids:
         for key, values in axes:
             _check_group(composer, key, values)
+            _check_no_study(key, values)
         first = composer.compose([*fixed, *(f"{key}={values[0]}" for key, values in axes)])
         for key, values in axes:
             if not composer.options(_group_of(key)):
                 for value in values[1:]:
                     _check_value(first, key.lstrip("+"), value)
+
+
+def check_study_axes(config: DictConfig, given: Sequence[Sequence[Axis]]) -> None:
+    """Raise `ConfigError` for an axis over what holds for the whole sweep, and would be ignored in its points."""
+    for key, values in (axis for axes in given for axis in axes):
+        name = key.lstrip("+~").partition("@")[0]
+        top = name.partition(".")[0]
+        if top not in (*VOLATILE_KEYS, "hydra") and name not in ("scale", "scale.axis_points"):
+            continue
+        if len(values) > 1 or str(values[0]).strip("'\"").casefold() != _text_of(config, name):
+            if len(values) == 1 and top not in _READ_ONCE:
+                continue
+            shown = ",".join(values[:4]) + (",…" if len(values) > 4 else "")
+            raise ConfigError(
+                f"override '{key}={shown}': '{name}' holds for the whole sweep and can't be an axis of it; "
+                "give it one value outside of the grids"
+            )
+
+
+_READ_ONCE = ("resume", "failed_only", "repeats", "repeat_until", "hydra")
+
+
+def _text_of(config: DictConfig, name: str) -> str:
+    value = OmegaConf.select(config, name)
+    return "null" if value is None else str(value).casefold()
+
+
+def check_size(grids: Sequence[Sequence[Axis]], repeats: int, keep: int | None) -> None:
+    """Raise `ConfigError` for a study of more points than anybody waits for, before they are made."""
+    total = repeats * sum(prod(min(len(values), keep or len(values)) for _, values in axes) for axes in grids)
+    if total > MOST_POINTS:
+        raise ConfigError(
+            f"this sweep has {total:,} runs, and at most {MOST_POINTS:,} are planned: make its axes shorter "
+            "(scale.axis_points=N keeps N values of each), or run it in parts"
+        )
 
 
 def _group_of(key: str) -> str:
@@ -59,6 +100,20 @@ def _check_group(composer: Composer, key: str, values: Sequence[str]) -> None:
         if not chosen.startswith("[") and chosen not in options:
             shown = [option for option in options if not option.endswith("_schema")]
             raise ConfigError(f"unknown {group} '{chosen}'{did_you_mean(chosen, shown)}")
+
+
+def _check_no_study(key: str, values: Sequence[str]) -> None:
+    """Refuse options that hold a study of their own, whose grid the sweep would not see."""
+    if len(values) < 2:
+        return
+    files = group_files(_group_of(key))
+    for value in values:
+        file = files.get(value.strip("'\""))
+        if file is not None and _OWN_STUDY.search(file.read_text(encoding="utf-8")):
+            raise ConfigError(
+                f"override '{key}={','.join(values)}': '{file.stem}' is a study with settings of its own; "
+                "run them one after the other"
+            )
 
 
 def _check_value(config: DictConfig, key: str, value: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from framework.configuration.study_config import flatten
+from framework.configuration.study_config import StudyConfig, flatten
 from framework.contracts import Json
 from framework.identity.run_key import canonical_hash, input_file_stamps, job_key, utc_now, without_volatile
 from framework.store.side_files.sweep_plans import SweepPlan, read_plans
@@ -49,8 +49,11 @@ def _job_keys(base_hash: str, points: Sequence[Point]) -> list[str]:
 def changes_since_last(outputs: Path, plan: SweepPlan) -> list[str]:
     """Return what differs from the experiment's most recent other sweep, as readable lines; empty if none.
 
-    A sweep whose configuration changed shares no job with its predecessor: say so before work is repeated.
+    A sweep whose configuration changed shares no job with its predecessor: say so before work is repeated. Studies
+    without a name have nothing in common.
     """
+    if plan.experiment == StudyConfig.experiment:
+        return []
     others = [
         saved
         for saved in read_plans(outputs)

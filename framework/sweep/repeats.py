@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
+from omegaconf import DictConfig
+
 from framework.configuration.study_config import RepeatUntil
 from framework.contracts import StoreReader
 from framework.errors import ConfigError
@@ -29,8 +31,12 @@ def relative_half_width(values: Sequence[float]) -> float:
 
 
 def check_rule(rule: RepeatUntil) -> None:
-    """Raise `ConfigError` for a rule that can't end."""
+    """Raise `ConfigError` for a rule that can't end, or for the parts of one without its metric."""
     if rule.metric is None:
+        if (rule.half_width, rule.max_repeats) != (RepeatUntil.half_width, RepeatUntil.max_repeats):
+            raise ConfigError(
+                "configuration key 'repeat_until': has no effect without repeat_until.metric=NAME"
+            )
         return
     if not 0 < rule.half_width < 1:
         raise ConfigError(
@@ -38,6 +44,15 @@ def check_rule(rule: RepeatUntil) -> None:
         )
     if rule.max_repeats < 2:
         raise ConfigError(f"configuration key 'repeat_until.max_repeats': {rule.max_repeats} is below 2")
+
+
+def check_repeats(config: DictConfig) -> int:
+    """Return how often each point is to be run. Raises `ConfigError` for less than once, and as `check_rule`."""
+    repeats = int(config.repeats)
+    if repeats < 1:
+        raise ConfigError(f"configuration key 'repeats': must be at least 1, got {repeats}")
+    check_rule(config.repeat_until)
+    return repeats
 
 
 def next_round(session: SweepSession, store: StoreReader, rule: RepeatUntil) -> list[Point]:

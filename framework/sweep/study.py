@@ -30,7 +30,7 @@ from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
 from framework.configuration.hydra_private import returned_or_raised
-from framework.configuration.study_config import describing_config, without_hydra
+from framework.configuration.study_config import describing_config, study_name, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
 from framework.identity.versions import derivation_hash
@@ -38,10 +38,10 @@ from framework.report.terminal.terminal_tables import SweepProgress
 from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
-from framework.sweep.axis_check import Composer, check_axes
+from framework.sweep.axis_check import Composer, check_axes, check_size, check_study_axes
 from framework.sweep.grid import Axis, Point, merged_grids, points
 from framework.sweep.planning import changes_since_last, plan_sweep
-from framework.sweep.repeats import check_rule, next_round
+from framework.sweep.repeats import check_repeats, next_round
 from framework.sweep.session import SweepSession, begin
 from framework.sweep.sweep_code import sweep_code
 from framework.sweep.watch import watching_bundles
@@ -78,19 +78,18 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
         composer: composes configurations, for the check before anything starts.
         launch: hands jobs (override lists) to Hydra's launcher and returns its job returns.
     """
-    repeats = int(config.repeats)
-    if repeats < 1:
-        raise ConfigError(f"configuration key 'repeats': must be at least 1, got {repeats}")
+    repeats = check_repeats(config)
     kept = config.scale.get("axis_points")
     if kept is not None and not (isinstance(kept, int) and kept >= 1):
         raise ConfigError(f"configuration key 'scale.axis_points': must be null or at least 1, got {kept}")
-    check_rule(config.repeat_until)
     task = without_hydra(config)
     backend = build_component(task, "backend")  # first: one that has to get ready can do so meanwhile
+    check_study_axes(task, [grids.common, *grids.own, grids.given])
     fixed, axes = grids.split()
     if not axes:
         given = ", ".join(f"{key}={','.join(values)}" for key, values in grids.given)
         raise ConfigError(f"no run left: no grid contains all of {given}")
+    check_size(axes, repeats, kept)
     check_axes(composer, fixed, axes)
     code = sweep_code(backend, composer, fixed, axes)
     study = _Study(task, code, fixed, points(axes, repeats, kept), launch)
@@ -139,7 +138,7 @@ class _Study:
                 session.interrupted = True
 
     def _planned(self, todo: Sequence[Point]) -> SweepPlan:
-        return plan_sweep(str(self.config.experiment), self.base, self.code, todo)
+        return plan_sweep(study_name(self.config), self.base, self.code, todo)
 
     def _pending(self, batch: Sequence[Point]) -> list[Point]:
         """Plan a batch of points; return those to run now, and note in the session what is skipped."""

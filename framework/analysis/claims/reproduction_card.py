@@ -12,7 +12,7 @@ from functools import partial
 from framework.analysis.claims.claim_file import Claim, Computations, load_claims
 from framework.contracts import ReportScope, TableBlock
 from framework.errors import NotEvaluatedError, one_line
-from framework.plugins import plugin_manager
+from framework.plugins import ask
 from framework.quantity import Quantity
 
 REPRODUCED, NOT_REPRODUCED, NOT_EVALUATED = "reproduced", "not reproduced", "not evaluated"
@@ -52,7 +52,7 @@ def reproduction_card(scope: ReportScope) -> TableBlock | None:
 def claim_computations(scope: ReportScope) -> Computations:
     """Return what a claim can ask for over the runs of a scope, by name."""
     found: dict[str, Callable[..., Quantity | float]] = {"sql": partial(_sql, scope)}
-    for computations in plugin_manager().hook.claim_computations(scope=scope):
+    for _, computations in ask("claim_computations", scope=scope):
         found.update(computations)
     return found
 

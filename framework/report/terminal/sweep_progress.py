@@ -7,11 +7,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _FIRST_ROWS, _LATEST_ROWS = 3, 7
 _MAX_METRICS = 5
 _MOST_RUNNING = 3
-_STATUS_WIDTH, _RUN_WIDTH, _COLUMN_GAP = 9, 30, 3
+_LEAST_RUN_WIDTH, _RUN_WIDTH, _COLUMN_GAP = 12, 30, 3  # with one metric, with more
 _LINES_PER_SWEEP = 20
 _REFRESH_PER_S = 4
 
@@ -201,15 +201,17 @@ class SweepProgress:
     def _results(self) -> Table | None:
         if not self._first:
             return None
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("")
-        table.add_column("run", overflow="ellipsis", no_wrap=True)
-        metrics = self._metrics[: self._metrics_that_fit()]
-        for metric in metrics:
-            unit = f"\n{metric.unit}" if metric.unit else ""
-            table.add_column(f"{metric.name}{unit}", justify="right", no_wrap=True)
         rows = [*self._first, *self._latest]
         hidden = self.done + self.failed - len(rows)
+        status = max(len(row[0]) for row in rows)
+        metrics, room = self._that_fit(rows, self._console.width - status - _COLUMN_GAP)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("", width=status)
+        run = max(len("run"), *(cell_len(row[1]) for row in rows))
+        table.add_column("run", overflow="ellipsis", no_wrap=True, width=max(1, min(run, room)))
+        for metric, width in metrics:
+            unit = f"\n{metric.unit}" if metric.unit else ""
+            table.add_column(f"{metric.name}{unit}", justify="right", no_wrap=True, width=width)
         for number, row in enumerate(rows):
             if number == len(self._first) and hidden > 0:
                 table.add_row("", Text(f"… {hidden} more", style="dim"))
@@ -217,11 +219,20 @@ class SweepProgress:
             table.add_row(Text(row[0], style=style), *(Text(text) for text in row[1:][: len(metrics) + 1]))
         return table
 
-    def _metrics_that_fit(self) -> int:
-        """Return how many metrics have room next to the names of the runs, at least one."""
-        room = self._console.width - _STATUS_WIDTH - _RUN_WIDTH
-        widths = [max(len(metric.name), len(metric.unit)) + _COLUMN_GAP for metric in self._metrics]
-        return max(1, sum(total <= room for total in accumulate(widths)))
+    def _that_fit(
+        self, rows: Sequence[Sequence[str]], room: int
+    ) -> tuple[list[tuple[MetricDefinition, int]], int]:
+        """Return the metrics that have room next to the runs' names, with their widths, and the names' room."""
+        chosen: list[tuple[MetricDefinition, int]] = []
+        for place, metric in enumerate(self._metrics, start=2):
+            texts = [metric.name, metric.unit, *(row[place] for row in rows if place < len(row))]
+            width = max(map(cell_len, texts))
+            least = _RUN_WIDTH if chosen else _LEAST_RUN_WIDTH
+            if room - width - _COLUMN_GAP < least:
+                break
+            chosen.append((metric, width))
+            room -= width + _COLUMN_GAP
+        return chosen, room
 
     def _bar(self) -> Table:
         finished = self.skipped + self.done + self.failed

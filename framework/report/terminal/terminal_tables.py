@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from framework import plugins
 from framework.contracts import TableBlock
-from framework.report.number_format import ABSENT, count_noun, format_value, is_number
+from framework.report.number_format import ABSENT, count_noun, format_data, format_value, is_number
 from framework.report.terminal.console import console, error_console
 from framework.report.terminal.sweep_progress import SweepProgress
 
@@ -32,31 +32,41 @@ MAX_ROWS = 200
 _MAX_FAILURES = 50
 _MAX_KEY_COLUMNS = 4
 _WRAPPED_TEXT_WIDTH = 28
-_PADDING = 2
+_LONGEST_WORD = 64  # words up to this long (ids, keys) are never broken
+_GAP = 3  # what the renderer puts between two columns
+_CONTROL = {code: repr(chr(code))[1:-1] for code in (*range(32), 127) if chr(code) != "\n"}
 
 
-def print_table(table: TableBlock, max_rows: int = MAX_ROWS) -> None:
+def print_table(table: TableBlock, max_rows: int = MAX_ROWS, more: str = "", as_data: bool = False) -> None:
     """Print a table to standard output.
 
     Numbers are rounded to four digits and aligned right, what is absent is a dash. A table that is wider than
     the terminal is folded: its columns are printed in several parts, each led by the columns that identify the
-    rows apart.
+    rows apart. No digit is cropped and no id broken: what is wider than the terminal sticks out.
 
     Args:
         table: the table.
         max_rows: rows beyond this are counted in a note, never dropped in silence.
+        more: how to see them, for that note.
+        as_data: columns are any data, not metrics: whole numbers without separators, no units.
     """
     out = console()
-    cells = _Cells(table, _metric_units(), max_rows)
-    for number, columns in enumerate(cells.fold(out.width)):
-        part = cells.rich_table(columns)
-        if number == 0 and table.title:
-            part.title = Text(table.title, style="bold")
-        out.print(part)
+    cells = _Cells(
+        table, {} if as_data else _metric_units(), max_rows, format_data if as_data else format_value
+    )
+    if table.title:
+        out.print(Text(table.title, style="bold"), soft_wrap=True)
+    for columns in cells.fold(out.width):
+        widths = cells.widths(columns, out.width)
+        wide_enough = console()
+        wide_enough.width = max(out.width, sum(widths) + _GAP * len(widths))
+        wide_enough.print(cells.rich_table(columns, widths))
     if not table.rows:
         out.print("(no rows)", style="dim")
     if len(table.rows) > max_rows:
-        out.print(f"… {count_noun(len(table.rows) - max_rows, 'more row')}", style="dim")
+        out.print(
+            f"… {count_noun(len(table.rows) - max_rows, 'more row')}{more}", style="dim", soft_wrap=True
+        )
     if table.caption:
         out.print(Text(table.caption, style="dim"))
     out.print()
@@ -69,35 +79,45 @@ def _metric_units() -> dict[str, str]:
 class _Cells:
     """A table's cells as text, with what is needed to lay them out."""
 
-    def __init__(self, table: TableBlock, units: Mapping[str, str], max_rows: int) -> None:
+    def __init__(
+        self, table: TableBlock, units: Mapping[str, str], max_rows: int, shown: Callable[[Any], str]
+    ) -> None:
         rows = table.rows[:max_rows]
         has_units = any(units.get(name) for name in table.columns)
         # a blank second line keeps the names of columns without a unit on the first one
         self.headers = [
             f"{name}\n{units.get(name) or ' '}" if has_units else str(name) for name in table.columns
         ]
-        self.texts = [[format_value(value) for value in row] for row in rows]
+        self.texts = [[shown(value).translate(_CONTROL) for value in row] for row in rows]
         self.numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(table.columns))]
-        self.widths = [self._width(i) for i in range(len(table.columns))]
+        columns = range(len(table.columns))
+        self._full = [self._over_cells(i, lambda text: text.split("\n")) for i in columns]
+        self._least = [full if self.numeric[i] else self._unbroken(i) for i, full in enumerate(self._full)]
+        self._wanted = [max(self._least[i], min(self._full[i], _WRAPPED_TEXT_WIDTH)) for i in columns]
 
-    def _width(self, column: int) -> int:
-        header = max(cell_len(line) for line in self.headers[column].split("\n"))
-        widest = max((cell_len(row[column]) for row in self.texts), default=0)
-        if not self.numeric[column]:
-            widest = min(widest, _WRAPPED_TEXT_WIDTH)
-        return max(header, widest) + _PADDING
+    def _over_cells(self, column: int, parts: Callable[[str], list[str]]) -> int:
+        texts = [self.headers[column], *(row[column] for row in self.texts)]
+        return max((cell_len(part) for text in texts for part in parts(text)), default=1) or 1
+
+    def _unbroken(self, column: int) -> int:
+        """Width of the longest word that is not broken; a longer one is."""
+        return self._over_cells(
+            column, lambda text: [w for w in text.split() if cell_len(w) <= _LONGEST_WORD]
+        )
+
+    def _room(self, columns: Sequence[int]) -> int:
+        return sum(self._wanted[i] + _GAP for i in columns) - _GAP
 
     def fold(self, terminal_width: int) -> Iterator[list[int]]:
         """Yield the columns of each part: the key columns and as many others as fit, at least one."""
         columns = list(range(len(self.headers)))
-        if sum(self.widths) <= terminal_width:
+        if self._room(columns) <= terminal_width:
             yield columns
             return
         keys = self._key_columns(terminal_width)
-        room = terminal_width - sum(self.widths[i] for i in keys)
         part: list[int] = []
         for column in columns[len(keys) :]:
-            if part and sum(self.widths[i] for i in [*part, column]) > room:
+            if part and self._room([*keys, *part, column]) > terminal_width:
                 yield [*keys, *part]
                 part = []
             part.append(column)
@@ -109,20 +129,32 @@ class _Cells:
         while (
             count < min(_MAX_KEY_COLUMNS, len(self.headers) - 1)
             and len({tuple(row[:count]) for row in self.texts}) < len(self.texts)
-            and sum(self.widths[: count + 1]) <= terminal_width / 2
+            and self._room(range(count + 1)) <= terminal_width / 2
         ):
             count += 1
         return list(range(min(count, len(self.headers))))
 
-    def rich_table(self, columns: Sequence[int]) -> Table:
+    def widths(self, columns: Sequence[int], terminal_width: int) -> list[int]:
+        """Return the width of each column: no less than keeps numbers and words whole; texts share what is left."""
+        widths = {i: self._least[i] for i in columns}
+        left = terminal_width - sum(widths.values()) - _GAP * (len(columns) - 1)
+        open_ = sorted(columns, key=lambda i: self._full[i] - widths[i])
+        for place, i in enumerate(open_):
+            extra = max(0, min(self._full[i] - widths[i], left // (len(open_) - place)))
+            widths[i] += extra
+            left -= extra
+        return [widths[i] for i in columns]
+
+    def rich_table(self, columns: Sequence[int], widths: Sequence[int]) -> Table:
         """Return the part of the table with these columns."""
-        part = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", show_edge=False)
-        for i in columns:
-            header = Text(self.headers[i])
-            if self.numeric[i]:
-                part.add_column(header, justify="right", no_wrap=True)
-            else:
-                part.add_column(header, overflow="fold", min_width=min(self.widths[i] - _PADDING, 12))
+        part = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for i, width in zip(columns, widths, strict=True):
+            part.add_column(
+                Text(self.headers[i]),
+                justify="right" if self.numeric[i] else "left",
+                overflow="fold",
+                width=width,
+            )
         for row in self.texts:
             part.add_row(*(Text(row[i], style="dim" if row[i] == ABSENT else "") for i in columns))
         return part

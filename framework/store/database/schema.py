@@ -7,16 +7,17 @@ bundle that the core itself writes; plugins declare theirs with the hook `table_
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from framework.errors import StoreError, did_you_mean, one_line
-from framework.plugins import plugin_manager
+from framework.plugins import ask, discover, problem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 BUNDLE_VERSION = 2
 GAINED_COLUMNS = frozenset(
@@ -180,7 +181,11 @@ def plain_columns(table: pa.Table) -> pa.Table:
 def declared_tables() -> Mapping[str, pa.Schema]:
     """Return the schemas, without `run_id`, of the tables that runs may hold: the core's and the plugins'."""
     declared: dict[str, pa.Schema] = {"samples": SAMPLES.remove(0), "predictions": PREDICTIONS.remove(0)}
-    for schemas in plugin_manager().hook.table_schemas():
+    for plugin, schemas in ask("table_schemas"):
+        if not isinstance(schemas, Mapping) or not all(isinstance(s, pa.Schema) for s in schemas.values()):
+            wrong = TypeError(f"returned {type(schemas).__name__} instead of Arrow schemas by table name")
+            discover().note(problem_of(plugin, "table_schemas", wrong))
+            continue
         declared |= {
             name: schema for name, schema in schemas.items() if name not in ("samples", "predictions")
         }

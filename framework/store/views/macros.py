@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
 from framework.errors import one_line
-from framework.plugins import metric_definitions, plugin_manager
+from framework.plugins import PluginProblem, ask, discover, metric_definitions
 from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
 from framework.store.database.schema import METRIC_DEFINITIONS
@@ -83,9 +84,10 @@ OWN_VIEWS = (DEFINITIONS, FAILURES, METRIC_SIGN, LATEST, *FRONT_MACROS, PARETO, 
 
 @dataclass(frozen=True)
 class ViewSources:
-    """What plugins say about the store: views over its tables, and what metrics mean."""
+    """What plugins say about the store: views over its tables, whose each is, and what metrics mean."""
 
     statements: tuple[str, ...]
+    owners: Mapping[str, str]
     definitions: tuple[MetricDefinition, ...]
 
     @property
@@ -96,8 +98,8 @@ class ViewSources:
 
 def plugin_views() -> ViewSources:
     """Return what all plugins say."""
-    statements = tuple(item for items in plugin_manager().hook.sql_views() for item in items)
-    return ViewSources(statements, tuple(metric_definitions().values()))
+    owners = {item: plugin for plugin, items in ask("sql_views", str) for item in items}
+    return ViewSources(tuple(owners), owners, tuple(metric_definitions().values()))
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
@@ -120,5 +122,8 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
             connection.execute(statement)
         except duckdb.Error as error:
             head = " ".join(statement.split())[:60]
-            refused.append(f"view of a plugin left out ({head} …): {one_line(error)}")
+            owner = sources.owners.get(statement, "?")
+            problem = PluginProblem(f"view of plugin '{owner}' left out ({head} …)", one_line(error))
+            discover().note(problem)
+            refused.append(str(problem))
     return refused

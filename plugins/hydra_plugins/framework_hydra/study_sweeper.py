@@ -6,10 +6,12 @@ module before it registers it, which dataclasses with postponed annotations don'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -75,20 +77,44 @@ class StudySweeper(Sweeper):
         return self._given([f"{key}={_sweep_text(value)}" for key, value in (axes or {}).items()])
 
     def _given(self, arguments: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+        """Return (key, values) of overrides; of several for one key the last one holds, as in Hydra."""
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        axes = []
+        axes: dict[str, tuple[str, tuple[str, ...]]] = {}
         for override in parser.parse_overrides(list(arguments)):
             key = override.get_key_element()
-            if override.is_discrete_sweep():
-                axes.append((key, tuple(override.sweep_string_iterator())))
-            elif override.is_sweep_override():
-                from framework.errors import ConfigError
+            axes.pop(key.lstrip("+"), None)
+            axes[key.lstrip("+")] = (key, self._values(override))
+        return list(axes.values())
 
-                raise ConfigError(f"override '{key}': a continuous interval can't be swept over; list values")
-            else:
-                axes.append((key, (override.get_value_element_as_str(),)))
-        return axes
+    def _values(self, override: Override) -> tuple[str, ...]:
+        from framework.errors import ConfigError, did_you_mean
+        from framework.sweep.axis_check import MOST_POINTS
+
+        text, value = override.input_line, override.value()
+        if not override.is_sweep_override():
+            return (override.get_value_element_as_str(),)
+        if not override.is_discrete_sweep():
+            key = override.get_key_element()
+            raise ConfigError(f"override '{key}': a continuous interval can't be swept over; list values")
+        if isinstance(value, Glob):
+            assert self.hydra_context is not None
+            options = self.hydra_context.config_loader.get_group_options(override.key_or_group)
+            shown = [option for option in options if not option.endswith("_schema")]
+            if not shown:
+                raise ConfigError(
+                    f"override '{text}': glob is for configuration groups; list the values of a key"
+                )
+            values = tuple(value.filter(shown))
+            if not values:
+                raise ConfigError(f"override '{text}': matches nothing{did_you_mean('', shown)}")
+            return values
+        values = tuple(islice(override.sweep_string_iterator(), MOST_POINTS + 1))
+        if not values:
+            raise ConfigError(f"override '{text}': an axis without values")
+        if len(values) > MOST_POINTS:
+            raise ConfigError(f"override '{text}': more than {MOST_POINTS:,} values")
+        return values
 
 
 def _sweep_text(value: Any) -> str:
@@ -96,5 +122,9 @@ def _sweep_text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            from framework.errors import ConfigError
+
+            raise ConfigError("configuration key 'hydra.sweeper': an axis without values ([])")
         return ",".join(map(_sweep_text, value))
     return str(value)

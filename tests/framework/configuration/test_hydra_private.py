@@ -7,7 +7,7 @@ from pathlib import Path
 import omegaconf
 from hydra.core.utils import JobReturn
 
-from framework.configuration.hydra_private import command_line_flags
+from framework.configuration.hydra_private import flags_apart
 
 ROOT = Path(__file__).parents[3]
 HOME = ROOT / "framework" / "configuration" / "hydra_private.py"
@@ -39,6 +39,9 @@ def test_private_interfaces_of_hydra_are_used_in_one_module_alone() -> None:
 
 
 def test_the_flags_that_hydra_knows_are_found() -> None:
-    unknown, known = command_line_flags(["--multirun", "--mutlirun", "a=1"])
+    flags, overrides, unknown, known = flags_apart(
+        ["a=1", "--cfg", "job", "--mutlirun", "b=2", "-m", "--info"]
+    )
+    assert (flags, overrides) == (["--cfg", "job", "-m", "--info"], ["a=1", "b=2"])
     assert unknown == ["--mutlirun"]
     assert {"--multirun", "-m", "--cfg"} <= set(known)

@@ -1,9 +1,17 @@
 """Tables on the terminal."""
 
+import io
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from framework.contracts import TableBlock
+from framework.report.number_format import format_value
 from framework.report.terminal.progress_bars import progress_over
+from framework.report.terminal.sweep_progress import SweepProgress
 from framework.report.terminal.terminal_tables import (
     print_failures,
     print_note,
@@ -100,3 +108,54 @@ def test_progress_over_yields_everything_and_keeps_standard_output_clean(
 ) -> None:
     assert list(progress_over([1, 2, 3], "counting")) == [1, 2, 3]
     assert capsys.readouterr().out == ""
+
+
+_RUN_ID = "20261128T101131-34efedc5-9b0984"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    width=st.integers(40, 200),
+    numbers=st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size=9),
+    text=st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=40),
+    rows=st.integers(1, 3),
+)
+def test_at_every_width_no_digit_is_cropped_and_no_id_broken(
+    width: int,
+    numbers: list[int],
+    text: str,
+    rows: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = ("run_id", "note", *(f"n{i}" for i in range(len(numbers))))
+    print_table(TableBlock(f"{_RUN_ID} (done)", columns, [(_RUN_ID, text, *numbers)] * rows), as_data=True)
+    shown = capsys.readouterr().out
+    words = shown.split()
+    assert shown.splitlines()[0] == f"{_RUN_ID} (done)"
+    assert words.count(_RUN_ID) > rows
+    for number in numbers:
+        assert str(number) in words
+    assert "…" not in shown.replace(text, "")
+
+
+@settings(max_examples=40)
+@given(
+    width=st.integers(40, 200), value=st.floats(-1e12, 1e12), name=st.text("abcdef_", min_size=1, max_size=40)
+)
+def test_at_every_width_the_live_view_of_a_sweep_crops_no_digit(width: int, value: float, name: str) -> None:
+    screen = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    progress = SweepProgress("toy", 3, enabled=False, console=screen)
+    for count in range(12):
+        progress.update(f"a.long.key.{name}={count}", RunOutcome("r", "done", metrics={"total_tok_s": value}))
+    screen.print(progress.render())
+    shown = screen.file.getvalue()
+    if "total_tok_s" in shown:
+        assert shown.count(format_value(value)) >= 10
+    assert all(cell_len(line) <= width for line in shown.splitlines())
+
+
+def test_a_query_shows_ids_years_and_tabs_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(TableBlock("", ("day", "port", "path"), [(20261128, 65535, "a\tb")]), as_data=True)
+    assert lines(capsys)[2].split() == ["20261128", "65535", "a\\tb"]

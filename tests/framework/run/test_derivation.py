@@ -206,7 +206,7 @@ def _other_numbers(self: object, seed: int) -> WorkloadTables:
     [
         ("workload", "workload: its content after rebuilding differs from that in the run"),
         ("bundle", "its bundle is not there, or out of reach"),
-        ("hook", "KeyError: 'a defect of the hook'"),
+        ("hook", "plugin 'doubled' failed in derived_metrics: KeyError: 'a defect of the hook'"),
     ],
 )
 def test_a_run_that_cannot_be_derived_again_keeps_what_it_has_and_says_why(

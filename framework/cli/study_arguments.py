@@ -1,0 +1,82 @@
+"""The arguments of a study before Hydra sees them: what Hydra would misread, drop or answer with a page of usage.
+
+Every override ends in the configuration of the runs, or is refused here or by Hydra in one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from framework.configuration.hydra_private import flags_apart
+from framework.configuration.search_path import group_files
+from framework.configuration.study_config import check_study_name
+from framework.errors import ConfigError, did_you_mean
+
+_SWEPT = re.compile(r"[,(\[{]")
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments as Hydra is to get them: flags first, `experiment=NAME` as the name of the study.
+
+    Raises:
+        ConfigError: an unknown flag, an override without a key or a value, a key that only the framework sets, an
+            option that is none.
+    """
+    flags, overrides, unknown, known = flags_apart(list(arguments))
+    if unknown:
+        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], known)}")
+    return [*flags, *(_checked(text) for text in overrides)]
+
+
+def _checked(text: str) -> str:
+    key, equals, value = text.partition("=")
+    name = key.lstrip("+~")
+    if not name.strip():
+        raise ConfigError(f"override '{text}': no key in front of '='")
+    if name.partition(".")[0] == "sweep":
+        raise ConfigError(
+            f"override '{text}': the framework itself sets 'sweep'; experiment=NAME names a study"
+        )
+    if equals and not value.strip() and not key.startswith("~"):
+        raise ConfigError(
+            f"override '{text}': no value; write {key}=null for none, or \"{key}=''\" for an empty text"
+        )
+    if name == "experiment" and not key.startswith("~"):
+        return _named(text, key, value)
+    if not _SWEPT.search(value):
+        check_option(name, value.strip("'\""))
+    return text
+
+
+def _named(text: str, key: str, value: str) -> str:
+    """`experiment=NAME` names the study; `+experiment=NAME` takes the file of that name."""
+    files = group_files("experiment")
+    wanted = value.strip("'\"")
+    if key == "experiment":
+        if wanted in files:
+            raise ConfigError(f"override '{text}': to run this experiment, write +{text}")
+        check_study_name(wanted)
+        return f"sweep.name='{wanted}'"
+    return text
+
+
+def check_option(group: str, option: str) -> None:
+    """Raise `ConfigError` for a schema of a group, which is registered with Hydra as if it were an option."""
+    if option.endswith("_schema"):
+        files = group_files(group)
+        if files and option not in files:
+            raise ConfigError(f"unknown {group} '{option}'{did_you_mean(option, files)}")
+
+
+def without_schemas(help_text: str) -> str:
+    """Return Hydra's list of options without the schemas of plugins, which nobody chooses."""
+    shown = []
+    for line in help_text.splitlines():
+        group, colon, options = line.partition(": ")
+        files = group_files(group.strip()) if colon else {}
+        if files:
+            kept = [name for name in options.split(", ") if name.strip() in files]
+            line = f"{group}: {', '.join(kept)}"
+        shown.append(line)
+    return "\n".join(shown) + "\n"
