@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from framework.errors import ConfigError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -90,6 +92,17 @@ class SanityCheck:
     derivation: str | None = None
 
 
+class _NamedTables(dict[str, Any]):
+    """Tables by name; one that is missing says which workload a backend wants, instead of a bare `KeyError`."""
+
+    def __missing__(self, name: str) -> Any:
+        there = ", ".join(sorted(self)) or "none"
+        raise ConfigError(
+            f"this backend needs a workload with a table '{name}', and the one chosen has: {there}; "
+            "choose another with workload=NAME"
+        )
+
+
 @dataclass(frozen=True)
 class WorkloadTables:
     """What a workload built: Arrow tables, and a hash that names their content.
@@ -103,6 +116,9 @@ class WorkloadTables:
     tables: Mapping[str, pa.Table]
     content_hash: str
     facts: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", _NamedTables(self.tables))
 
 
 @dataclass

@@ -144,7 +144,7 @@ def discover() -> Discovery:
 
 
 def check_names() -> None:
-    """Raise `ConfigError` if several distributions claim one plugin's name: it is not ours to guess which is meant."""
+    """Raise `ConfigError` if several distributions claim one plugin's name: ours is not to guess which is meant."""
     for clash in discover().clashes:
         raise ConfigError(f"{clash}; uninstall one of them, or name the plugins to load in FRAMEWORK_PLUGINS")
 

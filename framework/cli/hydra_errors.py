@@ -54,7 +54,7 @@ def _parser_reason(text: str, override: str) -> str:
         return "no '=' in it; write key=value"
     key, _, value = override.partition("=")
     if not _PLAIN_KEY.fullmatch(key):
-        return f"'{key}' is no key"
+        return f"'{key}' is not a key"
     quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
     return f"quote its value, for the shell and for Hydra: '{key}=\"{quoted}\"'"
 

@@ -33,16 +33,11 @@ def show_plugins() -> int:
     kinds = [(item.kind, item.description) for _, items in ask("importers", Importer) for item in items]
     if kinds:
         print_table(TableBlock("Importers", ("kind", "reads"), sorted(kinds)))
-    for (
-        hook,
-        kind,
-    ) in _CHEAP_HOOKS.items():  # whatever else is asked of a plugin, so that its fault is seen here
-        list(ask(hook, kind))
     metric_definitions()
     return 1 if any(plugin.error for plugin in found) or discover().problems else 0
 
 
-_CHEAP_HOOKS: dict[str, type | None] = {"config_schemas": tuple, "sql_views": str, "table_schemas": None}
+_FURTHER_HOOKS: dict[str, type | None] = {"config_schemas": tuple, "sql_views": str, "table_schemas": None}
 
 
 def show_doctor() -> int:
@@ -52,6 +47,8 @@ def show_doctor() -> int:
     checks = [*_core_checks()]
     for _, found in ask("doctor_checks", DoctorCheck):
         checks.extend(found)
+    for hook, kind in _FURTHER_HOOKS.items():  # so that a plugin's fault is seen here
+        list(ask(hook, kind))
     marks = {True: "✓", False: "✗", None: "–"}
     rows = [(marks[c.ok], c.name, c.detail, "" if c.ok else c.fix) for c in checks]
     print_table(TableBlock("This machine", ("", "what", "found", "to fix"), rows))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, InputError, RunFailedError, StoreError, UserError, did_you_mean
 
 
@@ -40,3 +41,12 @@ def test_a_known_word_is_its_own_closest_match(word: str) -> None:
 def test_a_bad_configuration_ends_with_another_status_than_a_failed_run() -> None:
     assert ConfigError.exit_status == 2
     assert [kind.exit_status for kind in (UserError, InputError, StoreError, RunFailedError)] == [1] * 4
+
+
+def test_a_table_that_a_workload_lacks_is_an_error_of_the_configuration() -> None:
+    workload = WorkloadTables({"files": []}, "hash")  # type: ignore[dict-item]
+    with pytest.raises(
+        ConfigError, match="needs a workload with a table 'requests', and the one chosen has: files"
+    ):
+        workload.tables["requests"]
+    assert workload.tables.get("requests") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
@@ -87,8 +87,8 @@ class ViewSources:
     """What plugins say about the store: views over its tables, whose each is, and what metrics mean."""
 
     statements: tuple[str, ...]
-    owners: Mapping[str, str]
     definitions: tuple[MetricDefinition, ...]
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checksum(self) -> str:
@@ -99,7 +99,7 @@ class ViewSources:
 def plugin_views() -> ViewSources:
     """Return what all plugins say."""
     owners = {item: plugin for plugin, items in ask("sql_views", str) for item in items}
-    return ViewSources(tuple(owners), owners, tuple(metric_definitions().values()))
+    return ViewSources(tuple(owners), tuple(metric_definitions().values()), owners)
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
