@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from framework.contracts import Metric, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
+from framework_serving.metrics.request_times import known_counts
 from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
@@ -100,10 +101,13 @@ def _adapter_rows(workload: WorkloadTables) -> npt.NDArray[np.int32] | None:
     column = workload.tables["requests"]["adapter_id"]
     if adapters is None or column.null_count == len(column):
         return None
-    rows = pc.index_in(column, value_set=adapters["adapter_id"].combine_chunks())
     unknown = adapters.num_rows  # out of range: the kernel refuses it and names the request's row
-    rows = pc.if_else(pc.is_null(column), -1, pc.fill_null(rows, unknown))
-    return np.asarray(rows.to_numpy(), dtype=np.int32)
+    known = adapters["adapter_id"].to_numpy()
+    asked = known_counts(column)
+    if np.array_equal(known, np.arange(unknown)):  # as workloads make them: the identity is the row
+        return np.where(asked < unknown, asked, unknown).astype(np.int32)
+    rows = pc.fill_null(pc.index_in(column, value_set=adapters["adapter_id"].combine_chunks()), unknown)
+    return np.where(asked == -1, -1, rows.to_numpy()).astype(np.int32)
 
 
 def request_outcomes(workload: WorkloadTables, output: SimulationOutput, front_end_s: float) -> pa.Table:

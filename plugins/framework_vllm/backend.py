@@ -48,7 +48,7 @@ class VllmBackend:
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for what could not start or could not be served, before anything starts."""
-        from framework_vllm.load_plan import vocabulary
+        from framework_vllm.load_plan import open_requests, vocabulary
         from framework_vllm.models.served_adapters import adapter_ranks, check_adapters
 
         requests = workload.tables.get("requests")
@@ -59,6 +59,7 @@ class VllmBackend:
         if requests.num_rows == 0:
             raise InputError("requests: the workload has no requests")
         vocabulary(self.settings)
+        open_requests(self.settings, workload)
         check_adapters(self.settings, adapter_ranks(workload))
         if not self.settings.attached:
             self._check_engine(workload)

@@ -48,7 +48,7 @@ def load_plan(
         seed=seed,
         adapter_names={identity: adapter_name(identity) for identity in identities},
         routing=routing,
-        concurrency=_concurrency(settings, workload),
+        concurrency=open_requests(settings, workload),
         horizon_s=workload.facts.get("horizon_s"),
         warmup_requests=settings.warmup_requests,
         processes=settings.client_processes,
@@ -60,8 +60,12 @@ def load_plan(
     )
 
 
-def _concurrency(settings: VllmSettings, workload: WorkloadTables) -> int | None:
-    """Return how many requests the client keeps open at most; None: as many as arrive."""
+def open_requests(settings: VllmSettings, workload: WorkloadTables) -> int | None:
+    """Return how many requests the client keeps open at most; None: as many as arrive.
+
+    Raises:
+        ConfigError: both the backend and the workload say it.
+    """
     users: int | None = workload.facts.get("concurrency")
     if settings.concurrency is None:
         return users

@@ -55,10 +55,11 @@ class AdapterService:
 def adapter_service(run: RequestTimes, workload: WorkloadTables) -> AdapterService:
     """Return the service of each adapter; requests of the base model count as an adapter of their own."""
     import numpy as np
-    import pyarrow.compute as pc
+
+    from framework_serving.metrics.request_times import known_counts
 
     asked = workload.tables["requests"]
-    owner = pc.fill_null(asked["adapter_id"], -1).to_numpy() + 1
+    owner = known_counts(asked["adapter_id"]) + 1
     tokens = (asked["input_tokens"].to_numpy() + asked["output_tokens"].to_numpy()).astype(np.float64)
     size = int(max(owner.max(), run.adapter.max(initial=-1) + 1)) + 1
     done = run.served()

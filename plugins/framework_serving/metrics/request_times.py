@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,14 +41,15 @@ class RequestTimes:
         import numpy as np
         import pyarrow.compute as pc
 
-        requests = requests.filter(pc.not_equal(requests["status"], "not_arrived"))
+        arrived = pc.not_equal(requests["status"], "not_arrived")
+        if not pc.all(arrived).as_py():
+            requests = requests.filter(arrived)
 
         def times(name: str) -> FloatArray:
-            column = pc.fill_null(requests[name].cast("float64"), float("nan"))
-            return np.asarray(column.to_numpy(), dtype=np.float64)
+            return np.asarray(requests[name].cast("float64").to_numpy(), dtype=np.float64)  # null becomes NaN
 
         def counts(name: str) -> IntArray:
-            return np.asarray(pc.fill_null(requests[name], -1).to_numpy(), dtype=np.int64)
+            return known_counts(requests[name])
 
         return cls(
             times("arrival_s"),
@@ -62,7 +64,13 @@ class RequestTimes:
 
     def served(self) -> RequestTimes:
         """Return the finished requests alone."""
-        return RequestTimes(**{name: column[self.finished] for name, column in vars(self).items()})
+        return self._served
+
+    @cached_property
+    def _served(self) -> RequestTimes:
+        if self.finished.all():
+            return self
+        return RequestTimes(**{item.name: getattr(self, item.name)[self.finished] for item in fields(self)})
 
     @property
     def ttft_s(self) -> FloatArray:
@@ -86,3 +94,15 @@ class RequestTimes:
     def tokens(self) -> IntArray:
         """Input + output tokens of each request."""
         return self.input_tokens + self.output_tokens
+
+
+def known_counts(column: pa.ChunkedArray) -> IntArray:
+    """Return whole numbers as an array, -1 where there is none."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if column.null_count == len(column):
+        return np.full(len(column), -1, dtype=np.int64)
+    if column.null_count:
+        column = pc.fill_null(column, -1)
+    return np.asarray(column.to_numpy(), dtype=np.int64)

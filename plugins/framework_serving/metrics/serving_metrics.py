@@ -123,8 +123,8 @@ def _distribution(name: str, seconds: npt.NDArray[np.float64]) -> Iterator[Metri
             yield _absent(f"{name}_{key}_ms", "no request finished")
         return
     yield _value(f"{name}_mean_ms", 1e3 * known.mean())
-    for key, percentile in _PERCENTILES.items():
-        yield _value(f"{name}_{key}_ms", 1e3 * np.percentile(known, percentile))
+    for key, value in zip(_PERCENTILES, np.percentile(known, list(_PERCENTILES.values())), strict=True):
+        yield _value(f"{name}_{key}_ms", 1e3 * float(value))
 
 
 def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, Any]) -> Iterator[Metric]:

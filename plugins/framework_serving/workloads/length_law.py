@@ -70,9 +70,10 @@ class LengthLaw:
 
         slices = (np.arange(n) + rng.random(n)) / n
         cumulative = np.cumsum(self.probabilities)
-        cumulative[-1] = 1.0
-        counts = self.low + np.searchsorted(cumulative, slices, side="right").astype(np.int64)
-        np.minimum(counts, self.high, out=counts)
+        # Slices ascend, and a law has far fewer steps than there are slices: the steps are sought among the slices.
+        ends = np.searchsorted(slices, cumulative[:-1], side="left")
+        each = np.diff(ends, prepend=0, append=n)
+        counts = np.repeat(np.arange(self.low, self.high + 1, dtype=np.int64), each)
         rng.shuffle(counts)
         _settle_sum(counts, round(n * self.mean), self.low, self.high, rng)
         return counts

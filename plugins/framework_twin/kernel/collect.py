@@ -96,6 +96,8 @@ def _collect_requests(engine: EngineConfig, tables: Tables) -> RequestOutcomes:
 
 def _spread(column: npt.NDArray[Any], rows: npt.NDArray[Any], n: int, absent: float) -> npt.NDArray[Any]:
     """Place a column's values into rows of a longer one."""
+    if len(rows) == n:
+        return np.ascontiguousarray(column)
     whole = np.zeros(n, column.dtype) if absent == 0 else np.full(n, absent)
     whole[rows] = column
     return whole

@@ -65,9 +65,11 @@ def build_tables(
         samples=np.zeros((n_samples, state.N_SAMPLE_COLUMNS)),
         arrival_s=arrival_s,
     )
-    adapter = np.full(n, n_adapters, dtype=np.int32)
-    if requests.adapter is not None:
-        np.copyto(adapter, requests.adapter, where=np.asarray(requests.adapter) >= 0)
+    if requests.adapter is None:
+        adapter = np.full(n, n_adapters, dtype=np.int32)
+    else:
+        own = np.asarray(requests.adapter, dtype=np.int32)
+        adapter = np.where(own >= 0, own, np.int32(n_adapters))
     disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
     prefix_start, prefix_blocks = _prefix_columns(engine, requests)
     running_links = np.zeros((n + engine.replicas, 2), dtype=np.int64)

@@ -126,7 +126,39 @@ def _correlated(
     """Reorder both samples so that their ranks follow correlated normal scores (a Gaussian copula)."""
     first = rng.standard_normal(len(inputs))
     second = correlation * first + np.sqrt(1.0 - correlation**2) * rng.standard_normal(len(inputs))
-    return np.sort(inputs)[first.argsort().argsort()], np.sort(outputs)[second.argsort().argsort()]
+    return _in_order_of(first, inputs), _in_order_of(second, outputs)
+
+
+def _in_order_of(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the counts so ordered that their ranks are those of the scores."""
+    low = int(counts.min())
+    ascending = np.bincount(counts - low)  # counts have few values: no sort is needed
+    ordered = np.empty_like(counts)
+    ordered[_argsort(scores)] = np.repeat(np.arange(low, low + len(ascending)), ascending)
+    return ordered
+
+
+def _argsort(scores: np.ndarray) -> np.ndarray:
+    """Return what `scores.argsort()` does, in half the time: whole numbers sort faster than places do.
+
+    A float's bits, those of a negative one inverted, are ordered as its value is; the lowest make room for the place.
+    Neighbours that differ in these bits alone are put right afterwards: a handful in a million.
+    """
+    bits = scores.view(np.int64)
+    room = max(1, len(scores) - 1).bit_length()
+    keys = (bits ^ ((bits >> 63) & np.int64(2**63 - 1))) >> room << room
+    keys |= np.arange(len(scores))
+    keys.sort()
+    places: np.ndarray = keys & ((1 << room) - 1)
+    high = keys >> room
+    same = np.flatnonzero(high[1:] == high[:-1])
+    while same.size:  # of each pair; repeated, since three may be equal
+        wrong = same[scores[places[same]] > scores[places[same + 1]]]
+        if not wrong.size:
+            break
+        first = wrong[0]
+        places[[first, first + 1]] = places[[first + 1, first]]
+    return places
 
 
 def _dealt_adapters(setup: RunSetup, count: int) -> np.ndarray | None:
@@ -141,4 +173,21 @@ def _drawn_adapters(setup: RunSetup, count: int, rng: np.random.Generator) -> np
     if not setup.n_adapters:
         return None
     rates = np.asarray(setup.adapter_rates_rps)
-    return rng.choice(len(rates), size=count, p=rates / rates.sum()).astype(np.int32)
+    return drawn_places(rates / rates.sum(), rng.random(count))
+
+
+def drawn_places(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the place that each uniform number draws, what `searchsorted` finds in the cumulative probabilities.
+
+    A table says where to begin for each of many equal parts of [0, 1): nearly all are then where they belong.
+    """
+    cumulative = np.cumsum(probabilities)
+    cumulative /= cumulative[-1]
+    parts = 1 << max(10, 4 * len(probabilities)).bit_length()
+    begins = np.searchsorted(cumulative, np.arange(parts) / parts, side="right").astype(np.int32)
+    places = begins[(uniform * parts).astype(np.int32)]
+    ahead = np.flatnonzero(uniform >= cumulative[places])
+    while ahead.size:
+        places[ahead] += 1
+        ahead = ahead[uniform[ahead] >= cumulative[places[ahead]]]
+    return places

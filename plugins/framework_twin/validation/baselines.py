@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from math import erf, exp, pi, sqrt
 
+import numpy as np
+
+from framework.contracts import WorkloadTables
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.measured.measured_runs import RunSetup
-from framework_twin.measured.run_prediction import predict_run
+from framework_twin.measured.realise import realise
+from framework_twin.measured.run_prediction import Realise, predict_run
 from framework_twin.physics.adapter_loads import AdapterLoadTimes
 from framework_twin.physics.power import datasheet_power
 from framework_twin.physics.profile import StepModel
@@ -37,23 +40,39 @@ def nominal_load(setup: RunSetup) -> dict[str, float]:
     }
 
 
-def published_prediction(setup: RunSetup, batch: float) -> Mapping[str, float]:
+def published_prediction(
+    setup: RunSetup, batch: float, seeds: Sequence[int] | None = None, drawn: Realise = realise
+) -> Mapping[str, float]:
     """Return what the published step-time formulas and lengths give on the twin's own scheduler.
 
-    The published lengths are a clipped normal, whose mean is larger than the one asked for; its step is
-    linearised at `batch`, the mean number of running requests. Empty where nothing was published.
+    The published lengths are a clipped normal, whose mean is larger than the one asked for: the requests that the
+    twin predicts (`drawn`) are longer by as much, within the limits of the clients. The published step is linearised
+    at `batch`, the mean number of running requests. Empty where nothing was published.
     """
     twin = published_twin(setup.model)
     loads = _PUBLISHED_LOADS.get(setup.model)
     if twin is None or loads is None or setup.arrival != "poisson":
         return {}
-    longer = replace(
-        setup,
-        input_mean=clipped_normal_mean(setup.input_mean, setup.input_std, _SHORTEST_INPUT),
-        output_mean=clipped_normal_mean(setup.output_mean, setup.output_std, _SHORTEST_OUTPUT),
-    )
+    inputs = clipped_normal_mean(setup.input_mean, setup.input_std, _SHORTEST_INPUT) / setup.input_mean
+    outputs = clipped_normal_mean(setup.output_mean, setup.output_std, _SHORTEST_OUTPUT) / setup.output_mean
     power = datasheet_power(model_shape(setup.model), gpu_spec(setup.gpu))
-    return predict_run(longer, StepModel(twin.law(batch), loads, power, None)).values
+    model = StepModel(twin.law(batch), loads, power, None)
+    return predict_run(
+        setup, model, seeds, lambda run, seed: _longer(drawn(run, seed), inputs, outputs)
+    ).values
+
+
+def _longer(workload: WorkloadTables, inputs: float, outputs: float) -> WorkloadTables:
+    """Return the same requests, longer by a factor each, but none longer than the longest there."""
+    requests = workload.tables["requests"]
+    prompt, answer = requests["input_tokens"].to_numpy(), requests["output_tokens"].to_numpy()
+    most = int((prompt + answer).max())
+    longer = np.minimum(np.rint(prompt * inputs).astype(np.int64), prompt.max())
+    answers = np.maximum(np.minimum(np.rint(answer * outputs).astype(np.int64), most - longer), 1)
+    for name, column in (("input_tokens", longer), ("output_tokens", answers)):
+        place = requests.schema.get_field_index(name)
+        requests = requests.set_column(place, requests.schema.field(place), [column])
+    return WorkloadTables({**workload.tables, "requests": requests}, "", workload.facts)
 
 
 def clipped_normal_mean(mean: float, std: float, least: float) -> float:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 from framework.errors import UserError
 from framework_twin.calibration.intervals import interval, predicted_regime
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
-from framework_twin.measured.run_prediction import RunPrediction, predict_run
+from framework_twin.measured.realise import realise
+from framework_twin.measured.run_prediction import Realise, RunPrediction, predict_run
 from framework_twin.physics.profile import StepModel, step_model
 from framework_twin.validation.baselines import NOMINAL, PUBLISHED, nominal_load, published_prediction
 
@@ -81,8 +82,7 @@ def validate_runs(
     baseline_pairs: dict[str, list[Pair]] = {NOMINAL: [], PUBLISHED: []}
     unpredictable = list(bad_rows)
     predicted_runs: list[MeasuredRun] = []
-    setups = [run.setup for run in runs]
-    for run, outcome in zip(runs, _outcomes(setups, seeds, progress), strict=True):
+    for run, outcome in zip(runs, _outcomes(runs, seeds, progress), strict=True):
         if isinstance(outcome, BadRow):
             unpredictable.append(outcome)
             continue
@@ -106,16 +106,24 @@ _Outcome = tuple[RowPrediction, Mapping[str, float]] | BadRow
 
 
 def _outcomes(
-    setups: Sequence[RunSetup], seeds: Sequence[int] | None, progress: Progress
+    runs: Sequence[MeasuredRun], seeds: Sequence[int] | None, progress: Progress
 ) -> Iterator[_Outcome]:
-    """Yield each run's outcome in order, over all cores where there are enough runs to pay for them."""
+    """Yield each run's outcome in order, over all cores where there are enough runs to pay for them.
+
+    A run with a defect gets no published prediction, which costs a second simulation: the baselines are compared on
+    clean runs, or on all where none is.
+    """
+    setups = [run.setup for run in runs]
+    compared = [run.clean for run in runs]
+    if not any(compared):
+        compared = [True] * len(runs)
     work = partial(_outcome, seeds=seeds)
     workers = min(os.cpu_count() or 1, len(setups) // _RUNS_PER_WORKER)
     if workers < 2:
-        yield from _counted(map(work, setups), len(setups), progress)
+        yield from _counted(map(work, setups, compared), len(setups), progress)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from _counted(pool.map(work, setups, chunksize=4), len(setups), progress)
+        yield from _counted(pool.map(work, setups, compared, chunksize=4), len(setups), progress)
 
 
 def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> Iterator[_Outcome]:
@@ -124,18 +132,23 @@ def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> It
         yield outcome
 
 
-def _outcome(setup: RunSetup, seeds: Sequence[int] | None) -> _Outcome:
+def _outcome(setup: RunSetup, compared: bool, seeds: Sequence[int] | None) -> _Outcome:
+    drawn = cache(realise)  # both predictors serve the same requests
     try:
-        row = predict_row(setup, seeds)
-        return row, published_prediction(setup, row.values.get("running_mean", 1.0))
+        row = predict_row(setup, seeds, drawn)
+        if not compared:
+            return row, {}
+        return row, published_prediction(setup, row.values.get("running_mean", 1.0), seeds, drawn)
     except UserError as error:
         return BadRow(setup.row, setup.run_id, str(error))
 
 
-def predict_row(setup: RunSetup, seeds: Sequence[int] | None = None) -> RowPrediction:
+def predict_row(
+    setup: RunSetup, seeds: Sequence[int] | None = None, drawn: Realise = realise
+) -> RowPrediction:
     """Predict one run with its profile, or with the roofline where there is none."""
     model = model_of(setup)
-    prediction = predict_run(setup, model, seeds)
+    prediction = predict_run(setup, model, seeds, drawn)
     profile = model.profile
     if profile is None:
         return RowPrediction(setup, prediction.values, {}, prediction.starved, "", ("uncalibrated roofline",))
