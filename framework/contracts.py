@@ -20,6 +20,8 @@ from framework.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from framework.input_files.file_head import FileHead
+
 Json = Any  # a JSON value: None, bool, int, float, str, or a list or dict of these
 
 Progress = Callable[[float, str], None]
@@ -351,10 +353,14 @@ class ImportedRun:
     """A run that happened elsewhere, as an importer yields it; becomes a bundle like any other.
 
     Attributes:
-        origin_id: the run's id in its source; with the importer's kind it makes the import idempotent.
+        origin_id: the run's id in its source; with the importer's kind and the content it makes the import
+            idempotent.
         experiment, backend: how it will be listed; e.g. experiment `import:serving`, backend `recorded`.
         config: its configuration in our names, nested (`{"model": {"name": …}, "backend": {…}}`).
-        result: metrics, tables, facts and checks.
+        result: metrics, tables, facts and checks. Without a check the run counts as unchecked.
+        content: digest of all that the source says of the run: two runs of one id in two files are the same only if
+            they say the same. "" where the id alone tells runs apart.
+        notes: messages to the user, one line each (what was not understood, what was left out).
     """
 
     origin_id: str
@@ -362,6 +368,8 @@ class ImportedRun:
     backend: str
     config: Mapping[str, Any]
     result: Result
+    content: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -397,11 +405,14 @@ class Importer:
         description: one line for `--help`.
         read: generator over the runs of a file, one by one or in tables of many; raises `InputError` naming file
             and row.
+        recognises: says in words what a file is (`JSON of vllm bench serve`), or None for one of another kind; for
+            `import FILE`. By content, never by name. None: files of this kind are imported by naming the kind.
     """
 
     kind: str
     description: str
     read: Callable[[Path], Iterator[ImportedRun | ImportedTable]]
+    recognises: Callable[[FileHead], str | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,13 @@ LAYERS = (
     ("run_record",),
     ("configuration",),
     # what a plugin's author needs first
-    ("plugins", "hookspecs", "contracts", "quantity", "errors", "processes"),
+    ("plugins", "hookspecs", "contracts", "quantity", "errors", "processes", "input_files"),
 )
 # What plugins may import of the core. The Hydra plugins are the core's own arms and may import all of it.
 PUBLIC = (
     *("framework.contracts", "framework.errors", "framework.hookspecs", "framework.quantity"),
     *("framework.processes", "framework.identity", "framework.configuration", "framework.analysis"),
+    "framework.input_files",
     *("framework.run.rebuild", "framework.run.importing", "framework.report.terminal"),
     *("framework.store.database", "framework.store.views"),
 )
@@ -50,7 +51,7 @@ SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "fr
 
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
-    "framework": 17,  # the layers, and what a plugin's author imports without a folder in between
+    "framework": 18,  # the layers, and what a plugin's author imports without a folder in between
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }
 # Roles that many packages have: the file's name says which role, the folder's of what.

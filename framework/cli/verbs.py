@@ -296,17 +296,23 @@ def guide(
 
 
 def import_runs(
-    kind: Annotated[str, typer.Argument(help="Kind of file; the verb `plugins` lists the kinds.")],
-    file: Annotated[Path, typer.Argument(help="The file to read.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] FILE... [KEY=VALUE...]",
+            help="Files; before them their kind, if it can't be seen from their content (the verb `plugins` lists"
+            " the kinds); settings that the files don't say, such as gpu=h100-80gb or backend.max_num_seqs=256.",
+        ),
+    ],
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Import recorded runs into the store; importing a file twice adds nothing.
 
-    Example: python -m framework import serving runs.csv.gz
+    Example: python -m framework import result.json gpu=h100-80gb
     """
-    from framework.run.importing import import_file
+    from framework.run.importing import import_files
 
-    return import_file(kind, file, str(outputs))
+    return import_files(words, str(outputs))
 
 
 def plugins() -> int:

@@ -1,23 +1,72 @@
-"""Recorded runs become bundles like any other: `import KIND FILE`."""
+"""Recorded runs become bundles like any other: `import [KIND] FILE`."""
 
 from __future__ import annotations
 
+import copy
+import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
+
 from framework.configuration.study_config import StudyConfig
-from framework.contracts import ImportedRun, ImportedTable, Importer
-from framework.errors import InputError, did_you_mean
+from framework.contracts import ImportedRun, ImportedTable, Importer, Json
+from framework.errors import ConfigError, InputError, did_you_mean
 from framework.identity.run_key import canonical_hash, new_run_id, utc_now
+from framework.input_files.file_head import FileHead
 from framework.plugins import ask
+from framework.run.derivation import worst
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
 from framework.run_record import RunRecord
 
 
-def import_file(kind: str, file: Path, outputs: str) -> int:
+def import_files(words: Sequence[str], outputs: str) -> int:
+    """Carry out `import [KIND] FILE … [KEY=VALUE …]`; return the exit status.
+
+    Args:
+        words: the kind of file, if it is named, files, and settings that the files don't say.
+        outputs: the outputs folder.
+
+    Raises:
+        ConfigError: no file is named, or a setting is none.
+        InputError: the only file can't be imported. Of several files the good ones are imported, the others told.
+    """
+    kind = words[0] if len(words) > 1 and words[0] in _importers() and not Path(words[0]).exists() else None
+    files: list[Path] = []
+    settings: dict[str, Json] = {}
+    for word in words[1:] if kind else words:
+        if "=" in word and not Path(word).exists():
+            settings |= stated_setting(word)
+        else:
+            files.append(Path(word))
+    if not files:
+        known = ", ".join(sorted(_importers()))
+        raise ConfigError(f"import: no file is named (kinds of file: {known})")
+    if len(files) == 1:
+        return import_file(kind, files[0], outputs, settings)
+    failed = 0
+    for file in files:
+        try:
+            import_file(kind, file, outputs, settings)
+        except InputError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def import_file(
+    kind: str | None, file: Path, outputs: str, settings: Mapping[str, Json] | None = None
+) -> int:
     """Bring a file's runs into the store; a run that is there already is left alone.
+
+    Args:
+        kind: of the file; None: found out from its content, and told.
+        file: the file to read.
+        outputs: the outputs folder.
+        settings: what the file does not say of its runs, by dotted name; stands above what it says.
 
     Raises:
         InputError: unknown kind, unreadable file, or a row that breaks its schema; nothing is written then.
@@ -26,22 +75,101 @@ def import_file(kind: str, file: Path, outputs: str) -> int:
     from framework.report.terminal.terminal_tables import print_note
     from framework.store.database.ingest import ingest
 
-    importer = _importer(kind)
-    if not file.is_file():
-        raise InputError(f"file '{file}' does not exist or is not a regular file")
+    if kind is None:
+        importer, words = recognised(file)
+        print_note(f"{file}: {words}")
+    else:
+        importer = _importer(kind)
+        if not file.is_file():
+            raise InputError(f"file '{file}' does not exist or is not a regular file")
+    kind = importer.kind
     # the whole file first: a bad row leaves nothing half-imported
     found = list(progress_over(importer.read(file), f"reading {file.name}"))
-    singles = [run for run in found if isinstance(run, ImportedRun)]
+    singles = [_with_settings(run, settings or {}) for run in found if isinstance(run, ImportedRun)]
     tables = [table for table in found if isinstance(table, ImportedTable)]
+    if settings and tables:
+        raise InputError(f"{file}: settings can't be added to a table of runs; give them columns")
     added = keep_runs(kind, file.name, outputs, singles) if singles else 0
     total = len(singles) + sum(len(table.origin_ids) for table in tables)
     for table in tables:
         added += _import_table(kind, file, outputs, table)
     ingest(outputs)
-    for note in (note for table in tables for note in table.notes):
+    for note in dict.fromkeys(note for item in found for note in item.notes):
         print_note(note)
+    _print_verdicts(singles)
     print_note(f"{added} runs imported from {file}, {total - added} were already in the store")
     return 0
+
+
+def recognised(file: Path) -> tuple[Importer, str]:
+    """Return the importer of a file and what the file is, found out from its content.
+
+    Raises:
+        InputError: no such file, no importer knows it, or several do.
+    """
+    head = FileHead(file)
+    found = []
+    for importer in _importers().values():
+        words = importer.recognises(head) if importer.recognises else None
+        if words:
+            found.append((importer, words))
+    if not found:
+        known = ", ".join(sorted(_importers()))
+        raise InputError(
+            f"{file}: is {head.describe()}: no known format. import KIND {file} names it; kinds: {known}"
+        )
+    if len(found) > 1:
+        kinds = " and ".join(importer.kind for importer, _ in found)
+        raise InputError(f"{file}: could be {kinds}: name the kind, import {found[0][0].kind} {file}")
+    return found[0]
+
+
+def stated_setting(word: str) -> dict[str, Json]:
+    """Return `key=value` as a dotted name and a value; a bare `group=NAME` names an option of a configuration group.
+
+    Raises:
+        ConfigError: no key.
+    """
+    key, _, text = word.partition("=")
+    if not key.strip("."):
+        raise ConfigError(f"'{word}' is not a setting: KEY=VALUE is expected")
+    if "." in key:
+        return {key: yaml.safe_load(text) if text else None}
+    from framework.configuration.group_options import group_option
+
+    try:
+        name = group_option(key, text).get("name", text)
+    except ConfigError:
+        name = text
+    return {f"{key}.name": name}
+
+
+def _with_settings(run: ImportedRun, settings: Mapping[str, Json]) -> ImportedRun:
+    if not settings:
+        return run
+    config = copy.deepcopy(dict(run.config))
+    for dotted, value in settings.items():
+        *groups, last = dotted.split(".")
+        place = config
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"'{dotted}': '{group}' is a value, not a group")
+        place[last] = value
+    return replace(run, config=config)
+
+
+def _print_verdicts(runs: Sequence[ImportedRun]) -> None:
+    """Say which runs did not pass their checks, and how many had none."""
+    from framework.report.terminal.terminal_tables import print_note
+
+    for run in runs:
+        for check in run.result.checks:
+            if check.verdict != "pass":
+                print_note(f"{run.origin_id}: {check.name} {check.verdict}: {check.detail}")
+    unchecked = sum(not run.result.checks for run in runs)
+    if unchecked:
+        print_note(f"{unchecked} runs have nothing that could be checked")
 
 
 def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> int:
@@ -51,13 +179,13 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
         kind: of the importer, or of whatever made the runs.
         source: name of what they were made from, for their facts.
         outputs: the outputs folder; `ingest` brings the runs into its database.
-        runs: their origin ids show which are already stored.
+        runs: their origin ids and contents show which are already stored.
     """
     from framework.report.terminal.progress_bars import progress_over
     from framework.store.bundles.bundle import write_bundle
     from framework.store.lookup import done_job_keys
 
-    keys = [canonical_hash([kind, run.origin_id]) for run in runs]
+    keys = [_run_key(kind, run) for run in runs]
     present = done_job_keys(outputs, keys)
     added = 0
     for key, run in progress_over(list(zip(keys, runs, strict=True)), f"importing {source}"):
@@ -69,6 +197,11 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
             present[key] = ""
             added += 1
     return added
+
+
+def _run_key(kind: str, run: ImportedRun) -> str:
+    """Return what makes a recorded run itself: not its name alone, which another file's run may bear too."""
+    return canonical_hash([kind, run.origin_id, run.content] if run.content else [kind, run.origin_id])
 
 
 def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> int:
@@ -104,10 +237,12 @@ def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> 
     return len(rows)
 
 
+def _importers() -> dict[str, Importer]:
+    return {item.kind: item for _, items in ask("importers", Importer) for item in items}
+
+
 def _importer(kind: str) -> Importer:
-    known: dict[str, Importer] = {
-        item.kind: item for _, items in ask("importers", Importer) for item in items
-    }
+    known = _importers()
     if kind not in known:
         raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, known)}")
     return known[kind]
@@ -115,7 +250,6 @@ def _importer(kind: str) -> Importer:
 
 def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:
     checks = list(run.result.checks)
-    verdicts = {check.verdict for check in checks}
     return RunRecord(
         run_id=new_run_id(key),
         run_key=key,
@@ -126,7 +260,7 @@ def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:
         started_at=utc_now(),
         finished_at=utc_now(),
         checks=checks,
-        sanity="fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass",
+        sanity=worst(checks) if checks else None,
         metrics=run.result.metrics,
         config=run.config,
         facts={**run.result.facts, "origin_id": run.origin_id, "origin_file": source, "importer": kind},

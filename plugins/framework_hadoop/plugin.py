@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ReportSection,
         TableBlock,
     )
+    from framework.input_files.file_head import FileHead
     from framework.quantity import Quantity
 
 hookimpl = pluggy.HookimplMarker("framework")
@@ -73,10 +74,25 @@ def importers() -> Iterable[Importer]:
     from framework_hadoop.engines import job_history, spark_events
 
     return (
-        Importer("jhist", "a MapReduce job history file (.jhist)", job_history.read_runs),
-        Importer("spark", "a Spark event log (JSON lines, plain or .gz)", spark_events.read_runs),
-        Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja),
+        Importer("jhist", "a MapReduce job history file (.jhist)", job_history.read_runs, _is_history),
+        Importer(
+            "spark", "a Spark event log (JSON lines, plain or .gz)", spark_events.read_runs, _is_event_log
+        ),
+        Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja, _is_aloja),
     )
+
+
+def _is_history(head: FileHead) -> str | None:
+    return "MapReduce job history" if head.text.startswith("Avro-") else None
+
+
+def _is_event_log(head: FileHead) -> str | None:
+    event = str(head.record.get("Event", ""))
+    return "Spark event log" if event.startswith("SparkListener") else None
+
+
+def _is_aloja(head: FileHead) -> str | None:
+    return "executions in ALOJA's columns" if {"Benchmark", "Exe.Time"} <= set(head.columns) else None
 
 
 def _read_aloja(file: Path) -> Iterator[ImportedTable]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from framework.contracts import ImportedRun, Importer
+
+if TYPE_CHECKING:
+    from framework.input_files.file_head import FileHead
 
 
 def _dmon(file: Path) -> Iterator[ImportedRun]:
@@ -26,8 +30,36 @@ def _gpu_series(file: Path) -> Iterator[ImportedRun]:
     return read_gpu_series(file)
 
 
+def _is_dmon(head: FileHead) -> str | None:
+    first = head.lines[0].lower() if head.lines else ""
+    return "output of nvidia-smi dmon" if first.startswith("#") and "gpu" in first else None
+
+
+def _is_smi_query(head: FileHead) -> str | None:
+    names = {name.partition(" ")[0] for name in head.columns}
+    return (
+        "output of nvidia-smi --query-gpu"
+        if "timestamp" in names and any("." in name for name in names)
+        else None
+    )
+
+
+def _is_gpu_series(head: FileHead) -> str | None:
+    return "series with a column time_s" if "time_s" in head.columns else None
+
+
 IMPORTERS = (
-    Importer("dmon", "output of `nvidia-smi dmon`", _dmon),
-    Importer("nvidia-smi", "output of `nvidia-smi --query-gpu=timestamp,… --format=csv`", _smi_query),
-    Importer("gpu-series", "CSV with time_s and one column per series (gpu_power_w, …)", _gpu_series),
+    Importer("dmon", "output of `nvidia-smi dmon`", _dmon, _is_dmon),
+    Importer(
+        "nvidia-smi",
+        "output of `nvidia-smi --query-gpu=timestamp,… --format=csv`",
+        _smi_query,
+        _is_smi_query,
+    ),
+    Importer(
+        "gpu-series",
+        "CSV with time_s and one column per series (gpu_power_w, …)",
+        _gpu_series,
+        _is_gpu_series,
+    ),
 )

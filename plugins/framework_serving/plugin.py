@@ -86,11 +86,10 @@ def sql_views() -> Sequence[str]:
 
 @hookimpl
 def importers() -> Iterable[Importer]:
-    """`import serving FILE`."""
-    from framework.contracts import Importer
-    from framework_serving.importers import read_serving_runs
+    """Results that other load generators wrote, and tables of runs."""
+    from framework_serving.importers import importers as known
 
-    return (Importer("serving", "recorded serving runs, one CSV row each", read_serving_runs),)
+    return known()
 
 
 @hookimpl

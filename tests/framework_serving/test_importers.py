@@ -7,7 +7,7 @@ import pytest
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError
-from framework_serving.importers import read_serving_runs
+from framework_serving.result_files.runs_csv import read_serving_runs
 from tests.support.measured_data import SERVING_RUNS, needs_shared_data
 from tests.support.published_runs import write_published_runs
 

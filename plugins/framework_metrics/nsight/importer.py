@@ -12,6 +12,7 @@ from framework.errors import InputError
 
 if TYPE_CHECKING:
     from framework.contracts import ImportedRun, Importer
+    from framework.input_files.file_head import FileHead
 
 _CHUNK = 1 << 20
 
@@ -24,7 +25,17 @@ def nsight_importer() -> Importer:
         "nsight",
         "Nsight export: .sqlite, folder of Parquet, .nsys-rep, raw .csv of ncu, .ncu-rep",
         read_nsight,
+        _recognised,
     )
+
+
+def _recognised(head: FileHead) -> str | None:
+    """Say whether a file is an export or a report of Nsight."""
+    if head.data.startswith(b"SQLite format 3"):
+        return "SQLite export of Nsight Systems" if b"CUPTI" in head.data or b"NVTX" in head.data else None
+    if {"Kernel Name", "ID"} <= {name.strip('"') for name in head.columns}:
+        return "raw page of Nsight Compute"
+    return None
 
 
 def read_nsight(path: Path) -> Iterator[ImportedRun]:

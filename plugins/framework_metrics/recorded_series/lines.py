@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from framework.errors import InputError
-
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # what PowerShell's `>` makes of nvidia-smi's output
+from framework.input_files.opening import opened_text
 
 
 def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, text without its end) of a text file, gzipped or not; blank lines are left out.
+    """Yield (line number from 1, text without its end) of a text file, compressed or not; blank lines are left out.
 
     Raises:
         InputError: the file can't be read or is not text.
     """
-    opener = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opener(file, "rb") as raw:
-            encoding = "utf-16" if raw.read(2) in _UTF16 else "utf-8-sig"
-        with opener(file, "rt", encoding=encoding) as lines:
-            for number, line in enumerate(lines, 1):
-                if "\0" in line:
-                    raise InputError(f"{file}, line {number}: no text")
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
-    except FileNotFoundError:
-        raise InputError(f"no such file '{file}'") from None
-    except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        raise InputError(f"{file}: can't be read: {error or type(error).__name__}") from None
+    with opened_text(file) as lines:
+        for number, line in enumerate(lines, 1):
+            if "\0" in line:
+                raise InputError(f"{file}, line {number}: no text")
+            if line.strip():
+                yield number, line.rstrip("\r\n")
 
 
 def kind_of(first_line: str) -> str:

@@ -17,6 +17,12 @@ from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.hardware.number_types import number_type
 
 _SEPARATORS = re.compile("[ _]")
+_WORDS = re.compile(r"[a-z]+\d*[a-z]*|\d+[a-z]*")
+_MEMORY = re.compile(r"\d+gb")
+_OTHER_CARD = frozenset(
+    {"pcie", "nvl", "d", "ti", "super", "laptop", "mobile", "mig", "vgpu", "ada", "max", "q"}
+)
+"""Words of a driver's name that make another card of the same chip."""
 _Spec = TypeVar("_Spec", ModelShape, GpuSpec)
 _BESIDE = {"model": ("path", "id", "hf_id", "weights", "tokenizer"), "gpu": ("count",)}
 """Keys of a group that are no part of the description."""
@@ -87,12 +93,52 @@ def _is_option(name: str, group: str) -> bool:
     return any(_same(option, name) for option in group_files(group))
 
 
+def catalogue_name(group: str, name: str) -> str | None:
+    """Return our name of a model or GPU that others name; None for one that the catalogue does not hold.
+
+    Known are our own names, a model's name on the Hugging Face hub (`meta-llama/Llama-3.1-8B`) and what a driver
+    calls a GPU (`NVIDIA H100 80GB HBM3`).
+
+    Args:
+        group: `model` or `gpu`.
+        name: as found in somebody's file.
+    """
+    names: dict[str, str] = {}
+    for option in group_files(group):
+        values = group_option(group, option)
+        own = str(values.get("name") or option)
+        if _same(option, name) or _same(own, name):
+            return own
+        if str(values.get("hf_id") or "").lower() == name.strip().lower():
+            return own
+        names[option] = own
+    return names.get(_by_driver(name, list(names)) or "") if group == "gpu" else None
+
+
+def _by_driver(name: str, options: list[str]) -> str | None:
+    """Return the GPU whose words all stand in a driver's name; the memory may be left out where one has the chip."""
+    words = set(_WORDS.findall(name.lower()))
+    memory = {word for word in words if _MEMORY.fullmatch(word)}
+    found = []
+    for option in options:
+        own = set(option.lower().split("-"))
+        own_memory = {word for word in own if _MEMORY.fullmatch(word)}
+        same_card = own - own_memory <= words and words & _OTHER_CARD <= own
+        if same_card and (not memory or not own_memory or own_memory == memory):
+            found.append(option)
+    longest = max((len(option.split("-")) for option in found), default=0)
+    best = [option for option in found if len(option.split("-")) == longest]
+    return best[0] if len(best) == 1 else None
+
+
 def _named(name: str, group: str, kind: type[_Spec]) -> _Spec:
     """Return the option of a group whose file, or whose key `name`, is called so."""
     files: dict[str, Path] = group_files(group)
     option = next((option for option in files if _same(option, name)), None) or next(
         (option for option in files if _same(str(group_option(group, option).get("name")), name)), None
     )
+    if option is None and (known := catalogue_name(group, name)):
+        return _named(known, group, kind)
     if option is None:
         close = [*files, *(published_configs() if group == "model" else ())]
         raise ConfigError(f"{group}: unknown {group} '{name}'{did_you_mean(name.lower(), close)}")

@@ -11,7 +11,7 @@ from framework.configuration.study_config import flatten
 from framework.errors import NotEvaluatedError
 from framework_serving.claims.claim_quantities import COMPUTATIONS, computations
 from framework_serving.claims.evidence import Evidence
-from framework_serving.importers import read_serving_runs
+from framework_serving.result_files.runs_csv import read_serving_runs
 from framework_serving.sweeps.sweep_points import load_points
 from tests.support.measured_data import SERVING_RUNS, needs_shared_data
 from tests.support.published_runs import write_published_runs

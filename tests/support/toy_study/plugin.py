@@ -23,6 +23,7 @@ from framework.contracts import (
 )
 from framework.errors import InputError, NotEvaluatedError
 from framework.hookspecs import hookimpl
+from framework.input_files.file_head import FileHead
 
 
 class Pace(Enum):
@@ -92,13 +93,17 @@ def sanity_checks(
 @hookimpl
 def importers() -> list[Importer]:
     return [
-        Importer("toy", "one speed a line", _read),
+        Importer("toy", "one speed a line", _read, _is_marked),
         Importer("toy-table", "all speeds at once", _read_table),
     ]
 
 
+def _is_marked(head: FileHead) -> str | None:
+    return "speeds of the toy" if head.text.startswith("toy\n") else None
+
+
 def _read(file: Path) -> Iterable[ImportedRun]:
-    for row, line in enumerate(file.read_text().splitlines()):
+    for row, line in enumerate(file.read_text().removeprefix("toy\n").splitlines()):
         try:
             speed = float(line)
         except ValueError:

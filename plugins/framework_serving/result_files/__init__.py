@@ -1,0 +1,1 @@
+"""Results that other load generators wrote, read into our names: one module a family of tools."""
