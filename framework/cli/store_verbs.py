@@ -6,33 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from framework.errors import ConfigError, StoreError, did_you_mean
+from framework.errors import ConfigError, StoreError
 from framework.plugins import discover
-from framework.store.database.reader import Store, runs_not_ingested
-
-FORMATS = ("table", "csv", "json")
-
-
-def run_sql(query: str, format: str, outputs: str) -> int:
-    """Print the rows of a SELECT as a table, CSV or JSON. CSV and JSON print nothing but data to stdout."""
-    if format not in FORMATS:
-        raise ConfigError(f"unknown format '{format}'{did_you_mean(format, FORMATS)}")
-    store = Store(outputs)
-    columns, rows = store.rows(query)
-    waiting = runs_not_ingested(Path(outputs))
-    if format == "table":
-        _print_table(columns, rows)
-    else:
-        from framework.store import result_formats
-
-        write = result_formats.write_csv if format == "csv" else result_formats.write_json
-        write(columns, rows, sys.stdout)
-    _warn_of_mixed(store)
-    if waiting:
-        print(
-            f"{waiting} finished runs are not in the store yet: framework ingest {outputs}", file=sys.stderr
-        )
-    return 0
+from framework.store.database.reader import Store
 
 
 def _warn_of_mixed(store: Store, run_ids: list[str] | None = None) -> None:
@@ -44,23 +20,24 @@ def _warn_of_mixed(store: Store, run_ids: list[str] | None = None) -> None:
         print(f"warning: {mixed}", file=sys.stderr)
 
 
-def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-    from framework.contracts import TableBlock
-    from framework.report.terminal.terminal_tables import print_table
-
-    print_table(TableBlock("", columns, rows), more="; --format csv prints all", as_data=True)
-
-
-def run_ingest(folder: str, rebuild: bool = False, outputs: str = "outputs") -> int:
+def run_ingest(folder: str | None, rebuild: bool = False, outputs: str | None = None) -> int:
     """Pull new bundles into the database; report what was added, refused and is still running.
 
     `folder` is an outputs folder, or a URL whose bundles go into the database of `outputs` from now on.
+
+    Raises:
+        ConfigError: two folders are named: to bring runs from one into the other is `merge`.
     """
     from framework.report.terminal.progress_bars import progress_bar
     from framework.store.bundles.remote import is_url
     from framework.store.database.ingest import ingest
 
-    remote = folder if is_url(folder) else None
+    remote = folder if folder is not None and is_url(folder) else None
+    if folder is not None and remote is None and outputs is not None and Path(outputs) != Path(folder):
+        raise ConfigError(
+            f"ingest reads one folder; to bring its runs into another: merge {folder} --outputs {outputs}"
+        )
+    folder, outputs = folder or outputs or "outputs", outputs or "outputs"
     with progress_bar("bundles") as progress:
         report = ingest(outputs if remote else folder, rebuild=rebuild, progress=progress, bundles=remote)
     parts = [f"{report.added} runs added", f"{report.skipped} there already"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing, nullcontext, redirect_stdout
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -37,6 +38,7 @@ def run_study(arguments: list[str]) -> int:
 
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _single.clear()
     sessions.forget()  # what an earlier study of this process came to is not this one's exit status
     check_names()
     register_with_hydra()
@@ -117,6 +119,24 @@ def task(config: DictConfig) -> RunOutcome:
         return execute_job(config, progress)
 
 
+_single: list[dict[str, Any]] = []
+
+
+def last_study() -> dict[str, Any] | None:
+    """Return what the last study of this process came to, by the names of `python_interface.Study`; None without."""
+    session = sessions.current()
+    if session is None:
+        return _single[-1] if _single else None
+    return {
+        "experiment": session.experiment,
+        "outputs": session.outputs_dir,
+        "run_ids": tuple(session.run_ids),
+        "skipped": tuple(session.skipped[key] for key in sorted(session.skipped)),
+        "failed": {o.run_id: o.failure.reason if o.failure else o.status for o in session.failed.values()},
+        "sweep_id": session.sweep_id,
+    }
+
+
 def _single_run(config: DictConfig) -> RunOutcome:
     from framework.report.terminal.progress_bars import run_progress
     from framework.report.terminal.terminal_tables import print_note, print_outcome
@@ -127,6 +147,17 @@ def _single_run(config: DictConfig) -> RunOutcome:
         outcome = execute(config, progress)
         progress(1.0, "bringing it into the store")
         ingest(str(config.outputs_dir))
+    failed = {outcome.run_id: outcome.failure.reason} if outcome.failure is not None else {}
+    skipped = (outcome.run_id,) if outcome.skipped else ()
+    _single[:] = [
+        {
+            "experiment": study_name(config),
+            "outputs": str(config.outputs_dir),
+            "run_ids": (outcome.run_id,),
+            "skipped": skipped,
+            "failed": failed,
+        }
+    ]
     if outcome.failure is not None:
         raise RunFailedError(
             f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.reason}"

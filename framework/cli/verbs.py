@@ -29,6 +29,7 @@ Any other first argument is a verb:"""
 
 Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]
 DEFAULT_OUTPUTS = Path("outputs")
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
 _DIAGNOSING = ("plugins", "doctor", "version", "--help", "-h", "--version")
 
 
@@ -45,6 +46,7 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_version_option)
     for verb in (
         sql,
+        export,
         report,
         artifacts,
         compare,
@@ -108,6 +110,8 @@ def run_verb(arguments: list[str]) -> int:
                 print(f"error: {error.format_message()}", file=sys.stderr)
             return int(error.exit_code)
         raise
+    if status == _INTERRUPTED:
+        raise KeyboardInterrupt
     return int(status or 0)
 
 
@@ -121,20 +125,62 @@ def _version_option(
         raise typer.Exit
 
 
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="Seconds after which the query is stopped; 0: no limit.")
+]
+MaxMemory = Annotated[
+    float,
+    typer.Option(
+        "--max-memory", help="Most memory of the query, in GiB; 0: half of the machine's, at most 4."
+    ),
+]
+
+
 def sql(
     query: Annotated[
-        str, typer.Argument(help="One SELECT statement over the tables, views and macros of the store.")
-    ],
+        str | None,
+        typer.Argument(
+            help="One SELECT over the tables, views and macros of the store. Without it: a shell."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(help="Output format: table, csv or json.")] = "table",
+    timeout: Timeout = 60.0,
+    max_memory: MaxMemory = 0.0,
+    max_rows: Annotated[
+        int, typer.Option(help="Most rows that are printed; 0: 200 in a table, all as csv or json.")
+    ] = 0,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Query the store with read-only SQL.
 
     Example: python -m framework sql "SELECT * FROM results ORDER BY total_tok_s DESC LIMIT 5"
     """
-    from framework.cli.store_verbs import run_sql
+    from framework.cli.sql_verb import run_sql
+    from framework.store.database.query_limits import QueryLimits
 
-    return run_sql(query, format, str(outputs))
+    limits = QueryLimits(timeout, max_memory, max_rows)
+    if query is not None:
+        return run_sql(query, format, str(outputs), limits)
+    from framework.cli.sql_shell import query_shell
+
+    return query_shell(lambda text, kind: run_sql(text, kind, str(outputs), limits), format)
+
+
+def export(
+    query: Annotated[str, typer.Argument(help="One SELECT, or the name of a table or view.")],
+    file: Annotated[Path, typer.Argument(help="File to write: .csv, .json or .parquet.")],
+    timeout: Timeout = 0.0,
+    max_memory: MaxMemory = 0.0,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Write the rows of a query to a CSV, JSON or Parquet file.
+
+    Example: python -m framework export results results.parquet
+    """
+    from framework.cli.sql_verb import run_export
+    from framework.store.database.query_limits import QueryLimits
+
+    return run_export(query, file, str(outputs), QueryLimits(timeout, max_memory))
 
 
 def report(
@@ -185,12 +231,12 @@ def compare(
 
 def ingest(
     folder: Annotated[
-        str, typer.Argument(help="Outputs folder, or URL of a folder with bundles.")
-    ] = "outputs",
+        str | None, typer.Argument(help="Outputs folder, or URL of a folder with bundles. Default: outputs.")
+    ] = None,
     rebuild: Annotated[bool, typer.Option(help="Rebuild the database from all bundles.")] = False,
     outputs: Annotated[
-        Path, typer.Option(help="Outputs folder of the database, if FOLDER is a URL.")
-    ] = DEFAULT_OUTPUTS,
+        Path | None, typer.Option(help="Outputs folder of the database, if FOLDER is a URL.")
+    ] = None,
 ) -> int:
     """Add new run bundles to the database; may be repeated at any time.
 
@@ -198,7 +244,7 @@ def ingest(
     """
     from framework.cli.store_verbs import run_ingest
 
-    return run_ingest(folder, rebuild, str(outputs))
+    return run_ingest(folder, rebuild, None if outputs is None else str(outputs))
 
 
 def derive(

@@ -5,6 +5,7 @@ Its run id follows from the job, so that it is written once however many launche
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -72,6 +73,38 @@ def write_lost(outputs: str, record: RunRecord, logs: Sequence[Path] = ()) -> No
         if not bundle.exists():  # else another launcher was faster
             raise
     remove_marker(running_folder(outputs) / f"{record.run_id}.json")
+
+
+_MEMORY = re.compile(
+    r"^.*(?:exceeded (?:job|step) memory limit|oom[-_ ]?kill|out of memory|cannot allocate memory|MemoryError).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TIME = re.compile(r"^.*(?:DUE TO TIME LIMIT).*$", re.MULTILINE)
+_CANCELLED = re.compile(r"^.*(?:CANCELLED AT ).*$", re.MULTILINE)
+_REMEDIES = {
+    "out_of_memory": "hydra.launcher.mem_gb=N asks for more memory",
+    "timeout": "hydra.launcher.timeout_min=N asks for more time",
+}
+
+
+def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
+    """Return the kind of a failure and what to add to its message, as far as the end of the job's log knows better.
+
+    Slurm calls a job that its own memory limit killed `FAILED`, and says why in the job's log alone.
+
+    Args:
+        tail: the ends of the job's logs.
+        kind: what follows from the state that Slurm reports.
+    """
+    said = None
+    for better, pattern in (("out_of_memory", _MEMORY), ("timeout", _TIME), ("cancelled", _CANCELLED)):
+        said = pattern.search(tail)
+        if said is not None and kind in ("job_failed", "no_result", "lost", better):
+            kind = better
+            break
+    words = f": {said[0].strip()}" if said is not None else ""
+    remedy = _REMEDIES.get(kind)
+    return kind, words + (f"; {remedy}" if remedy else "")
 
 
 def _begun(outputs: str, job: SubmittedJob) -> RunRecord | None:

@@ -130,8 +130,26 @@ def _parsed(listing: str) -> dict[str, JobState]:
         job_id, state, node, partition, reason = cells[:5]
         # sacct writes `CANCELLED by 1000`, and `None assigned` for the node of a job that never had one
         node, reason = ("" if text.startswith(("None", "(null)")) else text for text in (node, reason))
-        states[job_id] = JobState(job_id, state.split()[0].rstrip("+"), node, partition, reason)
+        word = state.split()[0].rstrip("+") if state else UNKNOWN
+        for each in _tasks(job_id):
+            states[each] = JobState(each, word, node, partition, reason)
     return states
+
+
+def _tasks(job_id: str) -> list[str]:
+    """Return the ids that `36_[2-4,7%2]` stands for: tasks of an array that never started are listed in one line."""
+    array, bracket, listed = job_id.partition("_[")
+    if not bracket:
+        return [job_id]
+    tasks: list[str] = []
+    for part in listed.rstrip("]").partition("%")[0].split(","):
+        first, dash, last = part.partition("-")
+        last, _, step = last.partition(":")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            continue
+        numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        tasks += [f"{array}_{number}" for number in numbers]
+    return tasks
 
 
 def _array_id(job_id: str) -> str:

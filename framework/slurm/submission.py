@@ -22,7 +22,7 @@ from framework.errors import StoreError, TimeLimitError, one_line
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.slurm.job_ledger import JobLedger, SubmittedJob
-from framework.slurm.lost_job import lost_record, write_lost
+from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
 from framework.slurm.queue import JobState, SlurmError, job_states
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import SweepSession
@@ -205,7 +205,11 @@ class SlurmSweep:
         if failure is None:
             where = f" on {state.node}" if state.node else ""
             text = f"Slurm job {submitted.job_id} ended as {state.state}{where} without a result"
-            failure = Failure("launcher", state.failure_kind, text, self._log_tail(submitted))
+            tail = self._log_tail(submitted)
+            kind, said = reason_in_log(tail, state.failure_kind)
+            logs = self._logs(submitted)
+            named = f" (log: {logs[-1]})" if logs else ""
+            failure = Failure("launcher", kind, f"{text}{said}{named}", tail)
         config = self.compose(job.overrides)
         return lost_record(self.session.outputs_dir, submitted, state, failure, config, job.overrides)
 

@@ -24,4 +24,4 @@ def error_console() -> Console:
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-    return Console(file=stream, width=width, highlight=False)
+    return Console(file=stream, width=width, highlight=False, force_jupyter=False)

@@ -72,6 +72,15 @@ def print_table(table: TableBlock, max_rows: int = MAX_ROWS, more: str = "", as_
     out.print()
 
 
+def fits(table: TableBlock, as_data: bool = False) -> bool:
+    """Return whether a table is printed in one part on this terminal."""
+    shown = format_data if as_data else format_value
+    return (
+        len(list(_Cells(table, {} if as_data else _metric_units(), MAX_ROWS, shown).fold(console().width)))
+        == 1
+    )
+
+
 def _metric_units() -> dict[str, str]:
     return {name: definition.unit for name, definition in plugins.metric_definitions().items()}
 

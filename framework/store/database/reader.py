@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import StoreError
+from framework.store.database.query_limits import QueryLimits, time_limit
 from framework.store.database.schema_version import check_not_newer, read_trouble
 from framework.store.layout import database_path, has_database, runs_folder
 
@@ -22,7 +23,7 @@ FOREIGN_WRITER_WAIT_S = 5.0
 _READING = frozenset({"SELECT", "EXPLAIN"})
 
 
-def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+def open_published(path: Path, memory_gib: float | None = None) -> duckdb.DuckDBPyConnection:
     """Open the published database for reading, with everything switched off that reaches beyond it.
 
     Each call opens the file again (attached to a database in memory), so that a connection opened before the last
@@ -35,6 +36,8 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
         connection.execute("SET python_enable_replacements = false")
         _attach(connection, path)
         connection.execute("USE store")
+        if memory_gib is not None:
+            connection.execute(f"SET memory_limit = '{memory_gib:.3f}GiB'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         check_not_newer(connection, path)
@@ -71,7 +74,9 @@ class Store:
     Every query sees the database as last published. Safe to share between threads.
     """
 
-    def __init__(self, outputs: Path | str) -> None:
+    def __init__(self, outputs: Path | str, limits: QueryLimits | None = None) -> None:
+        """Prepare to read; `limits` hold for each query (without: none)."""
+        self.limits = limits
         self.outputs = Path(outputs)
         self.path = database_path(outputs)
         self._lock = threading.Lock()
@@ -93,16 +98,47 @@ class Store:
             return [column[0] for column in cursor.description or ()], cursor.fetchall()
 
     @contextlib.contextmanager
+    def stream(
+        self, sql: str, parameters: Sequence[Any] = (), batch_rows: int = 2000
+    ) -> Iterator[tuple[list[str], Iterator[list[tuple[Any, ...]]]]]:
+        """Yield column names and an iterator over batches of rows, which are made as they are asked for.
+
+        Raises as `query`, from the iterator too; a limit that is reached is a `StoreError` as well.
+        """
+        with self._reading(sql) as cursor:
+            cursor.execute(sql, list(parameters))
+            columns = [column[0] for column in cursor.description or ()]
+            yield columns, iter(lambda: cursor.fetchmany(batch_rows), [])
+
+    @contextlib.contextmanager
+    def arrow_stream(
+        self, sql: str, parameters: Sequence[Any] = (), batch_rows: int = 50_000
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Yield an Arrow reader of the result, batch by batch. Raises as `stream`."""
+        with self._reading(sql) as cursor:
+            yield cursor.sql(sql, params=list(parameters)).to_arrow_reader(batch_rows)
+
+    @contextlib.contextmanager
     def _reading(self, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
+        limits = self.limits or QueryLimits(timeout_s=0)
         cursor = self._fresh().cursor()
         try:
-            cursor.execute("USE store")
-            _check_reads_only(cursor, sql)
-            yield cursor
-        except duckdb.Error as error:
-            raise StoreError(sql_trouble(error)) from error
+            with time_limit(cursor, limits.timeout_s) as ran_out:
+                cursor.execute("USE store")
+                _check_reads_only(cursor, sql)
+                yield cursor
+        except (duckdb.Error, RuntimeError, OSError) as error:
+            if ran_out.is_set():
+                raise StoreError(limits.out_of_time) from None
+            if "interrupt" in str(error).lower() and not isinstance(error, OSError):
+                raise KeyboardInterrupt from error  # Ctrl-C, as DuckDB tells it
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise StoreError(limits.out_of_memory) from None
+            if isinstance(error, duckdb.Error):
+                raise StoreError(sql_trouble(error)) from error
+            raise
         finally:
             cursor.close()
 
@@ -130,7 +166,7 @@ class Store:
                 raise StoreError(f"no runs yet: {self.path} is empty")
             now = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._connection is None or now != self._opened:
-                self._connection = open_published(self.path)
+                self._connection = open_published(self.path, self.limits.memory if self.limits else None)
                 self._opened = now
             return self._connection
 
@@ -149,7 +185,7 @@ def runs_not_ingested(outputs: Path) -> int:
 
 
 def _check_reads_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+    kinds = [_kind(statement) for statement in connection.extract_statements(sql)]
     if not kinds:
         raise StoreError("the query is empty")
     if _is_pivot(sql, kinds):
@@ -158,6 +194,13 @@ def _check_reads_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise StoreError(f"one SELECT at a time, not {len(kinds)} statements")
     if kinds[0] not in _READING:
         raise StoreError(f"the store is read-only: SELECT, not {kinds[0]}")
+
+
+def _kind(statement: Any) -> str:
+    try:
+        return str(statement.type.name)
+    except ValueError:  # a kind that DuckDB's Python package has no name for
+        return "another statement"
 
 
 def _is_pivot(sql: str, kinds: list[str]) -> bool:

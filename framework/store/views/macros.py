@@ -26,7 +26,10 @@ SELECT run_id, experiment, sweep_id, sweep_index, backend, model, gpu, status,
        failure_stage AS stage, failure_kind AS kind,
        CASE WHEN status = 'stale' THEN 'no sign of life since ' || strftime(heartbeat_at, '%Y-%m-%d %H:%M:%S UTC')
             ELSE failure_message END AS message,
-       started_at, finished_at, host, failure_log AS log
+       started_at, finished_at, host, failure_log AS log,
+       run_key NOT IN (SELECT d.run_key FROM runs d WHERE d.status = 'done' AND d.run_key IS NOT NULL)
+       AND coalesce(job_key, '') NOT IN (
+           SELECT d.job_key FROM runs d WHERE d.status = 'done' AND d.job_key IS NOT NULL) AS still_open
 FROM runs WHERE status IN ('failed', 'stale') ORDER BY started_at, run_id
 """
 

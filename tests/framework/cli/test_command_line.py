@@ -121,7 +121,7 @@ class TestVerbs:
             run_verb(["imprt"])
 
     def test_a_missing_or_unknown_argument_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run_verb(["sql"]) == 2
+        assert run_verb(["compare"]) == 2
         assert run_verb(["ingest", "--rebuilt"]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 2

@@ -162,7 +162,7 @@ def test_two_studies_of_their_own_are_not_values_of_one_sweep(study: Study, tmp_
     with pytest.raises(
         ConfigError, match="is a study with settings of its own; run them one after the other"
     ):
-        run_study(["-m", "+experiment=toy_grid,toy_single"])
+        run_study(["-m", "+experiment=toy_grid,toy_single", "backend=toy", "workload=toy"])
     assert not Path("outputs").exists()
 
 

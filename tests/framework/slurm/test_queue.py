@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.slurm import queue as slurm_queue
+from framework.slurm.lost_job import reason_in_log
 from framework.slurm.queue import JobState, SlurmError, cancel_jobs, job_states, largest_array
 
 Client = Callable[..., None]
@@ -108,3 +109,51 @@ def test_a_refused_cancellation_is_told(client: Client) -> None:
     client("scancel", error="scancel: error: Kill job error on job id 5: Access denied\n", status=1)
     with pytest.raises(SlurmError, match="Access denied"):
         cancel_jobs(["5"])
+
+
+@pytest.mark.parametrize(
+    ("listed", "tasks"),
+    [
+        ("36_[2-9%2]", ["2", "3", "4", "5", "6", "7", "8", "9"]),
+        ("36_[3,5-7]", ["3", "5", "6", "7"]),
+        ("36_[0-8:4]", ["0", "4", "8"]),
+        ("36_[1]", ["1"]),
+    ],
+)
+def test_tasks_that_never_started_are_listed_in_one_line(
+    client: Client, listed: str, tasks: list[str]
+) -> None:
+    client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
+    client("sacct", f"{listed}|CANCELLED by 0|None assigned|debug|None\n36_10|COMPLETED|n1|debug|None\n")
+    states = job_states([f"36_{task}" for task in [*tasks, "10", "11"]])
+    assert {states[f"36_{task}"].failure_kind for task in tasks} == {"cancelled"}
+    assert states["36_10"].state == "COMPLETED"
+    assert states["36_11"].state == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("tail", "kind", "better", "words"),
+    [
+        (
+            "slurmstepd: error: Exceeded job memory limit",
+            "job_failed",
+            "out_of_memory",
+            "hydra.launcher.mem_gb=N",
+        ),
+        ("error: Detected 1 oom-kill event(s)", "lost", "out_of_memory", "hydra.launcher.mem_gb=N"),
+        (
+            "error: *** JOB 3 ON n1 CANCELLED AT 2026-11-28 DUE TO TIME LIMIT ***",
+            "job_failed",
+            "timeout",
+            "timeout_min",
+        ),
+        ("error: *** JOB 3 ON n1 CANCELLED AT 2026-11-28 ***", "lost", "cancelled", "CANCELLED AT"),
+        ("all is well", "job_failed", "job_failed", ""),
+        ("out of memory, said the poet", "node_failure", "node_failure", ""),
+    ],
+)
+def test_the_log_of_a_lost_job_knows_its_reason_better(tail: str, kind: str, better: str, words: str) -> None:
+    found, said = reason_in_log(tail, kind)
+    assert found == better
+    assert words in said
+    assert "\n" not in said

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from framework.cli import store_verbs
+from framework.cli import sql_verb, store_verbs
 from framework.errors import ConfigError
 from framework.store.database.ingest import ingest
 
@@ -22,7 +22,7 @@ def store(outputs, add_run):
 
 
 def test_json_is_an_array_of_objects_and_nothing_else(store, capsys):
-    store_verbs.run_sql("SELECT run_id, itl_mean_ms, [1, 2] AS l FROM results ORDER BY 1", "json", store)
+    sql_verb.run_sql("SELECT run_id, itl_mean_ms, [1, 2] AS l FROM results ORDER BY 1", "json", store)
     out = capsys.readouterr()
     assert json.loads(out.out) == [
         {"run_id": "run-1", "itl_mean_ms": 2.0, "l": [1, 2]},
@@ -32,7 +32,7 @@ def test_json_is_an_array_of_objects_and_nothing_else(store, capsys):
 
 
 def test_csv_has_a_header_and_empty_fields_for_null(store, capsys):
-    store_verbs.run_sql("SELECT run_id, itl_mean_ms, true AS ok FROM results ORDER BY 1", "csv", store)
+    sql_verb.run_sql("SELECT run_id, itl_mean_ms, true AS ok FROM results ORDER BY 1", "csv", store)
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
         ["run_id", "itl_mean_ms", "ok"],
         ["run-1", "2.0", "true"],
@@ -48,7 +48,7 @@ def test_every_kind_of_value_can_be_printed(store, capsys, format):
         "TIME '01:02:03' AS clock, {'a': [1, NULL]} AS nested, MAP {'k': 1.5} AS map, 'ab'::BLOB AS bytes, "
         "uuid() AS id, NULL AS nothing, 'a,\"b' AS text, 1 AS twice, 2 AS twice"
     )
-    store_verbs.run_sql(f"SELECT {kinds}", format, store)
+    sql_verb.run_sql(f"SELECT {kinds}", format, store)
     out = capsys.readouterr().out
     if format == "json":
         (row,) = json.loads(out, parse_constant=lambda name: pytest.fail(name))
@@ -61,18 +61,18 @@ def test_every_kind_of_value_can_be_printed(store, capsys, format):
 
 @pytest.mark.parametrize("format", ["csv", "json", "table"])
 def test_a_query_without_rows_is_no_error(store, capsys, format):
-    assert store_verbs.run_sql("SELECT run_id FROM results WHERE false", format, store) == 0
+    assert sql_verb.run_sql("SELECT run_id FROM results WHERE false", format, store) == 0
     assert "run-1" not in capsys.readouterr().out
 
 
 def test_an_unknown_format_is_named(store):
     with pytest.raises(ConfigError, match=r"unknown format 'jsn' \(did you mean 'json'\?\)"):
-        store_verbs.run_sql("SELECT 1", "jsn", store)
+        sql_verb.run_sql("SELECT 1", "jsn", store)
 
 
 def test_runs_that_wait_for_an_ingest_are_mentioned_beside_the_data(store, add_run, capsys):
     add_run("run-3")
-    store_verbs.run_sql("SELECT count(*) AS n FROM results", "json", store)
+    sql_verb.run_sql("SELECT count(*) AS n FROM results", "json", store)
     out = capsys.readouterr()
     assert json.loads(out.out) == [{"n": 2}]
     assert "1 finished runs are not in the store yet" in out.err
@@ -109,7 +109,7 @@ def test_compare_shows_settings_metrics_and_what_got_worse(outputs, store, add_r
 def test_sql_stays_light(store):
     query = "SELECT count(*) FROM results"
     code = (
-        "import sys; from framework.cli.store_verbs import run_sql; "
+        "import sys; from framework.cli.sql_verb import run_sql; "
         f"run_sql({query!r}, 'csv', {store!r}); "
         "heavy = {'pyarrow', 'numpy', 'pandas', 'fsspec', 'rich', 'hydra'} & set(sys.modules); "
         "assert not heavy, heavy"
