@@ -1,6 +1,6 @@
 """How fast the twin simulates: the target figures and the measured figures, in processor seconds.
 
-    python benchmarks/twin_speed.py [--data ../shared/data] [--only requests,commands,adapters,growth]
+    python benchmarks/twin_speed.py [--data ../shared/data] [--only requests,commands,validation,adapters,growth]
 
 Processor seconds are user plus system time, best of a few repeats; other load on the machine makes them longer. The
 compiled kernel is built first, and its build is reported apart.
@@ -36,7 +36,13 @@ COMMAND = (
 
 
 def main() -> None:
-    sections = {"requests": requests, "commands": commands, "adapters": adapters, "growth": growth}
+    sections = {
+        "requests": requests,
+        "commands": commands,
+        "validation": validation,
+        "adapters": adapters,
+        "growth": growth,
+    }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -104,6 +110,28 @@ def commands(data: Path) -> None:
             arguments = COMMAND.format(n=n).split()
             seconds = min(child_cpu_s([*arguments, "resume=false"], folder) for _ in range(3))
         report(f"the same as a command, {n:,} requests", asked, f"{seconds:.2f} CPU-s")
+
+
+def validation(data: Path) -> None:
+    """Predict the one-hour runs of the adapter study by the command `validate`, drawing of requests and all."""
+    import csv
+    import gzip
+
+    table = data / "serving_runs_calibration.csv.gz"
+    if not table.is_file():
+        report("validate over the one-hour adapter runs, whole command", "≥ 44,000 /CPU-s", "no data")
+        return
+    with gzip.open(table, "rt", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    hours = [row for row in rows if row["arrival"] == "poisson" and row["duration_limit_s"] == "3600"]
+    with tempfile.TemporaryDirectory() as folder:
+        with (Path(folder) / "hours.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(hours)
+        spent_s = child_cpu_s(["-m", "framework", "validate", "hours.csv"], folder)
+    what = f"validate over {len(hours)} one-hour adapter runs, whole command"
+    report(what, "≥ 44,000 /CPU-s", f"{3600 * len(hours) / spent_s:,.0f}")
 
 
 def adapters(data: Path) -> None:

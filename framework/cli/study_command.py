@@ -12,8 +12,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from framework.cli.arrow_alone import load_arrow_alone
 from framework.cli.study_arguments import prepared, without_schemas
 from framework.configuration.composition import register_with_hydra
+from framework.configuration.hydra_private import composed_once
 from framework.configuration.resources import conf_dir
 from framework.configuration.study_config import study_name
 from framework.errors import ConfigError, RunFailedError
@@ -39,6 +41,7 @@ def run_study(arguments: list[str]) -> int:
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _single.clear()
+    load_arrow_alone()
     sessions.forget()  # what an earlier study of this process came to is not this one's exit status
     check_names()
     register_with_hydra()
@@ -75,8 +78,12 @@ def _carried_out(arguments: list[str]) -> int | None:
 
     app = hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(guarded_task)
     asks_help = any(text in ("--help", "-h") for text in arguments)
+    is_single = not any(text in ("--multirun", "-m") for text in arguments)
     try:
-        with redirect_stdout(StringIO()) if asks_help else nullcontext() as page:
+        with (
+            redirect_stdout(StringIO()) if asks_help else nullcontext() as page,
+            composed_once() if is_single else nullcontext(),
+        ):
             app()
     except SystemExit as error:  # argparse: --help of Hydra
         return int(error.code or 0) if not isinstance(error.code, str) else 2

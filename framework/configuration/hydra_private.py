@@ -5,6 +5,8 @@ An upgrade of Hydra is checked here: `pyproject.toml` lists the versions with th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -47,3 +49,45 @@ def returned_or_raised(job: JobReturn) -> Any:
     The public property `return_value` raises the exception, and prints a line to standard error before.
     """
     return job._return_value
+
+
+@contextmanager
+def composed_once() -> Iterator[None]:
+    """Let Hydra run a single configuration with the composition by which it found out that there is a single one.
+
+    Hydra composes to read `hydra.mode`, throws that away and composes again, which is a fifth of a second.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.hydra import Hydra
+    from hydra.types import RunMode
+
+    hydra: Any = Hydra
+    loader: Any = ConfigLoaderImpl
+    plain_mode, plain_load = hydra.get_mode, loader.load_configuration
+    found: dict[tuple[Any, ...], Any] = {}
+
+    def get_mode(self: Any, config_name: str | None, overrides: list[str]) -> Any:
+        try:
+            config = plain_load(self.config_loader, config_name, overrides, RunMode.RUN)
+        except (
+            Exception
+        ):  # a sweep is no single configuration; what else is wrong, Hydra finds again and says
+            return plain_mode(self, config_name, overrides)
+        if config.hydra.mode in (None, RunMode.RUN):
+            found[config_name, *overrides] = config
+            return RunMode.RUN
+        return config.hydra.mode
+
+    def load_configuration(
+        self: Any, config_name: str | None, overrides: list[str], run_mode: Any, *rest: Any, **named: Any
+    ) -> Any:
+        config = found.pop((config_name, *overrides), None) if run_mode == RunMode.RUN else None
+        if config is not None:
+            return config
+        return plain_load(self, config_name, overrides, run_mode, *rest, **named)
+
+    hydra.get_mode, loader.load_configuration = get_mode, load_configuration
+    try:
+        yield
+    finally:
+        hydra.get_mode, loader.load_configuration = plain_mode, plain_load
