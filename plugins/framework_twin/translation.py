@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from framework.contracts import Metric, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
+from framework_serving.metrics.metric_definitions import PERCENTILES
 from framework_serving.metrics.request_times import known_counts
 from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_twin.kernel.inputs import Requests
@@ -152,6 +153,6 @@ def token_gap_metrics(output: SimulationOutput) -> list[Metric]:
         Metric("itl_mean_ms", 1e3 * gaps.mean_s, "ms", "twin token gaps"),
         *(
             Metric(f"itl_p{percent}_ms", 1e3 * gaps.percentile_s(percent), "ms", "twin token gaps")
-            for percent in (50, 90, 99)
+            for percent in PERCENTILES.values()
         ),
     ]

@@ -17,7 +17,13 @@ from framework_serving.metrics.sample_series import series_of
 STEADY_SHARE = 0.9
 """The batch counts as full while at least this share of its largest number of requests runs."""
 
-PER_SERVED = ("energy_j_per_token", "energy_j_per_request", "energy_delay_js", "tok_s_per_w")
+PER_SERVED = (
+    "energy_j_per_token",
+    "energy_j_per_output_token",
+    "energy_j_per_request",
+    "energy_delay_js",
+    "tok_s_per_w",
+)
 
 
 def energy_metrics(
@@ -45,10 +51,11 @@ def _per_served(run: RequestTimes, energy: Metric) -> Iterator[Metric]:
     served = run.served()
     tokens, requests = int(served.tokens.sum()), len(served.arrival_s)
     if not tokens:
-        for name in PER_SERVED[:3]:
+        for name in PER_SERVED[:-1]:
             yield _absent(name, "no request finished")
         return
     yield _share(energy, "energy_j_per_token", tokens)
+    yield _share(energy, "energy_j_per_output_token", int(served.output_tokens.sum()))
     yield _share(energy, "energy_j_per_request", requests)
     yield _share(energy, "energy_delay_js", requests / float(served.e2e_s.mean()))
 

@@ -6,15 +6,23 @@ from dataclasses import replace
 
 from framework.contracts import Better, MetricDefinition
 
+PERCENTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
+"""Percentiles of every latency, by the part of a metric's name."""
+
+_STATISTICS = {
+    "mean": "mean",
+    "p50": "median",
+    **{key: f"{percent}th percentile" for key, percent in PERCENTILES.items() if percent != 50},
+}
+
 UNITS: dict[str, str] = {}
 """Unit by metric name."""
 
 
 def _latency(name: str, what: str) -> list[MetricDefinition]:
-    statistics = {"mean": "mean", "p50": "median", "p90": "90th percentile", "p99": "99th percentile"}
     return [
         MetricDefinition(f"{name}_{key}_ms", "ms", f"{word} {what}", "lower")
-        for key, word in statistics.items()
+        for key, word in _STATISTICS.items()
     ]
 
 
@@ -32,6 +40,16 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     ),
     _metric("output_tok_s", "tok/s", "output tokens of finished requests per second of the run", "higher"),
     _metric("requests_s", "1/s", "finished requests per second of the run", "higher"),
+    _metric("output_tok_s_per_gpu", "tok/s", "output tokens per second and GPU", "higher"),
+    _metric(
+        "output_tok_s_per_user",
+        "tok/s",
+        "output tokens per second that a user sees: mean over finished requests of 1 / time per output token",
+        "higher",
+    ),
+    _metric(
+        "output_tok_s_peak", "tok/s", "most output tokens of finished requests in a whole second", "higher"
+    ),
     *_latency("ttft", "time from arrival to the first token, finished requests"),
     _metric(
         "ttft_censored_ms",
@@ -40,11 +58,25 @@ _DEFINED: tuple[MetricDefinition, ...] = (
         "lower",
     ),
     *_latency("itl", "gap between successive tokens, all gaps of all finished requests pooled"),
-    _metric(
-        "tpot_mean_ms", "ms", "mean over finished requests of time per output token after the first", "lower"
-    ),
+    *_latency("tpot", "time per output token after the first, over finished requests"),
     *_latency("e2e", "time from arrival to the last token, finished requests"),
     _metric("goodput_requests_s", "1/s", "finished requests per second that met every SLO", "higher"),
+    _metric("slo_share", "", "share of all requests that finished and met every SLO, 0 to 1", "higher"),
+    _metric("steady_s", "s", "length of the steady part of the run, apart from its ramp and its tail"),
+    _metric("steady_output_tok_s", "tok/s", "output tokens per second of the steady part", "higher"),
+    _metric("steady_running_mean", "requests", "running requests, mean over the steady part"),
+    _metric(
+        "steady_ttft_mean_ms",
+        "ms",
+        "mean time to first token of finished requests that arrived in the steady part",
+        "lower",
+    ),
+    _metric(
+        "steady_tpot_mean_ms",
+        "ms",
+        "mean time per output token of finished requests that arrived in the steady part",
+        "lower",
+    ),
     _metric("kv_usage_peak", "", "largest share of the KV cache in use, 0 to 1, largest over replicas"),
     _metric("kv_cache_gib", "GiB", "memory reserved for the KV cache, summed over replicas"),
     _metric(
@@ -61,6 +93,7 @@ _DEFINED: tuple[MetricDefinition, ...] = (
     _metric("power_mean_w", "W", "mean power of the accelerator over the run"),
     _metric("energy_j", "J", "energy of the accelerator over the run", "lower"),
     _metric("energy_j_per_token", "J/token", "energy per input + output token of finished requests", "lower"),
+    _metric("energy_j_per_output_token", "J/token", "energy per output token of finished requests", "lower"),
     _metric("energy_j_per_request", "J", "energy per finished request", "lower"),
     _metric(
         "energy_delay_js", "J·s", "energy per finished request times mean time from arrival to end", "lower"

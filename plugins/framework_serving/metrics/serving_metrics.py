@@ -6,32 +6,38 @@ gap, the energy counter). What can't be known is absent with the reason, never 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Metric, Result, WorkloadTables
 from framework_serving.metrics.adapter_stats import adapter_service, jain_index
 from framework_serving.metrics.energy_per_token import energy_metrics
-from framework_serving.metrics.metric_definitions import UNITS
+from framework_serving.metrics.load_course import COURSE, course
+from framework_serving.metrics.metric_definitions import PERCENTILES, UNITS
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.metrics.sample_series import series_of
 from framework_serving.metrics.shared_rules import STARVED_BELOW, censored_ttft, with_intervals
+from framework_serving.metrics.user_view import objectives, per_gpu_and_user
 from framework_serving.tables import is_serving_result
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
 
-
-def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: Result) -> list[Metric]:
+def derive(
+    config: Mapping[str, Any],
+    workload: WorkloadTables | None,
+    result: Result,
+    wanted: Collection[str] | None = None,
+) -> list[Metric]:
     """Return every serving metric that the result lacks, as a value or as absent with a reason.
 
     Args:
         config: the resolved configuration (`workload.slo`, `model`, `backend.replicas` are read).
         workload: what was asked for (`horizon_s`, offered tokens); None for an imported run.
         result: the run's tables, facts and the metrics it has already.
+        wanted: names that are needed; what is costly to derive is left out if it is not among them.
     """
     if not is_serving_result(result.tables):
         return []
@@ -42,8 +48,10 @@ def derive(config: Mapping[str, Any], workload: WorkloadTables | None, result: R
     found: list[Metric] = []
     for part in (
         _throughput(run, duration_s),
+        per_gpu_and_user(run, duration_s, result),
         _latencies(run, duration_s),
-        _goodput(run, duration_s, config),
+        objectives(run, duration_s, config),
+        course(run, duration_s) if wanted is None or not COURSE.isdisjoint(wanted) else (),
         _engine_load(run, result, config),
         energy_metrics(run, duration_s, given, result),
         _service(run, workload),
@@ -91,8 +99,6 @@ def _throughput(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]
 
 
 def _latencies(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
-    import numpy as np
-
     served = run.served()
     yield from _distribution("ttft", served.ttft_s)
     yield (
@@ -101,47 +107,30 @@ def _latencies(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
         else censored_ttft(served.ttft_s, float((~run.finished).sum()), len(run.finished), duration_s)
     )
     yield from _distribution("e2e", served.e2e_s)
-    tpot = served.tpot_s[np.isfinite(served.tpot_s)]
-    if tpot.size:
+    yield from _distribution("tpot", served.tpot_s, "no finished request with more than one token")
+    if (served.output_tokens > 1).any():
         gaps_s = (served.last_token_s - served.first_token_s)[served.output_tokens > 1]
         gaps = (served.output_tokens - 1)[served.output_tokens > 1]
-        yield _value("tpot_mean_ms", 1e3 * tpot.mean())
         yield _value("itl_mean_ms", 1e3 * gaps_s.sum() / gaps.sum())
     else:
-        yield _absent("tpot_mean_ms", "no finished request with more than one token")
         yield _absent("itl_mean_ms", "no finished request with more than one token")
-    for key in _PERCENTILES:
+    for key in PERCENTILES:
         yield _absent(f"itl_{key}_ms", "the backend did not report the times of single tokens")
 
 
-def _distribution(name: str, seconds: npt.NDArray[np.float64]) -> Iterator[Metric]:
+def _distribution(
+    name: str, seconds: npt.NDArray[np.float64], why_none: str = "no request finished"
+) -> Iterator[Metric]:
     import numpy as np
 
     known = seconds[np.isfinite(seconds)]
     if known.size == 0:
-        for key in ("mean", *_PERCENTILES):
-            yield _absent(f"{name}_{key}_ms", "no request finished")
+        for key in ("mean", *PERCENTILES):
+            yield _absent(f"{name}_{key}_ms", why_none)
         return
     yield _value(f"{name}_mean_ms", 1e3 * known.mean())
-    for key, value in zip(_PERCENTILES, np.percentile(known, list(_PERCENTILES.values())), strict=True):
+    for key, value in zip(PERCENTILES, np.percentile(known, list(PERCENTILES.values())), strict=True):
         yield _value(f"{name}_{key}_ms", 1e3 * float(value))
-
-
-def _goodput(run: RequestTimes, duration_s: float | None, config: Mapping[str, Any]) -> Iterator[Metric]:
-    import numpy as np
-
-    slo = (config.get("workload") or {}).get("slo") or {}
-    limits = {key: float(slo[key]) for key in ("ttft_ms", "tpot_ms") if slo.get(key) is not None}
-    if not limits:
-        yield _absent("goodput_requests_s", "no SLO set (workload.slo.ttft_ms, workload.slo.tpot_ms)")
-    elif not duration_s:
-        yield _absent("goodput_requests_s", "no token was produced")
-    else:
-        served = run.served()
-        good = 1e3 * served.ttft_s <= limits.get("ttft_ms", np.inf)
-        tpot_ms = 1e3 * np.nan_to_num(served.tpot_s)  # a single token has no gap that could be too long
-        good &= tpot_ms <= limits.get("tpot_ms", np.inf)
-        yield _value("goodput_requests_s", good.sum() / duration_s)
 
 
 def _engine_load(run: RequestTimes, result: Result, config: Mapping[str, Any]) -> Iterator[Metric]:

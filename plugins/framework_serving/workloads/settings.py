@@ -87,10 +87,12 @@ class SessionSettings:
 
 @dataclass
 class SloSettings:
-    """Service-level objectives for goodput; null: none. TPOT is a request's time per output token."""
+    """Objectives of a request; null: none. TPOT and ITL are its mean time per output token after the first."""
 
     ttft_ms: float | None = None
     tpot_ms: float | None = None
+    itl_ms: float | None = None
+    e2e_ms: float | None = None
 
 
 @dataclass

@@ -42,6 +42,7 @@ MEASURED_NAMES = {
 }
 """Column of a table of measured runs, without `measured_` → metric of ours."""
 
+_NEEDED = frozenset({*MEASURED_NAMES.values(), "starved"})
 _RANDOM_REQUESTS = 30_000
 
 Realise = Callable[[RunSetup, int], WorkloadTables]
@@ -161,7 +162,9 @@ def _online_values(setup: RunSetup, workload: WorkloadTables, result: Result) ->
 
     A table's mean of running requests counts idle times, which ours (and so a store's) leaves out.
     """
-    found = {metric.name: metric.value for metric in (*result.metrics, *derive({}, workload, result))}
+    found = {
+        metric.name: metric.value for metric in (*result.metrics, *derive({}, workload, result, _NEEDED))
+    }
     values = {name: found.get(ours) for name, ours in MEASURED_NAMES.items()}
     values["starved"] = found.get("starved")
     if setup.source != "store" and values["running_mean"] is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Json, Metric
+from framework_serving.metrics.metric_definitions import PERCENTILES
 from framework_serving.tables import requests_out
 from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, client_requests_schema
 from framework_vllm.client.request_ledger import LoopReport
@@ -240,7 +241,7 @@ def _itl(board: Board, seen: dict[str, Any]) -> list[Metric]:
     """
     import numpy as np
 
-    names = {"itl_mean_ms": None, "itl_p50_ms": 50, "itl_p90_ms": 90, "itl_p99_ms": 99}
+    names = {"itl_mean_ms": None, **{f"itl_{key}_ms": percent for key, percent in PERCENTILES.items()}}
     finished = seen["state"] == FINISHED
     if not finished.any():
         return [Metric.absent(name, "no request finished", "ms") for name in names]

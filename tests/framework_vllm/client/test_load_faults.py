@@ -81,7 +81,7 @@ def test_events_of_unknown_size_leave_the_count_to_the_usage_and_have_no_token_t
     assert outcome.facts["tokens_per_event"] == 2.0
     assert outcome.client_requests["token_times_s"].to_pylist() == [None]
     reasons = {metric.name: metric.reason for metric in outcome.metrics}
-    assert set(reasons) == {"itl_p50_ms", "itl_p90_ms", "itl_p99_ms"}
+    assert set(reasons) == {"itl_p50_ms", "itl_p90_ms", "itl_p95_ms", "itl_p99_ms"}
     assert set(reasons.values()) == {"the server does not report the number of tokens in an event"}
 
 
