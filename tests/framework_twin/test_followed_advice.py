@@ -116,3 +116,54 @@ def test_advice_names_options_as_a_command_line_does(folder: Path) -> None:
     (row,) = query(folder, "SELECT DISTINCT subject, overrides FROM advice LIMIT 1")
     assert NAME in row["subject"]
     assert {f"model={OPTION}", "backend=twin_v0"} <= set(row["overrides"].split())
+
+
+ADAPTERS = [
+    "model=llama-3.1-8b",
+    "gpu=h100-64gb",
+    "workload=adapters",
+    "workload.rates_rps=[0.4,0.05,0.025]",
+    "workload.ranks=[8,8,32]",
+    "workload.duration_s=600",
+    "backend.max_num_seqs=2048",
+    "backend.max_num_batched_tokens=2048",
+    "backend.max_model_len=2048",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("further", [[], ["workload.arrivals.kind=gamma", "workload.arrivals.cv=3"]])
+def test_the_advised_adapters_and_slots_are_served_as_predicted_and_more_starve_in_some_seed(
+    study: Study, further: list[str]
+) -> None:
+    settings = [*ADAPTERS, *further]
+    study(*settings, "workload.n_adapters=64,96", "backend.max_loras=32", "advisor=[adapter_caching]", "-m")
+    (item,) = Store("outputs").query(ADVICE).to_pylist()
+    advised = json.loads(item["recommendation"])
+    study(*pasted(settings, item["recommendation"]), "outputs_dir=again")
+    found = Store("again").query("SELECT total_tok_s, starved FROM results").to_pylist()
+    assert found == [{"total_tok_s": item["predicted"], "starved": 0.0}]
+    (facts,) = Store("outputs").query("SELECT facts FROM advice").to_pylist()
+    more = json.loads(facts["facts"])["next_adapters_tried"]
+    assert advised["workload.n_adapters"] < more <= 1.05 * advised["workload.n_adapters"] + 1
+    axes = ["backend.max_loras=16,24,32,48,64", "workload.seed=0,1,2,3,4", f"workload.n_adapters={more}"]
+    study(*settings, *axes, "outputs_dir=more", "-m")
+    worst = (
+        Store("more").query("SELECT max_loras, max(starved) AS starved FROM results GROUP BY ALL").to_pylist()
+    )
+    assert {row["starved"] for row in worst} == {1.0}
+
+
+@pytest.mark.slow
+def test_a_population_that_no_slots_can_serve_is_advice_that_says_why(study: Study) -> None:
+    study(
+        *ADAPTERS,
+        "workload.n_adapters=2,4",
+        "backend.max_loras=2",
+        "workload.rates_rps=[200]",
+        "advisor=[adapter_caching]",
+        "-m",
+    )
+    (item,) = Store("outputs").query("SELECT recommendation, predicted, reason FROM advice").to_pylist()
+    assert (json.loads(item["recommendation"]), item["predicted"]) == ({}, None)
+    assert item["reason"].startswith("not even one adapter is served: 1 slots: starves with 1 adapters")

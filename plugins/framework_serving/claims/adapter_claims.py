@@ -5,7 +5,7 @@ from __future__ import annotations
 from framework.errors import NotEvaluatedError
 from framework.quantity import Quantity
 from framework_serving.claims.evidence import Evidence
-from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, best_slots, mix_of, slot_points
+from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, best_slots, mix_of, slot_points
 from framework_serving.sweeps.sweep_points import SweepPoint
 
 

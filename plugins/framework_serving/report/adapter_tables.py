@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from framework.contracts import TableBlock
+from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, best_slots, mix_of, slot_points
 from framework_serving.sweeps.sweep_points import SweepPoint
-
-ADAPTERS, SLOTS = "workload.n_adapters", "backend.max_loras"
 
 _COLUMNS: tuple[tuple[str, str, float], ...] = (
     ("tok/s", "total_tok_s", 1.0),
@@ -21,36 +19,6 @@ _COLUMNS: tuple[tuple[str, str, float], ...] = (
     ("KV peak %", "kv_usage_peak", 100.0),
     ("preempted", "preemptions", 1.0),
 )
-
-
-def slot_points(points: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Return the points of a sweep over adapters or slots in order of mix, adapters, slots; none of others."""
-    swept = [
-        point
-        for point in points
-        if point.number(ADAPTERS) and point.number(SLOTS) and point.varied & {ADAPTERS, SLOTS}
-    ]
-    mixes = Counter(map(mix_of, swept))
-    swept = [point for point in swept if mixes[mix_of(point)] > 1]  # a single point is not a sweep
-    return sorted(swept, key=lambda point: (mix_of(point), point.number(ADAPTERS), point.number(SLOTS)))
-
-
-def mix_of(point: SweepPoint) -> tuple[str, str]:
-    """Return what a table is about: model and name of the mix of rates and ranks."""
-    return point.model, point.workload
-
-
-def best_slots(points: Sequence[SweepPoint]) -> dict[float, SweepPoint]:
-    """Return, by number of adapters, the point with the most throughput among those that don't starve."""
-    found: dict[float, SweepPoint] = {}
-    for point in points:
-        adapters, throughput = point.number(ADAPTERS), point.value("total_tok_s")
-        if adapters is None or throughput is None or point.value("starved") != 0:
-            continue
-        best = found.get(adapters)
-        if best is None or throughput > best.metrics["total_tok_s"].value:
-            found[adapters] = point
-    return found
 
 
 def adapter_tables(points: Sequence[SweepPoint]) -> Iterator[TableBlock]:

@@ -8,7 +8,8 @@ from framework.errors import NotEvaluatedError
 from framework.quantity import Quantity
 from framework_serving.claims.claim_quantities import COMPUTATIONS
 from framework_serving.claims.evidence import Evidence
-from framework_serving.report.adapter_tables import ADAPTERS, SLOTS, adapter_tables, best_slots
+from framework_serving.report.adapter_tables import adapter_tables
+from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, best_slots
 from framework_serving.sweeps.sweep_points import SweepPoint
 
 LLAMA = "llama-3.1-8b"

@@ -1,0 +1,217 @@
+"""Advisor `adapter_caching`: how many LoRA adapters an engine serves without starvation, and with how many slots."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from framework.configuration.plain_values import number, whole
+from framework.contracts import Advice, AdvisorScope, BatchBackend, Json, WorkloadTables
+from framework.errors import UserError
+from framework.quantity import NOISE_FLOOR
+from framework.run.rebuild import rebuilt_workload, stored_config, stored_settings
+from framework_serving.advice.adapter_search import AdapterChoice, AdapterSearch, SlotChoice
+from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, best_slots
+from framework_serving.sweeps.sweep_points import SweepPoint, context, load_points
+
+_CHANGED = frozenset({ADAPTERS, SLOTS, "workload.seed"})
+_LIMITS = {
+    "max_ttft_mean_ms": "ttft_mean_ms",
+    "max_ttft_p99_ms": "ttft_p99_ms",
+    "max_itl_mean_ms": "itl_mean_ms",
+}
+_SHOWN = (
+    ("total_tok_s", 1.0, "tok/s"),
+    ("ttft_mean_ms", 1e-3, "s TTFT"),
+    ("itl_mean_ms", 1.0, "ms ITL"),
+    ("kv_cache_gib", 1.0, "GiB for the KV cache"),
+    ("kv_usage_peak", 100.0, "% of it used at most"),
+    ("adapter_loads", 1.0, "adapter loads"),
+)
+
+
+class AdapterCachingAdvisor:
+    """The most adapters of each population in a sweep, and the number of slots that serves them best.
+
+    A population is a workload of adapters (ranks, rates, lengths, arrivals) with all settings of its engine. Where
+    the sweep ran on the backend of `simulate_with`, the answer is searched by simulation; elsewhere it is the best of
+    the points that ran.
+
+    Args:
+        simulate_with: batch backend that searches; null: only compare the points of the sweep.
+        slots: numbers of slots to try; null: a ladder from 1 to 1024.
+        max_adapters: largest number of adapters to try.
+        seeds: simulations with seeds of their own that an answer must pass.
+        max_starvation: share of these in which it may starve.
+        resolution: relative step of the number of adapters at which the search ends.
+        max_ttft_mean_ms, max_ttft_p99_ms, max_itl_mean_ms: limits in addition to starvation; null: none.
+    """
+
+    def __init__(
+        self,
+        simulate_with: str | None = "twin",
+        slots: Sequence[int] | None = None,
+        max_adapters: int = 4096,
+        seeds: int = 5,
+        max_starvation: float = 0.0,
+        resolution: float = 0.02,
+        **limits: float | None,
+    ) -> None:
+        key = "advisor.adapter_caching"
+        self.simulate_with = simulate_with
+        self.slots = (
+            None if slots is None else sorted({whole(item, f"{key}.slots", least=1) for item in slots})
+        )
+        self.max_adapters = whole(max_adapters, f"{key}.max_adapters", least=1)
+        self.seeds = whole(seeds, f"{key}.seeds", least=1)
+        self.max_starvation = number(max_starvation, f"{key}.max_starvation", least=0)
+        self.resolution = number(resolution, f"{key}.resolution", least=0)
+        for name in limits:
+            if name not in _LIMITS:
+                raise UserError(f"{key}.{name}: unknown key (known: {', '.join(_LIMITS)})")
+        self.limits = {
+            _LIMITS[name]: number(value, f"{key}.{name}", above=0)
+            for name, value in limits.items()
+            if value is not None
+        }
+
+    def advise(self, scope: AdvisorScope) -> Iterator[Advice]:
+        """Yield one piece of advice for each population that ran."""
+        groups: dict[frozenset[tuple[str, str]], list[SweepPoint]] = {}
+        for point in load_points(scope.store, scope.run_ids):
+            if point.number(ADAPTERS) and point.number(SLOTS):
+                key = frozenset(item for item in point.params.items() if item[0] not in _CHANGED)
+                groups.setdefault(key, []).append(point)
+        for group in groups.values():
+            if self.simulate_with and group[0].params.get("backend.name") == self.simulate_with:
+                yield self._searched(group, scope.batch_backend(self.simulate_with, []))
+            else:
+                yield from self._measured(group)
+
+    def _searched(self, group: Sequence[SweepPoint], backend: BatchBackend) -> Advice:
+        point = group[0]
+        config = stored_config(point.params)
+        own_seed = int(point.number("workload.seed") or 0)
+        search = AdapterSearch(
+            backend,
+            stored_settings(config),
+            lambda adapters, seed: _population(config, adapters, seed),
+            self.limits,
+            self.slots,
+            self.max_adapters,
+            range(own_seed, own_seed + self.seeds),
+            self.max_starvation,
+            self.resolution,
+        )
+        choice = search.find(int(point.number(ADAPTERS) or 1))
+        return self._advice(group, choice)
+
+    def _advice(self, group: Sequence[SweepPoint], choice: AdapterChoice) -> Advice:
+        best = choice.best
+        recommendation: dict[str, Json] = {}
+        if best is not None:
+            recommendation = {**context(group[0]), ADAPTERS: choice.adapters, SLOTS: best.slots}
+        rates = [] if best is None else [run.metrics["total_tok_s"] for run in best.runs]
+        return Advice(
+            advisor="adapter_caching",
+            subject=_subject(group[0]),
+            recommendation=recommendation,
+            metric="total_tok_s",
+            predicted=rates[0] if rates else None,
+            low=min(rates, default=None),
+            high=max(rates, default=None),
+            reason=self._reason(choice),
+            run_ids=tuple(run_id for item in group for run_id in item.run_ids),
+            facts={
+                "served_adapters": choice.adapters,
+                "next_adapters_tried": choice.next_adapters,
+                "simulations": choice.simulations,
+                "simulated": True,
+                "interval_from": f"{self.seeds} seeds",
+                **{f"slots_{item.slots}": _row(item) for item in choice.choices},
+                **{f"slots_{slots}": text for slots, text in _grouped(choice)},
+            },
+        )
+
+    def _reason(self, choice: AdapterChoice) -> str:
+        best = choice.best
+        if best is None:
+            why = "; ".join(f"{slots} slots: {text}" for slots, text in sorted(choice.reasons.items()))
+            return f"not even one adapter is served: {why}"
+        served = (
+            f"{choice.adapters} adapters on {best.slots} slots, {best.mean('total_tok_s') or 0:,.0f} tok/s; "
+            f"{_seeds(best)}"
+        )
+        others = [
+            item for item in choice.choices if item is not best and item.failed_share <= self.max_starvation
+        ]
+        if others:
+            worst = min(others, key=lambda item: item.mean("total_tok_s") or 0)
+            lost = 1 - (worst.mean("total_tok_s") or 0) / (best.mean("total_tok_s") or 1)
+            served += (
+                f"; {len(others)} other numbers of slots serve as many, at worst {100 * lost:.1f} % slower "
+                f"({worst.slots} slots)"
+            )
+        if choice.next_adapters is None:
+            return f"{served}; advisor.adapter_caching.max_adapters ended the search, no limit was found"
+        return f"{served}; with {choice.next_adapters} adapters no number of slots passes all seeds"
+
+    def _measured(self, group: Sequence[SweepPoint]) -> Iterator[Advice]:
+        """Yield the best of the points that ran, for a backend that can't be asked for others."""
+        best = best_slots(group)
+        if not best:
+            return
+        point = best[max(best)]
+        throughput = point.metrics["total_tok_s"]
+        low, high = throughput.interval(NOISE_FLOOR)
+        adapters, slots = int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0)
+        yield Advice(
+            advisor="adapter_caching",
+            subject=_subject(point),
+            recommendation={**context(point), ADAPTERS: adapters, SLOTS: slots},
+            metric="total_tok_s",
+            predicted=throughput.value,
+            low=low,
+            high=high,
+            reason=f"{adapters} adapters on {slots} slots: the most of {len(group)} points that did not starve",
+            run_ids=tuple(run_id for item in group for run_id in item.run_ids),
+            facts={
+                "served_adapters": adapters,
+                "simulated": False,
+                "interval_from": "run" if throughput.has_interval else "noise floor",
+            },
+        )
+
+
+def _population(config: dict[str, Any], adapters: int, seed: int) -> WorkloadTables:
+    changed = copy.deepcopy(config)
+    changed["workload"]["n_adapters"] = adapters
+    changed["workload"]["seed"] = seed
+    return rebuilt_workload(changed)
+
+
+def _subject(point: SweepPoint) -> str:
+    return f"{point.model} ({point.workload})"
+
+
+def _seeds(best: SlotChoice) -> str:
+    starving = round(best.failed_share * len(best.runs))
+    return f"starves in {starving} of {len(best.runs)} seeds"
+
+
+def _row(item: SlotChoice) -> str:
+    """Return what a number of slots gives, in one line; means over the seeds."""
+    values = [(item.mean(name), factor, unit) for name, factor, unit in _SHOWN]
+    shown = [f"{value * factor:,.4g} {unit}" for value, factor, unit in values if value is not None]
+    return f"{', '.join(shown)}; {_seeds(item)}"
+
+
+def _grouped(choice: AdapterChoice) -> Iterator[tuple[str, str]]:
+    """Yield neighbouring numbers of slots that are ruled out alike: (`first_to_last`, the reason of the last)."""
+    tried = {item.slots for item in choice.choices}
+    left_out = sorted((slots, text) for slots, text in choice.reasons.items() if slots not in tried)
+    for _, group in groupby(left_out, key=lambda item: item[1].split(" with ")[0].split(":")[0]):
+        slots, texts = zip(*group, strict=True)
+        yield (f"{slots[0]}_to_{slots[-1]}" if len(slots) > 1 else str(slots[0])), texts[-1]

@@ -1,0 +1,204 @@
+"""The most LoRA adapters that one engine serves without starvation, and the number of slots that serves them best.
+
+Everything is simulated, with all settings of the engine as they are. Adding adapters adds load, so a number of slots
+that starves with some adapters starves with more: the search doubles the adapters until every number of slots is
+ruled out, then halves the gap, and never tries a number of slots again that is ruled out. What is left is simulated
+with other seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from framework.contracts import BatchBackend, BatchJob, Json, WorkloadTables
+from framework_serving.metrics.serving_metrics import derive
+
+SLOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
+"""Numbers of slots that are tried; memory refuses the large ones long before the list ends."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A number of adapters on a number of slots, simulated once.
+
+    Attributes:
+        metrics: by name; what could not be computed is missing.
+        refused: why the engine would not start, None if it does.
+    """
+
+    adapters: int
+    slots: int
+    seed: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    refused: str | None = None
+
+    def broken_limits(self, limits: Mapping[str, float]) -> list[str]:
+        """Return what rules this out: a refusal, starvation, a metric above its limit; empty if nothing does."""
+        if self.refused is not None:
+            return [self.refused]
+        found = ["starves"] if self.metrics.get("starved") != 0 else []
+        for name, limit in limits.items():
+            value = self.metrics.get(name)
+            if value is None or value > limit:
+                found.append(f"{name} {'unknown' if value is None else f'{value:.4g}'} > {limit:g}")
+        return found
+
+
+@dataclass(frozen=True)
+class SlotChoice:
+    """What a number of slots gives at the number of adapters that was found.
+
+    Attributes:
+        runs: its simulations, one a seed, the workload's own seed first.
+        failed_share: share of the seeds in which it starves or breaks a limit.
+    """
+
+    slots: int
+    runs: tuple[Serving, ...]
+    failed_share: float
+
+    def mean(self, metric: str) -> float | None:
+        """Return a metric's mean over the seeds, None if a seed lacks it."""
+        values = [run.metrics.get(metric) for run in self.runs]
+        known = [value for value in values if value is not None]
+        return fmean(known) if known and len(known) == len(values) else None
+
+
+@dataclass(frozen=True)
+class AdapterChoice:
+    """The answer for one population.
+
+    Attributes:
+        adapters: the most that are served; 0: not even one is.
+        best: the number of slots with the most throughput at this number of adapters; None if nothing is served.
+        choices: every number of slots tried there, in order.
+        next_adapters: the next larger number that was tried, None where the search ended at its upper limit.
+        reasons: number of slots → why it serves no more adapters.
+        simulations: how many simulations it took.
+    """
+
+    adapters: int
+    best: SlotChoice | None
+    choices: tuple[SlotChoice, ...]
+    next_adapters: int | None
+    reasons: Mapping[int, str]
+    simulations: int
+
+
+@dataclass
+class AdapterSearch:
+    """Search over adapters and slots on a batch backend.
+
+    Args:
+        backend: simulates jobs.
+        settings: all settings of the engine; `max_loras` is the search's own.
+        workload: (adapters, seed) → the requests.
+        limits: metric → largest value allowed, in addition to "does not starve".
+        slots: numbers of slots to try; None: `SLOTS`.
+        most: largest number of adapters to try.
+        seeds: the workload's own first, then those with which an answer is checked.
+        allowed_share: share of the seeds in which the answer may starve.
+        resolution: relative gap between adapters served and not served at which the search ends.
+    """
+
+    backend: BatchBackend
+    settings: Mapping[str, Json]
+    workload: Callable[[int, int], WorkloadTables]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    slots: Sequence[int] | None = None
+    most: int = 4096
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    allowed_share: float = 0.0
+    resolution: float = 0.02
+
+    def __post_init__(self) -> None:
+        self._known: dict[tuple[int, int, int], Serving] = {}
+        self._reasons: dict[int, str] = {}
+        self._ruled_out: dict[int, int] = {}
+
+    def find(self, start: int) -> AdapterChoice:
+        """Search from a number of adapters near the expected answer; see `AdapterChoice`."""
+        low, high = 0, None
+        count = min(max(1, start), self.most)
+        while high is None or high - low > max(1, int(self.resolution * low)):
+            if self._served(count, self.seeds[:1]):
+                low = count
+                if high is None and count >= self.most:
+                    break
+            else:
+                high = count
+            count = min(2 * count, self.most) if high is None else (low + high) // 2
+        return self._checked(low, high)
+
+    def _checked(self, low: int, high: int | None) -> AdapterChoice:
+        """Go down from the number found until enough of all seeds serve it."""
+        while low > 0:
+            choices = self._choices(low)
+            good = [choice for choice in choices if choice.failed_share <= self.allowed_share]
+            if good:
+                best = max(good, key=lambda choice: (choice.mean("total_tok_s") or 0.0, -choice.slots))
+                return AdapterChoice(low, best, choices, high, self._reasons, len(self._known))
+            low, high = low - max(1, int(self.resolution * low)), low
+        return AdapterChoice(0, None, (), high, self._reasons, len(self._known))
+
+    def _choices(self, adapters: int) -> tuple[SlotChoice, ...]:
+        alive = [run.slots for run in self._served(adapters, self.seeds[:1])]
+        found = self._simulate([(adapters, slots, seed) for slots in alive for seed in self.seeds])
+        choices = []
+        for slots in alive:
+            runs = tuple(run for run in found if run.slots == slots)
+            broken = [problems for run in runs if (problems := run.broken_limits(self.limits))]
+            if broken:
+                self._reasons.setdefault(
+                    slots,
+                    f"{'; '.join(broken[0])} with {adapters} adapters in {len(broken)} of {len(runs)} seeds",
+                )
+            choices.append(SlotChoice(slots, runs, len(broken) / len(runs)))
+        return tuple(choices)
+
+    def _served(self, adapters: int, seeds: Sequence[int]) -> list[Serving]:
+        """Return the simulations that serve so many adapters, one for each number of slots that does."""
+        wanted = [
+            (adapters, slots, seed)
+            for slots in self._candidates(adapters)
+            if self._ruled_out.get(slots, adapters + 1) > adapters
+            for seed in seeds
+        ]
+        good = []
+        for run in self._simulate(wanted):
+            problems = run.broken_limits(self.limits)
+            if problems:
+                self._ruled_out[run.slots] = min(adapters, self._ruled_out.get(run.slots, adapters))
+                self._reasons[run.slots] = f"{'; '.join(problems)} with {adapters} adapters"
+            else:
+                good.append(run)
+        return good
+
+    def _candidates(self, adapters: int) -> list[int]:
+        """Return the numbers of slots that differ for so many adapters: more slots than adapters only cost memory."""
+        listed = self.slots or SLOTS
+        fitting = {slots for slots in listed if slots <= adapters}
+        if self.slots is None and adapters < max(listed):
+            fitting.add(adapters)  # every adapter has a slot of its own
+        return sorted(fitting) or [adapters]
+
+    def _simulate(self, wanted: Iterable[tuple[int, int, int]]) -> list[Serving]:
+        keys = list(wanted)
+        missing = [key for key in keys if key not in self._known]
+        built: dict[tuple[int, int], WorkloadTables] = {}
+        jobs = []
+        for adapters, slots, seed in missing:
+            if (adapters, seed) not in built:
+                built[adapters, seed] = self.workload(adapters, seed)
+            jobs.append(BatchJob({**self.settings, "max_loras": slots}, built[adapters, seed]))
+        for index, result in self.backend.run_batch(jobs):
+            adapters, slots, seed = missing[index]
+            refused = next((check.detail for check in result.checks if check.name == "refused"), None)
+            derived = [] if refused else derive({}, jobs[index].workload, result)
+            metrics = {
+                item.name: item.value for item in [*result.metrics, *derived] if item.value is not None
+            }
+            self._known[missing[index]] = Serving(adapters, slots, seed, metrics, refused)
+        return [self._known[key] for key in keys]
