@@ -19,7 +19,7 @@ def population(adapters: int, seed: int) -> WorkloadTables:
 
 
 class KnownLaw:
-    """Serves `per_slot` adapters a slot, at most `ceiling` of them; slots cost throughput; memory ends at a number."""
+    """Serves `per_slot` adapters a slot, at most `ceiling` of them; slots cost throughput and memory."""
 
     def __init__(self, per_slot: int, ceiling: int, most_slots: int, unlucky_seed: int | None = None) -> None:
         self.per_slot, self.ceiling, self.most_slots = per_slot, ceiling, most_slots
