@@ -87,3 +87,37 @@ def _module_check(module: str, what: str, extra: str) -> DoctorCheck:
     present = find_spec(module) is not None
     fix = "" if present else f"pip install 'framework-lab[{extra}]'"
     return DoctorCheck(module, present or None, what, fix)
+
+
+def show_version() -> int:
+    """Print what a bug report needs: versions, plugins, the machine; no names of hosts, users or folders."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    print(f"framework-lab {version('framework-lab')}")
+    print(f"python {platform.python_version()} ({platform.python_implementation()})")
+    print(f"system {platform.system()} {platform.release()} {platform.machine()}")
+    for package in (
+        "hydra-core",
+        "omegaconf",
+        "duckdb",
+        "pyarrow",
+        "numpy",
+        "numba",
+        "vllm",
+        "torch",
+        "submitit",
+    ):
+        try:
+            print(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            print(f"{package} not installed")
+    for plugin in discover().plugins:
+        state = f" FAILED: {plugin.error}" if plugin.error else ""
+        print(f"plugin {plugin.name} ({plugin.distribution} {plugin.version}){state}")
+    named = sorted(
+        name for name in os.environ if name.startswith(("FRAMEWORK_", "HYDRA_", "SLURM_JOB", "CUDA_VISIBLE"))
+    )
+    for name in named:
+        print(f"{name}={os.environ[name]}")
+    return 0

@@ -23,9 +23,10 @@ def prepared(arguments: Sequence[str]) -> list[str]:
         ConfigError: an unknown flag, an override without a key or a value, a key that only the framework sets, an
             option that is none.
     """
+    arguments = ["dry_run=true" if text == "--dry-run" else text for text in arguments]
     flags, overrides, unknown, known = flags_apart(list(arguments))
     if unknown:
-        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], known)}")
+        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], [*known, '--dry-run'])}")
     return [*flags, *(_checked(text) for text in overrides)]
 
 

@@ -21,10 +21,12 @@ from framework.configuration.study_config import study_name
 from framework.errors import ConfigError, RunFailedError
 from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by
+from framework.report.number_format import count_noun
 from framework.run.runner import execute, execute_job
 from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
 from framework.sweep.repeats import check_repeats
+from framework.sweep.session import GaveUpError
 
 
 def run_study(arguments: list[str]) -> int:
@@ -108,7 +110,12 @@ def _asks_for_sweep(config: DictConfig) -> bool:
     if config.failed_only:
         raise ConfigError("failed_only=true: runs the failed points of a sweep again; for a sweep add -m")
     launcher = HydraConfig.get().runtime.choices.get("hydra/launcher")
-    return config.repeats > 1 or config.repeat_until.metric is not None or launcher not in (None, "basic")
+    return (
+        bool(config.dry_run)
+        or config.repeats > 1
+        or config.repeat_until.metric is not None
+        or launcher not in (None, "basic")
+    )
 
 
 def task(config: DictConfig) -> RunOutcome:
@@ -117,6 +124,8 @@ def task(config: DictConfig) -> RunOutcome:
         return _single_run(config)
     session, position = sessions.current(), config.sweep
     if session is not None:
+        if session.gave_up:
+            raise GaveUpError
         point = session.points[position.index, position.repeat]
         return execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
     from framework.report.terminal.progress_bars import run_progress
@@ -194,6 +203,11 @@ def sweep_status() -> int:
     if session.interrupted:
         print(f"{interrupted_by()}: finished runs are kept; the same command resumes", file=sys.stderr)
         return exit_status_of()
+    if session.gave_up and session.not_started:
+        raise RunFailedError(
+            f"stopped after {count_noun(len(session.failed), 'failure')} (max_failures={session.max_failures}): "
+            f"{session.not_started} of {len(session.points)} runs were not started; the same command resumes"
+        )
     if session.failed:
         raise RunFailedError(
             f"{len(session.failed)} of {len(session.points)} runs failed; "

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from framework.cli.everyday import DEFAULT_OUTPUTS, Outputs, add_everyday_verbs
 from framework.errors import ConfigError, did_you_mean
 
 _HELP = """Performance studies as one YAML file and one command.
@@ -27,8 +28,6 @@ DIR/experiment/NAME.yaml is +experiment=NAME.
 
 Any other first argument is a verb:"""
 
-Outputs = Annotated[Path, typer.Option(help="Outputs folder with the run bundles and the database.")]
-DEFAULT_OUTPUTS = Path("outputs")
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C
 _DIAGNOSING = ("plugins", "doctor", "version", "--help", "-h", "--version")
 
@@ -61,6 +60,7 @@ def build_app() -> typer.Typer:
     ):
         app.command()(verb)
     app.command("import")(import_runs)
+    add_everyday_verbs(app)
     _add_plugin_verbs(app)
     return app
 
@@ -279,7 +279,7 @@ def cancel(
     ] = None,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
-    """Cancel the waiting and running Slurm jobs of a sweep; finished runs are kept.
+    """Cancel a sweep: its Slurm jobs, or the process that runs it on this machine; finished runs are kept.
 
     Example: python -m framework cancel
     """

@@ -23,6 +23,9 @@ VOLATILE_KEYS = (
     "outputs_dir",
     "progress",
     "artifacts_mb",
+    "dry_run",
+    "fail_fast",
+    "max_failures",
 )
 """Top-level keys that say how a study is carried out and read, not what it measures: no part of a run key."""
 
@@ -68,6 +71,9 @@ class StudyConfig:
         outputs_dir: where bundles, the database and reports go.
         progress: show progress and tables on the terminal.
         artifacts_mb: most that the files which a run keeps (logs, profiles) may have together, in MiB; 0 keeps none.
+        dry_run: print the points of the study and what of them is done; start nothing (`--dry-run`).
+        fail_fast: start no further point of a sweep once one has failed.
+        max_failures: start no further point once so many have failed; null: go on past every failure.
         data: input files of a study by a name of its own, for its groups to refer to (`${data.NAME}`).
     """
 
@@ -79,6 +85,9 @@ class StudyConfig:
     outputs_dir: str = "outputs"
     progress: bool = True
     artifacts_mb: float = 256.0
+    dry_run: bool = False
+    fail_fast: bool = False
+    max_failures: int | None = None
     scale: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     backend: Any = MISSING

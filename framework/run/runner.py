@@ -224,7 +224,7 @@ def _carry_out(
     from framework.store.bundles.heartbeat import Heartbeat
 
     scratch = Path(tempfile.mkdtemp(prefix="framework-run-"))
-    heartbeat = Heartbeat(outputs, record)
+    heartbeat = Heartbeat(outputs, record, scratch=scratch)
 
     def reported(fraction: float, text: str) -> None:
         fraction = min(max(float(fraction), 0.0), 1.0)

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from framework.errors import StoreError
-from framework.slurm.job_ledger import JobLedger, ledger_of, ledgers
+from pathlib import Path
+
+from framework.errors import StoreError, did_you_mean
+from framework.slurm.job_ledger import JobLedger, ledgers
 from framework.slurm.queue import cancel_jobs, job_states
+from framework.store.side_files.sweep_plans import read_plans
+from framework.sweep.launchers import Launcher, launchers_at_work
 
 
 def cancel_sweep(sweep_id: str | None, outputs: str) -> int:
-    """Cancel a sweep's jobs and say how many; without an id, those of the one sweep that has any.
+    """Cancel a sweep's jobs, or end the process of this machine that carries it out; say what was done.
+
+    Without an id: the one sweep that is under way.
+
+    Returns:
+        0; 1 if a process does not end.
 
     Raises:
-        StoreError: no such sweep, or several have jobs and none is named.
+        StoreError: no such sweep, or several are under way and none is named.
         SlurmError: Slurm can't be asked.
     """
-    asked = [ledger_of(outputs, sweep_id)] if sweep_id is not None else ledgers(outputs)
-    active = {ledger.sweep_id: found for ledger in asked if (found := _active(ledger))}
-    if not active:
+    at_work = [launcher for launcher in launchers_at_work(outputs) if sweep_id in (None, launcher.sweep_id)]
+    known = {ledger.sweep_id: ledger for ledger in ledgers(outputs) if sweep_id in (None, ledger.sweep_id)}
+    if sweep_id is not None and not at_work and not known:
+        plans = [plan.sweep_id for plan in read_plans(Path(outputs))]
+        if sweep_id not in plans:
+            raise StoreError(f"no sweep '{sweep_id}' in {outputs}{did_you_mean(sweep_id, plans)}")
+    active = {name: found for name, ledger in known.items() if (found := _active(ledger))}
+    local = [launcher for launcher in at_work if launcher.sweep_id not in active]
+    under_way = {*active, *(launcher.sweep_id for launcher in local)}
+    if not under_way:
         print(f"no waiting or running jobs of {sweep_id or 'any sweep'}")
         return 0
-    if len(active) > 1:
-        raise StoreError(f"several sweeps have jobs; name one: {', '.join(sorted(active))}")
+    if len(under_way) > 1:
+        raise StoreError(f"several sweeps have jobs; name one: {', '.join(sorted(under_way))}")
     for name, job_ids in active.items():
         cancel_jobs(job_ids)
         print(
             f"{name}: {len(job_ids)} jobs cancelled; to run the missing points, repeat the command of the sweep"
         )
-    return 0
+    return _cancel_local(local)
+
+
+def _cancel_local(launchers: list[Launcher]) -> int:
+    """End the processes that carry out a sweep here; a launcher of Slurm jobs is not one of them: its jobs are."""
+    status = 0
+    for launcher in launchers:
+        ended = launcher.end()
+        words = "ended; finished runs are kept" if ended else "does not end; it has been asked to"
+        print(f"{launcher.sweep_id}: process {launcher.pid} {words}; the same command resumes")
+        status = status if ended else 1
+    return status
 
 
 def _active(ledger: JobLedger) -> list[str]:

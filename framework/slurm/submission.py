@@ -23,7 +23,7 @@ from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.slurm.job_ledger import JobLedger, SubmittedJob
 from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
-from framework.slurm.queue import JobState, SlurmError, job_states
+from framework.slurm.queue import JobState, SlurmError, cancel_jobs, job_states
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import SweepSession
 
@@ -140,6 +140,7 @@ class SlurmSweep:
     def _collect(self, jobs: Sequence[SweepJob]) -> list[RunOutcome]:
         waiting = {job.job_key: job for job in jobs}
         outcomes: dict[str, RunOutcome] = {}
+        gave_up = False
         while waiting:
             states = self._states([self.ledger.jobs[key].job_id for key in waiting])
             for key, job in list(waiting.items()):
@@ -149,6 +150,12 @@ class SlurmSweep:
                     self.session.add((job.index, job.repeat), outcome)
                     del waiting[key]
             self.session.on_queue(_in_words(waiting, self.ledger, states))
+            if self.session.gave_up and waiting and not gave_up:
+                gave_up = True
+                self.session.announce(
+                    f"max_failures={self.session.max_failures}: the other jobs are cancelled"
+                )
+                cancel_jobs([self.ledger.jobs[key].job_id for key in waiting])
             if waiting:
                 time.sleep(POLL_S)
         return [outcomes[job.job_key] for job in jobs]

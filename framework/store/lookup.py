@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
+from framework.run_record import RunRecord
 from framework.store.bundles.heartbeat import read_running
 from framework.store.bundles.remote import is_url
 from framework.store.bundles.sources import bundle_sources
@@ -54,6 +55,19 @@ def finished_runs(outputs: Path | str) -> Iterator[FinishedRun]:
                 continue  # ingest quarantines it and says why
             known.add(name)
             yield FinishedRun(record.run_id, record.run_key, record.job_key, record.status, record.started_at)
+
+
+def newer_records(outputs: Path | str) -> Iterator[RunRecord]:
+    """Yield the records of whole bundles that the database does not hold yet."""
+    known: set[str] = set()
+    if not is_url(outputs) and has_database(outputs):
+        with closing(Store(outputs)) as store:
+            known = {run_id for (run_id,) in store.rows("SELECT run_id FROM bundles")[1]}
+    for source in bundle_sources(outputs):
+        for name in source.names():
+            if name not in known:
+                with suppress(StoreError):  # ingest quarantines it and says why
+                    yield source.manifest(name).record
 
 
 def _newest_by_job_key(outputs: Path | str, keys: Collection[str], status: str) -> dict[str, str]:

@@ -42,5 +42,5 @@ class StudyCallback(Callback):
         from framework.sweep.ending import end_sweep
 
         session = sessions.current()
-        if session is not None:
+        if session is not None and not session.dry:
             end_sweep(config, session)

@@ -52,6 +52,10 @@ def check_repeats(config: DictConfig) -> int:
     if repeats < 1:
         raise ConfigError(f"configuration key 'repeats': must be at least 1, got {repeats}")
     check_rule(config.repeat_until)
+    if config.max_failures is not None and config.max_failures < 1:
+        raise ConfigError(
+            f"configuration key 'max_failures': must be null or at least 1, got {config.max_failures}"
+        )
     return repeats
 
 

@@ -9,6 +9,10 @@ from framework.run_record import RunOutcome
 from framework.sweep.grid import Point, PointKey
 
 
+class GaveUpError(Exception):
+    """A job that is not started, since too many others have failed; it has no outcome."""
+
+
 @dataclass
 class SweepSession:
     """Outcomes of a sweep by (index, repeat) of its points.
@@ -23,6 +27,8 @@ class SweepSession:
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         on_progress: called with how far a job is (0–1) and what it is doing.
         interrupted: the user stopped it; what is done is kept.
+        dry: nothing is carried out: the study is only shown.
+        max_failures: no further job is started once so many have failed; None: all are.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
     """
 
@@ -41,6 +47,8 @@ class SweepSession:
     on_queue: Callable[[str], None] = lambda words: None
     announce: Callable[[str], None] = lambda text: None
     interrupted: bool = False
+    dry: bool = False
+    max_failures: int | None = None
     detached: bool = False
 
     def plan(self, points: Sequence[Point]) -> None:
@@ -65,6 +73,16 @@ class SweepSession:
     def failed(self) -> dict[PointKey, RunOutcome]:
         """Outcomes that are not done."""
         return {key: outcome for key, outcome in self.outcomes.items() if outcome.status != "done"}
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many have failed that no further job is to be started."""
+        return self.max_failures is not None and len(self.failed) >= self.max_failures
+
+    @property
+    def not_started(self) -> int:
+        """How many jobs have neither an outcome nor were done before."""
+        return len(self.points.keys() - self.outcomes.keys() - self.skipped.keys())
 
     @property
     def run_ids(self) -> list[str]:

@@ -39,10 +39,12 @@ from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes, check_size, check_study_axes
+from framework.sweep.dry_run import show_plan
 from framework.sweep.grid import Axis, Point, merged_grids, points
+from framework.sweep.launchers import known_as_launcher
 from framework.sweep.planning import changes_since_last, plan_sweep
 from framework.sweep.repeats import check_repeats, next_round
-from framework.sweep.session import SweepSession, begin
+from framework.sweep.session import GaveUpError, SweepSession, begin
 from framework.sweep.sweep_code import sweep_code
 from framework.sweep.watch import watching_bundles
 
@@ -93,7 +95,11 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     check_axes(composer, fixed, axes)
     code = sweep_code(backend, composer, fixed, axes)
     study = _Study(task, code, fixed, points(axes, repeats, kept), launch)
-    study.run()
+    if config.dry_run:
+        study.show()
+        return study.session
+    with known_as_launcher(study.session.outputs_dir, study.session.sweep_id):
+        study.run()
     return study.session
 
 
@@ -111,7 +117,13 @@ class _Study:
         self.base: dict[str, Json] = describing_config(task)
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
+        self.session.max_failures = 1 if task.fail_fast else task.max_failures
         self.changes = changes_since_last(Path(self.session.outputs_dir), first)
+
+    def show(self) -> None:
+        """Print the points and what of them is done."""
+        self.session.dry = True
+        show_plan(self.session.outputs_dir, self._planned(self.todo), self.todo, bool(self.config.resume))
 
     def run(self) -> None:
         """Run all points, then further repeats while the stop rule asks for them."""
@@ -131,7 +143,7 @@ class _Study:
                 while batch:
                     if pending:
                         self._launch(pending)
-                    batch = self._further_repeats()
+                    batch = [] if session.gave_up else self._further_repeats()
                     pending = self._pending(batch)
                     progress.extend(len(batch), skipped=len(batch) - len(pending))
             except KeyboardInterrupt:
@@ -188,7 +200,8 @@ class _Study:
         with watching_bundles(self.session):
             returns = self.launch(jobs, 0)
         for point, job in zip(pending, returns, strict=True):
-            self.session.add(point.key, _outcome(job))
+            if not isinstance(returned_or_raised(job), GaveUpError):
+                self.session.add(point.key, _outcome(job))
 
 
 def _position(sweep_id: str, point: Point, job_key: str) -> list[str]:

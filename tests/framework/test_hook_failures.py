@@ -68,6 +68,7 @@ def test_every_hook_has_its_case() -> None:
     }  # of runs: their own tests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("nonsense", [False, True], ids=["raises", "nonsense"])
 def test_a_command_goes_on_past_a_hook_that_fails_and_names_the_plugin(

@@ -65,11 +65,15 @@ class Heartbeat:
     run gave up, so that it is listed as stale instead of vanishing.
     """
 
-    def __init__(self, outputs: Path | str, record: RunRecord, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, outputs: Path | str, record: RunRecord, period_s: float = PERIOD_S, scratch: Path | None = None
+    ) -> None:
+        """Prepare the marker; `scratch` is where the run writes its logs while it runs."""
         check_run_id(record.run_id)
         self.path = running_folder(outputs) / f"{record.run_id}.json"
         self.record = replace(record, status="running")
         self.period_s = period_s
+        self.scratch = scratch
         self._remote = is_url(outputs)  # an object store has no time stamps to touch: no marker there
         self._bundle = runs_folder(outputs) / record.run_id
         self._stop = threading.Event()
@@ -118,6 +122,7 @@ class Heartbeat:
             "period_s": self.period_s,
             "ended": ended,
             "progress": self._written,
+            "scratch": None if self.scratch is None else str(self.scratch),
         }
         durable.write_whole(self.path, json.dumps(document).encode("utf-8"), durable=False)
 

@@ -42,6 +42,7 @@ from framework.store.side_files.derivations import (
 )
 from framework.store.side_files.listing import KINDS, SideFile, read_side_file
 from framework.store.side_files.recordings import add_recording, drop_recording
+from framework.store.views.label_views import RENAME_RUNS
 from framework.store.views.macros import build_views, plugin_views
 
 PUBLISH_EVERY_S = 60.0
@@ -312,6 +313,7 @@ class _Ingest:
         """Add the running markers and make the views: the copy is then fit to be published."""
         sink = TableSink(connection)
         sink.add([{"runs": as_table([running_row(run) for run in news.unfinished], CORE_TABLES["runs"])}])
+        connection.execute(RENAME_RUNS)
         refused = build_views(connection, self.views)
         self.report.warnings = [*news.unreachable, *refused]
         connection.execute("DELETE FROM side_files WHERE kind = ?", [DEFINITIONS])
@@ -325,5 +327,7 @@ def _drop_side_rows(connection: duckdb.DuckDBPyConnection, kind: str, name: str)
         connection.execute("DELETE FROM advice WHERE starts_with(advice_id, ?)", [f"{name}-"])
     elif kind == "recordings":
         drop_recording(connection, name)
+    elif kind == "labels":
+        connection.execute("DELETE FROM labels WHERE label_set = ?", [name])
     elif kind == "predictions":
         connection.execute("DELETE FROM predictions WHERE run_id = ?", [name])

@@ -125,6 +125,9 @@ PREDICTIONS = _schema(
     ("experiment", _TEXT),
     ("predicted_at", _TIME),
 )
+LABELS = _schema(
+    ("run_id", _TEXT), ("kind", _TEXT), ("value", _TEXT), ("labelled_at", _TIME), ("label_set", _TEXT)
+)
 BUNDLES = _schema(
     ("run_id", _TEXT), ("location", _TEXT), ("bytes", _WHOLE), ("checksum", _TEXT), ("ingested_at", _TIME)
 )
@@ -147,6 +150,7 @@ CORE_TABLES: dict[str, pa.Schema] = {
     "artifacts": ARTIFACTS,
     "advice": ADVICE,
     "predictions": PREDICTIONS,
+    "labels": LABELS,
     "bundles": BUNDLES,
     "quarantine": QUARANTINE,
     "side_files": SIDE_FILES,
@@ -164,6 +168,8 @@ RESERVED_NAMES = frozenset(
         "compare",
         "reference_bands",
         "definitions",
+        "tags",
+        "archived",
     }
 ) - {"predictions"}  # a run that predicts holds its predictions itself
 

@@ -4,6 +4,7 @@ outputs/advice/<set>.json            one advisor's advice on one sweep; written 
 outputs/predictions/<run_id>.parquet one call of `predict` or `validate`
 outputs/recordings/<name>.parquet    imported runs by the thousand (`recordings`)
 outputs/derivations/<run_id>.json    a run's metrics under a later definition (`derivations`)
+outputs/labels/<set>.json            tags, notes, names (`labels`)
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from framework.errors import StoreError
 from framework.store.bundles.record_json import checksum
 from framework.store.database.schema import ADVICE, PREDICTIONS, conform
 from framework.store.durable import os_reason
+from framework.store.side_files.labels import label_rows
 
-Kind = Literal["advice", "predictions", "recordings", "derivations"]
+Kind = Literal["advice", "predictions", "recordings", "derivations", "labels"]
 SUFFIX: Mapping[Kind, str] = {
     "advice": ".json",
     "predictions": ".parquet",
     "recordings": ".parquet",
     "derivations": ".json",
+    "labels": ".json",
 }
 KINDS: tuple[Kind, ...] = tuple(SUFFIX)
 ADVICE_FORMAT = "framework-advice"
@@ -70,6 +73,8 @@ def read_side_file(file: SideFile) -> pa.Table:
         raise StoreError(f"can't read {file.path}: {os_reason(error)}") from None
     if file.kind == "advice":
         return _advice_rows(data, str(file.path))
+    if file.kind == "labels":
+        return label_rows(data, str(file.path), file.name)
     try:
         table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
     except (pa.ArrowException, OSError):

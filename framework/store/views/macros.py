@@ -15,6 +15,7 @@ from framework.store.database.schema import METRIC_DEFINITIONS
 from framework.store.views.compare_macro import COMPARISON_VIEWS, add_student_t
 from framework.store.views.definitions_view import DEFINITIONS
 from framework.store.views.front_macro import FRONT_MACROS
+from framework.store.views.label_views import LABEL_VIEWS
 from framework.store.views.results_view import build_results
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SELECT run_id, experiment, sweep_id, sweep_index, backend, model, gpu, status,
        run_key NOT IN (SELECT d.run_key FROM runs d WHERE d.status = 'done' AND d.run_key IS NOT NULL)
        AND coalesce(job_key, '') NOT IN (
            SELECT d.job_key FROM runs d WHERE d.status = 'done' AND d.job_key IS NOT NULL) AS still_open
-FROM runs WHERE status IN ('failed', 'stale') ORDER BY started_at, run_id
+FROM runs WHERE status IN ('failed', 'stale') AND run_id NOT IN (FROM archived) ORDER BY started_at, run_id
 """
 
 LATEST = """
@@ -82,7 +83,16 @@ ORDER BY gain_x DESC, run_id
 """
 
 
-OWN_VIEWS = (DEFINITIONS, FAILURES, METRIC_SIGN, LATEST, *FRONT_MACROS, PARETO, *COMPARISON_VIEWS)
+OWN_VIEWS = (
+    *LABEL_VIEWS,
+    DEFINITIONS,
+    FAILURES,
+    METRIC_SIGN,
+    LATEST,
+    *FRONT_MACROS,
+    PARETO,
+    *COMPARISON_VIEWS,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     connection.execute("INSERT INTO metric_definitions FROM definitions")
     connection.unregister("definitions")
     connection.execute(DEFINITIONS)
+    for statement in LABEL_VIEWS:
+        connection.execute(statement)
     build_results(connection)
     add_student_t(connection)
     for statement in OWN_VIEWS:

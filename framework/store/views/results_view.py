@@ -156,6 +156,6 @@ def build_results(connection: duckdb.DuckDBPyConnection) -> None:
         joins += f" LEFT JOIN {_pivot('metrics', metrics)} m USING (run_id)"
     connection.execute(
         f"CREATE OR REPLACE TABLE results_wide AS SELECT {', '.join(columns)} FROM runs r{joins} "
-        "WHERE r.status = 'done' ORDER BY r.started_at, r.run_id"
+        "WHERE r.status = 'done' AND r.run_id NOT IN (FROM archived) ORDER BY r.started_at, r.run_id"
     )
     connection.execute("CREATE OR REPLACE VIEW results AS FROM results_wide")

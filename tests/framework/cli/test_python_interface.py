@@ -22,6 +22,7 @@ def _folder(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_folder")
 class TestStudies:
+    @pytest.mark.slow
     def test_a_single_run_a_sweep_and_their_results(self) -> None:
         single = framework.run("+experiment=toy_single", "progress=false")
         assert (single.experiment, len(single), single.sweep_id) == ("toy_single", 1, None)
@@ -32,6 +33,7 @@ class TestStudies:
         again = framework.run("+experiment=toy_single", "progress=false", "backend.speed=1,2", "-m")
         assert again.skipped == sweep.run_ids == again.run_ids
 
+    @pytest.mark.slow
     def test_a_run_that_fails_raises_or_is_reported(self) -> None:
         arguments = (
             "+experiment=toy_single",
@@ -54,6 +56,7 @@ class TestStudies:
         with pytest.raises(StoreError, match="no runs yet"):
             framework.open("outputs")
 
+    @pytest.mark.slow
     def test_tables_come_as_arrow_pandas_and_polars(self) -> None:
         study = framework.run("+experiment=toy_single", "progress=false", "+metrics=toy")
         store = framework.open("outputs")
@@ -82,6 +85,7 @@ class TestStudies:
         monkeypatch.setattr("framework.store.database.ingest.ingest", refused)
         assert framework.open("outputs").runs().num_rows == 1
 
+    @pytest.mark.slow
     def test_your_own_folder_of_options_holds_for_the_call_alone(self, tmp_path: Path) -> None:
         (tmp_path / "mine" / "workload").mkdir(parents=True)
         own = "_target_: toy_study.components.ToyWorkload\nname: own\nsize: 2\n"

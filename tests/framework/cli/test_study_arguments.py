@@ -137,6 +137,7 @@ def test_the_last_of_several_values_for_one_key_holds(study: Study) -> None:
     assert [params["backend.speed"] for params in _params("outputs")] == ["16.0"]
 
 
+@pytest.mark.slow
 def test_repeats_of_one_configuration_are_runs_of_their_own(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +167,7 @@ def test_two_studies_of_their_own_are_not_values_of_one_sweep(study: Study, tmp_
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_study_without_a_file_has_the_name_that_it_is_given(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +192,7 @@ def test_a_run_that_is_done_shows_its_numbers_again(study: Study, capsys: pytest
     ]
 
 
+@pytest.mark.slow
 def test_flags_may_stand_between_overrides_and_help_lists_no_schemas(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
