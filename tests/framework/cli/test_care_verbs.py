@@ -276,7 +276,7 @@ def test_two_stores_become_one_with_each_run_once(study: Study, capsys: pytest.C
     assert run_verb(["merge", "a", "--outputs", "b"]) == 0
     assert capsys.readouterr().out.startswith("3 runs added, 0 bundles there already, ")
     assert run_verb(["merge", "a", "--outputs", "b"]) == 0
-    assert capsys.readouterr().out.startswith("0 runs added, 3 bundles there already, 0 files")
+    assert capsys.readouterr().out.startswith("0 runs added, 3 bundles there already, 0 other files")
     assert _rows("SELECT count(*), count(DISTINCT run_id) FROM runs", "b") == [(5, 5)]
     assert len(_rows("FROM tags", "b")) == 3
     assert len(sweep_states(Path("b"))) == 2
