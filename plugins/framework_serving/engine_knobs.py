@@ -23,26 +23,27 @@ class EngineKnobs:
     """Settings of one engine; keys of the configuration group `backend`.
 
     Attributes:
-        max_num_seqs: most requests in the running batch, per replica.
+        max_num_seqs: most requests in the running batch, per replica; null: the engine's default.
         max_num_batched_tokens: tokens a step may compute; null: the engine's default.
         chunked_prefill: null: the engine's default.
         max_model_len: longest request, tokens; null: the model's.
         gpu_memory_utilization: share of each GPU's memory for all replicas on it together.
         kv_blocks: KV blocks per replica, of the engine's own block size; null: what memory holds.
         tensor_parallel: GPUs that one replica's model is split over.
+        enable_prefix_caching: null: the engine's default.
         max_loras, max_cpu_loras, max_lora_rank: adapter slots on the GPU, adapters in host memory, largest rank;
             null: no LoRA, or as many as the workload's adapters need.
     """
 
     model: Any = None
     gpu: Any = None
-    max_num_seqs: int = 256
+    max_num_seqs: int | None = 256
     max_num_batched_tokens: int | None = None
     chunked_prefill: bool | None = None
     max_model_len: int | None = None
     gpu_memory_utilization: float = 0.9
     kv_blocks: int | None = None
-    enable_prefix_caching: bool = False
+    enable_prefix_caching: bool | None = False
     enforce_eager: bool = False
     tensor_parallel: int = 1
     max_loras: int | None = None
@@ -51,8 +52,9 @@ class EngineKnobs:
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
-        self.check_counts("max_num_seqs", "tensor_parallel")
+        self.check_counts("tensor_parallel")
         self.check_counts(
+            "max_num_seqs",
             "max_num_batched_tokens",
             "max_model_len",
             "kv_blocks",
@@ -65,6 +67,15 @@ class EngineKnobs:
             raise ConfigError(
                 f"backend.gpu_memory_utilization: {self.gpu_memory_utilization} is not above 0 and at most 1"
             )
+
+    @property
+    def most_seqs(self) -> int:
+        """Most requests in the running batch, where it has to be known. Raises `ConfigError` where it is null."""
+        if self.max_num_seqs is None:
+            raise ConfigError(
+                "backend.max_num_seqs: null leaves it to the engine, but here a number is needed"
+            )
+        return self.max_num_seqs
 
     def check_counts(self, *keys: str, optional: bool = False) -> None:
         """Raise `ConfigError` for a key whose value is not a whole number of at least 1 (or null, if allowed)."""

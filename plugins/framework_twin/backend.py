@@ -37,7 +37,8 @@ class TwinBackend:
         from framework_twin.server import described
 
         shape, gpu = described(self.settings)
-        profile = choose_physics(self.settings, shape, gpu)[1].profile
+        settings = self.settings.with_engine_defaults(shape, gpu, lora=False)
+        profile = choose_physics(settings, shape, gpu)[1].profile
         return canonical_hash(asdict(profile)) if profile is not None else ""
 
     def sweep_fingerprint(self) -> str:

@@ -51,11 +51,12 @@ class SimulatedServer:
             ConfigError: such a server could not start; one line that names the key.
         """
         shape, gpu = described(settings)
+        ranks = translation.adapter_ranks(workload)
+        settings = settings.with_engine_defaults(shape, gpu, len(ranks) > 0 or bool(settings.max_loras))
         if physics is None:
             generation, physics = choose_physics(settings, shape, gpu)
         else:
             generation = settings.engine
-        ranks = translation.adapter_ranks(workload)
         memory = _memory(settings, shape, generation, ranks)
         capacity = kv_capacity(shape, gpu, memory) if settings.kv_blocks is None else None
         blocks = settings.kv_blocks if capacity is None else capacity.blocks
@@ -112,7 +113,7 @@ def _memory(
     return EngineMemory(
         generation=generation,
         gpu_memory_utilization=settings.memory_share,
-        max_num_seqs=settings.max_num_seqs,
+        max_num_seqs=settings.most_seqs,
         max_num_batched_tokens=settings.token_budget(generation, max_model_len),
         max_model_len=max_model_len,
         max_loras=slots,
@@ -127,12 +128,12 @@ def _engine(
     return EngineConfig(
         generation="v1" if generation == "v1" else "v0",
         kv_blocks=blocks,
-        max_num_seqs=settings.max_num_seqs,
+        max_num_seqs=settings.most_seqs,
         max_num_batched_tokens=memory.max_num_batched_tokens,
         chunked_prefill=settings.chunks(generation),
         max_model_len=memory.max_model_len,
         block_size=KV_BLOCK_TOKENS,
-        enable_prefix_caching=settings.enable_prefix_caching,
+        enable_prefix_caching=bool(settings.enable_prefix_caching),
         max_loras=memory.max_loras,
         max_cpu_loras=settings.max_cpu_loras,
         max_lora_rank=memory.max_lora_rank,

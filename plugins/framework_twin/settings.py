@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from framework.errors import ConfigError
+from framework_serving.engine_defaults import USES, engine_defaults
 from framework_serving.engine_knobs import ReplicaKnobs
+
+if TYPE_CHECKING:
+    from framework_serving.hardware.gpu_spec import GpuSpec
+    from framework_serving.hardware.model_shape import ModelShape
 
 
 @dataclass
@@ -25,6 +31,8 @@ class TwinSettings(ReplicaKnobs):
             profile's.
         adapters_preloaded: whether host memory contains the adapters when the run begins (vLLM's `--lora-modules`);
             false: each is read from disk at its first request.
+        engine_version: version of vLLM, such as `0.11.0`, whose own defaults null knobs get, by GPU and use.
+        engine_use: `server` (`vllm serve`) or `offline` (the class `LLM`): they have different defaults.
     """
 
     _target_: str = "framework_twin.backend.TwinBackend"
@@ -34,17 +42,61 @@ class TwinSettings(ReplicaKnobs):
     profile_folder: str | None = None
     front_end_s: float | None = None
     adapters_preloaded: bool = True
+    engine_version: str | None = None
+    engine_use: str = "server"
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
         super().check()
         self.check_word("engine", ("auto", "v0", "v1"))
+        self.check_word("engine_use", USES)
+        if self.engine_version is None:
+            for key in ("max_num_seqs", "enable_prefix_caching"):
+                if getattr(self, key) is None:
+                    raise ConfigError(
+                        f"backend.{key}: null, the engine's default, needs backend.engine_version"
+                    )
+            if self.engine_use != "server":
+                raise ConfigError("backend.engine_use: without effect without backend.engine_version")
         if self.front_end_s is not None and not 0 <= self.front_end_s < float("inf"):
             raise ConfigError(
                 f"backend.front_end_s: {self.front_end_s} is not a number of seconds of at least 0"
             )
         if self.engine == "v1" and self.chunked_prefill is False:
             raise ConfigError("backend.chunked_prefill: false needs engine v0; v1 always chunks prompts")
+
+    def with_engine_defaults(self, shape: ModelShape, gpu: GpuSpec, lora: bool) -> TwinSettings:
+        """Return the settings with the defaults of `engine_version` for null knobs; the same without a version.
+
+        Raises:
+            ConfigError: unknown version, or one of another scheduler generation than `engine`.
+        """
+        if self.engine_version is None:
+            return self
+        longest = self.max_model_len or shape.max_model_len
+        found = engine_defaults(self.engine_version, gpu, self.engine_use, longest, lora)
+        if self.engine not in ("auto", found.generation):
+            raise ConfigError(
+                f"backend.engine: '{self.engine}', but vLLM {self.engine_version} has {found.generation}"
+            )
+        if found.generation == "v1" and self.chunked_prefill is False:
+            raise ConfigError(f"backend.chunked_prefill: vLLM {self.engine_version} always chunks prompts")
+        seqs = found.max_num_seqs if self.max_num_seqs is None else self.max_num_seqs
+        chunks = self.chunked_prefill
+        if chunks is None and found.generation == "v0":
+            chunks = found.chunked_prefill
+        budget = self.max_num_batched_tokens
+        if budget is None and (found.generation == "v1" or chunks):
+            budget = max(found.max_num_batched_tokens or 512, seqs)
+        caches = found.prefix_caching if self.enable_prefix_caching is None else self.enable_prefix_caching
+        return replace(
+            self,
+            engine=found.generation,
+            max_num_seqs=seqs,
+            max_num_batched_tokens=budget,
+            chunked_prefill=chunks,
+            enable_prefix_caching=caches,
+        )
 
     def token_budget(self, generation: str, max_model_len: int) -> int:
         """Return the tokens a step may compute: as set, else the default of the engine generation.
@@ -55,10 +107,10 @@ class TwinSettings(ReplicaKnobs):
         if self.max_num_batched_tokens is not None:
             return self.max_num_batched_tokens
         if generation == "v1":
-            return max(2048, self.max_num_seqs)
+            return max(2048, self.most_seqs)
         if self.chunks(generation):
-            return max(512, self.max_num_seqs)
-        return max(2048, max_model_len, self.max_num_seqs)
+            return max(512, self.most_seqs)
+        return max(2048, max_model_len, self.most_seqs)
 
     def chunks(self, generation: str) -> bool:
         """Return whether prompts are computed in chunks, in the same steps as decodes."""

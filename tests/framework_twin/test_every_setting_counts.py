@@ -75,6 +75,11 @@ TWIN: Mapping[str, Case] = {
     "profile_folder": (FIXED, "backend.profile_folder=PROFILES"),
     "front_end_s": (FIXED, "backend.front_end_s=0.1"),
     "adapters_preloaded": (ADAPTERS, "backend.adapters_preloaded=false"),
+    "engine_version": (FIXED, "backend.engine_version=0.6.4"),
+    "engine_use": (
+        f"{FIXED} gpu=h100-80gb workload.num_requests=400 backend.engine_version=0.11 backend.max_num_seqs=null",
+        "backend.engine_use=offline",
+    ),
 }
 
 SYNTHETIC: Mapping[str, Case] = {

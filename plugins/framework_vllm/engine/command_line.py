@@ -113,7 +113,7 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
     budget = settings.max_num_batched_tokens
     if budget is None and settings.chunked_prefill is False:
         # a whole prompt must fit into one step then
-        budget = max(2048, settings.max_model_len or _context(settings), settings.max_num_seqs)
+        budget = max(2048, settings.max_model_len or _context(settings), settings.most_seqs)
     wanted: dict[str, Any] = {
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": budget,

@@ -43,7 +43,7 @@ class OfflineSettings(EngineSettings):
         _whole_numbers("repeats", [self.repeats], 1)
         if not self.timeout_s > 0:
             raise ConfigError(f"backend.timeout_s: {self.timeout_s} is not above 0")
-        if max(self.batches) > self.max_num_seqs:
+        if max(self.batches) > self.most_seqs:
             raise ConfigError(
                 f"backend.batches: {max(self.batches)} exceeds backend.max_num_seqs, {self.max_num_seqs}"
             )
