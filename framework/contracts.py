@@ -361,6 +361,8 @@ class ImportedRun:
         content: digest of all that the source says of the run: two runs of one id in two files are the same only if
             they say the same. "" where the id alone tells runs apart.
         notes: messages to the user, one line each (what was not understood, what was left out).
+        complete: False for what breaks off or was still being written: such a run is failed, whatever it says, and
+            does not stand in the way of the complete one.
     """
 
     origin_id: str
@@ -370,6 +372,7 @@ class ImportedRun:
     result: Result
     content: str = ""
     notes: Sequence[str] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from framework.plugins import ask
 from framework.run.derivation import worst
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
-from framework.run_record import RunRecord
+from framework.run_record import Failure, RunRecord
+
+_INCOMPLETE = "the file breaks off, or was still being written: what it says is not the whole run"
 
 
 def import_files(words: Sequence[str], outputs: str) -> int:
@@ -183,10 +185,12 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
     """
     from framework.report.terminal.progress_bars import progress_over
     from framework.store.bundles.bundle import write_bundle
-    from framework.store.lookup import done_job_keys
+    from framework.store.lookup import done_job_keys, failed_job_keys
 
     keys = [_run_key(kind, run) for run in runs]
     present = done_job_keys(outputs, keys)
+    if not all(run.complete for run in runs):
+        present |= failed_job_keys(outputs, keys)
     added = 0
     for key, run in progress_over(list(zip(keys, runs, strict=True)), f"importing {source}"):
         if key not in present:
@@ -256,7 +260,8 @@ def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:
         job_key=key,
         experiment=run.experiment,
         backend=run.backend,
-        status="done",
+        status="done" if run.complete else "failed",
+        failure=None if run.complete else Failure("import", "IncompleteFileError", _INCOMPLETE),
         started_at=utc_now(),
         finished_at=utc_now(),
         checks=checks,

@@ -20,13 +20,17 @@ ENGINE_METRICS = (
     MetricDefinition("cpu_cores_mean", "", "CPU seconds per second during the measured jobs", "none"),
     MetricDefinition("rss_peak_mb", "MB", "largest resident memory of the engine's processes", "lower"),
     MetricDefinition("gc_s", "s", "time in garbage collection, summed over tasks", "lower"),
-    MetricDefinition("map_tasks", "", "map task attempts of the measured jobs"),
-    MetricDefinition("reduce_tasks", "", "reduce task attempts of the measured jobs"),
+    MetricDefinition("map_tasks", "", "map tasks of the measured jobs"),
+    MetricDefinition("reduce_tasks", "", "reduce tasks of the measured jobs"),
     MetricDefinition("map_task_mean_s", "s", "mean duration of a map task", "lower"),
     MetricDefinition("map_task_max_s", "s", "longest map task", "lower"),
     MetricDefinition("reduce_task_mean_s", "s", "mean duration of a reduce task", "lower"),
     MetricDefinition("reduce_task_max_s", "s", "longest reduce task", "lower"),
+    MetricDefinition("task_attempts", "", "attempts at the tasks of the measured jobs: a task may need several"),
     MetricDefinition("failed_task_attempts", "", "task attempts that failed", "lower"),
+    MetricDefinition(
+        "killed_task_attempts", "", "task attempts that were killed: node lost, speculation, preemption", "lower"
+    ),
     MetricDefinition(
         "spilled_records", "", "records written to disk while sorting, maps and reduces", "lower"
     ),
@@ -47,7 +51,7 @@ ENGINE_METRICS = (
     MetricDefinition(
         "shuffle_bytes", "B", "bytes fetched by reduce tasks (Spark: by tasks after a shuffle)", "lower"
     ),
-    MetricDefinition("tasks", "", "task attempts of the measured jobs (Spark)"),
+    MetricDefinition("tasks", "", "tasks of the measured jobs (Spark): parts of a stage, each counted once"),
     MetricDefinition("input_records", "", "records read from files (Spark)"),
     MetricDefinition("output_records", "", "records written to files (Spark)"),
     MetricDefinition("shuffle_write_bytes", "B", "bytes written for shuffles (Spark)", "lower"),

@@ -74,7 +74,7 @@ def importers() -> Iterable[Importer]:
     from framework_hadoop.engines import job_history, spark_events
 
     return (
-        Importer("jhist", "a MapReduce job history file (.jhist)", job_history.read_runs, _is_history),
+        Importer("jhist", "a MapReduce job history (.jhist in JSON or binary, Hadoop 1, mapred job -history)", job_history.read_runs, _is_history),
         Importer(
             "spark", "a Spark event log (JSON lines, plain or .gz)", spark_events.read_runs, _is_event_log
         ),
@@ -83,7 +83,9 @@ def importers() -> Iterable[Importer]:
 
 
 def _is_history(head: FileHead) -> str | None:
-    return "MapReduce job history" if head.text.startswith("Avro-") else None
+    if head.data.startswith((b"Avro-Json", b"Avro-Binary", b'Meta VERSION="')):
+        return "MapReduce job history"
+    return "printed job history (mapred job -history)" if "hadoopJob" in head.keys else None
 
 
 def _is_event_log(head: FileHead) -> str | None:

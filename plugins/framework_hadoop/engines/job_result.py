@@ -71,8 +71,9 @@ def _task_metrics(report: RunReport) -> list[Metric]:
     metrics = []
     for kind in ("map", "reduce"):
         tasks = [task for task in report.tasks if task.kind == kind and task.job_id in measured]
-        spans = [(task.finished_ms - task.started_ms) / 1000 for task in tasks if task.finished_ms]
-        metrics.append(Metric(f"{kind}_tasks", float(len(tasks)), "", "tasks"))
+        ended = [task for task in tasks if task.succeeded or not any(other.succeeded for other in tasks)]
+        spans = [(task.finished_ms - task.started_ms) / 1000 for task in ended if task.finished_ms]
+        metrics.append(Metric(f"{kind}_tasks", float(len({task.task_id for task in tasks})), "", "tasks"))
         if spans:
             metrics.append(Metric(f"{kind}_task_mean_s", sum(spans) / len(spans), "s", "tasks"))
             metrics.append(Metric(f"{kind}_task_max_s", max(spans), "s", "tasks"))
@@ -180,8 +181,8 @@ def _job_row(job: JobReport, report: RunReport, zero_ms: int) -> dict[str, Any]:
         "duration_s": job.duration_s,
         "map_phase_s": _span_s(maps),
         "reduce_phase_s": _span_s(reduces),
-        "maps": len(maps) if tasks else None,
-        "reduces": len(reduces) if tasks else job.reduces,
+        "maps": len({task.task_id for task in maps}) if tasks else None,
+        "reduces": len({task.task_id for task in reduces}) if tasks else job.reduces,
         "failed_tasks": sum(task.status == "failed" for task in tasks) if tasks else None,
         "error": job.error,
     }

@@ -119,9 +119,9 @@ class HadoopBackend:
             context.window.end_s = time.monotonic()
             report.jobs[:0] = prepared.jobs
             report.tasks[:0] = prepared.tasks
-            if self._mode == "cluster":
-                with_history(report, program.work)
+            unread = with_history(report, program.work) if self._mode == "cluster" else []
             result = self._result(plan, program.engine, made, report, ended, context.run_id)
+            result.checks += unread
             result.artifacts |= kept_reports(program.work, context.scratch)
             return result
 
