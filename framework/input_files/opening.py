@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, TextIO, cast
 
 from framework.errors import InputError
+from framework.input_files.java_blocks import JAVA_MAGIC, JavaBlocks
 
 HEAD_BYTES = 64 * 1024
 
@@ -24,6 +25,7 @@ _MAGIC = (
     (b"\xff\x06\x00\x00sNaPpY", "snappy"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"BZh", "bz2"),
+    *JAVA_MAGIC,
 )
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -38,7 +40,10 @@ READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
 
 
 def compression_of(path: Path) -> str:
-    """Return `gzip`, `zstd`, `lz4`, `snappy`, `xz`, `bz2`, or "" for a file that is not compressed."""
+    """Return `gzip`, `zstd`, `lz4`, `snappy`, `xz`, `bz2`, or "" for a file that is not compressed.
+
+    `lz4-java`, `snappy-java` and `lzf` are the forms of Java's libraries.
+    """
     with path.open("rb") as file:
         start = file.read(16)
     return next((name for magic, name in _MAGIC if start.startswith(magic)), "")
@@ -81,6 +86,24 @@ def opened_bytes(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"'{path}' is a folder, not a file") from None
     except READ_ERRORS as error:
         raise InputError(_cannot_read(path, error)) from error
+
+
+def content_to_its_end(path: Path) -> bytes:
+    """Return a file's content, decompressed; of a compressed file that breaks off, what is there.
+
+    Raises:
+        InputError: it can't be opened, is damaged, or nothing of it can be read.
+    """
+    parts: list[bytes] = []
+    with opened_bytes(path) as stream:
+        try:
+            while part := stream.read(HEAD_BYTES):
+                parts.append(part)
+        except READ_ERRORS as error:
+            breaks_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
+            if not (parts and breaks_off):
+                raise  # what is damaged may have been damaged before, too
+    return b"".join(parts)
 
 
 @contextmanager
@@ -138,6 +161,8 @@ def _decompressed(raw: BinaryIO, name: str) -> Iterator[IO[bytes]]:
         from framework.input_files.snappy_frames import SnappyFrames
 
         yield io.BufferedReader(cast(io.RawIOBase, SnappyFrames(raw)))
+    elif name in {form for _, form in JAVA_MAGIC}:
+        yield io.BufferedReader(cast(io.RawIOBase, JavaBlocks(raw, name)))
     else:
         yield raw
 

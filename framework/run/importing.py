@@ -82,8 +82,9 @@ def import_file(
         print_note(f"{file}: {words}")
     else:
         importer = _importer(kind)
-        if not file.is_file():
-            raise InputError(f"file '{file}' does not exist or is not a regular file")
+        if not (file.is_file() or (file.is_dir() and importer.folders)):
+            reason = "is a folder" if file.is_dir() else "does not exist or is not a regular file"
+            raise InputError(f"file '{file}' {reason}")
     kind = importer.kind
     # the whole file first: a bad row leaves nothing half-imported
     found = list(progress_over(importer.read(file), f"reading {file.name}"))
@@ -109,10 +110,11 @@ def recognised(file: Path) -> tuple[Importer, str]:
     Raises:
         InputError: no such file, no importer knows it, or several do.
     """
-    head = FileHead(file)
+    folder = file.is_dir()
+    head = FileHead(_first_file(file) if folder else file)
     found = []
     for importer in _importers().values():
-        words = importer.recognises(head) if importer.recognises else None
+        words = importer.recognises(head) if importer.recognises and folder <= importer.folders else None
         if words:
             found.append((importer, words))
     if not found:
@@ -124,6 +126,14 @@ def recognised(file: Path) -> tuple[Importer, str]:
         kinds = " and ".join(importer.kind for importer, _ in found)
         raise InputError(f"{file}: could be {kinds}: name the kind, import {found[0][0].kind} {file}")
     return found[0]
+
+
+def _first_file(folder: Path) -> Path:
+    """Return the first file of a folder that holds something; hidden ones are not looked at."""
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and not file.name.startswith(".") and file.stat().st_size:
+            return file
+    raise InputError(f"folder '{folder}' contains no file that is not empty")
 
 
 def stated_setting(word: str) -> dict[str, Json]:

@@ -26,10 +26,15 @@ ENGINE_METRICS = (
     MetricDefinition("map_task_max_s", "s", "longest map task", "lower"),
     MetricDefinition("reduce_task_mean_s", "s", "mean duration of a reduce task", "lower"),
     MetricDefinition("reduce_task_max_s", "s", "longest reduce task", "lower"),
-    MetricDefinition("task_attempts", "", "attempts at the tasks of the measured jobs: a task may need several"),
+    MetricDefinition(
+        "task_attempts", "", "attempts at the tasks of the measured jobs: a task may need several"
+    ),
     MetricDefinition("failed_task_attempts", "", "task attempts that failed", "lower"),
     MetricDefinition(
-        "killed_task_attempts", "", "task attempts that were killed: node lost, speculation, preemption", "lower"
+        "killed_task_attempts",
+        "",
+        "task attempts that were killed: node lost, speculation, preemption",
+        "lower",
     ),
     MetricDefinition(
         "spilled_records", "", "records written to disk while sorting, maps and reduces", "lower"
@@ -52,6 +57,14 @@ ENGINE_METRICS = (
         "shuffle_bytes", "B", "bytes fetched by reduce tasks (Spark: by tasks after a shuffle)", "lower"
     ),
     MetricDefinition("tasks", "", "tasks of the measured jobs (Spark): parts of a stage, each counted once"),
+    MetricDefinition(
+        "core_seconds",
+        "s",
+        "cores of the executors times the seconds for which they were there (Spark)",
+        "lower",
+    ),
+    MetricDefinition("executors_added", "", "executors that an application had (Spark)"),
+    MetricDefinition("executors_removed", "", "executors that were lost or released before the end (Spark)"),
     MetricDefinition("input_records", "", "records read from files (Spark)"),
     MetricDefinition("output_records", "", "records written to files (Spark)"),
     MetricDefinition("shuffle_write_bytes", "B", "bytes written for shuffles (Spark)", "lower"),

@@ -74,9 +74,18 @@ def importers() -> Iterable[Importer]:
     from framework_hadoop.engines import job_history, spark_events
 
     return (
-        Importer("jhist", "a MapReduce job history (.jhist in JSON or binary, Hadoop 1, mapred job -history)", job_history.read_runs, _is_history),
         Importer(
-            "spark", "a Spark event log (JSON lines, plain or .gz)", spark_events.read_runs, _is_event_log
+            "jhist",
+            "a MapReduce job history (.jhist in JSON or binary, Hadoop 1, mapred job -history)",
+            job_history.read_runs,
+            _is_history,
+        ),
+        Importer(
+            "spark",
+            "a Spark event log: a file, or the folder of a rolling log, in any of Spark's codecs",
+            spark_events.read_runs,
+            _is_event_log,
+            folders=True,
         ),
         Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja, _is_aloja),
     )

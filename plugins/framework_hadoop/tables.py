@@ -97,6 +97,27 @@ def counters() -> pa.Schema:
     )
 
 
+def sql_queries() -> pa.Schema:
+    """Schema of `sql_queries`: one row a SQL execution of a Spark application, times from its start."""
+    import pyarrow as pa
+
+    names = {"query_id": pa.string(), "description": pa.string(), "started_s": pa.float64()}
+    names |= {"duration_s": pa.float64(), "error": pa.string()}
+    return pa.schema([pa.field(name, kind, nullable=name != "query_id") for name, kind in names.items()])
+
+
+def executors() -> pa.Schema:
+    """Schema of `executors`: one row an executor of a Spark application, times from its start.
+
+    `removed_s` is null for one that stayed to the end; `reason` says why one was removed.
+    """
+    import pyarrow as pa
+
+    names = {"executor": pa.string(), "host": pa.string(), "cores": pa.int64(), "added_s": pa.float64()}
+    names |= {"removed_s": pa.float64(), "reason": pa.string()}
+    return pa.schema([pa.field(name, kind, nullable=name != "executor") for name, kind in names.items()])
+
+
 def execution_verdicts() -> pa.Schema:
     """Schema of `execution_verdicts`: one row an execution that this run of the outlier rule judged.
 
@@ -126,6 +147,8 @@ def schemas() -> Mapping[str, pa.Schema]:
         "jobs": jobs(),
         "tasks": tasks(),
         "counters": counters(),
+        "sql_queries": sql_queries(),
+        "executors": executors(),
         "execution_verdicts": execution_verdicts(),
         **knowledge_tables.schemas(),
     }

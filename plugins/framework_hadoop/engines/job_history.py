@@ -122,7 +122,9 @@ def _each_once(ends: list[TaskReport]) -> Iterator[TaskReport]:
 
 def _take(history: JobHistory, started: dict[str, dict[str, Any]], kind: str, event: dict[str, Any]) -> None:
     if "jobid" in event and history.job_id and event["jobid"] != history.job_id:
-        raise ValueError(f"is of {event['jobid']}, the history of {history.job_id}: two histories in one file")
+        raise ValueError(
+            f"is of {event['jobid']}, the history of {history.job_id}: two histories in one file"
+        )
     if kind == "JOB_SUBMITTED":
         if history.job_id:
             raise ValueError("the job was submitted before: two histories in one file")
@@ -200,7 +202,9 @@ def with_history(report: RunReport, folder: Path) -> list[SanityCheck]:
                 found = read_history(file).attempts
             except InputError as error:
                 troubles.append(
-                    SanityCheck("job_history", "warn", f"tasks are unknown: {str(error).replace(str(folder), '.')}")
+                    SanityCheck(
+                        "job_history", "warn", f"tasks are unknown: {str(error).replace(str(folder), '.')}"
+                    )
                 )
                 continue
             report.tasks += [replace(task, job_id=job.job_id) for task in found]
@@ -277,7 +281,7 @@ def _identity(history: JobHistory) -> Any:
 def _properties(file: Path, job_id: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
     beside = configuration_beside(file, job_id)
     if beside is None:
-        return {}, [f"no {job_id}_conf.xml beside {file.name}: the job's knobs are unknown"]
+        return {}, [f"no {job_id}_conf.xml next to {file.name}: the job's knobs are unknown"]
     try:
         return read_properties(beside), []
     except InputError as error:
@@ -316,7 +320,9 @@ def _doubts(history: JobHistory) -> Iterator[SanityCheck]:
     for kind, told in history.finished_tasks.items():
         ended = {task.task_id for task in history.attempts if task.kind == kind and task.succeeded}
         if history.attempts and told >= 0 and history.status == "succeeded" and told != len(ended):
-            detail = f"the job's end tells {told} finished {kind} tasks, the attempts {len(ended)}"
+            detail = (
+                f"the job's end counts {told} finished {kind} tasks, its attempts are those of {len(ended)}"
+            )
             yield SanityCheck("tasks_agree", "warn", detail)
     if history.finished_ms is not None and history.finished_ms < history.submitted_ms:
         yield SanityCheck("times_in_order", "fail", "the job ends before it was submitted")
@@ -331,5 +337,7 @@ def _doubts(history: JobHistory) -> Iterator[SanityCheck]:
         )
     ]
     if late:
-        detail = f"{late[0].task_id} attempt {late[0].attempt} is not within its job, or ends before it starts"
+        detail = (
+            f"{late[0].task_id} attempt {late[0].attempt} is not within its job, or ends before it starts"
+        )
         yield SanityCheck("times_in_order", "fail", detail)

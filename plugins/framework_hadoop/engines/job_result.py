@@ -102,13 +102,16 @@ def counter_metrics(report: RunReport) -> list[Metric]:
 def spark_metrics(report: RunReport) -> list[Metric]:
     """Return the sums of Spark's task metrics over the measured jobs, and the number of tasks."""
     measured = {job.job_id for job in report.phase("run")}
-    tasks = sum(task.job_id in measured for task in report.tasks)
-    failed = sum(task.job_id in measured and task.status == "failed" for task in report.tasks)
-    return [
-        Metric("tasks", float(tasks), "", "tasks"),
-        Metric("failed_task_attempts", float(failed), "", "tasks"),
-        *_summed(report, job_counters.SPARK_METRICS),
+    attempts = [task for task in report.tasks if task.job_id in measured]
+    parts = {(task.kind, task.task_id.rpartition(".")[2]) for task in attempts}
+    found = [
+        Metric("tasks", float(len(parts)), "", "tasks"),
+        Metric("task_attempts", float(len(attempts)), "", "tasks"),
     ]
+    for word in ("failed", "killed"):
+        count = sum(task.status == word for task in attempts)
+        found.append(Metric(f"{word}_task_attempts", float(count), "", "tasks"))
+    return [*found, *_summed(report, job_counters.SPARK_METRICS)]
 
 
 def _summed(report: RunReport, definitions: Mapping[str, tuple[str, str]]) -> list[Metric]:

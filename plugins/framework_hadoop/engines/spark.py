@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from framework.configuration.plain_values import from_plain, one_of, whole
-from framework.contracts import Json, Metric, Result, RunContext, WorkloadTables
-from framework.errors import ConfigError
+from framework.contracts import Json, Metric, Result, RunContext, SanityCheck, WorkloadTables
+from framework.errors import ConfigError, InputError
 from framework_hadoop.benchmarks.data_size import parse_size
 from framework_hadoop.benchmarks.output_checks import output_checks
 from framework_hadoop.benchmarks.plan import BenchmarkPlan, plan_of
@@ -23,7 +23,7 @@ from framework_hadoop.engines import toolchain
 from framework_hadoop.engines.job_failures import failure_of
 from framework_hadoop.engines.jvm import Ended, run_jvm
 from framework_hadoop.engines.mapreduce import HadoopBackend
-from framework_hadoop.engines.run_report import RunReport, kept_reports, read_report
+from framework_hadoop.engines.run_report import JobReport, RunReport, kept_reports, read_report
 from framework_hadoop.engines.spark_events import GROUP, read_application
 
 _MAIN_CLASS = "framework.spark.SparkMain"
@@ -110,12 +110,11 @@ class SparkBackend:
             "hadoop.tmp.dir": str(work / "tmp"),
             **self._split_properties(),
         }
-        context.window.begin_s = time.monotonic()
+        context.window.begin_s, began_ms = time.monotonic(), int(time.time() * 1000)
         ended = self._submit(spark, plan, told, events, context)
         context.window.end_s = time.monotonic()
         report = read_report(work / "run.jsonl")
-        logs = sorted(file for file in events.iterdir() if file.is_file())
-        measured = read_application(logs[0]).report if logs else RunReport()
+        measured, troubles = _measured(events, began_ms, int(time.time() * 1000))
         _with_dfsio(measured, report)
         measured = replace(
             measured,
@@ -124,6 +123,7 @@ class SparkBackend:
             facts=report.facts,
         )
         result = self._result(plan, made, measured, ended)
+        result.checks += troubles
         result.artifacts |= kept_reports(work, context.scratch)
         return result
 
@@ -216,6 +216,21 @@ class SparkBackend:
         }
         tables = outcome.run_tables(report, ended.usage, shared_process=False)
         return Result(metrics, tables, facts, output_checks(plan, made, report))
+
+
+def _measured(events: Path, began_ms: int, ended_ms: int) -> tuple[RunReport, list[SanityCheck]]:
+    """Return what the event log says; where it can't be read, the process's own time as one job, and a warning."""
+    logs = sorted(file for file in events.iterdir() if not file.name.startswith("."))
+    try:
+        report = read_application(logs[0]).report if logs else RunReport()
+        reason = "" if report.jobs else "it is empty"
+    except InputError as error:
+        report, reason = RunReport(), str(error).replace(str(events), ".")
+    if report.jobs:
+        return report, []
+    job = JobReport("process", "spark-submit", "run", began_ms, ended_ms, True, None, None, {})
+    detail = f"the event log can't be read, so the time includes the start of the process: {reason}"
+    return RunReport([job]), [SanityCheck("event_log", "warn", detail)]
 
 
 def _with_dfsio(measured: RunReport, report: RunReport) -> None:

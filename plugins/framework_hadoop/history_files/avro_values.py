@@ -38,7 +38,7 @@ class AvroReader:
         try:
             self._schema = json.loads(schema)
         except (ValueError, RecursionError) as error:
-            raise DamagedError(f"its schema is no JSON: {error}") from None
+            raise DamagedError(f"its schema is not JSON: {error}") from None
         self._collect(self._schema, "")
         self._data, self.place = data, 0
 

@@ -35,7 +35,7 @@ def hadoop1_events(text: str) -> Iterator[Event]:
         values, end = {}, kind.end() if kind else 0
         while found := _PAIR.match(record, end):
             if found[1] in values:
-                raise ValueError(f"line {number}: {found[1]} stands in a record twice")
+                raise ValueError(f"line {number}: {found[1]} is in a record twice")
             values[found[1]], end = re.sub(r"\\(.)", r"\1", found[2]), found.end()
         if kind is None or not _END.match(record[end:]):
             if place == len(records) - 1:

@@ -71,7 +71,7 @@ def read_properties(file: Path) -> dict[str, tuple[str, str]]:
         name, value = (item.findtext("name") or "").strip(), item.findtext("value") or ""
         sources = [source.text or "" for source in item.findall("source")]
         if name in found and found[name][0] != value:
-            raise InputError(f"{file}: property '{name}' stands in it twice with different values")
+            raise InputError(f"{file}: property '{name}' is in it twice with different values")
         if name:
             found[name] = (value, sources[0] if sources else "")
     return found
@@ -150,5 +150,7 @@ def cluster_name(properties: Mapping[str, tuple[str, str]]) -> str | None:
     named = properties.get("yarn.resourcemanager.cluster-id", ("", ""))[0].strip()
     if named and named != "yarn_cluster":
         return named
-    system = next((properties[key][0] for key in ("fs.defaultFS", "fs.default.name") if key in properties), "")
+    system = next(
+        (properties[key][0] for key in ("fs.defaultFS", "fs.default.name") if key in properties), ""
+    )
     return urlsplit(system).hostname

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import InputError
-from framework.input_files.opening import READ_ERRORS, opened_bytes
+from framework.input_files.opening import content_to_its_end
 from framework_hadoop.history_files.avro_values import AvroReader, BreaksOffError, DamagedError
 from framework_hadoop.history_files.hadoop1_lines import hadoop1_events, is_hadoop1
 from framework_hadoop.history_files.printed_history import printed_events
@@ -29,7 +29,7 @@ def job_events(file: Path) -> Iterator[Event]:
     Raises:
         InputError: not a history, or an event in it that can't be read; names file and line.
     """
-    data = _content(file)
+    data = content_to_its_end(file)
     first, _, rest = data.partition(b"\n")
     if first.strip() == _BINARY.encode():
         yield from _binary_events(file, rest)
@@ -49,22 +49,6 @@ def job_events(file: Path) -> Iterator[Event]:
             f"{file}: line 1: not a job history, which begins with '{_JSON}' or '{_BINARY}' (Hadoop 2 and 3), "
             "'Meta VERSION' (Hadoop 1), or is printed by `mapred job -history … -format json`"
         )
-
-
-def _content(file: Path) -> bytes:
-    """Return the content, decompressed; of a compressed file that breaks off what is there."""
-    parts = []
-    try:
-        with opened_bytes(file) as stream:
-            try:
-                while part := stream.read(1 << 16):
-                    parts.append(part)
-            except READ_ERRORS:
-                if not parts:
-                    raise
-    except READ_ERRORS as error:
-        raise InputError(f"{file}: can't be read: {error}") from error
-    return b"".join(parts)
 
 
 def _json_events(file: Path, lines: list[str]) -> Iterator[Event]:

@@ -26,6 +26,7 @@ def nsight_importer() -> Importer:
         "Nsight export: .sqlite, folder of Parquet, .nsys-rep, raw .csv of ncu, .ncu-rep",
         read_nsight,
         _recognised,
+        folders=True,
     )
 
 
