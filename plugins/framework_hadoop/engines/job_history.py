@@ -1,6 +1,6 @@
 """A MapReduce job as its history reports it: its job, task attempts with their phases, counters.
 
-Three counts are kept apart: *tasks* (parts of the job), *attempts* (a task that fails, or whose node is lost, is tried
+Three counts are kept apart: *tasks*, *attempts* (a task that fails, or whose node is lost, is tried
 again), and *events* (an attempt that had succeeded ends a second time when its node is lost).
 """
 

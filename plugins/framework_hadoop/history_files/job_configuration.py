@@ -1,4 +1,4 @@
-"""What a job was configured with: `job_*_conf.xml` beside a history, as our knobs and as properties by Hadoop's names.
+"""What a job was configured with: `job_*_conf.xml` beside a history, as our knobs and properties by Hadoop's names.
 
 Hadoop writes every property of a job with where it came from. What came from its own `*-default.xml` is no setting;
 what names this one job (its id, its folders, its user) is no setting either.

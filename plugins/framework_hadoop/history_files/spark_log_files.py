@@ -24,7 +24,7 @@ def spark_events(path: Path) -> Iterator[Event]:
     """Yield (file, line, event). A last line that breaks off is left out.
 
     Raises:
-        InputError: not an event log, parts of two applications in a folder, or a part that lacks; names file and line.
+        InputError: not an event log, parts of two applications, or a part is missing; names file and line.
     """
     files = log_parts(path) if path.is_dir() else [path]
     for place, file in enumerate(files):
