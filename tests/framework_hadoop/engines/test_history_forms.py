@@ -1,4 +1,4 @@
-"""Every form a job's history comes in. The Avro files were written by Hadoop 3.5's own `EventWriter`; made up.
+"""Every form a job's history comes in. The Avro files were written by Hadoop 3.5's own `EventWriter`; made up."""
 
 from __future__ import annotations
 
