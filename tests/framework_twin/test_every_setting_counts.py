@@ -37,6 +37,8 @@ POINTS = (
 )
 USERS = f"{FIXED} workload.arrivals.kind=concurrency workload.arrivals.concurrency=4"
 ADAPTERS = f"{HOST} workload=adapters workload.n_adapters=8 workload.rates_rps=[2.0] workload.duration_s=20"
+ZIPF = f"{ADAPTERS} workload.rates_rps=[] workload.popularity.kind=zipf workload.popularity.mean_rps=2"
+BURSTS = "workload.bursts.every_s=6 workload.bursts.length_s=2 workload.bursts.factor=5"
 TRACE = f"{HOST} workload=trace"
 SMALL_KV = f"{FIXED} backend.kv_blocks=200"
 
@@ -132,6 +134,23 @@ MIX: Mapping[str, Case] = {
     "n_adapters": (ADAPTERS, "workload.n_adapters=9"),
     "ranks": (ADAPTERS, "workload.ranks=[8,64]"),
     "rates_rps": (ADAPTERS, "workload.rates_rps=[3.0]"),
+    "popularity.kind": (ADAPTERS, f"{REFUSED}workload.popularity.kind=zipf"),
+    "popularity.mean_rps": (ZIPF, "workload.popularity.mean_rps=3"),
+    "popularity.exponent": (ZIPF, "workload.popularity.exponent=2"),
+    "popularity.spread": (ZIPF.replace("=zipf", "=uniform"), "workload.popularity.spread=0.9"),
+    "popularity.drift_s": (ZIPF, "workload.popularity.drift_s=5"),
+    "activity.on_s": (
+        f"{ADAPTERS} workload.activity.on_s=2 workload.activity.off_s=2",
+        "workload.activity.on_s=5",
+    ),
+    "activity.off_s": (
+        f"{ADAPTERS} workload.activity.on_s=2 workload.activity.off_s=2",
+        "workload.activity.off_s=5",
+    ),
+    "bursts.every_s": (f"{ADAPTERS} {BURSTS}", "workload.bursts.every_s=9"),
+    "bursts.length_s": (f"{ADAPTERS} {BURSTS}", "workload.bursts.length_s=3"),
+    "bursts.factor": (f"{ADAPTERS} {BURSTS}", "workload.bursts.factor=9"),
+    "adapter_lengths": (ADAPTERS, "workload.adapter_lengths=[{},{input_tokens:400}]"),
     "num_requests": (ADAPTERS, f"{REFUSED}workload.num_requests=50"),
     "duration_s": (ADAPTERS, "workload.duration_s=15"),
     "drain": (ADAPTERS, "workload.drain=true"),

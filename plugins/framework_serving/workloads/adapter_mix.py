@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from framework.configuration.plain_values import from_plain, number, whole
+from framework.configuration.plain_values import from_plain, whole
 from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework_serving import tables
 from framework_serving.workloads.arrivals import arrival_times, variation
 from framework_serving.workloads.lengths import sample_lengths
-from framework_serving.workloads.settings import AdapterMixSettings, ArrivalSettings
+from framework_serving.workloads.population import check_unused, is_steady, mean_rates, step_rates
+from framework_serving.workloads.settings import AdapterMixSettings, ArrivalSettings, LengthSettings
 from framework_serving.workloads.synthetic import (
     cap_tokens,
     capped,
@@ -55,7 +57,7 @@ class AdapterMixWorkload:
         limit = settings.max_requests
         if limit is not None:
             arrivals, owners = arrivals[:limit], owners[:limit]
-        inputs, outputs = sample_lengths(settings.lengths, len(arrivals), stream(seed, "lengths"))
+        inputs, outputs = self._lengths(owners, seed)
         cap_tokens(inputs, outputs, settings.max_tokens)
         adapters = pa.table([list(range(len(ranks))), ranks, rates], schema=tables.adapters())
         requests = requests_table(arrivals, inputs, outputs, owners)
@@ -63,17 +65,37 @@ class AdapterMixWorkload:
         return workload_tables(requests, adapters, {"horizon_s": horizon_s, **loop})
 
     def _dealt_rates(self, n: int, seed: int) -> list[float | None]:
-        if not self.settings.rates_rps:
-            raise ConfigError("workload.rates_rps: at least one rate is needed")
-        rates = [number(rate, "workload.rates_rps", above=0) for rate in self.settings.rates_rps]
-        dealt: list[float | None] = [rates[index % len(rates)] for index in range(n)]
+        dealt: list[float | None] = [*mean_rates(self.settings, n)]
         stream(seed, "rates").shuffle(dealt)
         return dealt
+
+    def _lengths(
+        self, owners: npt.NDArray[np.int64], seed: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Draw the tokens of each request, by the law of its adapter."""
+        import numpy as np
+
+        base, changes = self.settings.lengths, self.settings.adapter_lengths
+        if changes is None:
+            return sample_lengths(base, len(owners), stream(seed, "lengths"))
+        if not changes:
+            raise ConfigError("workload.adapter_lengths: at least one mapping is needed, or null")
+        inputs, outputs = (np.zeros(len(owners), dtype=np.int64) for _ in range(2))
+        for place, change in enumerate(changes):
+            key = f"workload.adapter_lengths[{place}]"
+            if not isinstance(change, Mapping):
+                raise ConfigError(f"{key}: must be a mapping of keys of workload.lengths, got {change!r}")
+            law = from_plain(LengthSettings, {**vars(base), **change}, key)
+            mine = owners % len(changes) == place
+            drawn = sample_lengths(law, int(mine.sum()), stream(seed, f"lengths of law {place}"))
+            inputs[mine], outputs[mine] = drawn
+        return inputs, outputs
 
     def _burst(self, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         import numpy as np
 
         settings = self.settings
+        check_unused(settings)
         limit = capped(settings.num_requests, settings.max_requests)
         times = arrival_times(settings.arrivals, limit, None, stream(seed, "arrivals"))
         return times, np.arange(len(times)) % settings.n_adapters
@@ -97,11 +119,23 @@ class AdapterMixWorkload:
                     f"workload.arrivals.{key}: not used: the rates of adapters are in workload.rates_rps"
                 )
         rng = stream(seed, "arrivals")
+        courses = (
+            None
+            if is_steady(settings)
+            else step_rates(
+                settings, [rate or 0.0 for rate in rates], settings.duration_s, stream(seed, "population")
+            )
+        )
         times, owners = [], []
         for adapter, rate in enumerate(rates):
-            process = replace(settings.arrivals, rate_rps=rate)
-            own = arrival_times(process, None, settings.duration_s, rng) + _first_gap(process, rng)
-            times.append(own[own < settings.duration_s])
+            course = None if courses is None else courses[adapter]
+            window = settings.duration_s if course is None else float(course.knots[-1])
+            process = replace(settings.arrivals, rate_rps=rate if course is None else 1.0)
+            own = np.zeros(0)
+            if window > 0:
+                own = arrival_times(process, None, window, rng) + _first_gap(process, rng)
+                own = own[own < window]
+            times.append(own if course is None else course.times(own))
             owners.append(np.full(len(times[-1]), adapter))
         merged, owner = np.concatenate(times), np.concatenate(owners)
         if merged.size == 0:

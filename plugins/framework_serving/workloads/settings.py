@@ -121,6 +121,53 @@ class SyntheticSettings:
 
 
 @dataclass
+class PopularitySettings:
+    """How unequal the rates of adapters are.
+
+    Attributes:
+        kind: `list` (`rates_rps`, assigned in turn), `zipf` (the k-th adapter's rate is proportional to
+            1 / k^exponent) or `uniform` (evenly spaced between (1 - spread) and (1 + spread) of the mean).
+        mean_rps: mean rate of an adapter, for `zipf` and `uniform`.
+        exponent: of `zipf`; null: 1.
+        spread: of `uniform`; null: 0.5.
+        drift_s: after every so many seconds the rates are assigned to the adapters again; null: never.
+    """
+
+    kind: str = "list"
+    mean_rps: float | None = None
+    exponent: float | None = None
+    spread: float | None = None
+    drift_s: float | None = None
+
+
+@dataclass
+class ActivitySettings:
+    """Tenants that pause, each by itself; their mean rate stays the same.
+
+    Attributes:
+        on_s, off_s: mean seconds of activity and of a pause, exponential; null: no pauses.
+    """
+
+    on_s: float | None = None
+    off_s: float | None = None
+
+
+@dataclass
+class BurstSettings:
+    """Times at which all adapters are busier together; their mean rate stays the same.
+
+    Attributes:
+        every_s: mean seconds from one burst to the next; null: no bursts.
+        length_s: mean seconds of a burst.
+        factor: rate within a burst, relative to the rate between bursts.
+    """
+
+    every_s: float | None = None
+    length_s: float | None = None
+    factor: float | None = None
+
+
+@dataclass
 class AdapterMixSettings:
     """Many LoRA adapters, each with its own stream (`workload=adapters`).
 
@@ -129,6 +176,9 @@ class AdapterMixSettings:
         ranks: LoRA ranks, assigned round-robin to adapters 0, 1, 2 …
         rates_rps: request rates, assigned round-robin and then shuffled with the seed, so that rate and rank
             are independent.
+        popularity, activity, bursts: rates by a law instead of a list; rates that change.
+        adapter_lengths: keys of `lengths` that differ from adapter to adapter, assigned round-robin; null: all
+            adapters have `lengths`.
         duration_s, drain, num_requests: as in `SyntheticSettings`; `arrivals.rate_rps` does not apply.
     """
 
@@ -138,10 +188,14 @@ class AdapterMixSettings:
     n_adapters: int = 8
     ranks: list[int] = field(default_factory=lambda: [8])
     rates_rps: list[float] = field(default_factory=lambda: [0.1])
+    popularity: PopularitySettings = field(default_factory=PopularitySettings)
+    activity: ActivitySettings = field(default_factory=ActivitySettings)
+    bursts: BurstSettings = field(default_factory=BurstSettings)
     num_requests: int | None = None
     duration_s: float | None = 3600.0
     drain: bool = False
     lengths: LengthSettings = field(default_factory=LengthSettings)
+    adapter_lengths: list[Any] | None = None
     arrivals: ArrivalSettings = field(default_factory=lambda: ArrivalSettings(kind="poisson"))
     slo: SloSettings = field(default_factory=SloSettings)
     max_requests: int | None = None
