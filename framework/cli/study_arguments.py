@@ -27,7 +27,30 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     flags, overrides, unknown, known = flags_apart(list(arguments))
     if unknown:
         raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], [*known, '--dry-run'])}")
-    return [*flags, *(_checked(text) for text in overrides)]
+    return [*flags, *_below_swept_groups([_checked(text) for text in overrides])]
+
+
+def _below_swept_groups(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides with those below a swept group as axes of one value.
+
+    Hydra composes the base configuration of a sweep without its axes, and so without the option that has the key.
+    """
+    parts = [(text, *text.partition("=")[::2]) for text in overrides]
+    swept = {
+        key.lstrip("+") for _, key, value in parts if _SWEPT.search(value) and group_files(key.lstrip("+"))
+    }
+
+    def below(key: str) -> bool:
+        return "." in key and key.lstrip("+").partition(".")[0] in swept and not key.startswith("~")
+
+    return [
+        f"{key}=choice({value})" if below(key) and value[:1] != "$" and not _is_sweep(value) else text
+        for text, key, value in parts
+    ]
+
+
+def _is_sweep(value: str) -> bool:
+    return _SWEPT.search(value) is not None and value[:1] not in "[{"
 
 
 def _checked(text: str) -> str:

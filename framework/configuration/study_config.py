@@ -122,17 +122,17 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return task
 
 
-def resolved(config: DictConfig) -> dict[str, Json]:
+def resolved(config: DictConfig, partly: bool = False) -> dict[str, Json]:
     """Return the configuration as plain dicts and lists with every interpolation resolved.
 
     A key that merely points at another group as a whole (`backend.model: ${model}`) is kept in the result,
-    but `describing_config` leaves it out.
+    but `describing_config` leaves it out. `partly` keeps mandatory values that are missing as `???`.
 
     Raises:
         ConfigError: a mandatory value is missing or an interpolation leads nowhere; names the key.
     """
     try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=not partly, enum_to_str=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "?"
         text = one_line(error)
@@ -141,13 +141,14 @@ def resolved(config: DictConfig) -> dict[str, Json]:
     return {str(key): value for key, value in plain.items()}
 
 
-def describing_config(config: DictConfig) -> dict[str, Json]:
+def describing_config(config: DictConfig, partly: bool = False) -> dict[str, Json]:
     """Return the resolved configuration without pointers to whole groups: each value appears once.
 
     A value that follows from a volatile key (`${outputs_dir}/profiles`) is left out too: the same study in
     another folder is the same study. This is what run keys are made of and what the store keeps as `params`.
+    `partly` is for the base of a sweep, whose axes may give what is missing in it.
     """
-    plain = resolved(config)
+    plain = resolved(config, partly)
     if config.get("sweep", {}).get("name"):
         plain["experiment"] = study_name(config)
     for path in list(_not_describing(config)):

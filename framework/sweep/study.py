@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from framework.configuration.components import build_component
 from framework.configuration.hydra_private import returned_or_raised
-from framework.configuration.study_config import describing_config, study_name, without_hydra
+from framework.configuration.study_config import describing_config, resolved, study_name, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
 from framework.identity.versions import derivation_hash
@@ -66,8 +66,17 @@ class Grids:
         given = [
             (key.lstrip("+") if key.lstrip("+") in gridded else key, values) for key, values in self.given
         ]
-        fixed = [f"{key}={values[0]}" for key, values in given if len(values) == 1 and key not in gridded]
-        swept = [(key, values) for key, values in given if len(values) > 1 or key in gridded]
+        # what is below a swept group exists in its points only: the base configuration can't hold it
+        groups = {key.lstrip("+") for key, values in given if len(values) > 1}
+        swept = [
+            (key, values)
+            for key, values in given
+            if len(values) > 1
+            or key in gridded
+            or ("." in key and key.lstrip("+").partition(".")[0] in groups)
+        ]
+        kept = {key for key, _ in swept}
+        fixed = [f"{key}={values[0]}" for key, values in given if key not in kept]
         return fixed, merged_grids(self.common, self.own, swept)
 
 
@@ -93,6 +102,7 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
         raise ConfigError(f"no run left: no grid contains all of {given}")
     check_size(axes, repeats, kept)
     check_axes(composer, fixed, axes)
+    _check_given(task, axes)
     code = sweep_code(backend, composer, fixed, axes)
     study = _Study(task, code, fixed, points(axes, repeats, kept), launch)
     if config.dry_run:
@@ -101,6 +111,15 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     with known_as_launcher(study.session.outputs_dir, study.session.sweep_id):
         study.run()
     return study.session
+
+
+def _check_given(task: DictConfig, grids: Sequence[Sequence[Axis]]) -> None:
+    """Raise `ConfigError` for a mandatory value that neither the base configuration nor an axis of a grid gives."""
+    for missing in OmegaConf.missing_keys(task):
+        for axes in grids:
+            keys = {key.lstrip("+") for key, _ in axes}
+            if missing not in keys and missing.partition(".")[0] not in keys:
+                resolved(task)
 
 
 class _Study:
@@ -114,7 +133,7 @@ class _Study:
         self.fixed = fixed
         self.todo = todo
         self.launch = launch
-        self.base: dict[str, Json] = describing_config(task)
+        self.base: dict[str, Json] = describing_config(task, partly=True)
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
         self.session.max_failures = 1 if task.fail_fast else task.max_failures

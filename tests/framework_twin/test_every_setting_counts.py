@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 from omegaconf import open_dict
 
 from framework.configuration.composition import compose
@@ -257,6 +258,19 @@ TRACED: Mapping[str, Case] = {
         f"{TRACE} workload.file=HASHED backend.enable_prefix_caching=true",
         "workload.columns.hash_ids=hash_ids",
     ),
+    "columns.id": (
+        f"{TRACE} workload.file=TURNS workload.columns.parent=parent",
+        "workload.columns.id=turn",
+    ),
+    "columns.parent": (
+        f"{TRACE} workload.file=TURNS workload.columns.id=turn",
+        "workload.columns.parent=parent",
+    ),
+    "preset": (ROWS, f"{REFUSED}workload.preset=azure"),
+    "tokenizer": (
+        f"{TRACE} workload.file=PROMPTS workload.tokenizer=TOKENIZER",
+        f"{REFUSED}workload.tokenizer=null",
+    ),
 }
 
 BINS = "[[100,200,1.0]]"
@@ -277,6 +291,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "BROKEN": head + rows[0] + "1,many,3,1,0\n" + rows[2],
         "ADAPTED": head + "".join(rows),
     }
+    turns = [f"0,{100 + place},20,{place},{place - 1}\n" for place in range(3)]
+    texts["TURNS"] = "arrival_s,input_tokens,output_tokens,turn,parent\n" + "".join(turns)
     found = {}
     for word, text in texts.items():
         (folder / f"{word}.csv").write_text(text)
@@ -285,6 +301,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     lines = [json.dumps({"arrival_s": 3 * place, **equal}) for place in range(3)]
     (folder / "hashed.jsonl").write_text("\n".join(lines))
     found["HASHED"] = str(folder / "hashed.jsonl")
+    (folder / "prompts.jsonl").write_text('{"prompt": "say hi", "output_tokens": 3}\n')
+    found["PROMPTS"] = str(folder / "prompts.jsonl")
+    words_only = tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")
+    tokenizers.Tokenizer(words_only).save(str(folder / "tokenizer.json"))
+    found["TOKENIZER"] = str(folder / "tokenizer.json")
     profiles = folder / "profiles"
     profiles.mkdir()
     shipped = (PROFILE_FOLDER / "llama-3.1-8b_h100-64gb_v1.yaml").read_text()

@@ -27,10 +27,22 @@ def check(workload: WorkloadTables | None, result: Result) -> list[SanityCheck]:
         return []
     requests = result.tables["requests"]
     found = [*_statuses(requests), *_times(requests), *_usage(result), *_client_lag(result)]
+    if workload is not None:
+        found.extend(_trace_rows(workload))
     if workload is not None and "requests" in workload.tables:
         found.extend(_accounted(workload.tables["requests"], requests))
         found.extend(_tokens(workload.tables["requests"], requests))
     return found
+
+
+def _trace_rows(workload: WorkloadTables) -> Iterator[SanityCheck]:
+    """Remark rows of a trace that are not among the requests."""
+    bad, failed = (workload.facts.get(name) or 0 for name in ("rows_left_out", "failed_requests_left_out"))
+    if bad:
+        first = workload.facts.get("first_row_left_out")
+        yield SanityCheck("trace_rows", "warn", f"{bad} rows of the trace could not be read: {first} …")
+    elif failed:
+        yield SanityCheck("trace_rows", "pass", f"{failed} requests of the trace failed and are left out")
 
 
 def _accounted(asked: pa.Table, got: pa.Table) -> Iterator[SanityCheck]:

@@ -211,22 +211,28 @@ class TraceColumns:
     output: str = "output_tokens"
     adapter: str | None = None
     hash_ids: str | None = None
+    id: str | None = None
+    parent: str | None = None
 
 
 @dataclass
 class TraceSettings:
-    """Recorded requests from a CSV or JSONL file, `.gz` or not (`workload=trace`).
+    """Recorded requests from a CSV or JSON file, compressed or not (`workload=trace`).
 
     Attributes:
         file: path of the trace.
-        format: `csv`, `jsonl` or `auto` (by the file's name).
-        time_unit: unit of the arrival column: `s`, `ms`, `us` or `ns`.
+        preset: `auto` (the columns named below, or the published format that the file's names show), `columns` (those
+            only), or a published format, which the file must have: `azure`, `vidur`, `burstgpt`, `mooncake`, `qwen`,
+            `servingsim`, `sharegpt`, `custom`.
+        format: `csv`, `jsonl`, `json` or `auto` (by content).
+        time_unit: unit of the arrival column: `s`, `ms`, `us` or `ns`; null: the format's, else `s`. Dates need none.
+        tokenizer: tokenizer.json of the model, for traces of texts.
         window_start_s, window_end_s: keep arrivals in [start, end) of the trace's own clock.
         limit: keep the first so many of those.
         rate_scale: multiply the request rate (2: arrivals come twice as fast).
         sort: sort rows by arrival; otherwise a row out of order is an error.
         skip_bad_rows: leave out rows that can't be read, and count them, instead of stopping.
-        hash_block_tokens: tokens in a block of the hash_ids column.
+        hash_block_tokens: tokens in a block of the hash_ids column; null: the format's, else 512.
         ranks: LoRA ranks assigned round-robin to the trace's adapters, in order of their names.
         arrivals: used when the trace has no arrival column.
     """
@@ -235,16 +241,18 @@ class TraceSettings:
     name: str = "trace"
     seed: int = 0
     file: str = "???"
+    preset: str = "auto"
     format: str = "auto"
     columns: TraceColumns = field(default_factory=TraceColumns)
-    time_unit: str = "s"
+    time_unit: str | None = None
+    tokenizer: str | None = None
     window_start_s: float = 0.0
     window_end_s: float | None = None
     limit: int | None = None
     rate_scale: float = 1.0
     sort: bool = False
     skip_bad_rows: bool = False
-    hash_block_tokens: int = 512
+    hash_block_tokens: int | None = None
     ranks: list[int] = field(default_factory=lambda: [8])
     drain: bool = True
     arrivals: ArrivalSettings = field(default_factory=ArrivalSettings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.configuration.plain_values import from_plain, number, one_of, whole
 from framework.contracts import Json, WorkloadTables
-from framework.errors import ConfigError, InputError
+from framework.errors import ConfigError
 from framework_serving import tables
 from framework_serving.workloads.adapter_mix import dealt_ranks
 from framework_serving.workloads.arrivals import arrival_times
@@ -19,14 +19,14 @@ from framework_serving.workloads.synthetic import (
     stream,
     workload_tables,
 )
+from framework_serving.workloads.trace_cells import SECONDS_PER_UNIT
 from framework_serving.workloads.trace_file import Trace, TraceReader
+from framework_serving.workloads.trace_formats import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-
-SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 class TraceWorkload:
@@ -45,7 +45,10 @@ class TraceWorkload:
         settings = self.settings
         self._check()
         trace = TraceReader(Path(settings.file), settings).read()
-        trace = self._selected(trace)
+        if trace.arrivals is not None and settings.arrivals != ArrivalSettings():
+            raise ConfigError(
+                "workload.arrivals: the trace has its own arrival times; workload.columns.arrival=null replaces them"
+            )
         arrivals = self._arrivals(trace, seed)
         inputs, outputs = trace.inputs, trace.outputs
         cap_tokens(inputs, outputs, settings.max_tokens)
@@ -56,7 +59,11 @@ class TraceWorkload:
         if trace.hash_ids is not None:
             requests = _with_hashes(requests, trace.hash_ids)
         facts = self._facts(trace, names)
-        requests, loop = closed_loop(requests, settings.arrivals, False, seed)
+        follows = turns_before(trace.ids, trace.parents)
+        if follows is not None:
+            requests = requests.append_column(tables.follows_field(), follows)
+            facts["sessions"] = follows.null_count
+        requests, loop = closed_loop(requests, settings.arrivals, follows is not None, seed)
         facts |= loop
         if not settings.drain:
             facts["horizon_s"] = self._horizon_s(float(arrivals[-1]))
@@ -64,36 +71,18 @@ class TraceWorkload:
 
     def _check(self) -> None:
         settings = self.settings
-        one_of(settings.format, "workload.format", ("auto", "csv", "jsonl"))
-        one_of(settings.time_unit, "workload.time_unit", tuple(SECONDS_PER_UNIT))
+        one_of(settings.preset, "workload.preset", PRESETS)
+        one_of(settings.format, "workload.format", ("auto", "csv", "jsonl", "json"))
+        if settings.time_unit is not None:
+            one_of(settings.time_unit, "workload.time_unit", tuple(SECONDS_PER_UNIT))
         number(settings.rate_scale, "workload.rate_scale", above=0)
         start = number(settings.window_start_s, "workload.window_start_s", least=0)
         if settings.window_end_s is not None:
             number(settings.window_end_s, "workload.window_end_s", above=start)
         if settings.limit is not None:
             whole(settings.limit, "workload.limit", least=1)
-        whole(settings.hash_block_tokens, "workload.hash_block_tokens", least=1)
-        if settings.columns.arrival is not None and settings.arrivals != ArrivalSettings():
-            raise ConfigError(
-                "workload.arrivals: the trace has its own arrival times; workload.columns.arrival=null replaces them"
-            )
-
-    def _selected(self, trace: Trace) -> Trace:
-        """Return the rows in the window, then the first `limit` of them."""
-        import numpy as np
-
-        settings = self.settings
-        keep = np.ones(len(trace.inputs), dtype=bool)
-        if trace.arrivals is not None:
-            start, end = settings.window_start_s, settings.window_end_s
-            seconds = trace.arrivals * SECONDS_PER_UNIT[settings.time_unit]
-            keep = (seconds >= start) & (seconds < (np.inf if end is None else end))
-        chosen = np.flatnonzero(keep)
-        for limit in (settings.limit, settings.max_requests):
-            chosen = chosen if limit is None else chosen[:limit]
-        if chosen.size == 0:
-            raise InputError(f"{settings.file}: no request within the configured window and limit")
-        return trace.take(chosen)
+        if settings.hash_block_tokens is not None:
+            whole(settings.hash_block_tokens, "workload.hash_block_tokens", least=1)
 
     def _arrivals(self, trace: Trace, seed: int) -> npt.NDArray[np.float64]:
         """Return arrival times from 0: the trace's own, or those of `workload.arrivals` if it has none."""
@@ -102,7 +91,7 @@ class TraceWorkload:
         settings = self.settings
         if trace.arrivals is None:
             return arrival_times(settings.arrivals, len(trace.inputs), None, stream(seed, "arrivals"))
-        seconds = (trace.arrivals - trace.arrivals[0]) * SECONDS_PER_UNIT[settings.time_unit]
+        seconds = trace.arrivals - trace.arrivals[0]
         arrivals: npt.NDArray[np.float64] = np.round(seconds / settings.rate_scale, 6)
         return arrivals
 
@@ -126,12 +115,17 @@ class TraceWorkload:
     def _facts(self, trace: Trace, names: list[str]) -> dict[str, Json]:
         facts: dict[str, Json] = {
             "trace_file": Path(self.settings.file).name,
+            "trace_format": trace.form.name,
             "rows_left_out": trace.left_out,
         }
+        if trace.first_error:
+            facts["first_row_left_out"] = trace.first_error
+        if trace.failed:
+            facts["failed_requests_left_out"] = trace.failed
         if names:
             facts["adapter_names"] = names
         if trace.hash_ids is not None:
-            facts["prefix_block_tokens"] = self.settings.hash_block_tokens
+            facts["prefix_block_tokens"] = trace.form.block_tokens
         return facts
 
 
@@ -146,3 +140,25 @@ def _with_hashes(requests: pa.Table, hash_ids: list[list[int]]) -> pa.Table:
 
     column = pa.array(hash_ids, pa.list_(pa.int64()))
     return requests.append_column(tables.prefix_hashes_field(), column)
+
+
+def turns_before(ids: list[str] | None, parents: list[str] | None) -> pa.Array | None:
+    """Return the row of the turn before for each request, null for none; None if no request has one.
+
+    A turn that several follow has its first as successor; the others wait for none, as the trace's clock says.
+    """
+    import pyarrow as pa
+
+    if ids is None or parents is None:
+        return None
+    row_of = {name: row for row, name in reversed(list(enumerate(ids)))}
+    followed: set[int] = set()
+    follows: list[int | None] = []
+    for row, parent in enumerate(parents):
+        before = row_of.get(parent)
+        if before is None or before >= row or before in followed:
+            follows.append(None)
+        else:
+            followed.add(before)
+            follows.append(before)
+    return pa.array(follows, pa.int64()) if followed else None

@@ -1,222 +1,170 @@
-"""Reading a trace: CSV or JSONL, gzipped or not, into arrays; every bad row is named by file and line."""
+"""Reading a trace: chunk by chunk, no further than needed; bad rows are named by file and line."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
-from framework.errors import InputError, did_you_mean
+from framework.errors import InputError
 from framework_serving.workloads.settings import TraceSettings
+from framework_serving.workloads.trace_cells import Cells, Part
+from framework_serving.workloads.trace_formats import TraceFormat, format_of
+from framework_serving.workloads.trace_rows import TraceRows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     IntArray = npt.NDArray[np.int64]
+    FloatArray = npt.NDArray[np.float64]
 
-MAX_TOKENS = 10_000_000  # a larger count in a trace is a wrong column
+CHUNK_ROWS = 32_768
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace as read, rows in order of arrival.
+    """A trace as read, rows in order of arrival, within the window and limit of the settings.
 
     Attributes:
-        arrivals: in the trace's own clock and unit; None if it has none.
+        form: how the file is written.
+        arrivals: seconds of the trace's own clock (since 1970 for dates); None if it has none.
         inputs, outputs: tokens.
         adapters: adapter name, or None for the base model.
         hash_ids: prefix blocks of each prompt, or None if the trace has none.
+        ids, parents: of turns of sessions; None if the trace has none.
         left_out: rows that could not be read (with `skip_bad_rows`).
+        failed: rows of requests that failed when the trace was taken.
+        first_error: why the first of the rows left out could not be read.
     """
 
-    arrivals: npt.NDArray[np.float64] | None
+    form: TraceFormat
+    arrivals: FloatArray | None
     inputs: IntArray
     outputs: IntArray
     adapters: list[str | None]
     hash_ids: list[list[int]] | None
+    ids: list[str] | None = None
+    parents: list[str] | None = None
     left_out: int = 0
-
-    def take(self, rows: IntArray) -> Trace:
-        """Return the trace with these rows only."""
-        return Trace(
-            None if self.arrivals is None else self.arrivals[rows],
-            self.inputs[rows],
-            self.outputs[rows],
-            [self.adapters[row] for row in rows],
-            None if self.hash_ids is None else [self.hash_ids[row] for row in rows],
-            self.left_out,
-        )
+    failed: int = 0
+    first_error: str = ""
 
 
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    arrival: float | None
-    inputs: int
-    outputs: int
-    adapter: str | None
-    hash_ids: list[int] | None
+@dataclass
+class _Columns:
+    """What has been kept so far, a part a chunk."""
+
+    arrivals: list[FloatArray] = field(default_factory=list)
+    inputs: list[IntArray] = field(default_factory=list)
+    outputs: list[IntArray] = field(default_factory=list)
+    adapters: list[str | None] = field(default_factory=list)
+    hash_ids: list[list[int]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
+    rows: int = 0
 
 
 class TraceReader:
     """Reads one file with the columns, format and tolerance of the settings."""
 
     def __init__(self, file: Path, settings: TraceSettings) -> None:
-        self._file, self._settings, self._columns = file, settings, settings.columns
+        self._file, self._settings = file, settings
+        limits = [limit for limit in (settings.limit, settings.max_requests) if limit is not None]
+        self._limit = min(limits) if limits else None
 
     def read(self) -> Trace:
         """Return the trace. Raises `InputError` naming file, line and column."""
-        rows, left_out = self._rows()
-        if not rows:
-            raise InputError(f"{self._file}: no request in it")
-        if self._columns.arrival is not None:
-            rows = self._in_order(rows)
-        return _as_trace(rows, left_out)
-
-    def _rows(self) -> tuple[list[_Row], int]:
-        rows: list[_Row] = []
-        left_out = 0
-        try:
-            with self._open() as lines:
-                for line, record in self._records(lines):
-                    try:
-                        rows.append(self._row(line, record))
-                    except InputError:
-                        if not self._settings.skip_bad_rows:
-                            raise
-                        left_out += 1
-        except FileNotFoundError:
-            raise InputError(f"workload.file: no such file '{self._file}'") from None
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{self._file}: can't be read: {error or type(error).__name__}") from error
-        return rows, left_out
-
-    def _open(self) -> TextIO:
-        if self._file.suffix == ".gz":
-            return gzip.open(self._file, "rt", encoding="utf-8-sig", newline="")
-        return self._file.open("rt", encoding="utf-8-sig", newline="")
-
-    def _records(self, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (line number in the file, values by column)."""
-        form = self._settings.format
-        if form == "auto":
-            form = "jsonl" if ".jsonl" in "".join(self._file.suffixes) else "csv"
-        return self._json_records(lines) if form == "jsonl" else self._csv_records(lines)
-
-    def _csv_records(self, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-        reader = csv.reader(lines)
-        header = next(reader, None)
-        if header is None:
-            raise InputError(f"{self._file}: empty file")
-        for role, column in vars(self._columns).items():
-            if column is not None and column not in header:
-                raise InputError(
-                    f"{self._file}, line 1: no column '{column}' (workload.columns.{role})"
-                    f"{did_you_mean(column, header)}"
-                )
-        for values in reader:
-            if not values:
-                continue
-            record: dict[str, Any] = dict(zip(header, values, strict=False))
-            yield reader.line_num, record
-
-    def _json_records(self, lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-        for line, text in enumerate(lines, start=1):
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text)
-            except ValueError as error:
-                record = {"": f"not JSON: {error}"}
-            yield line, record if isinstance(record, dict) else {"": "not a JSON object"}
-
-    def _row(self, line: int, record: dict[str, Any]) -> _Row:
-        if "" in record and self._columns.input not in record:
-            raise InputError(f"{self._file}, line {line}: {record['']}")
-        columns = self._columns
-        arrival = None
-        if columns.arrival is not None:
-            arrival = self._number(line, record, columns.arrival)
-            if arrival < 0:
-                raise InputError(
-                    f"{self._file}, line {line}: column '{columns.arrival}' is negative: {arrival:g}"
-                )
-        return _Row(
-            line,
-            arrival,
-            self._tokens(line, record, columns.input),
-            self._tokens(line, record, columns.output),
-            self._adapter(record),
-            None if columns.hash_ids is None else self._hashes(line, record, columns.hash_ids),
+        rows = TraceRows(self._file, self._settings)
+        size = CHUNK_ROWS if self._limit is None else max(256, min(CHUNK_ROWS, self._limit))
+        chunks = rows.chunks(size)
+        form = format_of(self._file, self._settings, rows.names)
+        rows.check_columns(form)
+        cells = Cells(
+            self._file, self._settings, form, rows.names if rows.kind == "csv" else (), rows.decimal_comma
         )
+        kept, seen, last = _Columns(), False, float("-inf")
+        for lines, records in chunks:
+            part = cells.parsed(lines, records)
+            seen = seen or len(part.inputs) > 0
+            if part.arrivals is not None and not self._settings.sort:
+                last = self._check_order(part.lines, part.arrivals, last)
+            if self._keep(kept, part):
+                break
+        if not seen:
+            raise InputError(f"{self._file}: no request in it")
+        return self._whole(form, kept, cells)
 
-    def _value(self, line: int, record: dict[str, Any], column: str) -> Any:
-        if column not in record:
-            raise InputError(f"{self._file}, line {line}: no '{column}' in it{did_you_mean(column, record)}")
-        return record[column]
+    def _check_order(self, lines: IntArray, arrivals: FloatArray, last: float) -> float:
+        import numpy as np
 
-    def _number(self, line: int, record: dict[str, Any], column: str) -> float:
-        value = self._value(line, record, column)
-        try:
-            found = float(value)
-        except (TypeError, ValueError):
-            found = float("nan")
-        if isinstance(value, bool) or not abs(found) < float("inf"):
-            raise InputError(f"{self._file}, line {line}: column '{column}' is not a number: {value!r}")
-        return found
-
-    def _tokens(self, line: int, record: dict[str, Any], column: str) -> int:
-        found = self._number(line, record, column)
-        if found != int(found) or not 1 <= found <= MAX_TOKENS:
+        before = np.concatenate([[last], arrivals[:-1]])
+        wrong = np.flatnonzero(arrivals < before)
+        if wrong.size:
+            row = int(wrong[0])
             raise InputError(
-                f"{self._file}, line {line}: column '{column}' must be a whole number of tokens from 1, got {found:g}"
+                f"{self._file}, line {lines[row]}: arrival {arrivals[row]:.12g} is earlier than the arrival "
+                f"before it ({before[row]:.12g}); sort the file or set workload.sort=true"
             )
-        return int(found)
+        return float(arrivals[-1]) if arrivals.size else last
 
-    def _adapter(self, record: dict[str, Any]) -> str | None:
-        value = None if self._columns.adapter is None else record.get(self._columns.adapter)
-        return None if value is None or value == "" else str(value)
+    def _keep(self, kept: _Columns, part: Part) -> bool:
+        """Add the rows within window and limit; return whether no later row can be among them."""
+        import numpy as np
 
-    def _hashes(self, line: int, record: dict[str, Any], column: str) -> list[int]:
-        value = self._value(line, record, column)
-        try:
-            items = json.loads(value) if isinstance(value, str) and value.startswith("[") else value
-            items = items.split() if isinstance(items, str) else items
-            return [int(item) for item in items]
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{self._file}, line {line}: column '{column}' is not a list of block ids"
-            ) from None
+        settings = self._settings
+        chosen, ended = np.arange(len(part.inputs)), False
+        if part.arrivals is not None and not settings.sort:  # rows in any order are chosen once all are known
+            chosen = np.flatnonzero(self._in_window(part.arrivals))
+            end = settings.window_end_s
+            ended = end is not None and bool(part.arrivals.size) and float(part.arrivals[-1]) >= end
+        if self._limit is not None and not settings.sort:
+            chosen = chosen[: self._limit - kept.rows]
+        if part.arrivals is not None:
+            kept.arrivals.append(part.arrivals[chosen])
+        kept.inputs.append(part.inputs[chosen])
+        kept.outputs.append(part.outputs[chosen])
+        for name in ("adapters", "hash_ids", "ids", "parents"):
+            values = getattr(part, name)
+            if values is not None:
+                getattr(kept, name).extend(values[row] for row in chosen)
+        kept.rows += len(chosen)
+        return ended or (not settings.sort and self._limit is not None and kept.rows >= self._limit)
 
-    def _in_order(self, rows: list[_Row]) -> list[_Row]:
-        if self._settings.sort:
-            return sorted(rows, key=lambda row: row.arrival or 0.0)
-        for before, row in pairwise(rows):
-            if (row.arrival or 0.0) < (before.arrival or 0.0):
-                raise InputError(
-                    f"{self._file}, line {row.line}: arrival {row.arrival:g} is earlier than the arrival "
-                    f"before it ({before.arrival:g}); sort the file or set workload.sort=true"
-                )
-        return rows
+    def _in_window(self, clock: FloatArray) -> npt.NDArray[np.bool_]:
+        import numpy as np
 
+        end = np.inf if self._settings.window_end_s is None else self._settings.window_end_s
+        inside: npt.NDArray[np.bool_] = (clock >= self._settings.window_start_s) & (clock < end)
+        return inside
 
-def _as_trace(rows: list[_Row], left_out: int) -> Trace:
-    import numpy as np
+    def _whole(self, form: TraceFormat, kept: _Columns, cells: Cells) -> Trace:
+        import numpy as np
 
-    arrivals = None if rows[0].arrival is None else np.array([row.arrival for row in rows], dtype=np.float64)
-    hashes = None if rows[0].hash_ids is None else [row.hash_ids or [] for row in rows]
-    return Trace(
-        arrivals,
-        np.array([row.inputs for row in rows], dtype=np.int64),
-        np.array([row.outputs for row in rows], dtype=np.int64),
-        [row.adapter for row in rows],
-        hashes,
-        left_out,
-    )
+        arrivals = np.concatenate(kept.arrivals) if kept.arrivals else None
+        order = np.arange(kept.rows)
+        if self._settings.sort and arrivals is not None:
+            arrivals = arrivals - arrivals.min() if cells.dated else arrivals
+            order = np.argsort(arrivals, kind="stable")
+            order = order[self._in_window(arrivals[order])]
+        order = order[: self._limit]
+        if not order.size:
+            raise InputError(f"{self._file}: no request within the configured window and limit")
+        columns = form.columns
+
+        def listed(values: list[str]) -> list[str]:
+            return [values[row] for row in order]
+
+        return Trace(
+            form,
+            None if arrivals is None else arrivals[order],
+            np.concatenate(kept.inputs)[order],
+            np.concatenate(kept.outputs)[order],
+            [kept.adapters[row] if kept.adapters else None for row in order],
+            [kept.hash_ids[row] for row in order] if columns.hash_ids is not None else None,
+            listed(kept.ids) if columns.id is not None else None,
+            listed(kept.parents) if columns.parent is not None else None,
+            cells.left_out,
+            cells.failed,
+            cells.first_error,
+        )

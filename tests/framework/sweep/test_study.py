@@ -216,3 +216,10 @@ def test_the_plan_of_a_sweep_stays_beside_its_runs(study: Study) -> None:
     study(*POINT)
     (file,) = Path("outputs/sweeps").glob("*.json")
     assert json.loads(file.read_text())["sweep_id"] == _session().sweep_id == file.stem
+
+
+def test_what_is_below_a_swept_group_is_part_of_the_points() -> None:
+    given = [("workload", ("a", "b")), ("workload.file", ("w.csv",)), ("backend.speed", ("1",))]
+    fixed, (axes,) = Grids([[]], [], given).split()
+    assert fixed == ["backend.speed=1"]
+    assert axes == [("workload", ("a", "b")), ("workload.file", ("w.csv",))]

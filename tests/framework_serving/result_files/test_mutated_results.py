@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from framework.contracts import ImportedRun
 from framework.errors import InputError
 from framework.run.importing import recognised
+from tests.support.damaged_files import mutations
 
 FILES = Path(__file__).parent / "files"
 NAMES = sorted(file.name for file in FILES.iterdir() if file.suffix != ".md")
@@ -20,34 +18,6 @@ ONE_A_READER = (
     *("aiperf_0.13_requests.jsonl", "genai_perf_0.0.16.json", "inference_perf_0.7_stage.json"),
     *("inference_perf_0.7_requests.json", "llmd_0.2.yaml"),
 )
-_NUMBER = re.compile(rb"-?\d+\.?\d*(?:[eE][+-]?\d+)?")
-
-
-def mutations(data: bytes, count: int) -> Iterator[bytes]:
-    """Yield damaged copies: cut, lost, doubled and swapped parts, changed bytes, digits and signs."""
-    rng = random.Random(20261128)
-    for _ in range(count):
-        start, size = rng.randrange(len(data)), rng.randrange(1, 60)
-        end = start + size
-        kind = rng.randrange(7)
-        if kind == 0:
-            yield data[:start]
-        elif kind == 1:
-            yield data[:start] + data[end:]
-        elif kind == 2:
-            yield data[:end] + data[start:]
-        elif kind == 3:
-            other = rng.randrange(len(data))
-            yield data[:start] + data[other : other + size] + data[end:]
-        elif kind == 4:
-            yield data[:start] + bytes([rng.randrange(256)]) + data[start + 1 :]
-        else:
-            found = list(_NUMBER.finditer(data))
-            number = rng.choice(found)
-            text = rng.choice(
-                [b"-1", b"0", b"1e999", b"1e308", b"NaN", b"null", b'"x"', b"7", number[0] + b"0", b"[]"]
-            )
-            yield data[: number.start()] + text + data[number.end() :]
 
 
 def counted(runs: list[ImportedRun]) -> list[dict[str, float]]:

@@ -90,8 +90,11 @@ def test_bad_rows_can_be_left_out_and_are_counted(tmp_path: Path) -> None:
         ("1,5,-6", "line 3: column 'output_tokens' must be a whole number of tokens from 1, got -6"),
         ("1,5.5,6", "line 3: column 'input_tokens' must be a whole number of tokens"),
         ("1,0,6", "line 3: column 'input_tokens' must be a whole number of tokens from 1, got 0"),
-        ("1,5", "line 3: no 'output_tokens' in it"),
+        ("1,5", "line 3: 3 columns expected, 2 found"),
+        ("1,1,234,50", "line 3: 3 columns expected, 4 found"),
+        ("1,1_0,6", "line 3: column 'input_tokens' is not a number"),
         ("-1,5,6", "line 3: column 'arrival_s' is negative: -1"),
+        ("1700000000000000000,5,6", "line 3: column 'arrival_s' is not a time in s: '1700000000000000000'"),
         ("noon,5,6", "line 3: column 'arrival_s' is not a number: 'noon'"),
     ],
 )
@@ -116,8 +119,10 @@ def test_missing_column_is_named_with_its_setting(tmp_path: Path) -> None:
         ("empty.csv", b"", "empty file"),
         ("header.csv", HEADER.encode(), "no request in it"),
         ("cut.csv.gz", gzip.compress(HEADER.encode() + b"1,2,3\n" * 9000)[:-20], "can't be read"),
-        ("text.csv.gz", b"no gzip", "can't be read"),
-        ("latin.csv", HEADER.encode() + b"0,5,\xff", "can't be read"),
+        ("text.csv.gz", b"no gzip", "no column 'arrival_s'"),
+        ("latin.csv", HEADER.encode() + b"0,5,\xff", "is not a text in UTF-8"),
+        ("table.csv", b"PAR1\0\x15\x02\x19", "is not a text file but Parquet"),
+        ("twice.csv", b"arrival_s,input_tokens,input_tokens,output_tokens\n0,1,2,3\n", "occurs twice"),
         ("bad.jsonl", b'{"arrival_s": 0', "line 1: not JSON"),
         ("list.jsonl", b"[1, 2]", "line 1: not a JSON object"),
         ("keys.jsonl", b'{"arrival_s": 0, "input": 5}', "line 1: no 'input_tokens' in it"),
@@ -161,7 +166,7 @@ def test_bad_setting_is_named(tmp_path: Path, keys: dict[str, object], message: 
 def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"workload\.file: no such file"):
         build(tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match="can't be read"):
+    with pytest.raises(InputError, match="is a folder"):
         build(tmp_path)
 
 
@@ -226,3 +231,203 @@ def test_trace_that_is_not_drained_is_cut_at_its_window_or_last_arrival(tmp_path
     assert build(path, drain=False, window_end_s=10, rate_scale=2).facts["horizon_s"] == 5
     with pytest.raises(ConfigError, match=r"workload\.drain: false cuts the run at its last arrival"):
         build(path, drain=False, limit=1)
+
+
+PUBLISHED = {
+    "azure2023": (
+        "azure",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n",
+        [0.0, 4.314579],
+    ),
+    "azure2024": (
+        "azure",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        "2024-05-10 00:00:00.009930+00:00,374,44\n2024-05-10 00:00:00.017335+00:00,396,109\n",
+        [0.0, 0.007405],
+    ),
+    "vidur": (
+        "vidur",
+        "arrived_at,num_prefill_tokens,num_decode_tokens\n0.0,374,44\n4.25,396,109\n",
+        [0, 4.25],
+    ),
+    "burstgpt": (
+        "burstgpt",
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+        "5,ChatGPT,374,44,418,Conversation log\n20,GPT-4,300,0,300,API log\n"
+        "45,ChatGPT,396,109,505,Conversation log\n",
+        [0, 40],
+    ),
+    "mooncake": (
+        "mooncake",
+        '{"timestamp": 0, "input_length": 374, "output_length": 44, "hash_ids": [0]}\n'
+        '{"timestamp": 3000, "input_length": 396, "output_length": 109, "hash_ids": [1]}\n',
+        [0, 3],
+    ),
+    "qwen": (
+        "qwen",
+        '{"chat_id": 1, "parent_chat_id": -1, "timestamp": 61.114, "input_length": 374, "output_length": 44, '
+        f'"type": "text", "turn": 1, "hash_ids": {list(range(24))}}}\n'
+        '{"chat_id": 2, "parent_chat_id": 1, "timestamp": 66.114, "input_length": 396, "output_length": 109, '
+        f'"type": "text", "turn": 2, "hash_ids": {list(range(25))}}}\n',
+        [0, 5],
+    ),
+    "servingsim": (
+        "servingsim",
+        '{"input_toks": 374, "output_toks": 44, "arrival_time_ns": 0}\n'
+        '{"input_toks": 396, "output_toks": 109, "arrival_time_ns": 50000000}\n',
+        [0, 0.05],
+    ),
+    "servingsim_s": (
+        "servingsim",
+        '{"input_toks": 374, "output_toks": 44, "arrival_time": 1700000000.25}\n'
+        '{"input_toks": 396, "output_toks": 109, "arrival_time": 1700000000.75}\n',
+        [0, 0.5],
+    ),
+}
+
+
+@pytest.mark.parametrize("preset", ["auto", "named"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_trace_is_read_as_it_is_published(name: str, preset: str, tmp_path: Path) -> None:
+    form, text, times = PUBLISHED[name]
+    file = tmp_path / "published"
+    file.write_text(text)
+    built = build(file, preset="auto" if preset == "auto" else form)
+    assert built.facts["trace_format"] == form
+    assert arrivals(built) == pytest.approx(times, abs=1e-6)
+    requests = built.tables["requests"]
+    assert requests["input_tokens"].to_pylist() == [374, 396]
+    assert requests["output_tokens"].to_pylist() == [44, 109]
+
+
+def test_failed_requests_of_burstgpt_are_left_out_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "burst.csv"
+    file.write_text(PUBLISHED["burstgpt"][1])
+    facts = build(file).facts
+    assert (facts["failed_requests_left_out"], facts["rows_left_out"]) == (1, 0)
+
+
+def test_turns_of_a_session_wait_for_the_turn_before_and_blocks_have_the_publishers_size(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "qwen.jsonl"
+    file.write_text(PUBLISHED["qwen"][1])
+    built = build(file)
+    assert built.facts["prefix_block_tokens"] == 16
+    assert built.facts["sessions"] == 1
+    assert built.tables["requests"]["follows"].to_pylist() == [None, 0]
+
+
+def test_a_file_of_another_format_than_the_preset_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "qwen.jsonl"
+    file.write_text(PUBLISHED["qwen"][1])
+    with pytest.raises(
+        InputError,
+        match=r"looks like a trace of qwen \(workload=trace_qwen\), not one of workload.preset=mooncake",
+    ):
+        build(file, preset="mooncake")
+    file.write_text(HEADER + "0,5,6\n")
+    with pytest.raises(InputError, match=r"has other columns, not one of workload.preset=azure"):
+        build(file, preset="azure")
+
+
+@pytest.mark.parametrize(("tokens", "ids"), [(10_000, [1]), (100, [1, 2, 3, 4, 5, 6]), (600, [])])
+def test_prefix_blocks_that_do_not_fit_the_prompt_are_refused(
+    tokens: int, ids: list[int], tmp_path: Path
+) -> None:
+    file = tmp_path / "m.jsonl"
+    row = {"timestamp": 0, "input_length": tokens, "output_length": 5, "hash_ids": ids}
+    file.write_text(json.dumps(row))
+    with pytest.raises(
+        InputError, match=rf"line 1: column 'hash_ids' has {len(ids)} blocks, but {tokens} input"
+    ):
+        build(file)
+
+
+def test_separators_decimal_commas_and_spaces_are_found_out(tmp_path: Path) -> None:
+    texts = {
+        "semicolon": "arrival_s;input_tokens;output_tokens\n0;100;10\n0,5;200;20\n",
+        "tab": "arrival_s\tinput_tokens\toutput_tokens\n0\t100\t10\n0.5\t200\t20\n",
+        "spaces": "arrival_s, input_tokens, output_tokens\n0, 100, 10\n0.5, 200, 20\n",
+    }
+    for name, text in texts.items():
+        file = tmp_path / name
+        file.write_bytes(text.encode("utf-16") if name == "tab" else gzip.compress(text.encode()))
+        built = build(file)
+        assert arrivals(built) == [0, 0.5], name
+        assert built.tables["requests"]["output_tokens"].to_pylist() == [10, 20]
+    thousands = tmp_path / "thousands.csv"
+    thousands.write_text("arrival_s;input_tokens;output_tokens\n0;1,234;10\n")
+    with pytest.raises(InputError, match="column 'input_tokens' is not a number: '1,234'"):
+        build(thousands)
+
+
+def test_dates_of_two_sorts_in_one_trace_are_refused(tmp_path: Path) -> None:
+    text = PUBLISHED["azure2024"][1] + "2024-05-10 00:00:01,10,10\n"
+    with pytest.raises(InputError, match=r"line 4: .*some dates have a time zone and some have none"):
+        build(csv_file(tmp_path, "", text))
+
+
+def test_reading_stops_at_the_limit_and_at_the_end_of_the_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framework_serving.workloads.trace_file.CHUNK_ROWS", 256)
+    rows = "".join(f"{second},5,6\n" for second in range(5000)) + "damaged\n"
+    path = csv_file(tmp_path, rows)
+    assert build(path, limit=10).facts["num_requests"] == 10
+    assert build(path, window_start_s=100, window_end_s=110).facts["num_requests"] == 10
+    with pytest.raises(InputError, match="line 5002"):
+        build(path)
+
+
+def test_a_bad_row_is_found_in_whichever_chunk_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework_serving.workloads.trace_file.CHUNK_ROWS", 4)
+    rows = [f"{second},5,6\n" for second in range(30)]
+    rows[17] = "17,x,6\n"
+    path = csv_file(tmp_path, "".join(rows))
+    with pytest.raises(InputError, match="line 19: column 'input_tokens' is not a number: 'x'"):
+        build(path)
+    built = build(path, skip_bad_rows=True)
+    assert built.facts["rows_left_out"] == 1
+    assert "line 19" in str(built.facts["first_row_left_out"])
+    assert arrivals(built) == [float(second) for second in range(30) if second != 17]
+    late = csv_file(tmp_path, "".join(rows[:17]) + "3,5,6\n")
+    with pytest.raises(InputError, match=r"line 19: arrival 3 is earlier than the arrival before it \(16\)"):
+        build(late)
+
+
+def test_texts_are_counted_with_the_models_tokenizer(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")
+    tokenizer = tokenizers.Tokenizer(words)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    turns = [{"from": "human", "value": "what is a cache"}, {"from": "gpt", "value": "it keeps results"}]
+    share = tmp_path / "share.json"
+    share.write_text(
+        json.dumps([{"id": "a", "conversations": turns}, {"id": "b", "conversations": turns[:1]}])
+    )
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "say hi now", "output_tokens": 7}\n')
+    keys: dict[str, object] = {"tokenizer": str(tmp_path), "arrivals": {"kind": "constant", "rate_rps": 2}}
+    built = build(share, skip_bad_rows=True, **keys)
+    assert built.tables["requests"].select(["input_tokens", "output_tokens"]).to_pylist() == [
+        {"input_tokens": 4, "output_tokens": 3}
+    ]
+    assert built.facts["rows_left_out"] == 1
+    custom = build(prompts, **keys).tables["requests"]
+    assert custom.select(["input_tokens", "output_tokens"]).to_pylist() == [
+        {"input_tokens": 3, "output_tokens": 7}
+    ]
+    with pytest.raises(ConfigError, match=r"workload\.tokenizer: the trace consists of texts"):
+        build(share)
+
+
+def test_dates_in_any_order_count_from_the_earliest_once_sorted(tmp_path: Path) -> None:
+    rows = [f"2024-05-10 00:00:{second:02d},{10 + second},5" for second in (7, 3, 9, 1)]
+    path = csv_file(tmp_path, "\n".join(rows) + "\n", "TIMESTAMP,ContextTokens,GeneratedTokens\n")
+    assert arrivals(build(path, sort=True)) == [0, 2, 6, 8]
+    assert build(path, sort=True, window_start_s=1, limit=2).tables["requests"][
+        "input_tokens"
+    ].to_pylist() == [13, 17]
