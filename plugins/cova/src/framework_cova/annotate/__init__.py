@@ -1,0 +1,1 @@
+"""Teachers: who labels the chosen frames."""

@@ -1,0 +1,1 @@
+"""Which frames hold something that moves, and where."""

@@ -1,0 +1,1 @@
+"""A synthetic static camera whose boxes are exact."""

@@ -1,0 +1,1 @@
+"""The study itself: what is labelled, trained, scored, watched and shared."""

@@ -1,0 +1,1 @@
+"""Small detectors that are trained for one camera."""

@@ -1,0 +1,1 @@
+"""How the study meets the framework: backends, tables, metrics, advice, report."""
