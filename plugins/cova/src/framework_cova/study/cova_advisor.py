@@ -72,7 +72,7 @@ class CovaAdvisor:
             low=found.low,
             high=found.high,
             reason=f"Fewest teacher calls ({chosen.costs[0]:.0f}) of {len(good)} settings within "
-            f"{100 * self.within:g} % of the best mAP ({best.map:.3f}); {100 * saved:.0f} % fewer than the best one's."
+            f"{100 * self.within:g} % of the best mAP ({best.map:.3f}), {100 * saved:.0f} % below that one's."
             f" Compared: {len(options)}.",
             run_ids=[run.run_id for run in chosen.runs],
             facts={"front": [_described(one) for one in front(options)]},
