@@ -87,6 +87,7 @@ def importers() -> Iterable[Importer]:
             _is_event_log,
             folders=True,
         ),
+        Importer("hibench", "the report of HiBench (hibench.report)", _read_hibench, _is_hibench),
         Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja, _is_aloja),
     )
 
@@ -103,7 +104,20 @@ def _is_event_log(head: FileHead) -> str | None:
 
 
 def _is_aloja(head: FileHead) -> str | None:
-    return "executions in ALOJA's columns" if {"Benchmark", "Exe.Time"} <= set(head.columns) else None
+    names = {name.lower().replace("_", ".") for name in head.columns}
+    found = {"benchmark", "exe.time"} <= names or {"bench", "exe.time"} <= names
+    return "executions in ALOJA's columns" if found else None
+
+
+def _is_hibench(head: FileHead) -> str | None:
+    words = head.lines[0].split() if head.lines else []
+    return "report of HiBench" if words[:1] == ["Type"] and "Input_data_size" in words else None
+
+
+def _read_hibench(file: Path) -> Iterator[ImportedTable]:
+    from framework_hadoop.executions.recorded import read_hibench_report  # NumPy, as below
+
+    return read_hibench_report(file)
 
 
 def _read_aloja(file: Path) -> Iterator[ImportedTable]:

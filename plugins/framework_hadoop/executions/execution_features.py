@@ -22,7 +22,7 @@ def execution_features(executions: Executions) -> dict[str, Column]:
     queues form (map slots a core, memory a map slot).
     """
     columns = executions.columns
-    features: dict[str, Column] = {name: columns[name] for name in CONFIGURATION}
+    features: dict[str, Column] = {name: columns[name] for name in executions.configuration}
     features |= _disk_features(columns["disk"])
     nodes, cores = columns["data_nodes"], columns["cores_per_node"]
     memory, maps = columns["memory_per_node_gb"], columns["map_slots"]
@@ -52,11 +52,16 @@ def _disk_features(codes: np.ndarray) -> dict[str, Column]:
     return {name: table[:, position] for position, name in enumerate(names)}
 
 
-def execution_predictor(level: float = 0.9, seed: int = 0) -> RunPredictor:
-    """Return how execution times are learned: clusters and benchmarks may be new, small clusters get more say."""
+def execution_predictor(
+    level: float = 0.9, seed: int = 0, configuration: tuple[str, ...] = CONFIGURATION
+) -> RunPredictor:
+    """Return how execution times are learned: clusters and benchmarks may be new, small clusters get more say.
+
+    `configuration`: the columns that make a configuration (`Executions.configuration`).
+    """
     return RunPredictor(
         groups=(CLUSTER, BENCHMARK),
-        configuration=CONFIGURATION,
+        configuration=configuration,
         balance=CLUSTER.name,
         level=level,
         seed=seed,

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from framework.errors import InputError, did_you_mean, one_line
+from framework.input_files.decimal_marks import MixedMarksError, decimal_mark, number_with
+from framework.input_files.file_head import delimiter_of
+from framework.input_files.opening import HEAD_BYTES, encoding_of, opened_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +31,7 @@ class ExecutionColumn:
     """One column.
 
     Attributes:
-        name: ours.
+        name: ours; of a column that is not ALOJA's with its group (`backend.executor_memory_gb`).
         source: ALOJA's headings, the first one present counts.
         kind: a positive number; a name (case does not matter); or text as it is.
         group: where it is in a run's configuration; "" for what is not a configuration.
@@ -41,19 +44,19 @@ class ExecutionColumn:
 
 
 COLUMNS = (
-    ExecutionColumn("execution_id", ("ID",), "text"),
+    ExecutionColumn("execution_id", ("ID", "id_exec"), "text"),
     ExecutionColumn("exe_time_s", ("Exe.Time",), "number"),
-    ExecutionColumn("benchmark", ("Benchmark",), "name", "workload"),
+    ExecutionColumn("benchmark", ("Benchmark", "bench"), "name", "workload"),
     ExecutionColumn("suite", ("Bench.Type",), "text", "workload"),
     ExecutionColumn("network", ("Net",), "name", "cluster"),
     ExecutionColumn("disk", ("Disk",), "name", "cluster"),
     ExecutionColumn("map_slots", ("Maps",), "number", "backend"),
-    ExecutionColumn("io_sort_factor", ("IO.SFac",), "number", "backend"),
-    ExecutionColumn("replication", ("Rep",), "number", "backend"),
-    ExecutionColumn("io_file_buffer_bytes", ("IO.FBuf",), "number", "backend"),
-    ExecutionColumn("codec", ("Comp",), "name", "backend"),
-    ExecutionColumn("block_size_mb", ("Blk.size", "Blk.Size"), "number", "backend"),
-    ExecutionColumn("cluster", ("Cl.Name", "Cluster"), "text", "cluster"),
+    ExecutionColumn("io_sort_factor", ("IO.SFac", "iosf"), "number", "backend"),
+    ExecutionColumn("replication", ("Rep", "replication"), "number", "backend"),
+    ExecutionColumn("io_file_buffer_bytes", ("IO.FBuf", "iofilebuf"), "number", "backend"),
+    ExecutionColumn("codec", ("Comp", "compression"), "name", "backend"),
+    ExecutionColumn("block_size_mb", ("Blk.size",), "number", "backend"),
+    ExecutionColumn("cluster", ("Cl.Name", "Cluster", "id_cluster"), "text", "cluster"),
     ExecutionColumn("data_nodes", ("Datanodes",), "number", "cluster"),
     ExecutionColumn("head_nodes", ("Headnodes",), "number", "cluster"),
     ExecutionColumn("vm_os", ("VM.OS",), "name", "cluster"),
@@ -61,8 +64,31 @@ COLUMNS = (
     ExecutionColumn("memory_per_node_gb", ("VM.RAM",), "number", "cluster"),
     ExecutionColumn("provider", ("Provider",), "name", "cluster"),
     ExecutionColumn("vm_size", ("VM.Size",), "text", "cluster"),
-    ExecutionColumn("service_type", ("Service.Type",), "name", "cluster"),
+    ExecutionColumn("service_type", ("Service.Type", "Type"), "name", "cluster"),
 )
+SIZES = (
+    ExecutionColumn("workload.data_size_bytes", ("Datasize",), "number", "workload"),
+    ExecutionColumn("workload.scale_factor", ("Scale.Factor",), "name", "workload"),
+    ExecutionColumn("backend.hadoop_version", ("Hadoop.Version",), "name", "backend"),
+)
+"""Columns that only some of ALOJA's exports have; where they are, they count like the user's own."""
+
+OUTCOMES = (
+    "Running.Cost",
+    "End.time",
+    "Start.time",
+    "outlier",
+    "valid",
+    "filter",
+    "perf_details",
+    "zabbix_link",
+    "exec",
+    "Histogram",
+    "Counters",
+    "run_num",
+)
+"""Columns of ALOJA's that describe an execution but configure nothing: they are facts."""
+
 BY_NAME = {column.name: column for column in COLUMNS}
 CONFIGURATION = tuple(column.name for column in COLUMNS if column.group)
 
@@ -99,19 +125,42 @@ class Executions:
         source: the file, or where else they come from.
         odd: cells without a valid value of their column (they are missing in `columns`).
         absent: our names of the columns that the file lacks.
+        own: columns that are not ALOJA's, by our name: the user's own settings, which count like the others.
+        facts: what is no setting, by its heading, as text.
+        notes: what was made of the file's columns, one line each.
     """
 
     columns: Mapping[str, np.ndarray]
     source: str
     odd: Sequence[OddCell] = field(default_factory=tuple)
     absent: Sequence[str] = field(default_factory=tuple)
+    own: Mapping[str, ExecutionColumn] = field(default_factory=dict)
+    facts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def configuration(self) -> tuple[str, ...]:
+        """Names of the columns that make a configuration, the user's own included."""
+        return (*CONFIGURATION, *self.own)
+
+    def like(self, other: Executions) -> Executions:
+        """Return these executions with the own columns of other ones: one that lacks here is missing in each row."""
+        if self.own.keys() == other.own.keys():
+            return self
+        columns = {name: values for name, values in self.columns.items() if name not in self.own}
+        for name, column in other.own.items():
+            same = name in self.own and self.own[name].kind == column.kind
+            columns[name] = self.columns[name] if same else _empty(column.kind, len(self))
+        return replace(self, columns=columns, own=other.own)
 
     def __len__(self) -> int:
         return len(self.columns["benchmark"])
 
     def rows(self, index: np.ndarray) -> Executions:
         """Return the rows that an index or mask selects."""
-        return Executions({name: values[index] for name, values in self.columns.items()}, self.source)
+        columns = {name: values[index] for name, values in self.columns.items()}
+        facts = {name: values[index] for name, values in self.facts.items()}
+        return Executions(columns, self.source, own=self.own, facts=facts, notes=self.notes)
 
     @property
     def time_s(self) -> np.ndarray:
@@ -126,7 +175,9 @@ class Executions:
 
 
 def read_executions(file: Path | str, strict: bool = False) -> Executions:
-    """Read a CSV file (or `.csv.gz`) in ALOJA's columns.
+    """Read a CSV file in ALOJA's columns, compressed or not, by the names of its exports or of its database.
+
+    Columns that ALOJA does not have are settings of the user's own: numbers where all cells are, else names.
 
     Args:
         file: its path.
@@ -137,25 +188,116 @@ def read_executions(file: Path | str, strict: bool = False) -> Executions:
             line that names the file, and the row where there is one.
     """
     path = Path(file)
-    table = _read_text_table(path)
-    headings = table.column_names
-    if "Benchmark" not in headings:
-        hint = did_you_mean("Benchmark", headings)
+    table, mark = _read_text_table(path)
+    headings = _by_plain_name(table.column_names, path)
+    if "benchmark" not in headings and "bench" not in headings:
+        hint = did_you_mean("Benchmark", list(headings.values()))
         raise InputError(f"{path}: no column 'Benchmark' among the {len(headings)} columns{hint}")
     odd: list[OddCell] = []
     columns: dict[str, np.ndarray] = {}
-    absent = []
+    absent, read = [], set()
     for column in COLUMNS:
-        heading = next((name for name in column.source if name in headings), None)
-        if heading is None:
+        names = [headings[_plain(name)] for name in column.source if _plain(name) in headings]
+        if not names:
             absent.append(column.name)
             columns[column.name] = _empty(column.kind, table.num_rows)
             continue
-        columns[column.name] = _column(column, heading, table.column(heading), odd)
+        read.update(names)  # a second one is the same by another name (the cluster's number)
+        columns[column.name] = _column(column, names[0], table.column(names[0]), odd, mark)
     columns["benchmark"] = _required_benchmark(columns["benchmark"], path, odd)
     if strict and odd:
         raise InputError(f"{path}: {odd[0]}, not {_expected(odd[0].column)}")
-    return Executions(columns, str(path), tuple(odd), tuple(absent))
+    own, facts, notes = _own_columns(table, [name for name in headings.values() if name not in read], mark)
+    columns |= {name: values for name, (_, values) in own.items()}
+    return Executions(
+        columns,
+        str(path),
+        tuple(odd),
+        tuple(absent),
+        {name: column for name, (column, _) in own.items()},
+        facts,
+        tuple(notes),
+    )
+
+
+def _plain(heading: str) -> str:
+    """Return a heading without what its spellings differ in (`Exe.Time`, `exe_time`)."""
+    return re.sub(r"[^a-z0-9]", "", heading.lower())
+
+
+def _by_plain_name(headings: Sequence[str], path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for heading in headings:
+        other = found.setdefault(_plain(heading) or heading, heading)
+        if other != heading:
+            raise InputError(f"{path}: columns '{other}' and '{heading}' have the same name")
+    return found
+
+
+def own_name(heading: str) -> str:
+    """Return the parameter that a user's own column becomes: `Executor.Memory` → `backend.executor_memory`."""
+    return "backend." + re.sub(r"[^a-z0-9]+", "_", heading.strip().lower()).strip("_")
+
+
+def _own_columns(
+    table: pa.Table, headings: Sequence[str], mark: str | None
+) -> tuple[dict[str, tuple[ExecutionColumn, np.ndarray]], dict[str, np.ndarray], list[str]]:
+    """Return the columns that are not ALOJA's usual ones, those that are facts, and what to tell of them."""
+    outcomes = {_plain(name) for name in OUTCOMES}
+    sizes = {_plain(name): column for column in SIZES for name in column.source}
+    own: dict[str, tuple[ExecutionColumn, np.ndarray]] = {}
+    facts: dict[str, np.ndarray] = {}
+    listed, unique = [], []
+    for heading in headings:
+        texts = np.array([(text or "").strip() for text in table.column(heading).to_pylist()], dtype=object)
+        known = [text for text in texts.tolist() if text.upper() not in _MISSING]
+        if _plain(heading) in outcomes or not heading.strip():
+            facts[heading or "column without a name"] = texts
+            continue
+        if not known:
+            continue
+        numbers = _numbers(texts, mark)
+        if numbers is None and len(known) >= 10 and len(set(known)) == len(known):
+            facts[heading] = texts
+            unique.append(heading)
+            continue
+        standard = sizes.get(_plain(heading))
+        name = standard.name if standard else own_name(heading)
+        column = ExecutionColumn(
+            name, (heading,), "name" if numbers is None else "number", name.partition(".")[0]
+        )
+        values = _names(texts) if numbers is None else numbers
+        own[name] = (column, values)
+        if standard is None:
+            listed.append(f"{heading} → {name}")
+    notes = []
+    if listed:
+        notes.append("columns that ALOJA does not have count as settings: " + ", ".join(listed))
+    if unique:
+        notes.append("columns with another text in each row are kept as facts: " + ", ".join(unique))
+    return own, facts, notes
+
+
+def _numbers(texts: np.ndarray, mark: str | None) -> np.ndarray | None:
+    """Return the column as numbers, missing ones as NaN; None if a cell is not a number."""
+    found: dict[str, float] = {}
+    for text in set(texts.tolist()):
+        if text.upper() in _MISSING:
+            found[text] = np.nan
+            continue
+        try:
+            found[text] = number_with(text, mark)
+        except ValueError:
+            return None
+        if not np.isfinite(found[text]):
+            return None
+    return np.array([found[text] for text in texts.tolist()])
+
+
+def _names(texts: np.ndarray) -> np.ndarray:
+    return np.array(
+        [None if text.upper() in _MISSING else text.lower() for text in texts.tolist()], dtype=object
+    )
 
 
 def _expected(heading: str) -> str:
@@ -163,29 +305,54 @@ def _expected(heading: str) -> str:
     return "a positive number" if kinds.get(heading) == "number" else "a name"
 
 
-def _read_text_table(path: Path) -> pa.Table:
+def _read_text_table(path: Path) -> tuple[pa.Table, str | None]:
+    """Return the cells as texts, and the decimal mark of the file (None: no number settles it)."""
     import pyarrow as pa
     from pyarrow import csv
 
     if not path.is_file():
         raise InputError(f"file '{path}' does not exist or is not a regular file")
     try:
-        with pa.input_stream(str(path)) as stream:
+        with opened_bytes(path) as stream:
             data = stream.read()
+        encoding = encoding_of(data[:HEAD_BYTES]) or "utf-8"
+        if encoding != "utf-8":
+            data = data.decode(encoding).encode()
+        first = data.lstrip().partition(b"\n")[0].decode(errors="replace")
+        delimiter = delimiter_of(first)
         in_order = csv.ReadOptions(use_threads=False)  # its errors then name the row
-        names = csv.open_csv(pa.BufferReader(data), read_options=in_order).schema.names
+        form = csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data)
+        opened = csv.open_csv(pa.BufferReader(data), read_options=in_order, parse_options=form)
+        names = opened.schema.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{path}: column '{twice}' is in the header twice")
-        return csv.read_csv(
+        table = csv.read_csv(
             pa.BufferReader(data),
             read_options=in_order,
+            parse_options=form,
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
+        return table, "." if delimiter == "," else _mark(path, table)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not a readable CSV table: not a text in UTF-8 or UTF-16: {error}"
+        ) from error
     except (pa.ArrowException, OSError, EOFError) as error:
         raise InputError(f"{path}: not a readable CSV table: {_parse_trouble(error)}") from error
+
+
+def _mark(path: Path, table: pa.Table) -> str | None:
+    """Return the decimal mark: in a file that commas separate it is the point, elsewhere its numbers say it."""
+    import pyarrow.compute as pc
+
+    distinct = (text for column in table.columns for text in pc.unique(column).to_pylist() if text)
+    try:
+        return decimal_mark(distinct)
+    except MixedMarksError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _parse_trouble(error: Exception) -> str:
@@ -202,7 +369,9 @@ def _empty(kind: Kind, rows: int) -> np.ndarray:
     return np.full(rows, np.nan) if kind == "number" else np.full(rows, None, dtype=object)
 
 
-def _column(column: ExecutionColumn, heading: str, cells: pa.ChunkedArray, odd: list[OddCell]) -> np.ndarray:
+def _column(
+    column: ExecutionColumn, heading: str, cells: pa.ChunkedArray, odd: list[OddCell], mark: str | None
+) -> np.ndarray:
     """Return a column's values: each distinct text is looked at once, since few differ."""
     encoded = cells.combine_chunks().dictionary_encode()
     texts = [text.strip() for text in encoded.dictionary.to_pylist()]
@@ -215,7 +384,7 @@ def _column(column: ExecutionColumn, heading: str, cells: pa.ChunkedArray, odd: 
         if text.upper() in _MISSING:
             continue
         try:
-            values[position] = float(text)
+            values[position] = float(text) if mark == "." else number_with(text, mark)
         except ValueError:
             values[position] = np.inf  # marks an odd text until its rows are noted
     strange = np.isinf(values)
@@ -233,7 +402,10 @@ def _name(text: str, column: ExecutionColumn) -> str | None:
     if column.name in ("disk", "network"):
         return text.upper()
     name = text.lower()
-    return _CODECS.get(name, name) if column.name == "codec" else name
+    if column.name == "codec":
+        name = name.removeprefix("cmp") if re.fullmatch(r"cmp\d+", name) else name
+        return _CODECS.get(name, name)
+    return name
 
 
 def _required_benchmark(values: np.ndarray, path: Path, odd: list[OddCell]) -> np.ndarray:
@@ -249,18 +421,34 @@ def to_arrow(executions: Executions) -> pa.Table:
     import pyarrow as pa
 
     kinds = {"number": pa.float64(), "name": pa.string(), "text": pa.string()}
+    known = {**BY_NAME, **executions.own}
     return pa.table(
         {
-            name: pa.array(values, kinds[BY_NAME[name].kind], from_pandas=True)
+            name: pa.array(values, kinds[known[name].kind], from_pandas=True)
             for name, values in executions.columns.items()
         }
     )
 
 
 def from_arrow(table: pa.Table, source: str = "table") -> Executions:
-    """Return executions from a table with our columns; one that is absent is missing in every row."""
+    """Return executions from a table with our columns; one that is absent is missing in every row.
+
+    A column with a dotted name (`backend.executors`) is one of the user's own.
+    """
+    import pyarrow as pa
+
     columns = {}
-    for column in COLUMNS:
+    own = {
+        name: ExecutionColumn(
+            name,
+            (name,),
+            "number" if pa.types.is_floating(table.schema.field(name).type) else "name",
+            name.partition(".")[0],
+        )
+        for name in table.column_names
+        if "." in name
+    }
+    for column in (*COLUMNS, *own.values()):
         if column.name not in table.column_names:
             columns[column.name] = _empty(column.kind, table.num_rows)
         elif column.kind == "number":
@@ -268,4 +456,4 @@ def from_arrow(table: pa.Table, source: str = "table") -> Executions:
             columns[column.name] = np.asarray(numbers, dtype=np.float64)
         else:
             columns[column.name] = np.array(table.column(column.name).to_pylist(), dtype=object)
-    return Executions(columns, source)
+    return Executions(columns, source, own=own)

@@ -166,7 +166,7 @@ def execution_database(
     import pyarrow as pa
 
     from framework.analysis.prediction.features import group_codes
-    from framework_hadoop.executions.execution_files import CONFIGURATION, to_arrow
+    from framework_hadoop.executions.execution_files import to_arrow
     from framework_hadoop.executions.recorded import param_columns
 
     rows = np.flatnonzero(executions.finished)
@@ -180,7 +180,7 @@ def execution_database(
             "experiment": pa.repeat(pa.scalar("file"), len(rows)),
             "benchmark": table.column("benchmark"),
             "cluster": table.column("cluster"),
-            "configuration": pa.array(group_codes(known.columns, CONFIGURATION).astype(str).tolist()),
+            "configuration": pa.array(group_codes(known.columns, known.configuration).astype(str).tolist()),
             "exe_time_s": table.column("exe_time_s"),
             "cost_usd": pa.array(costs, from_pandas=True),
             "trusted": pa.repeat(pa.scalar(True), len(rows)),

@@ -19,7 +19,7 @@ import numpy as np
 from framework.analysis.prediction.features import FeatureEncoder, FloatArray, IntArray, group_codes
 from framework.analysis.prediction.learners import fit_boosting, leaf_rows
 from framework_hadoop.executions.execution_features import execution_features
-from framework_hadoop.executions.execution_files import CONFIGURATION, Executions
+from framework_hadoop.executions.execution_files import Executions
 
 Verdict = Literal["ok", "warning", "outlier", "failed", "no time"]
 
@@ -156,7 +156,9 @@ def _neighbours_agree(
     Neighbours are the other rows of the same configuration; when there are none, those of the same benchmark and
     cluster that differ in at most `most_distance` settings.
     """
-    settings = np.stack([group_codes(executions.columns, [name]) for name in CONFIGURATION], axis=1)
+    settings = np.stack(
+        [group_codes(executions.columns, [name]) for name in executions.configuration], axis=1
+    )
     family = group_codes(executions.columns, ["benchmark", "cluster"])
     agreed, asked = np.zeros(len(deviates), dtype=bool), np.zeros(len(deviates), dtype=np.int64)
     order = np.argsort(family, kind="stable")

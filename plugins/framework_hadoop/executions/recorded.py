@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,58 +28,92 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
     """Yield the executions of a CSV file in ALOJA's columns, exact duplicates (but for the ID) once.
 
     Raises:
-        InputError: not such a file, an odd cell, an execution without time, or one ID for two executions.
+        InputError: not such a file, an odd cell, no execution with a time, or one ID for two executions.
     """
     executions = read_executions(file, strict=True)
     if "exe_time_s" in executions.absent:
         raise InputError(f"{file}: no column 'Exe.Time', the execution times")
-    without = np.flatnonzero(~executions.finished)
-    if len(without):
-        raise InputError(f"{file}: row {without[0] + 1}: column 'Exe.Time' contains no time")
-    first, copies = _distinct(executions)
-    kept = executions.rows(first)
-    origin_ids = _origin_ids(kept, file)
-    prices = _prices_beside(file)
-    notes = []
-    duplicates = len(executions) - len(first)
-    if duplicates:
+    if not executions.finished.any():
+        raise InputError(f"{file}: column 'Exe.Time' contains no time")
+    yield recorded_table(executions, EXPERIMENT, _prices_beside(file))
+
+
+def read_hibench_report(file: Path) -> Iterator[ImportedTable]:
+    """Yield the executions of a HiBench report. Raises `InputError` naming file and line."""
+    from framework_hadoop.executions.hibench_report import read_hibench
+
+    yield recorded_table(read_hibench(file), "import:hibench", None)
+
+
+def recorded_table(
+    executions: Executions, experiment: str, prices: Mapping[str, ClusterPrice] | None
+) -> ImportedTable:
+    """Return executions as runs for the store, exact duplicates (but for the ID) once.
+
+    What makes an execution itself is all that is said of it but its ID: ALOJA gave the same numbers to other
+    executions in each of its data sets. One without a time is kept without one.
+
+    Raises:
+        InputError: one ID for two executions of the file.
+    """
+    _check_ids(executions)
+    digests = _digests(executions)
+    first: dict[str, int] = {}
+    copies = Counter(digests)
+    for row, digest in enumerate(digests):
+        first.setdefault(digest, row)
+    kept = executions.rows(np.array(list(first.values())))
+    notes = list(executions.notes)
+    if len(first) < len(digests):
         notes.append(
-            f"{duplicates} exact duplicates stored as one run each (their number is the fact 'copies')"
+            f"{len(digests) - len(first)} exact duplicates stored as one run each "
+            "(their number is the fact 'copies')"
         )
-    yield ImportedTable(
-        origin_ids,
-        EXPERIMENT,
+    without = int((~kept.finished).sum())
+    if without:
+        notes.append(f"{without} executions without a time are kept without one")
+    return ImportedTable(
+        list(first),
+        experiment,
         BACKEND,
         params=param_columns(kept),
         metrics=_metrics(kept, prices),
         units={"exe_time_s": "s", "cost_usd": "USD"},
-        facts={"copies": _whole(copies)},
+        facts=_facts(kept, list(first), np.array([copies[digest] for digest in first], dtype=np.float64)),
         notes=notes,
     )
 
 
-def _distinct(executions: Executions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each set of equal rows (the ID aside), and the size of each set."""
-    columns = [values.tolist() for name, values in executions.columns.items() if name != "execution_id"]
-    columns = [[None if value != value else value for value in column] for column in columns]
-    first: dict[tuple[object, ...], int] = {}
-    rows = list(zip(*columns, strict=True))
-    copies = Counter(rows)
-    for number, row in enumerate(rows):
-        first.setdefault(row, number)
-    return np.array(list(first.values())), np.array([copies[row] for row in first], dtype=np.float64)
+def _facts(executions: Executions, digests: Sequence[str], copies: np.ndarray) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    facts = {"copies": _whole(copies)}
+    ids = zip(executions.columns["execution_id"].tolist(), digests, strict=True)
+    facts["origin_id"] = pa.array([known or digest for known, digest in ids], pa.string())
+    for heading, values in executions.facts.items():
+        facts[heading] = pa.array([text or None for text in values.tolist()], pa.string())
+    return facts
 
 
-def _origin_ids(executions: Executions, file: Path) -> list[str]:
-    ids: list[str] = executions.columns["execution_id"].tolist()
-    seen: set[str] = set()
-    for row, identity in enumerate(ids):
-        if identity is None:
-            raise InputError(f"{file}: an execution has no 'ID' (execution {row + 1})")
-        if identity in seen:
-            raise InputError(f"{file}: ID {identity} is used for two different executions")
-        seen.add(identity)
-    return ids
+def _digests(executions: Executions) -> list[str]:
+    """Return for each row a hash of all that is said of it but its ID; what is missing says nothing."""
+    named = {name: values for name, values in executions.columns.items() if name != "execution_id"}
+    named |= {f"fact {name}": values for name, values in executions.facts.items()}
+    parts: list[list[str]] = [[] for _ in range(len(executions))]
+    for name in sorted(named):
+        for row, value in enumerate(named[name].tolist()):
+            if value is not None and value == value and value != "":
+                parts[row].append(f"{name}={value!r}")
+    return [hashlib.blake2b("\x1f".join(part).encode(), digest_size=12).hexdigest() for part in parts]
+
+
+def _check_ids(executions: Executions) -> None:
+    """Raise `InputError` for an ID that two different executions of a file have."""
+    ids = executions.columns["execution_id"].tolist()
+    seen: dict[str, str] = {}
+    for identity, digest in zip(ids, _digests(executions), strict=True):
+        if identity is not None and seen.setdefault(identity, digest) != digest:
+            raise InputError(f"{executions.source}: ID {identity} is used for two different executions")
 
 
 def param_columns(executions: Executions) -> dict[str, pa.Array]:
@@ -93,13 +128,16 @@ def param_columns(executions: Executions) -> dict[str, pa.Array]:
             params[f"{column.group}.{column.name}"] = (
                 _whole(values) if number else pa.array(values, pa.string())
             )
+    for name, column in executions.own.items():
+        values = executions.columns[name]
+        params[name] = _whole(values) if column.kind == "number" else pa.array(values, pa.string())
     return params
 
 
 def _metrics(executions: Executions, prices: Mapping[str, ClusterPrice] | None) -> dict[str, pa.Array]:
     import pyarrow as pa
 
-    metrics = {"exe_time_s": pa.array(executions.time_s)}
+    metrics = {"exe_time_s": pa.array(executions.time_s, from_pandas=True)}
     if prices is not None:
         metrics["cost_usd"] = pa.array(execution_costs_usd(executions, prices), from_pandas=True)
     return metrics

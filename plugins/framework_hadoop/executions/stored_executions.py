@@ -33,12 +33,43 @@ def stored_executions(store: StoreReader) -> tuple[Executions, list[str]]:
         f"FILTER (p.name = '{column.group}.{column.name}') AS {column.name}"
         for column in settings
     )
+    own = _own_settings(store)
+    picked += "".join(
+        f", max(p.{'number' if number else 'value'}) FILTER (p.name = {_quoted(name)}) AS {_identifier(name)}"
+        for name, number in own
+    )
     table = store.query(
         f"SELECT e.run_id AS execution_id, e.exe_time_s, {picked} FROM executions e JOIN params p USING (run_id) "
         "WHERE e.benchmark IS NOT NULL AND e.cluster IS NOT NULL "
         "GROUP BY ALL ORDER BY e.run_id"
     )
     return from_arrow(table, "the store"), table.column("execution_id").to_pylist()
+
+
+_OWN_LIMIT = 40
+"""So many settings that ALOJA's columns do not have are looked at: those that most executions have."""
+
+
+def _own_settings(store: StoreReader) -> list[tuple[str, bool]]:
+    """Return the further settings that vary among recorded executions, and whether all their values are numbers."""
+    known = [f"{column.group}.{column.name}" for column in COLUMNS if column.group]
+    rows = store.query(
+        "SELECT p.name AS name, bool_and(p.number IS NOT NULL) AS number FROM params p JOIN runs r USING (run_id) "
+        "WHERE r.backend = 'recorded' AND p.value IS NOT NULL AND NOT list_contains(?, p.name) "
+        "AND regexp_matches(p.name, '^(backend|workload|cluster)[.]') "
+        "AND p.run_id IN (SELECT run_id FROM executions WHERE benchmark IS NOT NULL AND cluster IS NOT NULL) "
+        f"GROUP BY p.name HAVING count(DISTINCT p.value) > 1 ORDER BY count(*) DESC, p.name LIMIT {_OWN_LIMIT}",
+        [known],
+    )
+    return [(row["name"], bool(row["number"])) for row in rows.to_pylist()]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def judge_stored(

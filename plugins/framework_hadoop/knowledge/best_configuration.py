@@ -84,13 +84,17 @@ def execution_tree(executions: Executions, leaves: int = 8) -> TreeNode:
     """
     known = executions.rows(np.flatnonzero(executions.finished))
     columns = execution_features(known)
-    predicted = execution_predictor().fit(columns, known.time_s).predict_points(columns)
+    predicted = (
+        execution_predictor(configuration=known.configuration)
+        .fit(columns, known.time_s)
+        .predict_points(columns)
+    )
     return tree_of_executions(known, predicted, leaves)
 
 
 def tree_of_executions(known: Executions, predicted_s: FloatArray, leaves: int = 8) -> TreeNode:
     """Return the representative tree of executions that all have a time and a prediction."""
-    settings = {name: known.columns[name] for name in (*KNOBS, *HARDWARE)}
+    settings = {name: known.columns[name] for name in (*KNOBS, *HARDWARE, *known.own)}
     return representative_tree(settings, known.columns["benchmark"], known.time_s, predicted_s, leaves)
 
 

@@ -191,7 +191,6 @@ def recommendations(executions: Executions, predicted_s: np.ndarray) -> list[Rec
     import numpy as np
 
     from framework.analysis.prediction.features import group_codes
-    from framework_hadoop.executions.execution_files import CONFIGURATION
     from framework_hadoop.knowledge.best_configuration import KNOBS
 
     columns, found = executions.columns, []
@@ -205,7 +204,7 @@ def recommendations(executions: Executions, predicted_s: np.ndarray) -> list[Rec
     if not len(rows):
         return []
     place = group_codes(executions.rows(rows).columns, ["benchmark", "cluster"])
-    configuration = group_codes(executions.rows(rows).columns, CONFIGURATION)
+    configuration = group_codes(executions.rows(rows).columns, executions.configuration)
     for code in range(int(place.max()) + 1):
         here = np.flatnonzero(place == code)
         members = [rows[here[configuration[here] == own]] for own in np.unique(configuration[here])]

@@ -70,6 +70,7 @@ def _facts(executions: Executions) -> dict[str, Any]:
         "odd_cells": len(executions.odd),
         "first_odd_cells": [str(cell) for cell in executions.odd[:_SHOWN_ODD_CELLS]],
         "absent_columns": list(executions.absent),
+        "own_columns": list(executions.own),
     }
 
 
@@ -112,10 +113,12 @@ class ExecutionPrediction:
         from framework_hadoop.executions.execution_features import execution_features, execution_predictor
 
         train = from_arrow(workload.tables["train"])
-        test = from_arrow(workload.tables["test"])
+        test = from_arrow(workload.tables["test"]).like(train)
         known = train.rows(np.flatnonzero(train.finished))
         columns = execution_features(known)
-        plan = replace(execution_predictor(self.level, context.seed), learner=self.learner)
+        plan = replace(
+            execution_predictor(self.level, context.seed, train.configuration), learner=self.learner
+        )
         context.progress(0.1, "learning")
         fitted = plan.fit(columns, known.time_s)
         prediction = fitted.predict(execution_features(test))

@@ -80,12 +80,83 @@ def test_a_file_that_is_no_table_of_executions_gives_one_line_with_its_name(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_does_not_exist_and_one_that_only_claims_to_be_gzip_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "runs.csv.gz").write_text("Benchmark\nsort\n")
+def test_a_file_is_opened_by_what_it_holds_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv.gz").write_text("Benchmark,Exe.Time\nsort,1\n")
+    (tmp_path / "utf16.csv").write_bytes("Benchmark,Exe.Time\nsort,1\n".encode("utf-16"))
+    (tmp_path / "torn.csv").write_bytes(gzip.compress(b"Benchmark,Exe.Time\nsort,1\n")[:-6])
 
-    for name in ("nowhere.csv", "runs.csv.gz"):
+    assert read_executions(tmp_path / "runs.csv.gz").time_s.tolist() == [1.0]
+    assert read_executions(tmp_path / "utf16.csv").time_s.tolist() == [1.0]
+    for name in ("nowhere.csv", "torn.csv"):
         with pytest.raises(InputError, match=name):
             read_executions(tmp_path / name)
+
+
+def test_the_names_of_alojas_database_and_of_its_old_exports_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "dump.csv"
+    file.write_text(
+        "id_exec,id_cluster,bench,exe_time,net,disk,maps,iosf,replication,iofilebuf,comp,blk_size,valid\n"
+        "1,2,terasort,1366,ETH,HDD,8,10,1,65536,Cmp0,64,1\n"
+    )
+    found = read_executions(file, strict=True)
+    row = {name: values.tolist()[0] for name, values in found.columns.items()}
+    assert (row["execution_id"], row["cluster"], row["benchmark"], row["exe_time_s"]) == (
+        "1",
+        "2",
+        "terasort",
+        1366.0,
+    )
+    assert (row["io_sort_factor"], row["replication"], row["block_size_mb"], row["codec"]) == (
+        10,
+        1,
+        64,
+        "none",
+    )
+    assert (list(found.own), list(found.facts)) == ([], ["valid"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Benchmark;Exe.Time\nsort;120,5\n", 120.5),
+        ("Benchmark;Exe.Time\nsort;1.120,5\n", 1120.5),
+        ("Benchmark\tExe.Time\nsort\t120.5\n", 120.5),
+        ("benchmark,EXE_TIME\nsort,120.5\n", 120.5),
+        ("Benchmark;Exe.Time\nsort;1,205\ngrep;2,5\n", 1.205),
+        ("Benchmark;Exe.Time\nsort;1,205\n", None),
+        ("Benchmark;Exe.Time\nsort;2,5\ngrep;2.5\n", None),
+        ('Benchmark,Exe.Time\nsort,"120,5"\n', None),
+        ("Benchmark,benchmark\nsort,sort\n", None),
+    ],
+)
+def test_decimal_marks_are_read_by_evidence_or_refused(
+    tmp_path: Path, text: str, expected: float | None
+) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text(text)
+    if expected is None:
+        with pytest.raises(InputError, match=r"runs\.csv"):
+            read_executions(file, strict=True)
+    else:
+        assert read_executions(file, strict=True).time_s[0] == expected
+
+
+def test_a_column_with_another_text_in_each_row_is_a_fact_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    lines = [f"sort,{10 + row},node{row}-{row},{row % 2}" for row in range(12)]
+    file.write_text("\n".join(["Benchmark,Exe.Time,log,Executors", *lines]))
+    found = read_executions(file)
+    assert (list(found.own), list(found.facts)) == (["backend.executors"], ["log"])
+    assert any("log" in note for note in found.notes)
+
+
+def test_own_columns_of_training_rows_are_asked_of_test_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Benchmark,Exe.Time,Executors\nsort,1,4\n")
+    (tmp_path / "b.csv").write_text("Benchmark,Exe.Time,Other\nsort,1,4\n")
+    known, asked = read_executions(tmp_path / "a.csv"), read_executions(tmp_path / "b.csv")
+    assert list(asked.like(known).own) == ["backend.executors"]
+    assert np.isnan(asked.like(known).columns["backend.executors"][0])
+    assert "backend.other" not in asked.like(known).columns
 
 
 def test_executions_survive_the_way_through_arrow(tmp_path: Path) -> None:
