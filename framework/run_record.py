@@ -91,6 +91,8 @@ class RunOutcome:
         skipped: the run was done before; `run_id` names the earlier one.
         rederived: its metrics were of an earlier definition and were derived again from its tables.
         outdated: why they could not be.
+        bands: metric to (low, high), where an interval is known.
+        findings: checks that warn or fail, one line each.
     """
 
     run_id: str
@@ -100,3 +102,5 @@ class RunOutcome:
     failure: Failure | None = None
     rederived: bool = False
     outdated: str | None = None
+    bands: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()

@@ -257,7 +257,22 @@ def _carry_out(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     metrics = {metric.name: metric.value for metric in record.metrics}
-    return RunOutcome(record.run_id, record.status, metrics=metrics, failure=record.failure)
+    return RunOutcome(
+        record.run_id,
+        record.status,
+        metrics=metrics,
+        failure=record.failure,
+        bands={
+            metric.name: (metric.low, metric.high)
+            for metric in record.metrics
+            if metric.low is not None and metric.high is not None
+        },
+        findings=tuple(
+            f"{check.verdict}: {check.name}: {check.detail}"
+            for check in record.checks
+            if check.verdict != "pass"
+        ),
+    )
 
 
 def _kept(outputs: str, record: RunRecord, result: Result, scratch: Path, artifacts_mb: float) -> RunRecord:

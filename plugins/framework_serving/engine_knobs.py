@@ -121,22 +121,27 @@ class ReplicaKnobs(EngineKnobs):
         self.check_counts("gpus", optional=True)
         self.check_positive("sample_period_s")
         self.check_word("router", ROUTERS)
-        if self.shards % self.gpu_count or self.gpu_count < self.tensor_parallel:
+        if self.shards % self.gpu_count or self.gpu_count < self.replica_gpus:
             raise ConfigError(
-                f"backend.gpus: {self.replicas} replicas of {self.tensor_parallel} GPUs each can't be "
+                f"backend.gpus: {self.replicas} replicas of {self.replica_gpus} GPUs each can't be "
                 "distributed evenly "
                 f"over {self.gpu_count} GPUs"
             )
 
     @property
+    def replica_gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel
+
+    @property
     def shards(self) -> int:
         """Parts of models, each in a GPU's memory, of all replicas together."""
-        return self.replicas * self.tensor_parallel
+        return self.replicas * self.replica_gpus
 
     @property
     def gpu_count(self) -> int:
         """GPUs of all replicas together."""
-        return self.gpus or self.tensor_parallel
+        return self.gpus or self.replica_gpus
 
     @property
     def replicas_on_gpu(self) -> int:

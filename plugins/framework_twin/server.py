@@ -83,7 +83,7 @@ class SimulatedServer:
         """Run the requests through the kernel."""
         from framework_twin.kernel.simulate import simulate
 
-        law = self.physics.coefficients.law(eager=self.settings.enforce_eager, mps=self.settings.mps)
+        law = self.physics.law(eager=self.settings.enforce_eager, mps=self.settings.mps)
         return simulate(self.engine, requests, law, self.adapters)
 
     def facts(self) -> dict[str, Json]:
@@ -97,7 +97,10 @@ class SimulatedServer:
             "front_end_s": self.front_end_s,
             "profile": profile.name if profile else self.settings.profile.replace("auto", "roofline"),
             "calibrated": self.physics.calibrated,
+            "provider": self.physics.provider,
         }
+        if self.physics.reason:
+            facts["provider_reason"] = self.physics.reason
         if profile is not None:
             facts["profile_runs"] = profile.fit.runs
             facts["profile_error_percent"] = dict(profile.fit.held_out or profile.fit.in_sample)
@@ -118,7 +121,7 @@ def _memory(
         max_model_len=max_model_len,
         max_loras=slots,
         max_lora_rank=settings.max_lora_rank if settings.max_lora_rank is not None else largest,
-        tensor_parallel=settings.tensor_parallel,
+        deployment=settings.deployment,
     )
 
 
@@ -140,7 +143,7 @@ def _engine(
         adapters_preloaded=settings.adapters_preloaded,
         horizon_s=horizon_s,
         sample_period_s=settings.sample_period_s,
-        replicas=settings.replicas,
+        replicas=settings.replicas * settings.data_parallel,
         router="least_load" if settings.router == "least_load" else "round_robin",
         replicas_on_gpu=settings.replicas_on_gpu,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from framework.errors import ConfigError
 from framework_serving.engine_defaults import USES, engine_defaults
 from framework_serving.engine_knobs import ReplicaKnobs
+from framework_twin.physics.uncalibrated.deployment import Deployment
 
 if TYPE_CHECKING:
     from framework_serving.hardware.gpu_spec import GpuSpec
@@ -29,6 +30,10 @@ class TwinSettings(ReplicaKnobs):
         profile_folder: where the user's own profiles are; one of them goes before a shipped one.
         front_end_s: time that a client waits for its first token in addition to the engine's time; null: the
             profile's.
+        physics: what prices a step: `auto` (profile, else operators, else roofline), or one of them alone.
+        pipeline_parallel: stages that the layers are cut into.
+        data_parallel: ranks with a scheduler and a KV cache of their own that share the experts.
+        expert_parallel: groups that the experts are distributed over; 1: each is cut over all GPUs.
         adapters_preloaded: whether host memory contains the adapters when the run begins (vLLM's `--lora-modules`);
             false: each is read from disk at its first request.
         engine_version: version of vLLM, such as `0.11.0`, whose own defaults null knobs get, by GPU and use.
@@ -44,9 +49,14 @@ class TwinSettings(ReplicaKnobs):
     adapters_preloaded: bool = True
     engine_version: str | None = None
     engine_use: str = "server"
+    physics: str = "auto"
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: int = 1
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
+        self.check_counts("pipeline_parallel", "data_parallel", "expert_parallel")
         super().check()
         self.check_word("engine", ("auto", "v0", "v1"))
         self.check_word("engine_use", USES)
@@ -58,6 +68,9 @@ class TwinSettings(ReplicaKnobs):
                     )
             if self.engine_use != "server":
                 raise ConfigError("backend.engine_use: without effect without backend.engine_version")
+        self.check_word("physics", ("auto", "profile", "operators", "roofline"))
+        if self.profile != "auto" and self.physics not in ("auto", "profile"):
+            raise ConfigError(f"backend.physics: {self.physics} takes no profile; leave backend.profile out")
         if self.front_end_s is not None and not 0 <= self.front_end_s < float("inf"):
             raise ConfigError(
                 f"backend.front_end_s: {self.front_end_s} is not a number of seconds of at least 0"
@@ -97,6 +110,18 @@ class TwinSettings(ReplicaKnobs):
             chunked_prefill=chunks,
             enable_prefix_caching=caches,
         )
+
+    @property
+    def deployment(self) -> Deployment:
+        """How one engine is spread over its GPUs."""
+        return Deployment(
+            self.tensor_parallel, self.pipeline_parallel, self.data_parallel, self.expert_parallel
+        )
+
+    @property
+    def replica_gpus(self) -> int:
+        """GPUs of one replica: all its stages and data-parallel ranks."""
+        return self.deployment.gpus
 
     def token_budget(self, generation: str, max_model_len: int) -> int:
         """Return the tokens a step may compute: as set, else the default of the engine generation.

@@ -15,6 +15,8 @@ from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.metric_definitions import SHARES
 from framework_twin.physics.power import activity, energy_j
 from framework_twin.physics.regimes import EVERY_REGIME, saturation_regime
+from framework_twin.physics.uncalibrated.bands import hardware_class, run_bands
+from framework_twin.physics.uncalibrated.power_model import board_watts
 
 if TYPE_CHECKING:
     from framework_twin.server import SimulatedServer
@@ -100,7 +102,12 @@ def _busy_share(server: SimulatedServer, output: SimulationOutput) -> float:
 
 def _power_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
     gpus = server.settings.gpu_count
-    power_w = gpus * server.physics.power.mean_w(activity(output, requests, gpus))
+    if server.physics.power_calibrated:
+        power_w = gpus * server.physics.power.mean_w(activity(output, requests, gpus))
+    else:
+        spread = server.settings.deployment
+        groups = max(1, gpus // (spread.tensor * spread.pipeline))
+        power_w = gpus * board_watts(server.shape, server.gpu, spread, activity(output, requests, groups))
     source = "twin power model" + ("" if server.physics.power_calibrated else ", uncalibrated")
     return [
         Metric("power_mean_w", power_w, "W", source),
@@ -152,10 +159,11 @@ def _samples(server: SimulatedServer, output: SimulationOutput) -> pa.Table:
 def _interval_factors(
     server: SimulatedServer, requests: Requests, output: SimulationOutput
 ) -> dict[str, list[float]]:
-    """Return metric → (low, high) factors of the profile's 80 % band in this run's regime; empty without one."""
+    """Return metric → (low, high) factors of the 80 % band: the profile's of this regime, else the provider's."""
     profile = server.physics.profile
     if profile is None:
-        return {}
+        bands = run_bands(server.physics.provider, hardware_class(server.gpu, server.shape))
+        return {metric: list(limits) for metric, limits in bands.items()}
     regime = _regime(requests, output)
     return {
         metric: list(by_regime.get(regime) or by_regime[EVERY_REGIME])
@@ -174,15 +182,20 @@ def _checks(server: SimulatedServer, output: SimulationOutput) -> list[SanityChe
     """Return whether the physics behind the run was measured, and in this range."""
     profile = server.physics.profile
     if profile is None:
-        return [
-            SanityCheck("calibrated", "warn", "no profile of this model, GPU and engine: roofline physics")
-        ]
+        return [SanityCheck("calibrated", "warn", f"uncalibrated: {_uncalibrated(server)}")]
     engine = server.engine
     batch = output.running_peak // engine.replicas
     outside = profile.valid.warnings(batch, 0, engine.max_loras, engine.max_lora_rank)
     return [SanityCheck("calibrated_range", "warn", line) for line in outside] or [
         SanityCheck("calibrated_range", "pass", f"profile {profile.name}")
     ]
+
+
+def _uncalibrated(server: SimulatedServer) -> str:
+    """Say who priced the steps, and why not a better one."""
+    physics = server.physics
+    why = f" ({physics.reason})" if physics.reason and physics.reason != "asked for" else ""
+    return f"no profile of this model, GPU and engine; steps by {physics.provider}{why}"
 
 
 def _prefix_checks(

@@ -76,6 +76,13 @@ TWIN: Mapping[str, Case] = {
     "engine": (FIXED, "backend.engine=v0"),
     "profile": (FIXED, "backend.profile=roofline"),
     "profile_folder": (FIXED, "backend.profile_folder=PROFILES"),
+    "physics": (f"{FIXED} gpu=l40s", "backend.physics=roofline"),
+    "pipeline_parallel": (f"{FIXED} gpu=l40s", "backend.pipeline_parallel=2"),
+    "data_parallel": (f"{FIXED} model=none model.id=Qwen/Qwen3-30B-A3B gpu=b200", "backend.data_parallel=2"),
+    "expert_parallel": (
+        f"{FIXED} model=none model.id=Qwen/Qwen3-30B-A3B gpu=b200 backend.tensor_parallel=2",
+        "backend.expert_parallel=2",
+    ),
     "front_end_s": (FIXED, "backend.front_end_s=0.1"),
     "adapters_preloaded": (ADAPTERS, "backend.adapters_preloaded=false"),
     "engine_version": (FIXED, "backend.engine_version=0.6.4"),

@@ -66,7 +66,7 @@ FOUR_EQUAL = [(3.0 * place, 2048, [1, 2, 3, 4]) for place in range(4)]
 def test_a_prompt_seen_before_is_found_but_for_its_last_block(tmp_path: Path) -> None:
     metrics, ttft_s, checks = run(mooncake(tmp_path, FOUR_EQUAL), enable_prefix_caching=True)
     assert metrics["prefix_hit_share"] == pytest.approx(3 * 127 * BLOCK / (4 * 2048))
-    assert ttft_s[0] > 3 * ttft_s[1]
+    assert ttft_s[0] > ttft_s[1] + 0.03
     assert ttft_s[1] == pytest.approx(ttft_s[3])
     assert checks["prefix_caching"] == f"{3 * 127 * BLOCK:,} of 8,192 prompt tokens found in the cache"
 

@@ -190,13 +190,22 @@ def print_failures(failed: Sequence[tuple[str, Failure | None]]) -> None:
 
 
 def print_outcome(outcome: RunOutcome) -> None:
-    """Print the metrics of a single run, with their units, and its id."""
+    """Print the metrics of a single run with units and bands, its id, and what its checks found."""
     definitions = plugins.metric_definitions()
     names = [name for name in definitions if name in outcome.metrics]
     names += [name for name in outcome.metrics if name not in definitions]
+    headers = ("metric", "value", "unit", *(("low", "high") if outcome.bands else ()))
     rows = [
-        (name, outcome.metrics[name], definitions[name].unit if name in definitions else "") for name in names
+        (
+            name,
+            outcome.metrics[name],
+            definitions[name].unit if name in definitions else "",
+            *(outcome.bands.get(name, (None, None)) if outcome.bands else ()),
+        )
+        for name in names
     ]
     skipped = "done before, skipped" + (" (re-derived)" if outcome.rederived else "")
     state = skipped if outcome.skipped else outcome.status
-    print_table(TableBlock(f"{outcome.run_id} ({state})", ("metric", "value", "unit"), rows))
+    print_table(TableBlock(f"{outcome.run_id} ({state})", headers, rows))
+    for finding in outcome.findings:
+        print_note(finding)

@@ -12,7 +12,8 @@ from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
 from framework_twin.measured.run_prediction import predict_measured
 from framework_twin.measured.stored_runs import MeasuredSteps
-from framework_twin.physics.profile import StepModel, assembled, step_model
+from framework_twin.physics.profile import StepModel, step_model
+from framework_twin.physics.roofline import roofline
 
 FitSubject = RunSetup | MeasuredSteps
 """What says which model, GPU and engine a fit is about."""
@@ -101,8 +102,8 @@ def uncalibrated_model(setup: FitSubject) -> StepModel:
     """Return the roofline of a run's model, with the load times that were measured apart from its runs."""
     calibrated = step_model(setup.model, setup.gpu, setup.generation, engine=setup.engine)
     shape, gpu = model_shape(setup.model), gpu_spec(setup.gpu)
-    prior = assembled(shape, gpu, setup.generation, None, setup.attention_backend)
-    return replace(prior, loads=calibrated.loads, power=calibrated.power)
+    prior = roofline(shape, gpu, setup.generation, attention_backend=setup.attention_backend)
+    return StepModel(prior, calibrated.loads, calibrated.power, None)
 
 
 def _folds(runs: Sequence[MeasuredRun]) -> list[tuple[tuple[str, str, str, str], str]]:

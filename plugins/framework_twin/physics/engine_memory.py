@@ -7,12 +7,13 @@ An engine profiles one forward pass with `max_num_batched_tokens` tokens and one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from framework.errors import ConfigError
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import GIB, KV_BLOCK_TOKENS, ModelShape
 from framework_twin.physics.adapter_memory import adapter_slot_bytes
+from framework_twin.physics.uncalibrated.deployment import Deployment
 
 MIB = 1024**2
 _SMALL_SORT_ROWS = 64
@@ -56,7 +57,7 @@ class EngineMemory:
         gpu_memory_utilization: share of the GPU this replica may use, 0–1.
         max_num_seqs, max_num_batched_tokens, max_model_len: engine limits.
         max_loras, max_lora_rank: adapter slots and the rank they are sized for; 0 slots = adapters off.
-        tensor_parallel: GPUs that share the model.
+        deployment: accelerators that share the model, and how.
     """
 
     generation: str
@@ -66,7 +67,7 @@ class EngineMemory:
     max_model_len: int
     max_loras: int = 0
     max_lora_rank: int = 0
-    tensor_parallel: int = 1
+    deployment: Deployment = field(default_factory=Deployment)
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,18 @@ def kv_capacity(
     `max_model_len` tokens: that server refuses to start.
     """
     held = coefficients or GENERATION_MEMORY[engine.generation]
-    shards = engine.tensor_parallel
+    spread = engine.deployment
+    shards = spread.tensor
     budget = engine.gpu_memory_utilization * gpu.memory_gib * GIB
-    weights = shape.weight_bytes / shards
+    routed = shape.routed_params * shape.expert_weight_bytes_each
+    weights = (shape.weight_bytes - routed + routed / spread.data) / (spread.tensor * spread.pipeline)
     buffers = held.reserved_bytes + _peak_buffer_bytes(shape, engine, held)
     adapters = 0.0
     if engine.max_loras:
         slots = (engine.max_loras, engine.max_lora_rank, held.lora_word_tables, shards)
         adapters = held.lora_fixed_bytes + adapter_slot_bytes(shape, *slots)
-    block_bytes = shape.kv_bytes_per_token * KV_BLOCK_TOKENS / shards
+    copies = spread.kv_copies(shape) / (spread.tensor * spread.pipeline)
+    block_bytes = shape.kv_bytes_per_token * KV_BLOCK_TOKENS * copies
     free = budget - weights - buffers - adapters
     capacity = KvCapacity(int(free // block_bytes), block_bytes, weights, buffers, adapters, budget)
     if capacity.tokens < engine.max_model_len:
@@ -135,5 +139,11 @@ def _infeasible(
     return (
         f"KV cache can't hold one request: {shape.name} on {gpu.name} with gpu_memory_utilization"
         f" {engine.gpu_memory_utilization:g}, max_num_seqs {engine.max_num_seqs}{slots} leaves {left},"
-        f" but max_model_len is {engine.max_model_len}"
+        f" but max_model_len is {engine.max_model_len}{_way_out(capacity)}"
     )
+
+
+def _way_out(capacity: KvCapacity) -> str:
+    if capacity.tokens < KV_BLOCK_TOKENS:
+        return "; spread the model over more GPUs or store its weights in fewer bits"
+    return f"; set backend.max_model_len to at most {capacity.tokens}"

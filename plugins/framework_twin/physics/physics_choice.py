@@ -36,7 +36,9 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
     Raises:
         ConfigError: unknown profile, or one of another engine, model or GPU; names the key.
     """
-    if settings.profile == "auto":
+    if settings.profile == "auto" and settings.physics in ("operators", "roofline"):
+        generation, profile = _generation(settings, "v1"), None
+    elif settings.profile == "auto":
         generation = _generation(settings, _measured_generation(settings, shape, gpu))
         profile = _measured(settings, shape, gpu, generation)
     elif settings.profile in ("roofline", "published"):
@@ -52,8 +54,22 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
             raise ConfigError(
                 f"backend.profile: '{profile.name}' is for engine {profile.generation}, this server is {generation}"
             )
+    if profile is None and settings.physics == "profile":
+        raise ConfigError(
+            f"backend.physics: no profile of {shape.name} on {gpu.name} ({generation}) was fitted; "
+            "operators or roofline answer, or calibrate one"
+        )
     attention = "FLASH_ATTN" if shape.head_dim in _FLASH_HEAD_DIMS or generation == "v1" else "XFORMERS"
-    return generation, assembled(shape, gpu, generation, profile, attention, settings.tensor_parallel)
+    return generation, assembled(
+        shape,
+        gpu,
+        generation,
+        profile,
+        attention,
+        settings.deployment,
+        "roofline" if settings.profile == "roofline" else settings.physics,
+        getattr(settings, "engine_version", None),
+    )
 
 
 def _generation(settings: TwinSettings, measured: str) -> str:
@@ -69,7 +85,7 @@ def _measured_generation(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec
 
 
 def _measured(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str) -> TwinProfile | None:
-    if settings.tensor_parallel > 1 or not _as_published(shape, gpu):
+    if settings.deployment.gpus > 1 or not _as_published(shape, gpu):
         return None
     return find_profile(shape.name, gpu.name, generation, dtype="auto", folder=_folder(settings))
 

@@ -33,11 +33,13 @@ class Activity:
         busy_share: share of the time in which kernels run, 0–1.
         tokens_s: prompt and generated tokens computed per second.
         context_tokens_s: tokens of context read by decode attention per second.
+        steps_s: steps per second.
     """
 
     busy_share: float
     tokens_s: float
     context_tokens_s: float
+    steps_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def activity(output: SimulationOutput, requests: Requests, gpus: int = 1) -> Act
         busy_share=min(1.0, kernels_s / gpus / output.duration_s),
         tokens_s=tokens / gpus / output.duration_s,
         context_tokens_s=float(context.sum()) / gpus / output.duration_s,
+        steps_s=output.steps / gpus / output.duration_s,
     )
 
 

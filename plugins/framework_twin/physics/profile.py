@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from framework.errors import ConfigError, InputError, did_you_mean
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.hardware.gpu_spec import GpuSpec
@@ -20,7 +23,10 @@ from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficients
 from framework_twin.physics.power import PowerCoefficients, datasheet_power
-from framework_twin.physics.roofline import roofline
+from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.engine_work import release_of
+from framework_twin.physics.uncalibrated.step_physics import step_physics
+from framework_twin.physics.uncalibrated.step_tables import StepTables
 
 FRONT_END_S = 6e-3
 """Time that a client waits for its first token in addition to the engine's time: HTTP, tokenising, the way between
@@ -114,6 +120,14 @@ class StepModel:
     power: PowerCoefficients
     profile: TwinProfile | None
     front_end_s: float = FRONT_END_S
+    tables: StepTables | None = None
+    provider: str = "profile"
+    reason: str = ""
+
+    def law(self, *, eager: bool = False, mps: bool = True) -> npt.NDArray[np.float64]:
+        """Return the parameter vector of the step-time law, with the tables behind it where there are any."""
+        vector = self.coefficients.law(eager=eager, mps=mps)
+        return vector if self.tables is None else self.tables.behind(vector)
 
     @property
     def power_calibrated(self) -> bool:
@@ -134,17 +148,17 @@ def step_model(
     engine: str = "",
     dtype: str = "auto",
     attention_backend: str = "FLASH_ATTN",
-    tensor_parallel: int = 1,
+    deployment: Deployment | None = None,
 ) -> StepModel:
     """Return calibrated physics where a profile fits, else the roofline of shape and datasheet.
 
-    A profile was measured on one GPU, so tensor parallelism always takes the roofline.
+    A profile was measured on one GPU, so several never take it.
     """
     profile = None
-    if tensor_parallel == 1:
+    if deployment is None or deployment.gpus == 1:
         profile = find_profile(model, gpu, generation, engine=engine, dtype=dtype)
     shape, spec = model_shape(model), gpu_spec(gpu)
-    return assembled(shape, spec, generation, profile, attention_backend, tensor_parallel)
+    return assembled(shape, spec, generation, profile, attention_backend, deployment)
 
 
 def assembled(
@@ -153,17 +167,34 @@ def assembled(
     generation: str,
     profile: TwinProfile | None,
     attention_backend: str = "FLASH_ATTN",
-    tensor_parallel: int = 1,
+    deployment: Deployment | None = None,
+    physics: str = "auto",
+    engine_version: str | None = None,
 ) -> StepModel:
-    """Return the physics of a profile, without one the roofline; what a profile lacks is the datasheet's."""
+    """Return the physics of a profile, without one that of a provider; what a profile lacks is the datasheet's."""
     power = datasheet_power(shape, gpu)
     if profile is not None:
         loads = profile.loads or UNCALIBRATED_LOADS
         return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
-    coefficients = roofline(
-        shape, gpu, generation, attention_backend=attention_backend, tensor_parallel=tensor_parallel
+    found = step_physics(
+        shape,
+        gpu,
+        deployment or Deployment(),
+        generation=generation,
+        release=release_of(generation, engine_version, architecture=gpu.architecture),
+        physics=physics,
+        attention_backend=attention_backend,
     )
-    return StepModel(coefficients, UNCALIBRATED_LOADS, power, None)
+    return StepModel(
+        found.coefficients,
+        UNCALIBRATED_LOADS,
+        power,
+        None,
+        front_end_s=found.work.front_end_s,
+        tables=found.tables,
+        provider=found.provider,
+        reason=found.reason,
+    )
 
 
 def find_profile(

@@ -13,12 +13,19 @@ def run_validate(file: Path, out: Path | None, json_path: Path | None, cross_val
     """
     from rich.console import Console
 
+    from framework.errors import InputError
     from framework.report.terminal.progress_bars import progress_bar
     from framework_twin.calibration.cross_validation import cross_validate as leave_families_out
     from framework_twin.measured.measured_runs import read_measured_runs
+    from framework_twin.measured.published_table import is_published_table
+    from framework_twin.validation.published_validation import run_published
     from framework_twin.validation.validate import validate_runs
     from framework_twin.validation.validation_report import print_report, write_predictions, write_summary
 
+    if is_published_table(file):
+        if cross_validate:
+            raise InputError(f"{file}: --cross-validate refits profiles; this table has runs of no profile")
+        return run_published(file, out, json_path)
     runs, bad = read_measured_runs(file)
     with progress_bar("predicting runs") as show:
         report = validate_runs(runs, bad, progress=show)

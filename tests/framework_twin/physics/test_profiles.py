@@ -19,6 +19,7 @@ from framework_twin.physics.profile import (
     step_model,
     write_profile,
 )
+from framework_twin.physics.uncalibrated.deployment import Deployment
 
 H100 = "H100-64GB"
 
@@ -66,8 +67,8 @@ def test_model_without_profile_takes_the_roofline_and_says_so() -> None:
     assert model.power.idle_w > 0
 
 
-def test_tensor_parallel_engine_takes_the_roofline() -> None:
-    assert not step_model("llama-2-13b", H100, "v0", tensor_parallel=2).calibrated
+def test_a_profile_of_one_gpu_is_not_taken_for_two() -> None:
+    assert not step_model("llama-2-13b", H100, "v0", deployment=Deployment(tensor=2)).calibrated
 
 
 def test_unknown_profile_is_named_with_the_closest_one() -> None:

@@ -21,7 +21,7 @@ from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.hardware.number_types import number_type
 from framework_twin.physics.uncalibrated.deployment import Deployment
-from framework_twin.physics.uncalibrated.step_tables import GRID, StepTables
+from framework_twin.physics.uncalibrated.step_tables import GRID, Floats, StepTables
 
 PACKAGE = "aiconfigurator_core"
 SYSTEMS = {
@@ -71,6 +71,12 @@ def operator_tables(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> 
         raise NotCoveredError(f"no operator tables of {gpu.name}")
     if shape.linear_layers:
         raise NotCoveredError("recurrent layers are not in the operator tables")
+    if deployment.data > 1:
+        raise NotCoveredError("attention data parallelism is not in the operator tables")
+    if _experts_in_mxfp4(shape) and gpu.fp4_tflops:
+        raise NotCoveredError(
+            "the kernels that the engine takes for mxfp4 on this accelerator are not in the tables"
+        )
     handle = _compiled(shape, gpu, system, deployment)
     try:
         return _tables(handle, shape, deployment)
@@ -78,6 +84,11 @@ def operator_tables(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> 
         raise
     except Exception as error:  # the estimator raises its own kinds for shapes without data
         raise NotCoveredError(f"operator tables of {gpu.name}: {str(error).splitlines()[0][:200]}") from error
+
+
+def _experts_in_mxfp4(shape: ModelShape) -> bool:
+    word = shape.expert_type or shape.weight_type
+    return bool(word) and number_type(word).name == "mxfp4"
 
 
 def _compiled(shape: ModelShape, gpu: GpuSpec, system: str, deployment: Deployment) -> Any:
@@ -215,7 +226,12 @@ def _tables(handle: Any, shape: ModelShape, deployment: Deployment) -> StepTable
         share = shape.window_share
         near, slope = slope * share, slope * (1 - share)
         near_pairs, pairs, window = pairs * share, pairs * (1 - share), float(shape.window)
-    return StepTables(tokens, np.maximum.accumulate(products), attend, slope, near, pairs, near_pairs, window)
+    return StepTables(tokens, _never_falling(products), attend, slope, near, pairs, near_pairs, window)
+
+
+def _never_falling(seconds: Floats) -> Floats:
+    """Return times that don't fall with more tokens: a slow small batch would have been padded to a larger one."""
+    return np.minimum.accumulate(seconds[::-1])[::-1]
 
 
 def _decode(handle: Any, batch: int, context: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,6 +42,11 @@ def priced(shape: ModelShape, gpu: GpuSpec, deployment: Deployment, physics: str
         ConfigError: `operators` is asked for and can't answer; says why.
     """
     deployment.check(shape)
+    return _priced(shape, gpu, deployment, physics)
+
+
+@lru_cache(maxsize=256)
+def _priced(shape: ModelShape, gpu: GpuSpec, deployment: Deployment, physics: str) -> Priced:
     reason = "asked for"
     if physics != "roofline":
         try:

@@ -29,6 +29,7 @@ class Reach:
         kernel_s: start-up of one product or small kernel inside a replayed graph.
         reduce_s: latency of one reduction within a machine.
         link: share of the links' rate in reductions of long messages.
+        each_query_head: decode attention reads keys and values once for each query head, not once for its group.
     """
 
     bandwidth: float
@@ -40,6 +41,7 @@ class Reach:
     kernel_s: float
     reduce_s: float
     link: float
+    each_query_head: bool = False
 
 
 # NVIDIA: beside the operator tables of the same accelerators; CDNA and Xe: the engine's runs on them.
@@ -49,9 +51,9 @@ REACH = {
     "hopper": Reach(0.80, 0.90, 0.68, 0.60, 0.60, 0.50, 2.5e-6, 10e-6, 0.6),
     "blackwell": Reach(0.72, 0.80, 0.70, 0.60, 0.50, 0.45, 2.5e-6, 10e-6, 0.6),
     "blackwell-gddr": Reach(0.90, 0.88, 0.75, 0.60, 0.50, 0.55, 3.0e-6, 25e-6, 0.6),
-    "cdna2": Reach(0.65, 0.35, 0.45, 0.45, 0.45, 0.20, 8.0e-6, 30e-6, 0.4),
-    "cdna3": Reach(0.60, 0.40, 0.45, 0.40, 0.40, 0.25, 8.0e-6, 25e-6, 0.4),
-    "xe-hpc": Reach(0.55, 0.35, 0.40, 0.40, 0.40, 0.15, 12e-6, 40e-6, 0.4),
+    "cdna2": Reach(0.41, 0.61, 0.28, 0.28, 0.28, 0.35, 6.3e-6, 24e-6, 0.5),
+    "cdna3": Reach(0.70, 0.27, 0.53, 0.47, 0.47, 0.083, 6.8e-6, 21e-6, 0.47, each_query_head=True),
+    "xe-hpc": Reach(0.40, 0.30, 0.29, 0.29, 0.29, 0.127, 16.6e-6, 55e-6, 0.3),
 }
 DEFAULT_REACH = Reach(0.80, 0.80, 0.55, 0.50, 0.45, 0.35, 4.0e-6, 20e-6, 0.5)
 _KERNELS_PER_LAYER = 5
@@ -102,6 +104,8 @@ class _Roofline:
     def context_s(self) -> float:
         """Reading one token's keys and values on one accelerator."""
         share = self.spread.kv_copies(self.shape) / self.spread.tensor
+        if self.reach.each_query_head and not self.shape.kv_rank:
+            share = share * self.shape.heads / self.shape.kv_heads
         return self.shape.kv_bytes_per_token * share / (self.reach.kv_bandwidth * self._bandwidth)
 
     @property

@@ -1,0 +1,261 @@
+"""Predict a published run from its setup: deployment, number types and physics resolved, the load simulated.
+
+The scheduler is the kernel's. A closed loop starts with its requests spread over their lives, as they are once it has
+run for a while; the time to first token mixes that state with the common start (`EngineWork.together`). A steady
+state holds its number of running requests; the length of its prompts was not published, so a usual one of the task
+stands for it, and only what the running batch decides is predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from framework.errors import ConfigError
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
+from framework_serving.hardware.number_types import number_type
+from framework_twin.kernel.inputs import EngineConfig, Requests
+from framework_twin.kernel.output import SimulationOutput
+from framework_twin.kernel.simulate import simulate
+from framework_twin.measured.published_table import PublishedSetup
+from framework_twin.physics.engine_memory import EngineMemory, kv_capacity
+from framework_twin.physics.power import activity
+from framework_twin.physics.uncalibrated.bands import band, hardware_class
+from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.engine_work import EngineWork, release_of
+from framework_twin.physics.uncalibrated.power_model import board_watts
+from framework_twin.physics.uncalibrated.step_physics import StepPhysics, step_physics
+
+TASK_PROMPT_TOKENS = {
+    "gpqa": 300,
+    "lm-arena-chat": 150,
+    "sourcegraph-fim": 450,
+    "image-chat": 1500,
+    "video-chat": 3000,
+}
+"""Usual prompt of a leaderboard's task, where its length was not published: assumptions, not measurements."""
+_OTHER_PROMPT_TOKENS = 150
+_V0_BUDGET, _V1_BUDGET = 4096, 8192
+_ENOUGH_BLOCKS = 10**7
+
+
+@dataclass(frozen=True)
+class PublishedPrediction:
+    """What is expected of a published run.
+
+    Attributes:
+        values: quantity, named as the `measured_*` columns without prefix, to value.
+        bands: quantity to (low, high), an 80 % band.
+        provider: who priced the steps.
+        notes: what the reader should know of it.
+    """
+
+    values: Mapping[str, float]
+    bands: Mapping[str, tuple[float, float]]
+    provider: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Server:
+    setup: PublishedSetup
+    shape: ModelShape
+    gpu: GpuSpec
+    spread: Deployment
+    physics: StepPhysics
+    generation: str
+    prompt: int
+
+
+def predict_published(
+    setup: PublishedSetup, physics: str = "auto", work: EngineWork | None = None
+) -> PublishedPrediction:
+    """Predict a run; `work` stands for that of the engine's release (a fit tries others).
+
+    Raises `ConfigError` with the reason for a run that can't be predicted.
+    """
+    server = _server(setup, physics, work)
+    values = {"lockstep": _lockstep, "closed_loop": _closed_loop, "steady": _steady}[setup.load](server)
+    hardware = hardware_class(server.gpu, server.shape)
+    bands = {
+        name: limits
+        for name, value in values.items()
+        if (limits := band(server.physics.provider, hardware, setup.load, name, value)) is not None
+    }
+    return PublishedPrediction(values, bands, server.physics.provider, _notes(server))
+
+
+def _server(setup: PublishedSetup, physics: str, work: EngineWork | None) -> _Server:
+    shape, gpu = _typed(model_shape(setup.model), setup), gpu_spec(setup.gpu)
+    spread = deployment_of(setup)
+    generation = _generation(setup)
+    release = release_of_run(setup)
+    if setup.load == "steady" and setup.running is None:
+        raise ConfigError("measured_running_mean: a steady state needs the number of running requests")
+    if setup.load != "steady" and setup.input_tokens is None:
+        raise ConfigError("input_tokens: not published, and the load can't be simulated without them")
+    found = step_physics(
+        shape, gpu, spread, generation=generation, release=release, physics=physics, work=work
+    )
+    prompt = setup.input_tokens or next(
+        (tokens for task, tokens in TASK_PROMPT_TOKENS.items() if task in setup.note), _OTHER_PROMPT_TOKENS
+    )
+    return _Server(setup, shape, gpu, spread, found, generation, prompt)
+
+
+def release_of_run(setup: PublishedSetup) -> str:
+    """Return the engine release of a row (`ENGINE_WORK`)."""
+    generation = _generation(setup)
+    architecture = gpu_spec(setup.gpu).architecture
+    return release_of(generation, setup.version, server=setup.server, architecture=architecture)
+
+
+def _generation(setup: PublishedSetup) -> str:
+    return "v0" if setup.version.startswith("2024") else "v1"
+
+
+def deployment_of(setup: PublishedSetup) -> Deployment:
+    """Return the parallelism of a row; where ranks are not stated they follow from the number of GPUs."""
+    tensor, pipeline = setup.tensor, setup.pipeline
+    data = setup.data or 1
+    expert = setup.expert or 1
+    if setup.data is None and setup.expert_tensor is not None:
+        data = max(1, setup.expert_tensor * expert // tensor)
+    if setup.expert_tensor is None and setup.gpus:
+        tensor = max(tensor, setup.gpus // (data * pipeline))
+    return Deployment(tensor, pipeline, data, expert)
+
+
+def _typed(shape: ModelShape, setup: PublishedSetup) -> ModelShape:
+    """Return the shape with a row's number types; a checkpoint that mixes types keeps those of its configuration."""
+    if shape.expert_type and not shape.weight_type:
+        own, stated = number_type(shape.expert_type).name, setup.expert_type or setup.weight_type
+        if not stated or own == "mxfp4":
+            return shape
+        return replace(shape, expert_type=number_type(stated, "moe_dtype").name)
+    dense = number_type(setup.weight_type, "weight_dtype").name if setup.weight_type else shape.weight_type
+    experts = number_type(setup.expert_type, "moe_dtype").name if setup.expert_type else ""
+    kv = number_type(setup.kv_type, "kv_dtype").name if setup.kv_type else shape.kv_type
+    plain = ("bf16", "fp16")
+    return replace(
+        shape,
+        weight_type="" if dense in plain else dense,
+        expert_type="" if experts in (dense, *plain) else experts,
+        kv_type="" if kv in plain else kv,
+    )
+
+
+def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
+    v1 = server.generation == "v1"
+    budget = max(_V1_BUDGET, batch) if v1 else max(_V0_BUDGET, longest, batch)
+    memory = EngineMemory(
+        generation=server.generation,
+        gpu_memory_utilization=0.9,
+        max_num_seqs=min(batch, 256),
+        max_num_batched_tokens=min(budget, 8192),
+        max_model_len=KV_BLOCK_TOKENS,
+        deployment=server.spread,
+    )
+    try:
+        blocks = max(kv_capacity(server.shape, server.gpu, memory).blocks, longest // KV_BLOCK_TOKENS + 2)
+    except ConfigError:  # the run was made all the same: with memory settings that were not published
+        blocks = _ENOUGH_BLOCKS
+    if server.setup.load == "steady":
+        blocks = _ENOUGH_BLOCKS
+    return EngineConfig(
+        generation="v1" if v1 else "v0",
+        kv_blocks=blocks,
+        max_num_seqs=batch,
+        max_num_batched_tokens=budget,
+        chunked_prefill=v1,
+        max_model_len=longest,
+    )
+
+
+def _run(server: _Server, batch: int, outputs: np.ndarray) -> SimulationOutput:
+    count = len(outputs)
+    requests = Requests(np.zeros(count), np.full(count, server.prompt, np.int32), outputs.astype(np.int32))
+    vector = server.physics.tables.behind(server.physics.coefficients.law())
+    return simulate(_engine(server, batch, server.prompt + int(outputs.max())), requests, vector)
+
+
+def _lockstep(server: _Server) -> dict[str, float]:
+    """One batch to its end. The engine stops a request where the model's context ends."""
+    setup = server.setup
+    room = server.shape.max_model_len - server.prompt
+    tokens = max(1, min(int(setup.output_tokens), room))
+    output = _run(server, setup.concurrency, np.full(setup.concurrency, tokens))
+    values = {"duration_s": output.duration_s}
+    values["power_mean_w"] = _watts(server, output, setup.concurrency, np.full(setup.concurrency, tokens))
+    return values
+
+
+def _closed_loop(server: _Server) -> dict[str, float]:
+    setup = server.setup
+    users = max(1, round(setup.concurrency / server.spread.data))
+    tokens = max(2, int(setup.output_tokens))
+    outputs = np.full(3 * users, tokens)
+    order = np.random.default_rng(1).permutation(users)
+    outputs[:users] = np.maximum(2, np.round(tokens * (order + 0.5) / users))
+    output = _run(server, users, outputs)
+    first, last = output.requests.first_token_s, output.requests.last_token_s
+    sent = np.concatenate([np.zeros(users), np.sort(last)[: len(last) - users]])
+    together = server.physics.work.together
+    alone_s = float(np.mean((first - sent)[users:]))
+    waiting_s = (1 - together) * alone_s + together * float(np.mean(first[:users]))
+    return {
+        "ttft_mean_ms": 1e3 * (waiting_s + server.physics.work.front_end_s),
+        "tpot_mean_ms": 1e3 * float(np.mean((last - first)[users:])) / (tokens - 1),
+    }
+
+
+def _steady(server: _Server) -> dict[str, float]:
+    setup, ranks = server.setup, server.spread.data
+    assert setup.running is not None
+    batch = max(1, round(setup.running / ranks))
+    rng = np.random.default_rng(0)
+    count = int(min(6 * batch, max(3 * batch, 400)))
+    outputs = np.maximum(2, rng.gamma(2.0, setup.output_tokens / 2.0, count))
+    outputs[:batch] = np.maximum(2, outputs[:batch] * rng.random(batch))
+    outputs = outputs.astype(np.int64)
+    output = _run(server, batch, outputs)
+    first, last = output.requests.first_token_s, output.requests.last_token_s
+    per_token = ((last - first) / np.maximum(1, outputs - 1))[batch:]
+    gaps = output.token_gaps
+    tok_s = setup.running / gaps.mean_s
+    watts = _watts(server, output, batch, outputs)
+    gpus = setup.gpus or server.spread.gpus
+    values = {"output_tok_s": tok_s, "tpot_mean_ms": 1e3 * float(np.mean(per_token))}
+    if server.generation == "v1":
+        values.update({f"itl_p{share}_ms": 1e3 * gaps.percentile_s(share) for share in (50, 90, 99)})
+    else:
+        tok_s = values["output_tok_s"] = (
+            server.physics.work.decoding * setup.running / (values["tpot_mean_ms"] / 1e3)
+        )
+    values["power_mean_w"] = watts * gpus
+    values["energy_j_per_output_token"] = watts * gpus / tok_s
+    return values
+
+
+def _watts(server: _Server, output: SimulationOutput, batch: int, outputs: np.ndarray) -> float:
+    """Mean watts of one accelerator while the run lasts."""
+    requests = Requests(
+        np.zeros(len(outputs)), np.full(len(outputs), server.prompt, np.int32), outputs.astype(np.int32)
+    )
+    done = activity(output, requests, 1)
+    return board_watts(server.shape, server.gpu, server.spread, done)
+
+
+def _notes(server: _Server) -> tuple[str, ...]:
+    notes = []
+    if server.physics.reason:
+        notes.append(server.physics.reason)
+    if server.setup.load == "steady":
+        notes.append(f"prompt length not published: {server.prompt} tokens assumed")
+    if server.setup.gpus is None:
+        notes.append("number of GPUs not published")
+    return tuple(notes)

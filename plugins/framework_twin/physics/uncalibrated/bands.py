@@ -1,0 +1,71 @@
+"""Bands of uncalibrated predictions: how far measured values lay from them, whole models left out."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import ModelShape
+
+BANDS_FILE = Path(__file__).with_name("bands.json")
+_WIDE = (0.55, 1.8)
+"""Where nothing comparable was ever measured."""
+
+
+def hardware_class(gpu: GpuSpec, shape: ModelShape) -> str:
+    """Return the class that errors are kept apart by: chip generation and kind of model."""
+    kind = "moe" if shape.experts else "hybrid" if shape.linear_layers else "dense"
+    return f"{gpu.architecture or 'other'} {kind}"
+
+
+def factors(provider: str, hardware: str, load: str, metric: str) -> tuple[float, float]:
+    """Return (low, high) factors on a prediction, an 80 % band; of the closest group that was measured."""
+    known = _known()
+    _architecture, _, kind = hardware.partition(" ")
+    for key in (
+        f"{provider}|{hardware}|{load}|{metric}",
+        f"*|{hardware}|{load}|{metric}",
+        f"*|* {kind}|{load}|{metric}",
+        f"*|{hardware}|*|{metric}",
+        f"*|* {kind}|*|{metric}",
+        f"*|*|*|{metric}",
+    ):
+        if key in known:
+            return known[key]
+    return _WIDE
+
+
+def band(provider: str, hardware: str, load: str, metric: str, value: float) -> tuple[float, float]:
+    """Return (low, high) around a predicted value."""
+    low, high = factors(provider, hardware, load, metric)
+    return value * low, value * high
+
+
+_SAME_ERROR = {
+    "tpot_mean_ms": ("tpot_mean_ms", "itl_mean_ms", "itl_p50_ms", "itl_p90_ms", "itl_p99_ms", "e2e_mean_ms"),
+    "ttft_mean_ms": ("ttft_mean_ms", "ttft_p50_ms", "ttft_p90_ms", "ttft_p99_ms", "ttft_censored_ms"),
+    "power_mean_w": ("power_mean_w",),
+    "energy_j_per_output_token": ("energy_j", "energy_j_per_token", "energy_j_per_output_token"),
+}
+"""Metric that was measured widely to the metrics of a run that share its error."""
+_INVERSE = ("total_tok_s", "output_tok_s", "requests_s")
+"""Metrics that fall as the time per token rises."""
+
+
+def run_bands(provider: str, hardware: str) -> dict[str, tuple[float, float]]:
+    """Return metric → (low, high) factors for a simulated run of any load."""
+    bands = {}
+    for measured, alike in _SAME_ERROR.items():
+        limits = factors(provider, hardware, "closed_loop", measured)
+        bands.update(dict.fromkeys(alike, limits))
+    low, high = bands["tpot_mean_ms"]
+    bands.update(dict.fromkeys(_INVERSE, (1.0 / high, 1.0 / low)))
+    return bands
+
+
+@cache
+def _known() -> dict[str, tuple[float, float]]:
+    content = json.loads(BANDS_FILE.read_text(encoding="utf-8"))
+    return {key: (low, high) for key, (low, high) in content["factors"].items()}
