@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import closing, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, closing, nullcontext, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -18,13 +18,15 @@ from framework.configuration.composition import register_with_hydra
 from framework.configuration.hydra_private import composed_once
 from framework.configuration.resources import conf_dir
 from framework.configuration.study_config import study_name
-from framework.errors import ConfigError, RunFailedError
+from framework.errors import ConfigError, RunFailedError, StoreError, UserError, one_line
 from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by
 from framework.report.number_format import count_noun
 from framework.run.runner import execute, execute_job
 from framework.run_record import RunOutcome
+from framework.store.bundles.remote import is_url
 from framework.sweep import session as sessions
+from framework.sweep.claims_of_points import claimed
 from framework.sweep.repeats import check_repeats
 from framework.sweep.session import GaveUpError
 
@@ -127,12 +129,24 @@ def task(config: DictConfig) -> RunOutcome:
         if session.gave_up:
             raise GaveUpError
         point = session.points[position.index, position.repeat]
-        return execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
+        with _claim(config):
+            return execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
     from framework.report.terminal.progress_bars import run_progress
 
     # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
-    with run_progress(study_name(config), bool(config.progress) and not sys.stderr.isatty()) as progress:
+    shown = bool(config.progress) and not sys.stderr.isatty()
+    with _claim(config), run_progress(study_name(config), shown) as progress:
         return execute_job(config, progress)
+
+
+def _claim(config: DictConfig) -> AbstractContextManager[None]:
+    """Claim the job's point, so that another terminal that runs the same sweep leaves it alone.
+
+    Points that run again whether done or not are everybody's; jobs of a cluster have their ledger.
+    """
+    if not config.resume or "SLURM_JOB_ID" in os.environ or is_url(str(config.outputs_dir)):
+        return nullcontext()
+    return claimed(str(config.outputs_dir), str(config.sweep.job_key))
 
 
 _single: list[dict[str, Any]] = []
@@ -203,6 +217,13 @@ def sweep_status() -> int:
     if session.interrupted:
         print(f"{interrupted_by()}: finished runs are kept; the same command resumes", file=sys.stderr)
         return exit_status_of()
+    if session.end_error is not None:
+        error = session.end_error
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        raise StoreError(
+            f"the runs are kept, but the sweep did not end in order: {kind}{one_line(error)}; "
+            "`python -m framework ingest` brings them into the database"
+        ) from error
     if session.gave_up and session.not_started:
         raise RunFailedError(
             f"stopped after {count_noun(len(session.failed), 'failure')} (max_failures={session.max_failures}): "

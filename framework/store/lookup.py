@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.run_record import RunRecord
+from framework.run_record import Failure, RunRecord
 from framework.store.bundles.heartbeat import read_running
 from framework.store.bundles.remote import is_url
 from framework.store.bundles.sources import bundle_sources
@@ -80,6 +80,29 @@ def _newest_by_job_key(outputs: Path | str, keys: Collection[str], status: str) 
 def done_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, str]:
     """Return the newest done run of each job key that has one: job key → run id."""
     return _newest_by_job_key(outputs, keys, "done")
+
+
+def newest_failures(
+    outputs: Path | str, keys: Collection[str], since: str
+) -> dict[str, tuple[str, Failure | None]]:
+    """Return (run id, why) of the newest failed run of each job key that has one since a time (ISO 8601, UTC)."""
+    found: dict[str, tuple[str, Failure | None]] = {}
+    if not keys:
+        return found
+    for record in newer_records(outputs):
+        key = record.job_key
+        if record.status == "failed" and key and key in keys and (record.finished_at or "") >= since:
+            found[key] = (record.run_id, record.failure)
+    if not is_url(outputs) and has_database(outputs):
+        with closing(Store(outputs)) as store:
+            _, rows = store.rows(
+                "SELECT job_key, run_id, failure_stage, failure_kind, failure_message, "
+                "strftime(finished_at, '%Y-%m-%dT%H:%M:%S.%f') FROM runs WHERE status = 'failed' ORDER BY started_at"
+            )
+        for key, run_id, stage, kind, message, at in rows:
+            if key in keys and (at or "") >= since[:26]:
+                found.setdefault(key, (run_id, Failure(stage or "", kind or "", message or "")))
+    return found
 
 
 def failed_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, str]:

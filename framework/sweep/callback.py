@@ -38,9 +38,16 @@ class StudyCallback(Callback):
             session.add((position.index, position.repeat), outcome)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Bring the runs into the store, ask the advisors, print the tables."""
+        """Bring the runs into the store, ask the advisors, print the tables.
+
+        Hydra makes a warning of whatever a callback raises, and ends well; so it is kept for the exit status.
+        """
         from framework.sweep.ending import end_sweep
 
         session = sessions.current()
-        if session is not None and not session.dry:
+        if session is None or session.dry:
+            return
+        try:
             end_sweep(config, session)
+        except Exception as error:
+            session.end_error = error

@@ -27,6 +27,7 @@ class SweepSession:
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         on_progress: called with how far a job is (0–1) and what it is doing.
         interrupted: the user stopped it; what is done is kept.
+        end_error: what went wrong after the last run: the store, a table, the terminal.
         dry: nothing is carried out: the study is only shown.
         max_failures: no further job is started once so many have failed; None: all are.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
@@ -48,6 +49,7 @@ class SweepSession:
     announce: Callable[[str], None] = lambda text: None
     interrupted: bool = False
     dry: bool = False
+    end_error: Exception | None = None
     max_failures: int | None = None
     detached: bool = False
 

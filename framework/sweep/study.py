@@ -21,6 +21,7 @@ The calls, from the first call (above) to the last:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,14 @@ from framework.configuration.hydra_private import returned_or_raised
 from framework.configuration.study_config import describing_config, resolved, study_name, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
+from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash
 from framework.report.terminal.terminal_tables import SweepProgress
 from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes, check_size, check_study_axes
+from framework.sweep.claims_of_points import HeldElsewhereError, is_free
 from framework.sweep.dry_run import show_plan
 from framework.sweep.grid import Axis, Point, merged_grids, points
 from framework.sweep.launchers import known_as_launcher
@@ -47,6 +50,8 @@ from framework.sweep.repeats import check_repeats, next_round
 from framework.sweep.session import GaveUpError, SweepSession, begin
 from framework.sweep.sweep_code import sweep_code
 from framework.sweep.watch import watching_bundles
+
+_AWAIT_S = 0.5
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
@@ -216,11 +221,39 @@ class _Study:
             [*self.fixed, *point.overrides, *_position(plan.sweep_id, point, key)]
             for point, key in zip(pending, plan.job_keys, strict=True)
         ]
+        began = utc_now()
         with watching_bundles(self.session):
             returns = self.launch(jobs, 0)
+        held = []
         for point, job in zip(pending, returns, strict=True):
-            if not isinstance(returned_or_raised(job), GaveUpError):
+            value = returned_or_raised(job)
+            if isinstance(value, HeldElsewhereError):
+                held.append(point)
+            elif not isinstance(value, GaveUpError):
                 self.session.add(point.key, _outcome(job))
+        if held:
+            self._await(held, began)
+
+    def _await(self, held: Sequence[Point], began: str) -> None:
+        """Wait for the points that other processes carry out; one that is left open by them is run here."""
+        from framework.store.lookup import done_job_keys, newest_failures
+
+        outputs = self.session.outputs_dir
+        self.session.announce(f"{len(held)} points are being run by another process; waiting for them")
+        waiting = dict(zip(self._planned(held).job_keys, held, strict=True))
+        while waiting:
+            ended = [key for key in waiting if is_free(outputs, key)]
+            done = done_job_keys(outputs, ended)
+            failed = newest_failures(outputs, [key for key in ended if key not in done], began)
+            for key, run_id in done.items():
+                self.session.add(waiting.pop(key).key, RunOutcome(run_id, "done", skipped=True))
+            for key, (run_id, failure) in failed.items():
+                self.session.add(waiting.pop(key).key, RunOutcome(run_id, "failed", failure=failure))
+            left_open = [waiting.pop(key) for key in ended if key in waiting]
+            if left_open:
+                self._launch(left_open)
+            elif waiting and not ended:
+                time.sleep(_AWAIT_S)
 
 
 def _position(sweep_id: str, point: Point, job_key: str) -> list[str]:

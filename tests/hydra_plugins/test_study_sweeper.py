@@ -9,7 +9,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from framework.cli.study_command import run_study
-from framework.errors import ConfigError, UserError
+from framework.errors import ConfigError, StoreError, UserError
 from framework.store.database.reader import Store
 from framework.sweep import session as sessions
 
@@ -131,3 +131,19 @@ def test_a_study_does_not_answer_for_an_earlier_one_of_its_process(study: Study)
     with pytest.raises(UserError, match="2 of 2 runs failed"):
         study("-m", "+experiment=toy_single", "backend.speed=1,2", "backend.fail=run")
     assert study("+experiment=toy_single", "backend.speed=3") == 0
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("can't write x: no space left on the device"), KeyError("a defect")]
+)
+def test_what_fails_after_the_last_run_is_the_last_line_and_the_exit_status(
+    study: Study, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("framework.sweep.ending.ingest", refused)
+    with pytest.raises(StoreError, match="the runs are kept, but the sweep did not end in order: ") as caught:
+        study("-m", "+experiment=toy_single", "backend.speed=1,2")
+    assert str(error).strip("'") in str(caught.value)
+    assert len(list(Path("outputs/runs").iterdir())) == 2

@@ -1,0 +1,52 @@
+"""Two processes that run one sweep share its points."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
+from framework.sweep.claims_of_points import HeldElsewhereError, claimed, is_free
+
+SUPPORT = Path(__file__).parents[2] / "support"
+
+
+def test_a_point_has_one_holder_at_a_time(tmp_path: Path) -> None:
+    with claimed(tmp_path, "key"):
+        assert not is_free(tmp_path, "key")
+        assert is_free(tmp_path, "other")
+        with pytest.raises(HeldElsewhereError), claimed(tmp_path, "key"):
+            pass
+    assert is_free(tmp_path, "key")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fail", [False, True], ids=["done", "one of them fails"])
+def test_two_terminals_share_one_sweep(toy: Path, tmp_path: Path, fail: bool) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(toy), str(SUPPORT)])}
+    kinds = "null,run" if fail else "null"
+    sweep = [
+        "+experiment=toy_single",
+        "-m",
+        "workload.size=1,2,3,4,5,6",
+        "backend.steps=3",
+        f"backend.fail={kinds}",
+    ]
+    command = [sys.executable, "-m", "framework", *sweep]
+    terminals = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    said = [terminal.communicate(timeout=120)[0].decode() for terminal in terminals]
+    assert [terminal.returncode for terminal in terminals] == [1 if fail else 0] * 2, said
+    ingest(tmp_path / "outputs")
+    runs = Store(tmp_path / "outputs").rows("SELECT sweep_index, status FROM runs ORDER BY 1")[1]
+    assert len(runs) == len({index for index, _ in runs}) == (12 if fail else 6)
+    assert any("being run by another process" in text or "skipped" in text for text in said)
