@@ -56,9 +56,8 @@ def main(file: str) -> None:
             f"{' '.join(name)}: {chosen['n_adapters']} adapters on {chosen['max_loras']} slots, "
             f"{tok_s(chosen):,.0f} of {best:,.0f} tok/s, loses {100 * losses[-1]:.1f} %"
         )
-    print(
-        f"{len(losses)} populations: median {100 * median(losses):.2f} %, largest {100 * max(losses):.2f} %, {starving} starve"
-    )
+    shares = f"median {100 * median(losses):.2f} %, largest {100 * max(losses):.2f} %"
+    print(f"{len(losses)} populations: {shares}, {starving} starve")
 
 
 def population(row: Row) -> tuple[str, ...]:
