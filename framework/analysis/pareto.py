@@ -137,6 +137,24 @@ def knee_by_chord(x: npt.ArrayLike, y: npt.ArrayLike) -> int:
     return int(order[np.argmax(above[order])])
 
 
+def knee_of_front(points: npt.ArrayLike, better: Sequence[Direction]) -> int:
+    """Return the index of the point farthest above the plane through the extremes of a front of any objectives.
+
+    The objectives are scaled to the unit cube over the given points, so that the result does not depend on units;
+    the distance from the plane is then the sum of the scaled gains (Das, On characterizing the "knee" of the Pareto
+    curve, 1999). An objective with one value only decides nothing.
+
+    Raises:
+        ValueError: there is no point, a value is NaN, or the shapes do not fit.
+    """
+    gains = _gains(points, better)
+    if len(gains) == 0:
+        raise ValueError("a knee needs a point")
+    spans = np.ptp(gains, axis=0)
+    scaled = (gains - gains.min(axis=0)) / np.where(spans > 0, spans, 1.0)
+    return int(np.argmax(scaled.sum(axis=1)))
+
+
 def hypervolume(points: npt.ArrayLike, better: Sequence[Direction], reference: npt.ArrayLike) -> float:
     """Return the volume that the points dominate up to a reference point, in the product of their units.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from framework.cli.answers.pareto_verb import pareto
 from framework.cli.everyday import DEFAULT_OUTPUTS, Outputs, add_everyday_verbs
 from framework.errors import ConfigError, did_you_mean
 
@@ -49,6 +50,7 @@ def build_app() -> typer.Typer:
         report,
         artifacts,
         compare,
+        pareto,
         predict,
         guide,
         ingest,

@@ -18,7 +18,9 @@ from framework.configuration.study_config import VOLATILE_KEYS
 from framework.contracts import Json
 
 _KEY_LENGTH = 20  # hex digits: 80 bits, no collision below 10^11 runs
-_REPEATS = frozenset({"seed", "repeat", "repeats"})  # leaves that number the repeats of one configuration
+REPEAT_LEAVES = frozenset(
+    {"seed", "repeat", "repeats"}
+)  # leaves that number the repeats of one configuration
 
 
 def canonical_hash(value: Json) -> str:
@@ -44,7 +46,7 @@ def config_key(params: Mapping[str, Json]) -> str:
         params: its leaves by dotted name, as texts; None is an explicit null.
     """
     return canonical_hash(
-        {name: text for name, text in params.items() if name.rpartition(".")[2] not in _REPEATS}
+        {name: text for name, text in params.items() if name.rpartition(".")[2] not in REPEAT_LEAVES}
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from framework.configuration.study_config import VOLATILE_KEYS
 from framework.contracts import MetricDefinition, StoreReader
+from framework.identity.run_key import REPEAT_LEAVES
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,15 @@ def read_run_table(
         for row in shown
     )
     return RunTable(names, _ordered_metrics(units, definitions), rows, len(runs))
+
+
+def read_parameters(store: StoreReader, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the parameters that tell settings apart (seeds don't): their short name, then run → value as text."""
+    found = _parameter_values(store, run_ids)
+    values = {name: by_run for name, by_run in found.items() if name.split(".")[-1] not in REPEAT_LEAVES}
+    names = distinguishing_parameters(values, run_ids)
+    short = short_names(names)
+    return {short[name]: values[name] for name in names}
 
 
 def _parameter_values(store: StoreReader, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:

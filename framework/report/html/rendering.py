@@ -83,6 +83,22 @@ def page_html(content: ReportContent) -> str:
     )
 
 
+def figure_page(figure: Figure) -> str:
+    """Return one figure as a page of its own."""
+    section = ReportSection(figure.title, [figure])
+    page = _environment().get_template("page.html")
+    return page.render(
+        experiment=figure.title,
+        overview=None,
+        warnings=(),
+        sections=list(_contributed_sections([section])),
+        figure_number=count(1).__next__,
+        plotly=_plotly_js(),
+        style_sheet=_asset("report.css"),
+        script=_asset("report.js"),
+    )
+
+
 def _environment() -> Environment:
     templates = Environment(
         loader=PackageLoader("framework.report.html"),

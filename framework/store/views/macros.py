@@ -17,6 +17,7 @@ from framework.store.views.definitions_view import DEFINITIONS
 from framework.store.views.front_macro import FRONT_MACROS
 from framework.store.views.label_views import LABEL_VIEWS
 from framework.store.views.results_view import build_results
+from framework.store.views.setting_macros import SETTING_MACROS
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,6 +93,7 @@ OWN_VIEWS = (
     *FRONT_MACROS,
     PARETO,
     *COMPARISON_VIEWS,
+    *SETTING_MACROS,
 )
 
 

@@ -1,0 +1,1 @@
+"""Verbs that answer a question over the runs of a store: what is on the front, what to choose."""
