@@ -18,6 +18,7 @@ _V1_SINCE = (0, 8)
 _A100_APART_SINCE = (0, 9)
 _LARGER_CHUNKS_SINCE = (0, 7)
 _OLDEST, _NEWEST = (0, 5), (0, 19)
+NEWEST_VERSION = f"{_NEWEST[0]}.{_NEWEST[1]}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ def add_verbs(app: typer.Typer) -> None:
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="Measured runs (CSV, .gz too).")],
+    source: Annotated[
+        str, typer.Argument(help="Table of measured runs (CSV, .gz too), or experiment or run in the store.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Write the prediction of every row to this CSV file.")
     ] = None,
@@ -23,14 +25,15 @@ def validate(
     cross_validate: Annotated[
         bool, typer.Option(help="Also refit without each family, for held-out errors; takes minutes.")
     ] = False,
+    outputs: Annotated[Path, typer.Option(help="Outputs folder with the store.")] = Path("outputs"),
 ) -> int:
-    """Predict measured runs with the twin and print the error by metric, family and regime.
+    """Predict measured or imported runs with the twin and print the error by metric, family and regime.
 
     Example: python -m framework validate serving_runs_calibration.csv.gz --out predictions.csv
     """
     from framework_twin.validation.validate_verb import run_validate
 
-    return run_validate(file, out, json, cross_validate)
+    return run_validate(source, out, json, cross_validate, str(outputs))
 
 
 def calibrate(

@@ -158,6 +158,7 @@ class Outcome:
                 mean = figures[total] / done
             facts[f"workload.{name}"] = mean
         facts["workload.offered_rps"] = self.arrivals.get("rate_rps")
+        facts["workload.concurrency"] = self.arrivals.get("concurrency")
         if self.model and catalogue_name("model", self.model) != self.model:
             facts["model_in_file"] = self.model
         return {name: value for name, value in facts.items() if value is not None}

@@ -263,7 +263,8 @@ def _workload(row: Mapping[str, str]) -> dict[str, Json]:
             "kind": row.get("arrival") or None,
             "rate_rps": None if rate == "inf" else _plain(rate or ""),
         },
-        "lengths": {
+        "lengths": {"kind": row.get("length_distribution") or None}
+        | {
             name: _length(row, column)
             for name, column in (
                 ("input_tokens", "input_tokens_mean"),

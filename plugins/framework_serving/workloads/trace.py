@@ -11,6 +11,9 @@ from framework.errors import ConfigError
 from framework_serving import tables
 from framework_serving.workloads.adapter_mix import dealt_ranks
 from framework_serving.workloads.arrivals import arrival_times
+from framework_serving.workloads.recorded.trace_cells import SECONDS_PER_UNIT
+from framework_serving.workloads.recorded.trace_file import Trace, TraceReader
+from framework_serving.workloads.recorded.trace_formats import PRESETS
 from framework_serving.workloads.settings import ArrivalSettings, TraceSettings
 from framework_serving.workloads.synthetic import (
     cap_tokens,
@@ -19,9 +22,6 @@ from framework_serving.workloads.synthetic import (
     stream,
     workload_tables,
 )
-from framework_serving.workloads.trace_cells import SECONDS_PER_UNIT
-from framework_serving.workloads.trace_file import Trace, TraceReader
-from framework_serving.workloads.trace_formats import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np

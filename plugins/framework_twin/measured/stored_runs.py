@@ -11,12 +11,17 @@ from framework.contracts import StoreReader, WorkloadTables
 from framework.errors import InputError, UserError
 from framework.run.rebuild import chosen_options, rebuilt_workload, stored_config
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
+from framework_twin.measured.imported_load import open_settings, sent_requests
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, measured_run
 from framework_twin.measured.step_samples import StepSample, step_samples
 from framework_twin.settings import TwinSettings
 
 _ARRIVALS = {"burst": "burst", "poisson": "poisson"}
 _LATEST_GENERATION = "v1"
+IMPORTED = "recorded"
+"""Backend of a run that other tools made."""
+
+_OF = "(experiment = ? OR run_id = ?)"
 Values = Mapping[str, str | None]
 
 
@@ -72,11 +77,11 @@ def read_stored(
     """
     rows = store.query(
         "SELECT run_id, backend, coalesce(sanity, 'pass') AS sanity, seed, workload_hash FROM runs "
-        "WHERE experiment = ? AND status = 'done' ORDER BY started_at, run_id",
-        [experiment],
+        f"WHERE {_OF} AND status = 'done' ORDER BY started_at, run_id",
+        [experiment, experiment],
     ).to_pylist()
     if not rows:
-        raise InputError(f"'{experiment}' is neither a file nor an experiment with finished runs")
+        raise InputError(f"'{experiment}' is neither a file nor an experiment or run that is finished")
     rows = [row for row in rows if run_ids is None or row["run_id"] in set(run_ids)]
     values = {table: _values(store, table, experiment) for table in ("params", "facts", "metrics")}
     options = chosen_options(store, [row["run_id"] for row in rows])
@@ -89,6 +94,8 @@ def read_stored(
             continue
         try:
             workload = _workload(params, int(row["seed"] or 0), row["workload_hash"])
+            if workload is None and row["backend"] == IMPORTED:
+                workload = sent_requests(store, key, facts)
             chosen = options.get(key, {})
             found.append(
                 StoredRun(key, row["backend"], row["sanity"], params, facts, metrics, workload, chosen)
@@ -171,8 +178,8 @@ def _workload(params: Values, seed: int, content_hash: str | None) -> WorkloadTa
 def _values(store: StoreReader, table: str, experiment: str) -> dict[str, dict[str, str | None]]:
     rows = store.query(
         f"SELECT t.run_id, t.name, CAST(t.value AS VARCHAR) AS value FROM {table} t JOIN runs r USING (run_id) "
-        "WHERE r.experiment = ? AND r.status = 'done'",
-        [experiment],
+        f"WHERE {_OF.replace('run_id', 'r.run_id')} AND r.status = 'done'",
+        [experiment, experiment],
     )
     values: dict[str, dict[str, str | None]] = defaultdict(dict)
     for run_id, name, value in zip(*(rows[column].to_pylist() for column in rows.column_names), strict=True):
@@ -211,6 +218,8 @@ def _record(run: StoredRun) -> dict[str, str | None]:
         "gpu_memory_utilization": params.get("backend.gpu_memory_utilization"),
         **_engine_record(run, adapters),
     }
+    if run.backend == IMPORTED:
+        record |= open_settings(record, params.get("backend.engine_version"))
     if adapters:
         record["adapter_ranks"] = _adapter_ranks(run, adapters)
         record["adapter_rates_rps"] = _dealt(params.get("workload.rates_rps") or "", adapters)
@@ -222,6 +231,10 @@ def _arrival(run: StoredRun) -> str:
     kind = run.params.get("workload.arrivals.kind") or ""
     if run.facts.get("workload.concurrency"):
         return "concurrency"
+    if not kind and run.backend == IMPORTED and run.workload is None:
+        raise ValueError(
+            "workload.arrivals.kind: not in the imported file; import it with workload.arrivals.kind=…"
+        )
     if kind in _ARRIVALS:
         return _ARRIVALS[kind]
     if run.workload is None:

@@ -53,6 +53,8 @@ def published_prediction(
     loads = _PUBLISHED_LOADS.get(setup.model)
     if twin is None or loads is None or setup.arrival != "poisson":
         return {}
+    if not (setup.input_std > 0 and setup.output_std > 0):  # false for an unknown spread, too
+        return {}
     inputs = clipped_normal_mean(setup.input_mean, setup.input_std, _SHORTEST_INPUT) / setup.input_mean
     outputs = clipped_normal_mean(setup.output_mean, setup.output_std, _SHORTEST_OUTPUT) / setup.output_mean
     power = datasheet_power(model_shape(setup.model), gpu_spec(setup.gpu))

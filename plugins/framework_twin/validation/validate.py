@@ -113,17 +113,16 @@ def _outcomes(
     A run with a defect gets no published prediction, which costs a second simulation: the baselines are compared on
     clean runs, or on all where none is.
     """
-    setups = [run.setup for run in runs]
     compared = [run.clean for run in runs]
     if not any(compared):
         compared = [True] * len(runs)
     work = partial(_outcome, seeds=seeds)
-    workers = min(os.cpu_count() or 1, len(setups) // _RUNS_PER_WORKER)
+    workers = min(os.cpu_count() or 1, len(runs) // _RUNS_PER_WORKER)
     if workers < 2:
-        yield from _counted(map(work, setups, compared), len(setups), progress)
+        yield from _counted(map(work, runs, compared), len(runs), progress)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from _counted(pool.map(work, setups, compared, chunksize=4), len(setups), progress)
+        yield from _counted(pool.map(work, runs, compared, chunksize=4), len(runs), progress)
 
 
 def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> Iterator[_Outcome]:
@@ -132,8 +131,11 @@ def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> It
         yield outcome
 
 
-def _outcome(setup: RunSetup, compared: bool, seeds: Sequence[int] | None) -> _Outcome:
-    drawn = cache(realise)  # both predictors serve the same requests
+def _outcome(run: MeasuredRun, compared: bool, seeds: Sequence[int] | None) -> _Outcome:
+    setup, known = run.setup, run.workload
+    drawn: Realise = cache(realise)  # both predictors serve the same requests
+    if known is not None:
+        drawn, seeds = (lambda setup, seed: known), (0,)
     try:
         row = predict_row(setup, seeds, drawn)
         if not compared:

@@ -372,7 +372,7 @@ def test_dates_of_two_sorts_in_one_trace_are_refused(tmp_path: Path) -> None:
 def test_reading_stops_at_the_limit_and_at_the_end_of_the_window(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framework_serving.workloads.trace_file.CHUNK_ROWS", 256)
+    monkeypatch.setattr("framework_serving.workloads.recorded.trace_file.CHUNK_ROWS", 256)
     rows = "".join(f"{second},5,6\n" for second in range(5000)) + "damaged\n"
     path = csv_file(tmp_path, rows)
     assert build(path, limit=10).facts["num_requests"] == 10
@@ -382,7 +382,7 @@ def test_reading_stops_at_the_limit_and_at_the_end_of_the_window(
 
 
 def test_a_bad_row_is_found_in_whichever_chunk_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("framework_serving.workloads.trace_file.CHUNK_ROWS", 4)
+    monkeypatch.setattr("framework_serving.workloads.recorded.trace_file.CHUNK_ROWS", 4)
     rows = [f"{second},5,6\n" for second in range(30)]
     rows[17] = "17,x,6\n"
     path = csv_file(tmp_path, "".join(rows))

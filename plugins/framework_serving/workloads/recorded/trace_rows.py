@@ -14,7 +14,7 @@ from framework.input_files.opening import opened_text
 from framework_serving.workloads.settings import TraceSettings
 
 if TYPE_CHECKING:
-    from framework_serving.workloads.trace_formats import TraceFormat
+    from framework_serving.workloads.recorded.trace_formats import TraceFormat
 
 Chunk = tuple[list[int], list[Any]]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import InputError
+from framework_serving.workloads.recorded.trace_cells import Cells, Part
+from framework_serving.workloads.recorded.trace_formats import TraceFormat, format_of
+from framework_serving.workloads.recorded.trace_rows import TraceRows
 from framework_serving.workloads.settings import TraceSettings
-from framework_serving.workloads.trace_cells import Cells, Part
-from framework_serving.workloads.trace_formats import TraceFormat, format_of
-from framework_serving.workloads.trace_rows import TraceRows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import InputError, did_you_mean
+from framework_serving.workloads.recorded.trace_formats import TraceFormat
+from framework_serving.workloads.recorded.trace_texts import TextLengths
 from framework_serving.workloads.settings import TraceSettings
-from framework_serving.workloads.trace_formats import TraceFormat
-from framework_serving.workloads.trace_texts import TextLengths
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Recorded requests: what is in a trace, and how it is written."""

@@ -1,0 +1,42 @@
+"""Measured runs beside the twin's prediction: each figure of each run, with the band and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from framework.contracts import TableBlock
+from framework_twin.calibration.fit import measured_value
+from framework_twin.measured.measured_runs import MeasuredRun
+from framework_twin.measured.run_prediction import MEASURED_NAMES
+from framework_twin.validation.validate import RowPrediction
+
+COLUMNS = ("run", "metric", "measured", "predicted", "low", "high", "difference %", "by")
+_CAPTION = "low, high: the band of the profile's held-out errors. Without a profile the twin knows no band."
+
+
+def print_runs(runs: Sequence[MeasuredRun], predictions: Sequence[RowPrediction]) -> None:
+    """Print one line a figure that was both measured and predicted."""
+    from framework.report.terminal.terminal_tables import print_table
+
+    rows = list(beside(runs, predictions))
+    print_table(TableBlock("Measured and predicted", COLUMNS, rows, _CAPTION))
+
+
+def beside(runs: Sequence[MeasuredRun], predictions: Sequence[RowPrediction]) -> Iterator[tuple[Any, ...]]:
+    """Yield (run, metric, measured, predicted, low, high, difference in %, profile) of figures that both know."""
+    by_id = {prediction.setup.run_id: prediction for prediction in predictions}
+    for run in runs:
+        prediction = by_id.get(run.setup.run_id)
+        if prediction is None:
+            continue
+        for name, ours in MEASURED_NAMES.items():
+            measured = measured_value(run, ours) if ours != name else None
+            measured = measured if measured is not None else measured_value(run, name)
+            predicted = prediction.values.get(name)
+            if measured is None or predicted is None:
+                continue
+            low, high = prediction.bands.get(name, (None, None))
+            change = 100.0 * (predicted / measured - 1.0) if measured else None
+            by = prediction.profile or "roofline, uncalibrated"
+            yield run.setup.run_id, ours, measured, predicted, low, high, change, by
