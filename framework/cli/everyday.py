@@ -18,7 +18,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print which runs i
 
 def add_everyday_verbs(app: typer.Typer) -> None:
     """Add the verbs to an application."""
-    for verb in (status, watch, show, log, tag, note, rename, archive, delete, merge, version):
+    for verb in (status, watch, show, log, tag, note, rename, archive, delete, merge, version, completion):
         app.command()(verb)
 
 
@@ -169,3 +169,21 @@ def version() -> int:
     from framework.cli.installed import show_version
 
     return show_version()
+
+
+def completion(
+    context: typer.Context,
+    shell: Annotated[str, typer.Argument(help="bash or zsh.")],
+    line: Annotated[str | None, typer.Argument(hidden=True)] = None,
+) -> int:
+    """Print the script that completes verbs, options and overrides of `framework` in a shell.
+
+    Put `eval "$(framework completion bash)"` into the shell's start-up file.
+
+    Example: python -m framework completion bash
+    """
+    from framework.cli.completion import candidates, script
+
+    verbs = getattr(context.find_root().command, "commands", {})
+    print("\n".join(candidates(line or "", verbs)) if shell == "words" else script(shell))
+    return 0

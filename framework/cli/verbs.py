@@ -163,7 +163,7 @@ def sql(
     limits = QueryLimits(timeout, max_memory, max_rows)
     if query is not None:
         return run_sql(query, format, str(outputs), limits)
-    from framework.cli.sql_shell import query_shell
+    from framework.cli.sql_verb import query_shell
 
     return query_shell(lambda text, kind: run_sql(text, kind, str(outputs), limits), format)
 

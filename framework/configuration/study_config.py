@@ -159,6 +159,12 @@ def describing_config(config: DictConfig, partly: bool = False) -> dict[str, Jso
     return plain
 
 
+def written_config(config: DictConfig) -> dict[str, Json]:
+    """Return a configuration as it is written, interpolations and missing values (`???`) as texts."""
+    plain = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+
+
 _FOLLOWS_VOLATILE = re.compile(r"\$\{\s*(?:" + "|".join(VOLATILE_KEYS) + r")\b")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from framework.configuration.components import build_component
-from framework.configuration.study_config import VOLATILE_KEYS, describing_config, study_name
+from framework.configuration.study_config import VOLATILE_KEYS, describing_config, study_name, written_config
 from framework.contracts import (
     Backend,
     Json,
@@ -115,8 +115,8 @@ def refusal_record(config: DictConfig, failure: Failure, overrides: Sequence[str
     """Return the record of a run that never started; `overrides` are those its job was given."""
     try:
         plain = describing_config(config)
-    except ConfigError:
-        plain = {}
+    except ConfigError:  # that can't be resolved: as it is written, so that the row says what was asked
+        plain = written_config(config)
     position = config.sweep
     key = run_key(plain, "", "", int(position.repeat))
     return RunRecord(

@@ -39,6 +39,7 @@ _KINDS = {
     "COMPLETED": "no_result",
 }
 UNKNOWN = "UNKNOWN"
+_SHORTENED = 8
 
 
 class SlurmError(UserError):
@@ -69,7 +70,11 @@ class JobState:
     @property
     def failure_kind(self) -> str:
         """What to call the end of a job that left no result."""
-        return _KINDS.get(self.state, "lost")
+        short = self.state if len(self.state) >= _SHORTENED else None  # sacct may cut a long word
+        named = (
+            kind for word, kind in _KINDS.items() if word == self.state or (short and word.startswith(short))
+        )
+        return next(named, "lost")
 
 
 def job_states(job_ids: Sequence[str]) -> dict[str, JobState]:

@@ -20,6 +20,7 @@ _PART_FIELDS = {
 }
 _REQUIRED = ("run_id", "run_key", "experiment", "backend", "status", "started_at")
 _OPTIONAL_TEXT = ("finished_at", "job_key", "sweep_id", "workload_hash")
+_NAMES, _UNNAMED = ("experiment", "backend"), "unknown"
 _SANITY = (None, "pass", "warn", "fail")
 
 
@@ -67,6 +68,8 @@ def record_to_json(record: RunRecord) -> dict[str, Json]:
     """Return the record as a JSON object; keys are the fields of `RunRecord`."""
     clean = dataclasses.replace(record, metrics=[finite_metric(metric) for metric in record.metrics])
     shallow = {name: getattr(clean, name) for name in _RECORD_FIELDS}
+    for name in _NAMES:  # what can't be read back must not be written: a run without a name is still a run
+        shallow[name] = plain(str(shallow[name] or "")) or _UNNAMED
     shallow["metrics"] = [vars(metric) for metric in clean.metrics]
     shallow["checks"] = [vars(check) for check in clean.checks]
     shallow["failure"] = vars(clean.failure) if clean.failure else None

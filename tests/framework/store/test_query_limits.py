@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from framework.cli import sql_shell, sql_verb
+from framework.cli import sql_verb
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, StoreError
 from framework.store.database.ingest import ingest
@@ -155,7 +155,7 @@ def test_the_shell_answers_until_it_is_left(store, capsys, monkeypatch, tmp_path
     monkeypatch.setenv("FRAMEWORK_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    assert sql_shell.query_shell(lambda text, format: sql_verb.run_sql(text, format, store), "table") == 0
+    assert sql_verb.query_shell(lambda text, format: sql_verb.run_sql(text, format, store), "table") == 0
     captured = capsys.readouterr()
     for word in ("results", "pareto", "20261128", "experiment", ".format NAME"):
         assert word in captured.out
