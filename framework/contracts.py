@@ -410,14 +410,16 @@ class Importer:
             and row.
         recognises: says in words what a file is (`JSON of vllm bench serve`), or None for one of another kind; for
             `import FILE`. By content, never by name. None: files of this kind are imported by naming the kind.
+        options: names that `read` takes as further keywords; `import FILE NAME=TEXT` gives them.
         folders: whether a folder of several files can be one recording; it is recognised by the first of its files.
     """
 
     kind: str
     description: str
-    read: Callable[[Path], Iterator[ImportedRun | ImportedTable]]
+    read: Callable[..., Iterator[ImportedRun | ImportedTable]]
     recognises: Callable[[FileHead], str | None] | None = None
     folders: bool = False
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,11 @@ def import_file(
             reason = "is a folder" if file.is_dir() else "does not exist or is not a regular file"
             raise InputError(f"file '{file}' {reason}")
     kind = importer.kind
+    settings = dict(settings or {})
+    # a word without a dot was read as a group's name
+    options = {name: settings.pop(f"{name}.name") for name in importer.options if f"{name}.name" in settings}
     # the whole file first: a bad row leaves nothing half-imported
-    found = list(progress_over(importer.read(file), f"reading {file.name}"))
+    found = list(progress_over(importer.read(file, **options), f"reading {file.name}"))
     singles = [_with_settings(run, settings or {}) for run in found if isinstance(run, ImportedRun)]
     tables = [table for table in found if isinstance(table, ImportedTable)]
     if settings and tables:

@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from framework.input_files.file_head import FileHead
 
 
-def _dmon(file: Path) -> Iterator[ImportedRun]:
+def _dmon(file: Path, **options: str) -> Iterator[ImportedRun]:
     from framework_metrics.recorded_series.dmon import read_dmon
 
-    return read_dmon(file)
+    return read_dmon(file, **options)
 
 
-def _smi_query(file: Path) -> Iterator[ImportedRun]:
+def _smi_query(file: Path, **options: str) -> Iterator[ImportedRun]:
     from framework_metrics.recorded_series.smi_query import read_smi_query
 
-    return read_smi_query(file)
+    return read_smi_query(file, **options)
 
 
-def _gpu_series(file: Path) -> Iterator[ImportedRun]:
+def _gpu_series(file: Path, **options: str) -> Iterator[ImportedRun]:
     from framework_metrics.recorded_series.columns import read_gpu_series
 
-    return read_gpu_series(file)
+    return read_gpu_series(file, **options)
 
 
 def _is_dmon(head: FileHead) -> str | None:
@@ -49,17 +49,19 @@ def _is_gpu_series(head: FileHead) -> str | None:
 
 
 IMPORTERS = (
-    Importer("dmon", "output of `nvidia-smi dmon`", _dmon, _is_dmon),
+    Importer("dmon", "output of `nvidia-smi dmon`", _dmon, _is_dmon, options=("interval_s", "grid")),
     Importer(
         "nvidia-smi",
         "output of `nvidia-smi --query-gpu=timestamp,… --format=csv`",
         _smi_query,
         _is_smi_query,
+        options=("grid",),
     ),
     Importer(
         "gpu-series",
         "CSV with time_s and one column per series (gpu_power_w, …)",
         _gpu_series,
         _is_gpu_series,
+        options=("grid",),
     ),
 )

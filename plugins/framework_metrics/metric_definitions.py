@@ -43,6 +43,12 @@ ENERGY_METRICS = (
         "gpu_idle_w", "W", "mean power of the idle GPUs; the source says whether a model was loaded"
     ),
     MetricDefinition(
+        "carbon_g",
+        "g",
+        "energy_j times what a kWh emits on the grid that was named (CO2-equivalent)",
+        "lower",
+    ),
+    MetricDefinition(
         "energy_above_idle_j", "J", "energy of the run minus idle power times its duration", "lower"
     ),
     MetricDefinition("cpu_energy_j", "J", "energy of all CPU packages over the run, by RAPL", "lower"),

@@ -110,7 +110,9 @@ def test_the_energy_of_a_recorded_run_is_its_trapezoid(file: Path) -> None:
 def test_power_and_energy_per_token_count_only_the_time_in_which_something_ran(tmp_path: Path) -> None:
     (run,) = read_gpu_series(_made_series(tmp_path))
     assert metric(run.result, "power_busy_mean_w").value == pytest.approx(300)
-    assert metric(run.result, "energy_j_per_token").value == pytest.approx(300 / 70)
+    per_token = metric(run.result, "energy_j_per_token")
+    assert per_token.value == pytest.approx(300 / 70, rel=0.01)
+    assert (per_token.low or 0) <= 300 / 70 <= (per_token.high or 0)
 
 
 @needs_shared_data("timeseries")
@@ -127,7 +129,9 @@ def test_power_and_energy_per_token_while_busy_agree_with_the_published_run(
 ) -> None:
     (run,) = read_gpu_series(next(file for file in RECORDED if file.name.startswith(run_id)))
     assert metric(run.result, "power_busy_mean_w").value == pytest.approx(power_w, rel=0.015)
-    assert metric(run.result, "energy_j_per_token").value == pytest.approx(j_per_token, rel=0.015)
+    per_token = metric(run.result, "energy_j_per_token")
+    assert per_token.value == pytest.approx(j_per_token, rel=0.025)
+    assert 0.985 * (per_token.low or 0) <= j_per_token <= (per_token.high or 0)
 
 
 def test_dmon_rows_of_two_gpus_are_a_second_apart_where_no_time_is_told(tmp_path: Path) -> None:
@@ -137,7 +141,10 @@ def test_dmon_rows_of_two_gpus_are_a_second_apart_where_no_time_is_told(tmp_path
     assert metric(result, "energy_j").value == pytest.approx(2 * 150 + 2 * 300)
     assert sampled(result, "gpu1_memory_util_pct") == ([1], [0])
     assert sampled(result, "gpu0_memory_temperature_c") == ([], [])
-    assert verdict(result, "recorded_series")[1] == "no time in the rows: one second between them is assumed"
+    assert (
+        verdict(result, "recorded_series")[1]
+        == "no time in the rows: one second between them is assumed (interval_s=N sets it)"
+    )
 
 
 def test_dmon_time_runs_on_over_midnight_with_and_without_a_date(tmp_path: Path) -> None:
@@ -215,14 +222,13 @@ def test_other_columns_become_series_under_our_names(tmp_path: Path) -> None:
     result = _read("gpu-series", text, tmp_path).result
     assert sampled(result, "running") == ([0, 1, 2], [2, 4, 0])
     assert sampled(result, "queue_ms") == ([0, 2], [3, 9])
-    assert metric(result, "energy_busy_j").window_s == 1
+    assert metric(result, "energy_busy_j").window_s == 1.5
 
 
 def test_the_same_file_is_the_same_run_and_another_of_its_name_is_not(tmp_path: Path) -> None:
     first, again = (_read("gpu-series", "time_s,gpu_power_w\n0,1\n1,1\n", tmp_path) for _ in range(2))
     other = _read("gpu-series", "time_s,gpu_power_w\n0,1\n1,2\n", tmp_path)
     assert first.origin_id == again.origin_id != other.origin_id
-    assert first.origin_id.startswith("recorded-")
 
 
 @pytest.mark.parametrize(

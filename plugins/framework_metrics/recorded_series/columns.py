@@ -17,7 +17,7 @@ from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
 from framework_metrics.nvml.quantities import PLAUSIBLE
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
+from framework_metrics.recorded_series.lines import check_width, kind_of, numbered_lines, reading, take_lines
 from framework_metrics.recorded_series.ticks import Ticks
 from framework_metrics.sampling.recording import Series
 
@@ -35,7 +35,7 @@ ALIASES = {
 _GPU = re.compile(rf"gpu(\d*)_({'|'.join(PLAUSIBLE)})")
 
 
-def read_gpu_series(file: Path) -> Iterator[ImportedRun]:
+def read_gpu_series(file: Path, grid: str | None = None) -> Iterator[ImportedRun]:
     """Yield the one run of a file (CSV, `.gz` or not).
 
     Raises:
@@ -46,21 +46,67 @@ def read_gpu_series(file: Path) -> Iterator[ImportedRun]:
     header = next(((number, next(csv.reader([line]))) for number, line in lines), None)
     if header is None:
         raise InputError(f"{file}: empty")
-    names = [ALIASES.get(name.strip(), name.strip()) for name in header[1]]
+    told = [_our_unit(ALIASES.get(name.strip(), name.strip())) for name in header[1]]
+    names = [name for name, _ in told]
+    units = {name: factor for name, factor in told if factor != 1.0}
     _check_header(file, names)
-    ticks, others, rows = Ticks(), _Others(), 0
-    for number, line in lines:
+    file_begin, begun = Ticks(), False
+    others = _Others()
+
+    def take(line: str) -> bool:
+        nonlocal begun
+        if not begun:
+            begun = True
+            return False
         cells = [cell.strip() for cell in next(csv.reader([line]))]
-        try:
-            if len(cells) != len(names):
-                raise ValueError(f"{len(cells)} values under {len(names)} columns")
-            _take_row(dict(zip(names, cells, strict=True)), ticks, others)
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: {error}") from None
-        rows += 1
+        check_width(cells, names, "columns")
+        _take_row(_in_our_units(dict(zip(names, cells, strict=True)), units), file_begin, others)
+        return True
+
+    rows, notes = take_lines(file, take)
     if not rows:
         raise InputError(f"{file}: no row below the header")
-    yield imported_run("gpu-series", file, ticks.recording("recorded power"), others.series(), begin_s=0.0)
+    recording = file_begin.recording("recorded power")
+    first_s = float(recording.t_s[0])
+    period_s = float(np.median(np.diff(recording.t_s))) if len(recording.t_s) > 1 else 0.0
+    if period_s > _LONG_PERIOD_S:
+        notes.append(f"{period_s:g} s between samples: is column time_s in another unit? Energy is doubtful")
+    yield imported_run(
+        "gpu-series",
+        file,
+        recording,
+        others.series(),
+        notes=notes,
+        begin_s=first_s if abs(first_s) > _EPOCH_S else 0.0,
+        grid=grid,
+    )
+
+
+_LONG_PERIOD_S = 300.0
+_EPOCH_S = 1e8
+"""A first time beyond this is a date: t = 0 is then the first sample."""
+
+_UNITS = {"mw": ("w", 1e-3), "kw": ("w", 1e3), "mj": ("j", 1e-3), "kj": ("j", 1e3), "wh": ("j", 3600.0)}
+_TIMES = {"time_ms": 1e-3, "time_us": 1e-6, "time_ns": 1e-9}
+
+
+def _our_unit(name: str) -> tuple[str, float]:
+    """Return a column's name in our unit, and what its values are multiplied with (`gpu_power_mw` → watts)."""
+    if name in _TIMES:
+        return "time_s", _TIMES[name]
+    stem, _, unit = name.rpartition("_")
+    if unit in _UNITS and _GPU.fullmatch(f"{stem}_{_UNITS[unit][0]}"):
+        return f"{stem}_{_UNITS[unit][0]}", _UNITS[unit][1]
+    return name, 1.0
+
+
+def _in_our_units(row: Mapping[str, str], units: Mapping[str, float]) -> Mapping[str, str]:
+    if not units:
+        return row
+    return {
+        name: repr(units[name] * reading(text, name, plausible=False)) if text and name in units else text
+        for name, text in row.items()
+    }
 
 
 def _check_header(file: Path, names: list[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
+from framework_metrics.recorded_series.lines import check_width, kind_of, reading, take_lines
 from framework_metrics.recorded_series.ticks import Ticks
 
 QUANTITIES = {
@@ -36,28 +36,45 @@ _MISSING = ("-", "N/A", "[N/A]")
 _DAY = timedelta(days=1)
 
 
-def read_dmon(file: Path) -> Iterator[ImportedRun]:
+def read_dmon(
+    file: Path, interval_s: str | float | None = None, grid: str | None = None
+) -> Iterator[ImportedRun]:
     """Yield the one run of a file.
+
+    Args:
+        file: the output.
+        interval_s: seconds between rows, for an output without time (dmon's own `-d`).
+        grid: where the energy came from, for its carbon.
 
     Raises:
         InputError: the file is not an output of dmon, or a row breaks its header; names file and line.
     """
-    reader = _Reader()
-    for number, line in numbered_lines(file):
-        try:
-            reader.take(line)
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: {error}") from None
+    reader = _Reader(_seconds(interval_s))
+    _, notes = take_lines(file, reader.take)
     if not reader.rows:
         raise InputError(f"{file}: no row of `nvidia-smi dmon` in it")
-    notes = ["no time in the rows: one second between them is assumed"] if not reader.timed else []
-    yield imported_run("dmon", file, reader.ticks.recording("dmon power"), notes=notes)
+    if not reader.timed and interval_s is None:
+        notes.append("no time in the rows: one second between them is assumed (interval_s=N sets it)")
+    yield imported_run("dmon", file, reader.ticks.recording("dmon power"), notes=notes, grid=grid)
+
+
+def _seconds(interval_s: str | float | None) -> float:
+    if interval_s is None:
+        return 1.0
+    try:
+        found = float(interval_s)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 86_400:
+        raise InputError(f"interval_s: {interval_s!r} is not a number of seconds")
+    return found
 
 
 class _Reader:
     """Takes lines; remembers the header that they stand under."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_s: float = 1.0) -> None:
+        self.interval_s = interval_s
         self.ticks = Ticks()
         self.rows = 0
         self.timed = False
@@ -67,8 +84,8 @@ class _Reader:
         self._first_gpu: str | None = None
         self._tick = -1
 
-    def take(self, line: str) -> None:
-        """Take a header, a line of units, or a row."""
+    def take(self, line: str) -> bool:
+        """Take a header, a line of units, or a row; say whether it was a row."""
         cells = _cells(line)
         if line.lstrip().startswith("#"):
             names = [cell.lower() for cell in _cells(line.lstrip().lstrip("#"))]
@@ -76,13 +93,13 @@ class _Reader:
                 if not set(names) & set(QUANTITIES):
                     raise ValueError(f"no known column of dmon{did_you_mean(names[-1], QUANTITIES)}")
                 self._columns = names
-            return
+            return False
         if not self._columns:
             hint = kind_of(line)
             raise ValueError(f"no header of `nvidia-smi dmon` (`# gpu pwr …`) before the first row{hint}")
-        if len(cells) != len(self._columns):
-            raise ValueError(f"{len(cells)} values under {len(self._columns)} columns")
+        check_width(cells, self._columns, "columns")
         self._row(dict(zip(self._columns, cells, strict=True)))
+        return True
 
     def _row(self, row: dict[str, str]) -> None:
         gpu = row["gpu"]
@@ -100,7 +117,7 @@ class _Reader:
         if "time" not in row:
             self._first_gpu = self._first_gpu or gpu
             self._tick += gpu == self._first_gpu
-            return float(max(self._tick, 0))
+            return max(self._tick, 0) * self.interval_s
         self.timed = True
         day = row.get("date", "20000101")
         try:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError, did_you_mean
+from framework.input_files.decimal_marks import decimal_mark, number_with
+from framework.input_files.file_head import delimiter_of
 from framework_metrics.recorded_series.imported import imported_run
-from framework_metrics.recorded_series.lines import kind_of, numbered_lines, reading
+from framework_metrics.recorded_series.lines import check_width, kind_of, reading, take_lines
 from framework_metrics.recorded_series.ticks import Ticks
 
 QUANTITIES = {
@@ -37,39 +39,91 @@ QUANTITIES = {
 """Our quantity by field. `power.draw.instant` is preferred: `power.draw` is a 1 s average on most recent GPUs."""
 
 _UNITS = {"mW": 1e-3, "W": 1.0, "%": 1.0, "MHz": 1.0, "GHz": 1e3, "KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
-_CELL = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?|0x[0-9a-fA-F]+)\s*([A-Za-z%]*)")
+_CELL = re.compile(r"(0x[0-9a-fA-F]+|-?[\d.,]+(?:e[+-]?\d+)?)\s*([A-Za-z%]*)")
+_IDENTITY = ("index", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "serial", "hostname")
+"""Fields that tell GPUs apart; all of a file's together."""
 _TIMES = ("%Y/%m/%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S")
 
 
-def read_smi_query(file: Path) -> Iterator[ImportedRun]:
+def _present(text: str) -> bool:
+    """Say whether a cell contains a reading: not empty, `N/A`, or a reason in brackets."""
+    return bool(text) and text not in ("N/A", "-") and not text.startswith("[")
+
+
+def read_smi_query(file: Path, grid: str | None = None) -> Iterator[ImportedRun]:
     """Yield the one run of a file.
 
     Raises:
         InputError: no header, no timestamp, or an invalid value; names file and line.
     """
-    ticks, header, begin, rows = Ticks(), None, None, 0
-    for number, line in numbered_lines(file):
-        cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
-        try:
-            if header is None or cells[0] == header.names[0]:
-                header = header or _Header.of(cells)
-                continue
-            now = header.time(cells)
-            begin = begin or now
-            ticks.add(
-                (now - begin).total_seconds(),
-                header.label(cells),
-                header.values(cells),
-                **header.facts(cells),
-            )
-        except ValueError as error:
-            raise InputError(f"{file}, line {number}: {error}") from None
-        rows += 1
+    reader = _Reader()
+    rows, notes = take_lines(file, reader.take)
+    header = reader.header
     if header is None or not rows:
         raise InputError(f"{file}: no row of `nvidia-smi --query-gpu` in it")
+    ticks = reader.ticks(file)
     yield imported_run(
-        "nvidia-smi", file, ticks.recording(f"nvidia-smi {header.power_field or 'power.draw'}")
+        "nvidia-smi",
+        file,
+        ticks.recording(f"nvidia-smi {header.power_field or 'power.draw'}"),
+        notes=[*notes, *reader.notes],
+        grid=grid,
     )
+
+
+class _Reader:
+    """Takes lines; the columns that count are chosen when all are known."""
+
+    def __init__(self) -> None:
+        self.header: _Header | None = None
+        self.notes: list[str] = []
+        self._rows: list[tuple[int, list[str]]] = []
+        self._delimiter, self._lines = ",", 0
+
+    def take(self, line: str) -> bool:
+        """Take the header, which may come again, or a row; say whether it was a row."""
+        self._lines += 1
+        if self.header is None:
+            self._delimiter = delimiter_of(line)
+        form = csv.reader([line], skipinitialspace=True, delimiter=self._delimiter)
+        cells = [cell.strip() for cell in next(form)]
+        if self.header is None or cells[0] == self.header.names[0]:
+            self.header = self.header or _Header.of(cells)
+            return False
+        check_width(cells, self.header.names, "fields")
+        self.header.check(cells)
+        self._rows.append((self._lines, cells))
+        return True
+
+    def ticks(self, file: Path) -> Ticks:
+        """Return the readings of all rows. Raises `InputError` naming the line of the first bad one."""
+        header, ticks = self.header, Ticks()
+        assert header is not None
+        try:
+            header.choose([cells for _, cells in self._rows], self._delimiter)
+        except ValueError as error:
+            raise InputError(f"{file}: {error}") from None
+        begin = last = None
+        summer = timedelta(0)
+        for number, cells in self._rows:
+            try:
+                now = header.time(cells) + summer
+                if last is not None and _NEAR_HOUR < last - now <= _HOUR:
+                    summer += _HOUR  # a clock that was set back at the end of summer time
+                    now += _HOUR
+                    self.notes.append(
+                        f"the clock goes back by an hour in line {number}: the end of summer time"
+                    )
+                begin, last = begin or now, now
+                label = header.label(cells)
+                ticks.add((now - begin).total_seconds(), label, header.values(cells), **header.facts(cells))
+            except ValueError as error:
+                raise InputError(f"{file}, line {number}: {error}") from None
+        return ticks
+
+
+_HOUR = timedelta(hours=1)
+_NEAR_HOUR = timedelta(minutes=59)
 
 
 class _Header:
@@ -79,17 +133,12 @@ class _Header:
         self.names, self._units = list(names), list(units)
         fields = {name: place for place, name in enumerate(names)}
         self._places: dict[str, int] = {}
+        self._mark: str | None = "."
         self.power_field: str | None = None
-        for name, quantity in QUANTITIES.items():
-            if name in fields and quantity not in self._places:
-                self._places[quantity] = fields[name]
-                if quantity == "power_w":
-                    self.power_field = name
         self._time = fields.get("timestamp")
-        self._identity = next(
-            (fields[name] for name in ("index", "uuid", "gpu_uuid", "pci.bus_id") if name in fields), None
-        )
-        self._labels: dict[str, str] = {}
+        self._identity = [fields[name] for name in _IDENTITY if name in fields]
+        self._index = fields.get("index")
+        self._labels: dict[tuple[str, ...], str] = {}
         self._fields = fields
 
     @classmethod
@@ -105,28 +154,69 @@ class _Header:
             raise ValueError(f"no field 'timestamp' among --query-gpu{did_you_mean('timestamp', names)}")
         return header
 
+    def check(self, cells: Sequence[str]) -> None:
+        """Raise `ValueError` for a row whose time or index can't be read."""
+        self.time(cells)
+        if self._index is not None and not cells[self._index].isdigit():
+            raise ValueError(f"index {cells[self._index]!r} is not a number")
+        for name, place in self._fields.items():
+            if name in QUANTITIES and _present(cells[place]) and not _CELL.fullmatch(cells[place]):
+                raise ValueError(f"{name}: {cells[place]!r} is not a number")
+
+    def choose(self, rows: Sequence[Sequence[str]], delimiter: str) -> None:
+        """Choose the field of each quantity: the preferred one that has values, not the one that is only named.
+
+        Raises `ValueError` for numbers with decimal points and decimal commas.
+        """
+        counts = {
+            name: sum(_present(cells[place]) for cells in rows)
+            for name, place in self._fields.items()
+            if name in QUANTITIES
+        }
+        for quantity in dict.fromkeys(QUANTITIES.values()):
+            offered = [name for name, of in QUANTITIES.items() if of == quantity and name in counts]
+            most = max((counts[name] for name in offered), default=0)
+            chosen = next((name for name in offered if 2 * counts[name] >= most), None)
+            if chosen is not None:
+                self._places[quantity] = self._fields[chosen]
+                if quantity == "power_w":
+                    self.power_field = chosen
+        if delimiter != ",":
+            numbers = (
+                match[1]
+                for cells in rows
+                for place in self._places.values()
+                if (match := _CELL.fullmatch(cells[place])) and not match[1].startswith("0x")
+            )
+            self._mark = decimal_mark(numbers) or "."
+
     def time(self, cells: Sequence[str]) -> datetime:
-        """Return the time of a row."""
-        if len(cells) != len(self.names):
-            raise ValueError(f"{len(cells)} values under {len(self.names)} fields")
+        """Return the time of a row; one with a zone in UTC."""
         text = cells[self._time or 0]
         for form in _TIMES:
             try:
                 return datetime.strptime(text, form)
             except ValueError:
                 continue
-        raise ValueError(f"timestamp {text!r} is not a date and time (expected YYYY/MM/DD HH:MM:SS.mmm)")
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"timestamp {text!r} is not a date and time (expected YYYY/MM/DD HH:MM:SS.mmm)"
+            ) from None
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
     def label(self, cells: Sequence[str]) -> str:
-        """Return the label of a row's GPU: by index, else numbered as they come."""
-        if self._identity is None:
+        """Return the label of a row's GPU: all that names it, since GPUs of two hosts have the same index."""
+        if not self._identity:
             return "gpu0"
-        text = cells[self._identity]
-        if self.names[self._identity] == "index":
-            if not text.isdigit():
-                raise ValueError(f"index {text!r} is not a number")
-            return f"gpu{text}"
-        return self._labels.setdefault(text, f"gpu{len(self._labels)}")
+        key = tuple(cells[place] for place in self._identity)
+        if key not in self._labels:
+            taken = set(self._labels.values())
+            wished = f"gpu{cells[self._index]}" if self._index is not None else "gpu0"
+            free = (f"gpu{number}" for number in range(len(taken) + 1) if f"gpu{number}" not in taken)
+            self._labels[key] = wished if wished not in taken else next(free)
+        return self._labels[key]
 
     def facts(self, cells: Sequence[str]) -> Mapping[str, str]:
         """Return name and UUID of a row's GPU, if the file contains them."""
@@ -138,7 +228,7 @@ class _Header:
         found = {}
         for quantity, place in self._places.items():
             text = cells[place]
-            if not text or text in ("N/A", "-") or text.startswith("["):
+            if not _present(text):
                 continue
             match = _CELL.fullmatch(text)
             if match is None:
@@ -148,6 +238,7 @@ class _Header:
                 raise ValueError(
                     f"{self.names[place]}: unit {unit!r} is not known{did_you_mean(unit, _UNITS)}"
                 )
-            value = _UNITS.get(unit, 1.0) * reading(match[1], self.names[place])
+            plain = match[1] if match[1].startswith("0x") else repr(number_with(match[1], self._mark))
+            value = _UNITS.get(unit, 1.0) * reading(plain, self.names[place])
             found[quantity] = reading(repr(value), quantity)
         return found
