@@ -10,6 +10,7 @@ loads none.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,9 @@ from framework.contracts import MetricDefinition
 from framework.errors import ConfigError, UserError, one_line
 
 ENTRY_POINT_GROUP = "framework.plugins"
+TRACE = "FRAMEWORK_TRACE_HOOKS"
+"""Environment variable: if it is not empty, every call of a hook is a line on standard error."""
+
 SLOW_S = 2.0
 """A hook that takes longer than this, other than those that work on runs, is named."""
 
@@ -182,7 +186,7 @@ def _answers(
         plugin = str(implementation.plugin_name)
         started_s = time.monotonic()
         try:
-            value = implementation.function(*(arguments[name] for name in implementation.argnames))
+            value = called(implementation, arguments)
             value = value if kind is None else items_of(value, kind)
         except Exception as error:  # a third party's hook may raise anything
             yield plugin, None, error
@@ -191,6 +195,24 @@ def _answers(
         if took_s > SLOW_S and hook not in _WORK_ON_RUNS:
             discover().note(PluginProblem(f"plugin '{plugin}' is slow", f"{hook} took {took_s:.1f} s"))
         yield plugin, value, None
+
+
+def called(implementation: Any, arguments: Mapping[str, Any]) -> Any:
+    """Call one implementation of a hook with those of the arguments that it takes, and trace that if asked to."""
+    given = {name: arguments[name] for name in implementation.argnames}
+    if not os.environ.get(TRACE):
+        return implementation.function(**given)
+    started_s = time.monotonic()
+    came_to = "raised"
+    try:
+        value = implementation.function(**given)
+        came_to = type(value).__name__ + (f" of {len(value)}" if hasattr(value, "__len__") else "")
+        return value
+    finally:
+        took_ms = 1000 * (time.monotonic() - started_s)
+        hook = implementation.function.__name__
+        line = f"hook {hook} of plugin '{implementation.plugin_name}': {came_to}, {took_ms:.1f} ms"
+        print(line, file=sys.stderr)
 
 
 def items_of(value: Any, kind: type | tuple[type, ...]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from framework.analysis.claims.reproduction_card import reproduction_card
 from framework.contracts import ReportScope, ReportSection, TableBlock
 from framework.errors import UserError, one_line
-from framework.plugins import PluginProblem, items_of, plugin_manager, problem_of
+from framework.plugins import PluginProblem, called, items_of, plugin_manager, problem_of
 
 __all__ = ["CLAIMS_TITLE", "PluginProblem", "report_sections", "sweep_tables"]
 
@@ -44,9 +44,8 @@ def _gathered(
     hook: str, kind: type, scope: ReportScope, report: Callable[[PluginProblem], None]
 ) -> Iterator[Any]:
     for implementation in getattr(plugin_manager().hook, hook).get_hookimpls():
-        arguments = {"scope": scope} if "scope" in implementation.argnames else {}
         try:
-            found = items_of(implementation.function(**arguments), kind)
+            found = items_of(called(implementation, {"scope": scope}), kind)
         except Exception as error:  # a third party's hook may raise anything
             report(problem_of(implementation.plugin_name, hook, error))
             continue

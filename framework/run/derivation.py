@@ -19,7 +19,7 @@ from framework.contracts import Json, Metric, Result, SanityCheck, Verdict, Work
 from framework.errors import StoreError, UserError, one_line
 from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash, hook_hash
-from framework.plugins import PluginError, items_of, plugin_manager
+from framework.plugins import PluginError, called, items_of, plugin_manager
 from framework.run.rebuild import rebuilt_workload
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _asked(
     for implementation in reversed(getattr(plugin_manager().hook, name).get_hookimpls()):
         try:
             found = items_of(
-                implementation.function(*(given[argument] for argument in implementation.argnames)),
+                called(implementation, given),
                 Metric if name == "derived_metrics" else SanityCheck,
             )
         except Exception as error:

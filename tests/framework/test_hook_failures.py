@@ -140,3 +140,13 @@ def test_after_a_failure_the_plugins_that_did_not_load_are_named(
     plugins.discover.cache_clear()
     assert _status(monkeypatch, "no-such-verb") == 2
     assert "note: plugin 'cafe' failed to load: RuntimeError: no licence" in capsys.readouterr().err
+
+
+def test_calls_of_hooks_are_traced_when_asked_for(
+    toy: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugins.metric_definitions()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv(plugins.TRACE, "1")
+    plugins.metric_definitions()
+    assert capsys.readouterr().err.startswith("hook metric_definitions of plugin 'toy': list of 1, ")
