@@ -72,6 +72,7 @@ _SCALES = {
 }
 _ROWS_A_GROUP = 10
 _FOLDS = 4
+_PRIOR = 0.3
 
 
 def fit(runs: Sequence[PublishedRun], start: EngineWork, names: Sequence[str]) -> EngineWork:
@@ -85,7 +86,8 @@ def fit(runs: Sequence[PublishedRun], start: EngineWork, names: Sequence[str]) -
         return replace(start, **dict(zip(names, map(float, point * scales), strict=True)))
 
     def residuals(point: np.ndarray) -> np.ndarray:
-        work, out = work_at(point), []
+        work = work_at(point)
+        out = list(_PRIOR * np.log((point + 1e-2) / (first + 1e-2)))  # what no run determines stays as it was
         for run in runs:
             weight = groups[run.setup.model, run.setup.gpu] ** -0.5
             values = predict_published(run.setup, work=work).values

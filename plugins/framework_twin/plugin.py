@@ -49,7 +49,7 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 
 @hookimpl
 def verbs(app: typer.Typer) -> None:
-    """`validate` and `calibrate`."""
+    """`validate`, `calibrate` and `support`."""
     from framework_twin.verbs import add_verbs
 
     add_verbs(app)

@@ -12,6 +12,7 @@ def add_verbs(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command()(validate)
     app.command()(calibrate)
+    app.command()(support)
 
 
 def validate(
@@ -34,6 +35,22 @@ def validate(
     from framework_twin.validation.validate_verb import run_validate
 
     return run_validate(source, out, json, cross_validate, str(outputs))
+
+
+def support(
+    model: Annotated[
+        str, typer.Argument(help="A model: option of the group model, hub id, or folder with config.json.")
+    ],
+    gpu: Annotated[str, typer.Argument(help="A GPU: option of the group gpu.")],
+    tensor_parallel: Annotated[int, typer.Option(help="GPUs that share every layer.")] = 1,
+) -> int:
+    """Say what can be predicted for a model on a GPU: which provider, on what evidence, with what error.
+
+    Example: python -m framework support Qwen/Qwen3-8B b200
+    """
+    from framework_twin.validation.support_verb import run_support
+
+    return run_support(model, gpu, tensor_parallel)
 
 
 def calibrate(

@@ -45,4 +45,5 @@ def test_a_study_of_the_documentation_can_be_composed(page: str, command: str) -
     swept = {word.partition("=")[0] for word in words if _SWEPT.match(word)}
     if "+experiment" not in command and str(config.backend.get("name")) == "twin":
         for group in ("model", "gpu"):
-            assert group in swept or config[group].name, f"the twin needs {group}=NAME"
+            named = any(config[group].get(key) for key in ("name", "id", "path"))
+            assert group in swept or named, f"the twin needs {group}=NAME"

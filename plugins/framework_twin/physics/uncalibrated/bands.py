@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
@@ -65,7 +66,18 @@ def run_bands(provider: str, hardware: str) -> dict[str, tuple[float, float]]:
     return bands
 
 
+def evidence(provider: str, hardware: str) -> dict[str, Any]:
+    """Return what is behind a provider's predictions of a class of hardware: runs, models, sources, median errors."""
+    found: dict[str, Any] = _content().get("evidence", {}).get(f"{provider}|{hardware}", {})
+    return found
+
+
+@cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(BANDS_FILE.read_text(encoding="utf-8"))
+    return content
+
+
 @cache
 def _known() -> dict[str, tuple[float, float]]:
-    content = json.loads(BANDS_FILE.read_text(encoding="utf-8"))
-    return {key: (low, high) for key, (low, high) in content["factors"].items()}
+    return {key: (low, high) for key, (low, high) in _content()["factors"].items()}

@@ -1,0 +1,293 @@
+"""Build docs/accuracy.md, its figure and the bands of uncalibrated predictions from a table of published runs.
+
+    python benchmarks/accuracy.py foreign_runs.csv.gz [--held-out held_out.csv]
+
+Every row is predicted as `framework validate` does. A band holds some 80 % of the runs of models that took no part in
+it: the quantiles of the other models' errors, widened until it does. `--held-out` is the file of
+benchmarks/engine_work_fit.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.measured.published_prediction import deployment_of
+from framework_twin.measured.published_table import PublishedSetup, read_published_runs
+from framework_twin.physics.uncalibrated.bands import BANDS_FILE, hardware_class
+from framework_twin.validation.published_validation import validate_published
+
+ROOT = Path(__file__).parents[1]
+PAGE, FIGURE = ROOT / "docs" / "accuracy.md", ROOT / "docs" / "images" / "accuracy.svg"
+_FEWEST = {"rows": 15, "models": 2}
+
+
+class Item(NamedTuple):
+    """One measured number beside its prediction."""
+
+    setup: PublishedSetup
+    provider: str
+    hardware: str
+    metric: str
+    measured: float
+    predicted: float
+    inside: bool
+
+    @property
+    def error(self) -> float:
+        """Relative error of the prediction, percent."""
+        return 100.0 * (self.predicted / self.measured - 1.0)
+
+
+def keys_of(item: Item) -> Iterable[str]:
+    """Yield the groups that an item's band may come from (`bands.factors` asks for them in this order)."""
+    load, metric, kind = item.setup.load, item.metric, item.hardware.partition(" ")[2]
+    yield f"{item.provider}|{item.hardware}|{load}|{metric}"
+    yield f"*|{item.hardware}|{load}|{metric}"
+    yield f"*|* {kind}|{load}|{metric}"
+    yield f"*|{item.hardware}|*|{metric}"
+    yield f"*|* {kind}|*|{metric}"
+    yield f"*|*|*|{metric}"
+
+
+def bands_of(items: Sequence[Item]) -> dict[str, tuple[float, float]]:
+    """Return group → (low, high) factors; groups of few rows or a single model have none."""
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in filter(_comparable, items):
+        for key in keys_of(item):
+            groups[key].append(item)
+    found = {}
+    for key, members in sorted(groups.items()):
+        models = sorted({item.setup.model for item in members})
+        if len(members) >= _FEWEST["rows"] and len(models) >= _FEWEST["models"]:
+            found[key] = _band(members, models)
+    return found
+
+
+def evidence_of(items: Sequence[Item]) -> dict[str, dict[str, object]]:
+    """Return provider and hardware → runs, models, sources and median errors behind a prediction (verb `support`)."""
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[f"{item.provider}|{item.hardware}"].append(item)
+    found: dict[str, dict[str, object]] = {}
+    for key, members in sorted(groups.items()):
+        errors: dict[str, list[float]] = defaultdict(list)
+        for item in members:
+            errors[item.metric].append(abs(item.error))
+        found[key] = {
+            "runs": len({item.setup.run_id for item in members}),
+            "models": len({item.setup.model for item in members}),
+            "sources": sorted({item.setup.source for item in members}),
+            "median_error_percent": {
+                name: round(float(np.median(values)), 1) for name, values in sorted(errors.items())
+            },
+        }
+    return found
+
+
+def _comparable(item: Item) -> bool:
+    """Return whether a run's figures agree with its own setup (what the page lists as not modelled)."""
+    return item.setup.gpus is not None and not (
+        item.setup.load == "closed_loop" and item.setup.concurrency >= 512
+    )
+
+
+def _band(members: Sequence[Item], models: Sequence[str]) -> tuple[float, float]:
+    logs = np.array([np.log(item.measured / item.predicted) for item in members])
+    of = np.array([item.setup.model for item in members])
+    for wider in np.arange(1.0, 1.61, 0.05):
+        inside = [
+            (low <= logs[of == model]) & (logs[of == model] <= high)
+            for model in models
+            for low, high in [_quantiles(logs[of != model], wider)]
+        ]
+        if np.mean(np.concatenate(inside)) >= 0.78:
+            break
+    low, high = _quantiles(logs, wider)
+    return float(f"{np.exp(min(low, -0.01)):.4g}"), float(f"{np.exp(max(high, 0.01)):.4g}")
+
+
+def _quantiles(logs: np.ndarray, wider: float) -> tuple[float, float]:
+    middle = float(np.median(logs))
+    low, high = np.quantile(logs, [0.1, 0.9])
+    return middle + wider * (float(low) - middle), middle + wider * (float(high) - middle)
+
+
+def table(items: Sequence[Item], name: str, group_of: Callable[[Item], str]) -> list[str]:
+    """Return a Markdown table of errors by group and metric."""
+    groups: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for item in items:
+        groups[group_of(item), item.metric].append(item)
+    lines = [
+        f"| {name} | metric | runs | median % | p90 % | bias % | in the band % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (group, metric), members in sorted(groups.items()):
+        errors = np.array([item.error for item in members])
+        numbers = (np.median(abs(errors)), np.quantile(abs(errors), 0.9), np.median(errors))
+        inside = 100 * np.mean([item.inside for item in members])
+        cells = " | ".join(f"{number:.1f}" for number in numbers)
+        lines.append(f"| {group} | `{metric}` | {len(members)} | {cells} | {inside:.0f} |")
+    return [*lines, ""]
+
+
+_SHOWN = ("duration_s", "tpot_mean_ms", "itl_p50_ms", "ttft_mean_ms", "output_tok_s", "power_mean_w")
+_ALSO = ("energy_j_per_output_token", "itl_p90_ms", "itl_p99_ms")
+
+
+_INTRODUCTION = """# Accuracy
+
+How far the twin is off where no profile was fitted: predictions of published vLLM runs on models and GPUs of others,
+each from its configuration alone. Profiles have their own errors ([the physics of the twin](twin_physics.md#errors)).
+
+Built {today} from {total} runs of four public sources; {refused} refused. Rebuild it with a table of your own:
+`python benchmarks/accuracy.py TABLE --held-out HELD_OUT`; the verb `validate TABLE` predicts any such table.
+
+![Median error by source, GPU and kind of model](images/accuracy.svg)
+
+Errors are (predicted - measured) / measured. The band is the 80 % band that every prediction carries. The few numbers
+of the engine's own work (`engine_work.py`) were fitted on these runs; the second table has the errors with each model
+left out of that fit.
+"""
+_LEFT_OUT = """## What is not modelled
+
+- The vision tower's work: image and video tasks on B200 run several times slower than the decoder alone.
+- Runs with an unknown number of GPUs (72 rows of `aic`): their time per token seems to leave out the prompts.
+- The `steady` rows have no input length: a usual one of the task is assumed.
+- Jumps of an engine between batch sizes, and closed loops of 512 users whose figures contradict the others.
+"""
+
+
+def page(items: Sequence[Item], held: Mapping[tuple[str, str], float], total: int, refused: int) -> str:
+    """Return the text of docs/accuracy.md."""
+    main = [item for item in items if item.metric in _SHOWN]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    lines = [
+        _INTRODUCTION.format(today=today, total=total, refused=refused),
+        "## By provider and kind of hardware",
+        "",
+        *table(items, "provider, hardware", lambda item: f"{item.provider}, {item.hardware}"),
+    ]
+    if held:
+        left = [
+            item._replace(predicted=held[item.setup.run_id, item.metric])
+            for item in main
+            if (item.setup.run_id, item.metric) in held
+        ]
+        lines += [
+            "## With models left out of the fit",
+            "",
+            "In four folds of models. What no other run of a fold determines stays as it was fitted on all.",
+            "",
+            *table(left, "source, hardware", lambda item: f"{item.setup.source}, {item.hardware}"),
+        ]
+    lines += [
+        "## By source and GPU",
+        "",
+        *table(main, "source, GPU", lambda i: f"{i.setup.source}, {i.setup.gpu}"),
+    ]
+    lines += ["## By parallelism", "", *table(main, "parallelism", _parallelism)]
+    lines += [
+        "## By number type of the weights",
+        "",
+        *table(main, "weights", lambda i: i.setup.weight_type or "not stated"),
+    ]
+    lines += ["## By load", "", *table(main, "load", _regime)]
+    lines.append(_LEFT_OUT)
+    return "\n".join(lines)
+
+
+def _parallelism(item: Item) -> str:
+    spread = deployment_of(item.setup)
+    parts = {"TP": spread.tensor, "PP": spread.pipeline, "DP": spread.data, "EP": spread.expert}
+    return " ".join(f"{name} {count}" for name, count in parts.items() if count > 1) or "one GPU"
+
+
+def _regime(item: Item) -> str:
+    setup = item.setup
+    users = setup.running or setup.concurrency
+    size = "up to 16" if users <= 16 else "17 to 128" if users <= 128 else "over 128"
+    return f"{setup.load}, {size} requests"
+
+
+def figure(items: Sequence[Item]) -> str:
+    """Return an SVG of median errors of the time per token, or of the duration, by source, GPU and kind of model."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for item in items:
+        if item.metric in ("duration_s", "tpot_mean_ms", "itl_p50_ms"):
+            kind = item.hardware.partition(" ")[2]
+            groups[f"{item.setup.source} · {item.setup.gpu} · {kind}"].append(abs(item.error))
+    height, rows = 22, []
+    for place, (group, errors) in enumerate(sorted(groups.items())):
+        median, p90 = float(np.median(errors)), float(np.quantile(errors, 0.9))
+        y = 30 + place * height
+        rows.append(f'<text x="300" y="{y + 13}" text-anchor="end">{group} ({len(errors)})</text>')
+        rows.append(f'<rect x="310" y="{y + 3}" width="{4 * min(p90, 80):.0f}" height="12" fill="#c9d8ea"/>')
+        rows.append(
+            f'<rect x="310" y="{y + 3}" width="{4 * min(median, 80):.0f}" height="12" fill="#2f6db3"/>'
+        )
+        rows.append(f'<text x="640" y="{y + 13}">{median:.0f} / {p90:.0f} %</text>')
+    body = "\n".join(rows)
+    total = 40 + len(groups) * height
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="740" height="{total}"'
+        ' font-family="sans-serif" font-size="12">\n'
+        f'<rect width="740" height="{total}" fill="white"/>\n'
+        '<text x="310" y="18">error of time per token or duration: median (dark), 90 % of runs (light)</text>\n'
+        f"{body}\n</svg>\n"
+    )
+
+
+def main() -> None:
+    """Predict, then write bands, page and figure."""
+    logging.disable(logging.WARNING)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--held-out", type=Path)
+    arguments = parser.parse_args()
+    runs, bad = read_published_runs(arguments.table)
+    report = validate_published(runs, bad)
+    items = [
+        Item(
+            run.setup,
+            prediction.provider,
+            hardware_class(gpu_spec(run.setup.gpu), model_shape(run.setup.model)),
+            metric,
+            run.measured[metric],
+            value,
+            False,
+        )
+        for run, prediction in report.predicted
+        for metric, value in prediction.values.items()
+        if run.measured.get(metric, 0) > 0
+    ]
+    bands = bands_of(items)
+    content = {"factors": bands, "evidence": evidence_of(items)}
+    BANDS_FILE.write_text(json.dumps(content, indent=0) + "\n")
+
+    def banded(item: Item) -> Item:
+        low, high = next((bands[key] for key in keys_of(item) if key in bands), (0.55, 1.8))
+        return item._replace(inside=bool(low <= item.measured / item.predicted <= high))
+
+    items = [banded(item) for item in items]
+    held = {}
+    if arguments.held_out:
+        with arguments.held_out.open() as stream:
+            held = {(row["run_id"], row["metric"]): float(row["predicted"]) for row in csv.DictReader(stream)}
+    shown = [item for item in items if item.metric in (*_SHOWN, *_ALSO)]
+    PAGE.write_text(page(shown, held, len(runs), len(report.refused)))
+    FIGURE.write_text(figure(items))
+
+
+if __name__ == "__main__":
+    main()
