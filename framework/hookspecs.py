@@ -102,3 +102,8 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 @hookspec
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity | float]]:
     """Return what a claim of `experiments/<name>/claims.yaml` can compute from the runs of a scope, by name."""
+
+
+@hookspec
+def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
+    """Return the command lines that start the plugin's own engine with the settings of a run, to be pasted."""

@@ -127,3 +127,15 @@ def full_parameters(store: StoreReader, names: Sequence[str]) -> list[str]:
             raise UserError(f"'{name}' may mean {', '.join(ends)}: write one of them")
         found.append(ends[0])
     return found
+
+
+def comparable(store: StoreReader, by: Sequence[str], mixed: bool = False) -> list[str]:
+    """Return the parameters that must agree for two settings to be compared: the workload, and those of `by`.
+
+    A workload is given, not chosen, so it counts unless `mixed` is set. Raises as `full_parameters`.
+    """
+    found = full_parameters(store, by)
+    given = store.query("SELECT 1 FROM params WHERE name = 'workload.name' AND value IS NOT NULL LIMIT 1")
+    if given.num_rows and not mixed and "workload.name" not in found:
+        found.append("workload.name")
+    return found

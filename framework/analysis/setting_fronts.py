@@ -84,11 +84,10 @@ def front_query(
     return f"FROM setting_front({', '.join(options)})"
 
 
-def setting_fronts(store: StoreReader, query: str, objectives: Sequence[Objective]) -> list[SettingFront]:
-    """Return the front of each kind for a query of `front_query`."""
-    kinds: dict[tuple[str, ...], list[SettingPoint]] = {}
-    for row in store.query(query).to_pylist():
-        point = SettingPoint(
+def read_points(store: StoreReader, query: str) -> list[SettingPoint]:
+    """Return the settings of a query of `front_query`, those outside the limits too."""
+    return [
+        SettingPoint(
             kind=tuple("–" if item is None else str(item) for item in row["kind"]),
             setting=row["setting"],
             run_ids=tuple(row["run_ids"]),
@@ -98,6 +97,14 @@ def setting_fronts(store: StoreReader, query: str, objectives: Sequence[Objectiv
             on_front=row["on_front"],
             maybe_on_front=row["maybe_on_front"],
         )
+        for row in store.query(query).to_pylist()
+    ]
+
+
+def setting_fronts(store: StoreReader, query: str, objectives: Sequence[Objective]) -> list[SettingFront]:
+    """Return the front of each kind for a query of `front_query`."""
+    kinds: dict[tuple[str, ...], list[SettingPoint]] = {}
+    for point in read_points(store, query):
         kinds.setdefault(point.kind, []).append(point)
     return [_front(kind, points, objectives) for kind, points in kinds.items()]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from framework.cli.answers.advise_verb import advise
 from framework.cli.answers.pareto_verb import pareto
 from framework.cli.everyday import DEFAULT_OUTPUTS, Outputs, add_everyday_verbs
 from framework.errors import ConfigError, did_you_mean
@@ -49,6 +50,7 @@ def build_app() -> typer.Typer:
         export,
         report,
         artifacts,
+        advise,
         compare,
         pareto,
         predict,
@@ -312,7 +314,7 @@ def predict(
 
     Example: python -m framework predict total_tok_s model=opt-1.3b --grid max_num_seqs=48,160,320
     """
-    from framework.cli.predict_verb import run_predict
+    from framework.cli.answers.predict_verb import run_predict
 
     return run_predict(metric, settings or [], where, grid or [], level, validation, str(outputs))
 

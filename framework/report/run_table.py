@@ -85,12 +85,14 @@ def read_run_table(
     return RunTable(names, _ordered_metrics(units, definitions), rows, len(runs))
 
 
-def read_parameters(store: StoreReader, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the parameters that tell settings apart (seeds don't): their short name, then run → value as text."""
+def read_parameters(
+    store: StoreReader, run_ids: Sequence[str], full: bool = False
+) -> dict[str, dict[str, str]]:
+    """Return the parameters that tell settings apart (seeds don't): short or full name, then run → value as text."""
     found = _parameter_values(store, run_ids)
     values = {name: by_run for name, by_run in found.items() if name.split(".")[-1] not in REPEAT_LEAVES}
     names = distinguishing_parameters(values, run_ids)
-    short = short_names(names)
+    short = {name: name for name in names} if full else short_names(names)
     return {short[name]: values[name] for name in names}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -62,3 +62,11 @@ def doctor_checks() -> Iterable[DoctorCheck]:
     from framework_vllm.doctor import checks
 
     return checks()
+
+
+@hookimpl
+def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
+    """`vllm serve …` for the settings of any serving run, that of the twin too."""
+    from framework_vllm.engine.paste_command import paste_commands
+
+    return list(paste_commands(config))

@@ -65,6 +65,7 @@ def test_every_hook_has_its_case() -> None:
         "derived_metrics",
         "sanity_checks",
         "claim_computations",
+        "engine_commands",
     }  # of runs: their own tests
 
 

@@ -35,6 +35,9 @@ def pareto(
         list[str] | None,
         typer.Option(help="Parameter whose values have a front each, e.g. model; may be repeated."),
     ] = None,
+    mix_workloads: Annotated[
+        bool, typer.Option("--mix-workloads", help="Compare settings of different workloads too.")
+    ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Also list settings that are beaten.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Also write a file: .html (plot), .csv, .json or .parquet.")
@@ -47,7 +50,7 @@ def pareto(
 
     Example: python -m framework pareto total_tok_s itl_mean_ms --by model --slo ttft_p99_ms=500 --out front.html
     """
-    return run_pareto(objectives, source or [], slo or [], by or [], all_, out, outputs)
+    return run_pareto(objectives, source or [], slo or [], by or [], all_, out, outputs, mix_workloads)
 
 
 def run_pareto(
@@ -58,6 +61,7 @@ def run_pareto(
     everything: bool,
     out: Path | None,
     outputs: Path,
+    mixed: bool = False,
 ) -> int:
     """Print the fronts, and write them to `out`.
 
@@ -65,7 +69,7 @@ def run_pareto(
         UserError: an unknown metric, name or parameter; a metric without direction; nothing has all objectives.
         StoreError: there is no store, or `out` can't be written.
     """
-    from framework.analysis.objectives import KnownMetrics, check_names, full_parameters
+    from framework.analysis.objectives import KnownMetrics, check_names, comparable
     from framework.analysis.setting_fronts import front_query, setting_fronts
     from framework.cli.answers.answer_files import check_suffix, write_answer
     from framework.errors import UserError
@@ -79,7 +83,9 @@ def run_pareto(
     objectives = [known.objective(text) for text in wanted]
     limits = [known.limit(text) for text in slos]
     check_names(store, names)
-    query = front_query(objectives, names, full_parameters(store, by), limits)
+    groups = comparable(store, by, mixed)
+    by = [*by, *(name.removesuffix(".name") for name in groups[len(by) :])]
+    query = front_query(objectives, names, groups, limits)
     fronts = setting_fronts(store, query, objectives)
     if not fronts:
         raise UserError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")

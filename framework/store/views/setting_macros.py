@@ -13,7 +13,7 @@ SETTING_VALUES = f"""
 CREATE OR REPLACE MACRO setting_values(wanted, names := NULL) AS TABLE
 WITH chosen AS (
     SELECT run_id, backend, model, gpu, coalesce(config_key, run_id) AS setting FROM runs
-    WHERE status = 'done' AND sanity IS DISTINCT FROM 'fail'
+    WHERE status = 'done' AND sanity IS DISTINCT FROM 'fail' AND run_id NOT IN (FROM archived)
       AND (names IS NULL OR list_contains(names, experiment) OR list_contains(names, sweep_id)
            OR list_contains(names, run_id))
     QUALIFY row_number() OVER (

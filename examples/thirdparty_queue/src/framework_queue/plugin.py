@@ -168,3 +168,10 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]
     from framework_queue.reporting import wait_over_theory
 
     return {"wait_over_theory": partial(wait_over_theory, scope)}
+
+
+@hookimpl
+def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
+    """Say how the queue would be served for real with the settings of a run; the verb `advise` prints it."""
+    servers = config.get("backend", {}).get("servers")
+    return [f"queue-server --servers {servers}"] if servers else []

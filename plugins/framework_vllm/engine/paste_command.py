@@ -1,0 +1,77 @@
+"""The engine's own command line for the settings of any serving run, to be pasted on a machine with the engine.
+
+No engine is asked here, so only flags that every version since 0.8 takes are written; `engine_arguments` is what a
+study itself starts, checked against the engine that is installed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_PORT = 8000
+_VALUES = {
+    "max_num_seqs": "--max-num-seqs",
+    "max_num_batched_tokens": "--max-num-batched-tokens",
+    "max_model_len": "--max-model-len",
+    "kv_blocks": "--num-gpu-blocks-override",
+}
+_SWITCHES = {
+    "chunked_prefill": "enable-chunked-prefill",
+    "enable_prefix_caching": "enable-prefix-caching",
+}
+_LORA = {
+    "max_loras": "--max-loras",
+    "max_cpu_loras": "--max-cpu-loras",
+    "max_lora_rank": "--max-lora-rank",
+}
+_PARALLEL = {
+    "tensor_parallel": "--tensor-parallel-size",
+    "pipeline_parallel": "--pipeline-parallel-size",
+}
+
+
+def paste_commands(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one `vllm serve` a replica; nothing for a run that is not of a serving engine.
+
+    Replicas share the memory of a GPU, so each gets its part of `gpu_memory_utilization`.
+    """
+    backend, model = config.get("backend") or {}, config.get("model") or {}
+    name = backend.get("model_path") or model.get("path") or model.get("id") or model.get("hf_id")
+    if not name or backend.get("max_num_seqs") is None:
+        return
+    words = _words(backend, int(_lora_slots(config)))
+    replicas = int(backend.get("replicas") or 1)
+    share = backend.get("gpu_memory_utilization")
+    for replica in range(replicas):
+        memory = [] if share is None else ["--gpu-memory-utilization", f"{float(share) / replicas:.4g}"]
+        port = [] if replicas == 1 else ["--port", str(_PORT + replica)]
+        yield shlex.join(["vllm", "serve", str(name), *words, *memory, *port])
+
+
+def _words(backend: Mapping[str, Any], adapters: int) -> list[str]:
+    words: list[str] = []
+    for key, flag in _VALUES.items():
+        if backend.get(key) is not None:
+            words += [flag, str(backend[key])]
+    for key, flag in _SWITCHES.items():
+        if isinstance(backend.get(key), bool):
+            words.append(f"--{flag}" if backend[key] else f"--no-{flag}")
+    if backend.get("enforce_eager") is True:
+        words.append("--enforce-eager")
+    for key, flag in _PARALLEL.items():
+        if int(backend.get(key) or 1) > 1:
+            words += [flag, str(backend[key])]
+    if adapters:
+        words.append("--enable-lora")
+        for key, flag in _LORA.items():
+            if backend.get(key):
+                words += [flag, str(backend[key])]
+    return words
+
+
+def _lora_slots(config: Mapping[str, Any]) -> float:
+    """Return how many adapters the workload has; 0 for none."""
+    number = (config.get("workload") or {}).get("n_adapters")
+    return float(number) if isinstance(number, int | float) else 0.0

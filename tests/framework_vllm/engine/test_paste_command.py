@@ -1,0 +1,37 @@
+"""The engine's command line for the settings of a run."""
+
+from __future__ import annotations
+
+from framework_vllm.engine.paste_command import paste_commands
+
+MODEL = {"name": "opt-1.3b", "hf_id": "facebook/opt-1.3b"}
+
+
+def test_settings_become_flags_and_what_is_unset_none() -> None:
+    backend = {
+        "max_num_seqs": 64, "max_num_batched_tokens": None, "gpu_memory_utilization": 0.9, "chunked_prefill": False,
+        "enforce_eager": True, "tensor_parallel": 2,
+    }  # fmt: skip
+    assert list(paste_commands({"backend": backend, "model": MODEL})) == [
+        "vllm serve facebook/opt-1.3b --max-num-seqs 64 --no-enable-chunked-prefill --enforce-eager "
+        "--tensor-parallel-size 2 --gpu-memory-utilization 0.9"
+    ]
+
+
+def test_replicas_share_the_memory_and_have_a_port_each() -> None:
+    backend = {"max_num_seqs": 8, "gpu_memory_utilization": 0.9, "replicas": 2}
+    commands = list(paste_commands({"backend": backend, "model": MODEL}))
+    assert [command.split(" --gpu-memory-utilization ")[1] for command in commands] == [
+        "0.45 --port 8000",
+        "0.45 --port 8001",
+    ]
+
+
+def test_adapters_need_lora() -> None:
+    backend = {"max_num_seqs": 8, "max_loras": 4, "max_lora_rank": 16}
+    (command,) = paste_commands({"backend": backend, "model": MODEL, "workload": {"n_adapters": 32}})
+    assert "--enable-lora --max-loras 4 --max-lora-rank 16" in command
+
+
+def test_a_run_of_another_domain_has_no_command() -> None:
+    assert list(paste_commands({"backend": {"name": "mapreduce"}, "workload": {}})) == []
