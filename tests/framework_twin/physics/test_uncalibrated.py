@@ -118,3 +118,23 @@ def test_without_the_extra_the_roofline_answers_and_says_so(monkeypatch: pytest.
         providers._priced.cache_clear()
     assert found.provider == "roofline"
     assert "pip install 'framework-lab[operators]'" in found.reason
+
+
+@needs_operators
+def test_tables_come_from_the_file_of_an_earlier_look(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from framework_twin.physics.uncalibrated.kept_tables import kept_tables
+    from framework_twin.physics.uncalibrated.operators import operator_tables
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = kept_tables(DENSE, H100, Deployment(), operator_tables)
+    calls: list[int] = []
+
+    def never(*_: object):  # type: ignore[no-untyped-def]
+        calls.append(1)
+
+    again = kept_tables(DENSE, H100, Deployment(), never)
+    assert not calls
+    assert first.plain() == again.plain()
+    for file in tmp_path.rglob("*.json"):
+        file.write_text("{ damaged")
+    assert kept_tables(DENSE, H100, Deployment(), operator_tables).plain() == first.plain()

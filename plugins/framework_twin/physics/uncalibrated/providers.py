@@ -13,6 +13,7 @@ from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.uncalibrated import operators
 from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.kept_tables import kept_tables
 from framework_twin.physics.uncalibrated.operators import NotCoveredError, operator_tables
 from framework_twin.physics.uncalibrated.roofline_tables import roofline_tables
 from framework_twin.physics.uncalibrated.step_tables import StepTables
@@ -63,11 +64,11 @@ def _operators(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> Price
         raise NotCoveredError("the extra is missing: pip install 'framework-lab[operators]'")
     name = gpu.name.lower()
     if name in operators.SYSTEMS:
-        return Priced(operator_tables(shape, gpu, deployment), "operators")
+        return Priced(kept_tables(shape, gpu, deployment, operator_tables), "operators")
     if name not in operators.RELATIVES:
         raise NotCoveredError(f"no operator tables of {gpu.name}")
     sister = gpu_spec(operators.RELATIVES[name])
-    measured = operator_tables(shape, sister, deployment)
+    measured = kept_tables(shape, sister, deployment, operator_tables)
     here, there = (roofline_tables(shape, one, deployment) for one in (gpu, sister))
     return Priced(_scaled(measured, here, there), "operators (relative)")
 
