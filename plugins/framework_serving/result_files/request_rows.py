@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_LONGEST_S = 1e7  # four months
+
+
 @dataclass(frozen=True)
 class RequestRow:
     """One request; times in seconds of any clock, None for what did not happen.
@@ -32,11 +35,17 @@ class RequestRow:
 
 
 def requests_of(rows: Sequence[RequestRow]) -> pa.Table:
-    """Return the table in order of arrival, with times from the first arrival."""
+    """Return the table in order of arrival, with times from the first arrival.
+
+    Raises `ValueError` for times too far apart to be of one run: one of them is damaged, or in another unit.
+    """
     import pyarrow as pa
 
     ordered = sorted(rows, key=lambda row: row.arrival_s)
     start = ordered[0].arrival_s if ordered else 0.0
+    ends = [row.last_token_s if row.last_token_s is not None else row.arrival_s for row in ordered]
+    if ordered and max(ends) - start > _LONGEST_S:
+        raise ValueError(f"times of requests are {max(ends) - start:g} s apart")
 
     def after(moment: float | None) -> float | None:
         return None if moment is None else moment - start
