@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow.compute as pc
@@ -57,11 +57,13 @@ class RunPrediction:
             (`itl_mean_ms`), or `prefill_time_s`, `decode_step_mean_ms` for an offline run.
         starved: throughput below what is offered; None where nothing is offered.
         kv_tokens: KV capacity used, given or predicted.
+        bands: quantity to (low, high) as the simulation itself states them, the widest over seeds.
     """
 
     values: Mapping[str, float]
     starved: bool | None
     kv_tokens: int
+    bands: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def predict_run(
@@ -75,6 +77,7 @@ def predict_run(
     """
     samples: list[dict[str, float]] = []
     kv_tokens = 0
+    bands: dict[str, tuple[float, float]] = {}
     for seed in default_seeds(setup) if seeds is None else seeds:
         tables = workload(setup, seed)
         server = server_of(setup, model, tables)
@@ -83,11 +86,24 @@ def predict_run(
         samples.append(
             _offline_values(setup, result) if setup.offline else _online_values(setup, tables, result)
         )
+        if setup.source == "store" and not setup.offline:
+            _widen(bands, tables, result)
     values = {name: float(np.mean([sample[name] for sample in samples])) for name in samples[0]}
     starved = values.pop("starved", None)
     if setup.arrival != "poisson" or starved is None:
-        return RunPrediction(values, None, kv_tokens)
-    return RunPrediction(values, starved >= 0.5, kv_tokens)
+        return RunPrediction(values, None, kv_tokens, bands)
+    return RunPrediction(values, starved >= 0.5, kv_tokens, bands)
+
+
+def _widen(bands: dict[str, tuple[float, float]], workload: WorkloadTables, result: Result) -> None:
+    """Take the bands that the simulation states, where they are wider than those so far."""
+    found = {metric.name: metric for metric in (*result.metrics, *derive({}, workload, result))}
+    for name, ours in MEASURED_NAMES.items():
+        metric = found.get(ours)
+        if metric is None or metric.low is None or metric.high is None:
+            continue
+        low, high = bands.get(name, (metric.low, metric.high))
+        bands[name] = (min(low, metric.low), max(high, metric.high))
 
 
 def predict_measured(

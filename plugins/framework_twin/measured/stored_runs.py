@@ -219,7 +219,8 @@ def _record(run: StoredRun) -> dict[str, str | None]:
         **_engine_record(run, adapters),
     }
     if run.backend == IMPORTED:
-        record |= open_settings(record, params.get("backend.engine_version"))
+        version = params.get("backend.engine_version")
+        record |= {"engine": version, **open_settings(record, version)}
     if adapters:
         record["adapter_ranks"] = _adapter_ranks(run, adapters)
         record["adapter_rates_rps"] = _dealt(params.get("workload.rates_rps") or "", adapters)

@@ -12,7 +12,9 @@ from framework_twin.measured.run_prediction import MEASURED_NAMES
 from framework_twin.validation.validate import RowPrediction
 
 COLUMNS = ("run", "metric", "measured", "predicted", "low", "high", "difference %", "by")
-_CAPTION = "low, high: the band of the profile's held-out errors. Without a profile the twin knows no band."
+_CAPTION = (
+    "low, high: the band of the held-out errors of the profile, or of the physics where there is no profile."
+)
 
 
 def print_runs(runs: Sequence[MeasuredRun], predictions: Sequence[RowPrediction]) -> None:
@@ -38,5 +40,5 @@ def beside(runs: Sequence[MeasuredRun], predictions: Sequence[RowPrediction]) ->
                 continue
             low, high = prediction.bands.get(name, (None, None))
             change = 100.0 * (predicted / measured - 1.0) if measured else None
-            by = prediction.profile or "roofline, uncalibrated"
+            by = prediction.profile or "no profile"
             yield run.setup.run_id, ours, measured, predicted, low, high, change, by

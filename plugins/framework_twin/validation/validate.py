@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 from framework.errors import UserError
+from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.calibration.intervals import interval, predicted_regime
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
 from framework_twin.measured.realise import realise
-from framework_twin.measured.run_prediction import Realise, RunPrediction, predict_run
+from framework_twin.measured.run_prediction import Realise, RunPrediction, predict_run, twin_settings
+from framework_twin.physics.physics_choice import choose_physics
 from framework_twin.physics.profile import StepModel, step_model
 from framework_twin.validation.baselines import NOMINAL, PUBLISHED, nominal_load, published_prediction
 
@@ -153,9 +155,10 @@ def predict_row(
     prediction = predict_run(setup, model, seeds, drawn)
     profile = model.profile
     if profile is None:
-        return RowPrediction(setup, prediction.values, {}, prediction.starved, "", ("uncalibrated roofline",))
+        by = ("uncalibrated roofline",)
+        return RowPrediction(setup, prediction.values, prediction.bands, prediction.starved, "", by)
     where = predicted_regime(setup, prediction.values)
-    bands = {}
+    bands = dict(prediction.bands)
     for name, value in prediction.values.items():
         band = interval(profile.intervals, name, where, value)
         if band:
@@ -171,7 +174,10 @@ def predict_row(
 
 
 def model_of(setup: RunSetup) -> StepModel:
-    """Return the physics for a run."""
+    """Return the physics for a run; of a run of the store that which `backend=twin` would take."""
+    if setup.source == "store":
+        settings = replace(twin_settings(setup), engine_version=setup.engine or None)
+        return choose_physics(settings, model_shape(setup.model), gpu_spec(setup.gpu))[1]
     return step_model(
         setup.model,
         setup.gpu,

@@ -306,3 +306,11 @@ def test_results_are_imported_through_the_command_line_in_any_order_and_once(tmp
     assert stores[0] == stores[1] == stores[2]
     assert len(stores[0]) == 13
     assert {row["gpu"] for row in stores[0]} == {"H100-80GB"}
+
+
+def test_requests_whose_times_cannot_be_of_one_run_are_refused(tmp_path: Path) -> None:
+    def in_other_unit(found: dict[str, Any]) -> None:
+        found["start_times"][-1] = 1.8e18
+
+    with pytest.raises(InputError, match=r"times of requests are 1\.8e\+18 s apart"):
+        changed("vllm_0.32_detailed.json", tmp_path, in_other_unit)
