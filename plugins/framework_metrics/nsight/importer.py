@@ -34,8 +34,9 @@ def _recognised(head: FileHead) -> str | None:
     """Say whether a file is an export or a report of Nsight."""
     if head.data.startswith(b"SQLite format 3"):
         return "SQLite export of Nsight Systems" if b"CUPTI" in head.data or b"NVTX" in head.data else None
-    if {"Kernel Name", "ID"} <= {name.strip('"') for name in head.columns}:
-        return "raw page of Nsight Compute"
+    header = next((line for line in head.lines if '"Kernel Name"' in line and '"ID"' in line), None)
+    if header is not None:
+        return "details page of Nsight Compute" if '"Metric Name"' in header else "raw page of Nsight Compute"
     return None
 
 

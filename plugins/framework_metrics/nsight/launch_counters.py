@@ -47,6 +47,7 @@ class ClassCounters:
         flops, dram_bytes: their operations and memory traffic; None where a launch did not report them.
         l1_hit_pct, l2_hit_pct: hit rates, mean over time.
         dram_pct: memory bandwidth of its peak, mean over time.
+        unread_traffic: launches whose memory traffic is in the file without a value.
         stalls: share of stalled warp time by reason, 0–1, the most frequent first; empty if not collected.
     """
 
@@ -60,6 +61,7 @@ class ClassCounters:
     l2_hit_pct: float | None
     dram_pct: float | None
     stalls: dict[str, float]
+    unread_traffic: int = 0
 
     @property
     def intensity(self) -> float | None:
@@ -133,12 +135,19 @@ def _thread_flops(launch: Launch) -> float | None:
 
 
 def _tensor_flops(launch: Launch) -> float | None:
-    """Return the tensor cores' operations: the counters by source type, none counted within another one."""
+    """Return the tensor cores' operations, none counted within another counter.
+
+    Two families count the same operations, by source type (`…_src_…`) and by instruction (`…_op_…`): the larger sum
+    counts, since one of them may be listed in part.
+    """
     names = sorted({match[1] for name in launch.values if (match := _TENSOR_OPS.match(name))})
     outer = [name for name in names if not any(name != other and name.startswith(other) for other in names)]
-    counts = [launch.count(name, "sm__cycles_elapsed") for name in outer]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    families: dict[bool, list[float]] = {}
+    for name in outer:
+        count = launch.count(name, "sm__cycles_elapsed")
+        if count is not None:
+            families.setdefault("_op_" in name, []).append(count)
+    return max(map(sum, families.values())) if families else None
 
 
 def _uses_tensor_cores(launch: Launch) -> bool:
@@ -172,6 +181,10 @@ def _summed(name: str, group: Sequence[Launch]) -> ClassCounters:
         l2_hit_pct=_mean(group, _L2_HIT),
         dram_pct=_mean(group, _DRAM_SHARE),
         stalls=_stalls(group),
+        unread_traffic=sum(
+            dram_bytes(launch) is None and any(name.startswith("dram__bytes") for name in launch.unread)
+            for launch in group
+        ),
     )
 
 

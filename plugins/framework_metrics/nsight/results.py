@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.contracts import Metric, Result, SanityCheck
+from framework.input_files.file_head import FileHead
+from framework.input_files.opening import encoding_of
 from framework_metrics.nsight import launch_counters
 from framework_metrics.nsight.exports.ncu_csv import Launch, read_launches
 from framework_metrics.nsight.exports.nsys_export import NsysExport, read_export
@@ -27,10 +29,19 @@ def read_profile(path: Path) -> Result:
 
     Raises `InputError`, one line that names the file, for anything else.
     """
-    if path.suffix.lower() in (".csv", ".txt"):
+    if path.is_file() and path.suffix != ".parquet" and _is_text(path):
         return counter_result(read_launches(path))
     export = read_export(path)
     return timeline_result(export, analyse(export))
+
+
+def _is_text(path: Path) -> bool:
+    """Say whether a file is text: named so, or what its first bytes are once decompressed."""
+    if path.suffix.lower() in (".csv", ".txt"):
+        return True
+    if path.suffix.lower() == ".sqlite":
+        return False
+    return encoding_of(FileHead(path).data) is not None
 
 
 def timeline_result(export: NsysExport, timeline: Timeline) -> Result:
@@ -123,6 +134,8 @@ def _class_metrics(kind: str, found: ClassCounters | None) -> Iterator[Metric]:
         return Metric(full, value, unit, "ncu", window_s=found.duration_s, updates=found.launches)
 
     traffic = "memory traffic was not measured (no dram__bytes… in the file)"
+    if found is not None and found.unread_traffic:
+        traffic = f"memory traffic has no value (n/a) in {found.unread_traffic} of {found.launches} launches"
     uncounted = launch_counters.UNCOUNTED
     no_operations = uncounted if found is not None and found.flops is None else traffic
     yield metric("flop_per_byte", found.intensity if found else None, no_operations)

@@ -7,6 +7,7 @@ differ in columns that we don't need, so only what is read is asked for.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -97,10 +98,18 @@ class _SqliteFile:
         self.file = file
         self._connection = connection
 
+    def _actual(self, table: str) -> str:
+        """Return the name of a table, which some versions of the tool write with one behind it (`…_V3`)."""
+        names = [
+            row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'")
+        ]
+        return _versioned(table, names)
+
     def columns(self, table: str) -> Sequence[str]:
-        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({self._actual(table)})")]
 
     def read(self, table: str, columns: Sequence[str]) -> dict[str, list[object]]:
+        table = self._actual(table)
         names = ", ".join(f'"{name}"' for name in columns)
         cursor = self._connection.execute(f"SELECT {names} FROM {table}")
         found: dict[str, list[object]] = {name: [] for name in columns}
@@ -108,6 +117,13 @@ class _SqliteFile:
             for name, values in zip(columns, zip(*rows, strict=True), strict=True):
                 found[name].extend(values)
         return found
+
+
+def _versioned(table: str, names: Sequence[str]) -> str:
+    if table in names:
+        return table
+    found = [name for name in names if re.fullmatch(rf"{re.escape(table)}_V\d+", name)]
+    return max(found, key=lambda name: int(name.rpartition("_V")[2])) if found else table
 
 
 class _ParquetFolder:
@@ -118,11 +134,14 @@ class _ParquetFolder:
                 f"{file}: a folder without .parquet files; nsys export --type=parquetdir writes one"
             )
 
+    def _table(self, table: str) -> Path:
+        return self.file / f"{_versioned(table, [file.stem for file in self.file.glob('*.parquet')])}.parquet"
+
     def columns(self, table: str) -> Sequence[str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        file = self.file / f"{table}.parquet"
+        file = self._table(table)
         if not file.is_file():
             return []
         try:
@@ -135,7 +154,7 @@ class _ParquetFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        file = self.file / f"{table}.parquet"
+        file = self._table(table)
         try:
             found: dict[str, list[object]] = pq.read_table(file, columns=list(columns)).to_pydict()
         except (pa.ArrowInvalid, OSError) as error:
