@@ -72,7 +72,7 @@ _SCALES = {
 }
 _ROWS_A_GROUP = 10
 _FOLDS = 4
-_PRIOR = 0.3
+_PRIOR = 0.05
 
 
 def fit(runs: Sequence[PublishedRun], start: EngineWork, names: Sequence[str]) -> EngineWork:
@@ -87,7 +87,7 @@ def fit(runs: Sequence[PublishedRun], start: EngineWork, names: Sequence[str]) -
 
     def residuals(point: np.ndarray) -> np.ndarray:
         work = work_at(point)
-        out = list(_PRIOR * np.log((point + 1e-2) / (first + 1e-2)))  # what no run determines stays as it was
+        out = list(_PRIOR * np.log((point + 1e-2) / (first + 1e-2)))  # what no run determines stays
         for run in runs:
             weight = groups[run.setup.model, run.setup.gpu] ** -0.5
             values = predict_published(run.setup, work=work).values
@@ -103,6 +103,25 @@ def fit(runs: Sequence[PublishedRun], start: EngineWork, names: Sequence[str]) -
         residuals, first, bounds=(0, np.inf), loss="soft_l1", f_scale=0.05, diff_step=0.03, max_nfev=8
     )
     return work_at(found.x)
+
+
+def neutral(release: str, names: Sequence[str]) -> EngineWork:
+    """Return where a fit with models left out starts: no number that was fitted with them."""
+    start = {
+        "host_s": 1e-3,
+        "sequence_s": 3e-5,
+        "root_sequence_s": 1e-3,
+        "prompt_step_s": 1e-2,
+        "data_s": 1e-2,
+    }
+    start |= {
+        "spread_s": 5e-3,
+        "parallel_s": 1e-3,
+        "expert_layer_s": 1e-5,
+        "front_end_s": 1e-2,
+        "together": 0.2,
+    }
+    return replace(ENGINE_WORK[release], **{name: start.get(name, 1.0) for name in names})
 
 
 def sampled(runs: Sequence[PublishedRun]) -> list[PublishedRun]:
@@ -161,7 +180,8 @@ def main() -> None:
         for fold in range(_FOLDS):
             others = [run for run in known if fold_of(run.setup.model) != fold]
             left = [run for run in by_release[release] if fold_of(run.setup.model) == fold]
-            work = fit(sampled(others), ENGINE_WORK[release], names) if others else ENGINE_WORK[release]
+            start = neutral(release, names)
+            work = fit(sampled(others), start, names) if others else start
             print(release, fold, {n: float(f"{getattr(work, n):.3g}") for n in names}, len(left), flush=True)
             for run in left:
                 values = predict_published(run.setup, work=work).values
