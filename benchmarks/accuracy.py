@@ -187,7 +187,8 @@ def page(items: Sequence[Item], held: Mapping[tuple[str, str], float], total: in
         lines += [
             "## With models left out of the fit",
             "",
-            "In four folds of models. A fold whose other models have no run of a kind (experts in fp8, ranks) is off there.",
+            "In four folds of models. A fold whose other models have no run of a kind (experts in fp8, ranks) is"
+            " off there.",
             "",
             *table(left, "source, hardware", lambda item: f"{item.setup.source}, {item.hardware}"),
         ]

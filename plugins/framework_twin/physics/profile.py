@@ -23,6 +23,7 @@ from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficients
 from framework_twin.physics.power import PowerCoefficients, datasheet_power
+from framework_twin.physics.roofline import roofline
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.engine_work import release_of
 from framework_twin.physics.uncalibrated.step_physics import step_physics
@@ -176,6 +177,9 @@ def assembled(
     if profile is not None:
         loads = profile.loads or UNCALIBRATED_LOADS
         return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
+    if physics == "auto" and _known_by_profiles(shape, gpu, deployment or Deployment()):
+        coefficients = roofline(shape, gpu, generation, attention_backend=attention_backend)
+        return StepModel(coefficients, UNCALIBRATED_LOADS, power, None, provider="roofline", reason=_SISTERS)
     found = step_physics(
         shape,
         gpu,
@@ -195,6 +199,22 @@ def assembled(
         provider=found.provider,
         reason=found.reason,
     )
+
+
+_SISTERS = "efficiencies of the profiles of other models on this GPU"
+_ENOUGH_PROFILES = 3
+
+
+def _known_by_profiles(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> bool:
+    """Return whether enough models were fitted on this very GPU: its efficiencies then come from them.
+
+    They are those of dense models in 16 bits on one GPU.
+    """
+    plain = not (shape.experts or shape.kv_rank or shape.linear_layers or shape.window_share)
+    if deployment.gpus > 1 or not plain or shape.weight_type or shape.kv_type:
+        return False
+    here = [profile for profile in shipped_profiles() if profile.gpu.lower() == gpu.name.lower()]
+    return len(here) >= _ENOUGH_PROFILES
 
 
 def find_profile(
