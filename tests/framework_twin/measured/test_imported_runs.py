@@ -102,6 +102,7 @@ def test_imported_runs_stand_beside_the_twin(tmp_path: Path, monkeypatch: pytest
     assert compared.num_rows == 2  # a point a rate
 
 
+@pytest.mark.slow
 def test_a_result_of_means_alone_is_predicted_from_its_load(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
