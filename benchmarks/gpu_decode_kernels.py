@@ -1,14 +1,13 @@
-"""Decode attention and matrix products over batch and context, timed on a GPU with PyTorch alone; random values.
+"""Attention and matrix products over batch and context, timed on a GPU with PyTorch alone; random values.
 
     python benchmarks/gpu_decode_kernels.py [--model opt-1.3b] [--out kernels.csv] [--device cuda|cpu] [--once]
 
 For one layer of the model: attention of one query token a request over its cached keys and values (PyTorch's
-scaled_dot_product_attention), and the four kinds of matrix products of the layer for a batch of tokens. Each point:
-warm-up, then as many calls as fill `--seconds`, timed by CUDA events around all of them; a working set larger than
-the L2 cache is cycled through, so that keys, values and weights come from memory as they do in an engine. Operations
-and bytes follow from the shapes: bytes are the least that must move. In addition to the time the joules of NVML's
-    energy
-counter, where it ticks.
+scaled_dot_product_attention), causal attention over whole prompts (`--kinds prefill`), and the four kinds of matrix
+products of the layer for a batch of tokens. Each point: warm-up, then as many calls as fill `--seconds`, timed by
+CUDA events around all of them; a working set larger than the L2 cache is cycled through, so that keys, values and
+weights come from memory as they do in an engine. Operations and bytes follow from the shapes: bytes are the least
+that must move. In addition to the time the joules of NVML's energy counter, where it ticks.
 
 Prints a table with arithmetic intensity, TFLOP/s, TB/s and the share of the roofs, and with `--out` writes it as CSV
 in the layout of `ncu --csv --page raw`, which `python -m framework import nsight FILE` reads. `--once` calls every
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 CONTEXTS = (330, 1024, 2048)
+PREFILL_LENGTHS = (512, 2048, 8192)
+KINDS = ("decode", "matmul", "prefill")
 _CYCLED_BYTES = 256 * 2**20
 """Larger than any L2 cache: what one call left there is gone when its turn comes again."""
 _SHAPES: dict[str, tuple[int, int, int, int]] = {
@@ -103,6 +104,28 @@ def attention_work(
     return Work(f"decode_attention_b{batch}_c{context}", flops, cache_bytes, copies, call)
 
 
+def prefill_work(
+    torch: Any, device: torch.device, dtype: torch.dtype, shape: tuple[int, int, int, int], length: int
+) -> Work:
+    """Return causal attention over a whole prompt of one request."""
+    hidden, heads, kv_heads, _ = shape
+    size = hidden // heads
+    width = torch.finfo(dtype).bits // 8
+    moved = 2 * (heads + kv_heads) * length * size * width  # queries in and out, keys and values
+    copies = max(1, min(64, _CYCLED_BYTES // moved))
+    queries = [torch.randn(1, heads, length, size, device=device, dtype=dtype) for _ in range(copies)]
+    key = torch.randn(1, kv_heads, length, size, device=device, dtype=dtype)
+    value = torch.randn_like(key)
+    grouped = heads != kv_heads
+
+    def call(turn: int) -> object:
+        return torch.nn.functional.scaled_dot_product_attention(
+            queries[turn % copies], key, value, is_causal=True, **({"enable_gqa": True} if grouped else {})
+        )
+
+    return Work(f"prefill_attention_c{length}", 2.0 * heads * length**2 * size, moved, copies, call)
+
+
 def product_work(
     torch: Any, device: torch.device, dtype: torch.dtype, rows: int, columns: int, batch: int, name: str
 ) -> Work:
@@ -120,24 +143,25 @@ def product_work(
     return Work(f"matmul_{name}_b{batch}", 2.0 * batch * rows * columns, moved, copies, call)
 
 
-def works(
-    torch: Any, device: torch.device, model: str, batches: Sequence[int], contexts: Sequence[int]
-) -> Iterator[Work]:
+def works(torch: Any, device: torch.device, model: str, wanted: argparse.Namespace) -> Iterator[Work]:
     """Yield every kernel of the sweep."""
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     shape = _SHAPES[model]
     hidden, heads, kv_heads, intermediate = shape
     kv_width = kv_heads * (hidden // heads)
-    for batch in batches:
-        for name, rows, columns in (
-            ("qkv", hidden + 2 * kv_width, hidden),
-            ("out", hidden, hidden),
-            ("up", intermediate, hidden),
-            ("down", hidden, intermediate),
-        ):
+    products = (
+        ("qkv", hidden + 2 * kv_width, hidden),
+        ("out", hidden, hidden),
+        ("up", intermediate, hidden),
+        ("down", hidden, intermediate),
+    )
+    for batch in wanted.batches:
+        for name, rows, columns in products if "matmul" in wanted.kinds else ():
             yield product_work(torch, device, dtype, rows, columns, batch, name)
-        for context in contexts:
+        for context in wanted.contexts if "decode" in wanted.kinds else ():
             yield attention_work(torch, device, dtype, shape, batch, context)
+    for length in wanted.prefill_lengths if "prefill" in wanted.kinds else ():
+        yield prefill_work(torch, device, dtype, shape, length)
 
 
 def measure(
@@ -232,6 +256,8 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--contexts", type=int, nargs="+", default=list(CONTEXTS))
+    parser.add_argument("--prefill-lengths", type=int, nargs="+", default=list(PREFILL_LENGTHS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["decode", "matmul"])
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="time of each point; 5 s for the energy counter"
     )
@@ -252,7 +278,7 @@ def main() -> None:
     name = torch.cuda.get_device_name(0) if wanted.device == "cuda" else "CPU (smoke test, no measurement)"
     energy = energy_counter(device)
     points = []
-    for work in works(torch, device, wanted.model, wanted.batches, wanted.contexts):
+    for work in works(torch, device, wanted.model, wanted):
         if wanted.once:
             work.call(0)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def import_file(
 
     Args:
         kind: of the file; None: found out from its content, and told.
-        file: the file to read.
+        file: the file to read, or a folder with an index of files (`FOLDER_INDEX`).
         outputs: the outputs folder.
         settings: what the file does not say of its runs, by dotted name; stands above what it says.
 
@@ -77,6 +78,8 @@ def import_file(
     from framework.report.terminal.terminal_tables import print_note
     from framework.store.database.ingest import ingest
 
+    if kind is None and (file / FOLDER_INDEX).is_file():
+        return _import_folder(file, outputs, settings)
     if kind is None:
         importer, words = recognised(file)
         print_note(f"{file}: {words}")
@@ -104,6 +107,25 @@ def import_file(
         print_note(note)
     _print_verdicts(singles)
     print_note(f"{added} runs imported from {file}, {total - added} were already in the store")
+    return 0
+
+
+FOLDER_INDEX = "import.json"
+"""In a folder that a measurement leaves: `files` (name → kind), and `settings` (dotted name → value) of them all."""
+
+
+def _import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | None) -> int:
+    """Import every file that the index of a folder names; the first that can't be read stops it."""
+    path = folder / FOLDER_INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        files, common = dict(index["files"]), dict(index.get("settings") or {})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is not an index of a folder ({type(error).__name__}: {error})") from None
+    for name, kind in files.items():
+        if Path(name).name != name or not (folder / name).is_file():
+            raise InputError(f"{path}: names '{name}', which is not a file of this folder")
+        import_file(str(kind), folder / name, outputs, {**common, **(settings or {})})
     return 0
 
 
