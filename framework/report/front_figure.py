@@ -73,7 +73,7 @@ def front_figure(
             traces.append(
                 {
                     **_places(front, marked, objectives, parameters), **shared, "type": "scatter",
-                    "mode": "markers", "name": "the answer",
+                    "mode": "markers", "name": f"{name}: the answer", "showlegend": False,
                     "marker": {"symbol": "star", "size": 18, "color": color, "line": {"width": 2}},
                 }
             )  # fmt: skip
@@ -84,18 +84,27 @@ def front_figure(
         f"{total} settings within the limits (n = {sum(len(p.run_ids) for f in fronts for p in f.points)} runs). "
         "Filled: nothing has better values; open: beaten by less than the bands of both; faint: beaten. Bars: band "
         "of each value (repeats, the run's own interval, or the noise floor)."
+        + (" Star: the answer." if chosen else "")
     )
     layout = {
-        "xaxis": {"title": {"text": across}},
+        "xaxis": {"title": {"text": across}, "type": "log" if _spread_wide(fronts, objectives) else "linear"},
         "yaxis": {"title": {"text": _axis(up)}, "rangemode": "tozero"},
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -0.2},
+        "legend": {"groupclick": "togglegroup"},
     }
     return Figure(
         f"{up.metric} against {objectives[1].metric if len(objectives) > 1 else 'rank'}",
         {"data": traces, "layout": layout},
         caption + (f" SQL: {query}" if query else ""),
     )
+
+
+def _spread_wide(fronts: Sequence[SettingFront], objectives: Sequence[Objective]) -> bool:
+    """Return whether the values across span more than two orders of magnitude, all of them positive."""
+    if len(objectives) < 2:
+        return False
+    values = [point.values[1].value for front in fronts for point in front.points]
+    return bool(values) and min(values) > 0 and max(values) > 100 * min(values)
 
 
 def _axis(item: Objective) -> str:

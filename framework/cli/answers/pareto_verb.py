@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from framework.analysis.objectives import Objective
     from framework.analysis.setting_fronts import SettingFront
     from framework.contracts import TableBlock
-    from framework.quantity import Quantity
 
 
 _MOST_COMPARED = 2000  # runs whose parameters are read to tell the settings apart
@@ -133,6 +132,7 @@ def front_table(
 ) -> TableBlock:
     """Return the settings of all fronts as a table: parameters, each objective with its band, the place."""
     from framework.contracts import TableBlock
+    from framework.report.answer_words import band
 
     shown = [name for name in parameters if name not in by]
     columns = [*by, *shown]
@@ -149,14 +149,6 @@ def front_table(
     total = sum(len(front.members) for front in fronts)
     title = f"{total} of {sum(len(front.points) for front in fronts)} settings are on the Pareto front"
     return TableBlock(title, [*columns, "place", "runs"], rows)
-
-
-def band(value: Quantity) -> str:
-    """Return the band around a value as text."""
-    from framework.report.number_format import format_value
-
-    low, high = value.interval()
-    return f"{format_value(low)} to {format_value(high)}"
 
 
 def front_notes(fronts: Sequence[SettingFront]) -> list[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from framework.contracts import Figure
 
+SHOWN_FIRST = 8
+"""Series of a figure that are drawn at first; the others wait in its legend."""
+
 
 def plotly_spec(figure: Figure) -> dict[str, Any]:
     """Return data and layout as JSON values, without a title that repeats the heading above the plot."""
@@ -15,7 +18,23 @@ def plotly_spec(figure: Figure) -> dict[str, Any]:
     title = layout.get("title")
     if (title.get("text") if isinstance(title, Mapping) else title) == figure.title:
         del layout["title"]
-    return {"data": _plain(figure.spec.get("data") or []), "layout": _plain(layout)}
+    data = _plain(figure.spec.get("data") or [])
+    waiting = set(series_of(figure)[SHOWN_FIRST:])
+    for trace in data:
+        if _series(trace) in waiting and trace.get("visible", True) is True:
+            trace["visible"] = "legendonly"
+    return {"data": data, "layout": _plain(layout)}
+
+
+def series_of(figure: Figure) -> list[str]:
+    """Return the entries of a figure's legend, in order; traces of one legend group are one series."""
+    named = (_series(trace) for trace in figure.spec.get("data") or [] if trace.get("showlegend", True))
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def _series(trace: Mapping[str, Any]) -> str | None:
+    name = trace.get("legendgroup") or trace.get("name")
+    return None if name is None else str(name)
 
 
 def _plain(value: Any) -> Any:

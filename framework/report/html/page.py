@@ -9,6 +9,7 @@ from pathlib import Path
 from framework import plugins
 from framework.contracts import ReportScope
 from framework.report import overview, plugin_blocks
+from framework.report.answer import read_answer
 from framework.report.html.file_links import LinkedFile
 from framework.report.html.rendering import ReportContent, page_html
 from framework.report.plugin_blocks import PluginProblem
@@ -61,5 +62,6 @@ def render_report(
         findings=overview.read_findings(store, run_ids),
         files=files,
         provenance=overview.read_provenance(store, run_ids),
+        answer=read_answer(store, scope.experiment, run_ids),
     )
     return RenderedReport(page_html(content), tuple(problems))

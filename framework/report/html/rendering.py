@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from framework.contracts import Figure, ReportSection, TableBlock
-from framework.report.html.figure_spec import plotly_spec
+from framework.report.answer import ReportAnswer
+from framework.report.html.figure_spec import SHOWN_FIRST, plotly_spec, series_of
 from framework.report.html.file_links import MAX_FILES, LinkedFile
 from framework.report.html.provenance_tables import full_provenance, short_provenance
 from framework.report.html.results_table import is_number_text, results_content
@@ -52,6 +56,7 @@ class ReportContent:
     findings: Sequence[SanityFinding]
     files: Sequence[LinkedFile]
     provenance: Sequence[ProvenanceItem]
+    answer: ReportAnswer | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class _Section:
 
 def page_html(content: ReportContent) -> str:
     """Return the page."""
-    has_figures = any(
+    has_figures = content.answer is not None or any(
         isinstance(block, Figure) for section in content.contributed for block in section.blocks
     )
     page = _environment().get_template("page.html")
@@ -75,7 +80,7 @@ def page_html(content: ReportContent) -> str:
         overview=content.overview,
         written_at=datetime.now(UTC).replace(tzinfo=None),
         warnings=content.warnings,
-        sections=[*_contributed_sections(content.contributed), *_own_sections(content)],
+        sections=[*_opening(content), *_contributed_sections(content.contributed), *_own_sections(content)],
         figure_number=count(1).__next__,
         plotly=_plotly_js() if has_figures else "",
         style_sheet=_asset("report.css"),
@@ -114,11 +119,25 @@ def _environment() -> Environment:
         "ensure_ascii": False,
     }
     templates.filters.update(
-        as_text=format_value, counted=count_noun, plotly_spec=plotly_spec, numeric_columns=_numeric_columns
+        as_text=format_value,
+        counted=count_noun,
+        plotly_spec=plotly_spec,
+        series_of=series_of,
+        numeric_columns=_numeric_columns,
     )
     templates.tests["number_text"] = is_number_text
-    templates.globals.update(absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS)
+    templates.globals.update(
+        absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS, shown_first=SHOWN_FIRST
+    )
     return templates
+
+
+def _opening(content: ReportContent) -> Iterator[_Section]:
+    """Yield what the reader came for: the answer, and what the advisors say."""
+    if content.answer is not None:
+        yield _Section("Answer", "answer", "answer.html", content.answer)
+    if content.advice:
+        yield _Section("Advice", "advice", "advice.html", content.advice)
 
 
 def _contributed_sections(sections: Sequence[ReportSection]) -> Iterator[_Section]:
@@ -135,9 +154,7 @@ def _block_kind(block: Figure | TableBlock | str) -> str:
 
 
 def _own_sections(content: ReportContent) -> Iterator[_Section]:
-    """Yield what every report has: advice, results, failures, sanity, files, provenance."""
-    if content.advice:
-        yield _Section("Advice", "advice", "advice.html", content.advice)
+    """Yield what every report has below the evidence: results, failures, sanity, files, provenance."""
     yield _Section("Results", "results", "results.html", results_content(content.runs))
     if failed := sum(content.overview.by_status.get(state, 0) for state in ("failed", "stale")):
         names = short_names({name for failure in content.failures for name in failure.parameters})
@@ -168,10 +185,13 @@ def _numeric_columns(table: TableBlock) -> list[bool]:
     ]
 
 
+@cache
 def _plotly_js() -> Markup:
+    """Return plotly.js packed: gzip in base64, which the page unpacks; a third of its size."""
     from plotly.offline import get_plotlyjs
 
-    return Markup(get_plotlyjs())
+    packed = gzip.compress(get_plotlyjs().encode(), 9, mtime=0)
+    return Markup(base64.b64encode(packed).decode())
 
 
 def _asset(name: str) -> Markup:

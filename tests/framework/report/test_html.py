@@ -138,9 +138,12 @@ def test_sections_of_plugins_come_with_figures_tables_and_escaped_texts(
     contribute(plotted_section)
     html = rendered(scope_of(sample))
     text = Outline(html).text
-    assert "Curves & more First. Second with <b>tags</b>. Throughput Figure 1. What is to be <seen>." in text
+    assert (
+        "Curves & more First. Second with <b>tags</b>. Throughput Figure 2. What is to be <seen>. PNG SVG CSV"
+        in text
+    )
     assert "Claims claim paper a <claim> 33.70 none – Noise 4 %." in text
-    assert html.count("plotly.js v") == 1
+    assert html.count('id="plotly"') == 1
 
 
 def test_a_figures_specification_survives_numpy_nan_and_script_ends(
@@ -148,10 +151,9 @@ def test_a_figures_specification_survives_numpy_nan_and_script_ends(
 ) -> None:
     trace = {"x": np.arange(3), "y": [1.0, np.inf, np.float64("nan")], "name": "</script>"}
     contribute(ReportSection("s", [Figure("t", {"data": [trace], "layout": {}})]))
-    body = re.search(r'<script type="application/json"[^>]*>(.*)</script>', rendered(scope_of(sample)))
-    assert body is not None
-    assert "<" not in body.group(1)
-    trace = json.loads(body.group(1))["data"][0]
+    body = re.findall(r'<script type="application/json"[^>]*>(.*)</script>', rendered(scope_of(sample)))[-1]
+    assert "<" not in body
+    trace = json.loads(body)["data"][0]
     assert trace == {"x": [0, 1, 2], "y": [1.0, None, None], "name": "</script>"}
 
 
@@ -245,12 +247,34 @@ def test_a_long_table_of_a_plugin_is_cut_and_says_so(sample: Store, contribute: 
     assert "The first 500 of 1,234 rows are shown." in html
 
 
-def test_a_report_is_small_without_figures_and_below_6_mb_with_them(
-    sample: Store, contribute: Contribute, plotted_section: ReportSection
+@pytest.mark.slow
+def test_a_report_of_a_thousand_runs_is_below_3_mb(
+    tmp_path: Path, contribute: Contribute, plotted_section: ReportSection
 ) -> None:
-    assert len(rendered(scope_of(sample)).encode()) < 60_000
+    store = store_of(tmp_path, [done_run(number, batch=number + 1) for number in range(1000)])
     contribute(plotted_section)
-    assert len(rendered(scope_of(sample)).encode()) < 6e6
+    assert len(rendered(scope_of(store)).encode()) < 3e6
+
+
+def test_a_report_opens_with_the_answer_its_numbers_and_how_sure_it_is(sample: Store) -> None:
+    html = rendered(scope_of(sample))
+    opening = Outline(html.partition('id="answer">')[2].partition("</section>")[0]).text
+    assert "gives the highest total_tok_s" in opening
+    assert "How sure: " in opening
+    assert "better than the next" in opening
+    assert "python -m framework advise --maximise total_tok_s --from study --by model" in opening
+    assert "FROM setting_front(['total_tok_s'" in opening
+    assert html.index('id="answer"') < html.index('id="results"')
+
+
+def test_at_most_eight_series_are_shown_first_and_the_reader_is_told(
+    sample: Store, contribute: Contribute
+) -> None:
+    traces = [{"x": [1], "y": [1], "name": f"s{number}"} for number in range(10)]
+    figure = Figure("t", {"data": traces, "layout": {}})
+    assert [trace.get("visible") for trace in plotly_spec(figure)["data"]] == [None] * 8 + ["legendonly"] * 2
+    contribute(ReportSection("s", [figure]))
+    assert "The first 8 of 10 series are shown" in Outline(rendered(scope_of(sample))).text
 
 
 def test_a_folder_that_cant_be_written_is_one_clear_line(tmp_path: Path) -> None:

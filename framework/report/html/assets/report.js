@@ -1,7 +1,48 @@
 "use strict";
 // Draws the figures from their JSON specifications and makes the results table sortable and filterable.
 
-(function drawFigures() {
+// plotly.js lies in the page packed; what is unpacked is a script of the page like any other.
+async function unpackPlotly() {
+  const packed = document.getElementById("plotly");
+  if (!packed) return;
+  const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(stream).text();
+  document.head.append(script);
+  packed.remove();
+}
+
+function saveAs(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+function figureCsv(data) {
+  const lines = [["series", "x", "y", "text"]];
+  for (const trace of data) {
+    const length = Math.max(trace.x?.length ?? 0, trace.y?.length ?? 0);
+    for (let i = 0; i < length; i += 1) {
+      const text = Array.isArray(trace.text) ? trace.text[i] : "";
+      lines.push([trace.name ?? "", trace.x?.[i], trace.y?.[i], text].map((value) => String(value ?? "")));
+    }
+  }
+  return lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
+}
+
+document.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () => {
+  const element = document.getElementById(button.dataset.plot);
+  const { save: kind, plot: filename } = button.dataset;
+  if (kind === "csv") saveAs(`${filename}.csv`, new Blob([figureCsv(element.data)], { type: "text/csv" }));
+  else Plotly.downloadImage(element, { format: kind, filename, width: element.clientWidth, height: element.clientHeight, scale: kind === "png" ? 2 : 1 });
+}));
+
+unpackPlotly().then(function drawFigures() {
   const specs = [...document.querySelectorAll("script.spec")];
   if (!specs.length || typeof Plotly === "undefined") return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -70,7 +111,7 @@
   dark.addEventListener("change", (event) => draw(event.matches));
   addEventListener("beforeprint", () => draw(false, PAPER_WIDTH_PX));
   addEventListener("afterprint", () => draw(dark.matches));
-})();
+});
 
 (function runTable() {
   const table = document.getElementById("runs");

@@ -1,0 +1,164 @@
+"""What a report opens with: the best setting in words, three numbers, one figure, how sure it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from framework import plugins
+from framework.analysis.choice import better_by
+from framework.analysis.objectives import KnownMetrics, comparable
+from framework.analysis.setting_fronts import front_query, setting_fronts
+from framework.contracts import Figure, StoreReader
+from framework.errors import StoreError, UserError
+from framework.report.answer_words import Answer, band, changes, find_answers, how_sure
+from framework.report.front_figure import front_figure
+from framework.report.number_format import format_value
+from framework.report.run_table import read_parameters
+
+_MOST_NAMED = 500  # settings that the figure names on hover
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number with what it is and how far it may be trusted."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ReportAnswer:
+    """The answer as the page shows it.
+
+    Attributes:
+        sentence: what to use.
+        sure: whether the others are worse beyond noise.
+        tiles: three numbers.
+        others: the answers of other models and workloads, one line each.
+        changes: what would change the answer.
+        command: asks the question again, with limits to be added.
+        figure: all settings, the answers marked; None where one metric only has a direction.
+        sql: the settings behind it.
+    """
+
+    sentence: str
+    sure: str
+    tiles: Sequence[Tile]
+    others: Sequence[str]
+    changes: Sequence[str]
+    command: str
+    figure: Figure | None
+    sql: str
+
+
+def read_answer(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> ReportAnswer | None:
+    """Return the answer over the runs; None where no metric of theirs has a better direction."""
+    objective = _objective(store, run_ids)
+    if objective is None:
+        return None
+    models = store.query(
+        "SELECT count(DISTINCT value) AS n FROM params WHERE name = 'model.name'"
+        " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+        [list(run_ids)],
+    ).to_pylist()[0]["n"]
+    by = ["model"] if models > 1 else []
+    known = KnownMetrics.read(store)
+    try:
+        answers, _ = find_answers(store, objective, [], None, by, list(run_ids), checked=True)
+    except (UserError, StoreError):
+        return None
+    wanted = known.objective(objective)
+    answers.sort(key=lambda answer: -wanted.sign * answer.choice.best.values[0].value)
+    first = answers[0]
+    across = _second(store, run_ids, objective)
+    axes = [wanted, *([known.objective(across)] if across else [])]
+    groups = comparable(store, by)
+    fronts = setting_fronts(store, front_query(axes, list(run_ids), groups, []), axes)
+    runs = [point.run_ids[0] for front in fronts for point in front.points][:_MOST_NAMED]
+    chosen = [answer.choice.best.setting for answer in answers]
+    verb = "--maximise" if wanted.better == "higher" else "--minimise"
+    return ReportAnswer(
+        sentence=_sentence(first),
+        sure=f"How sure: {how_sure(first)}.",
+        tiles=_tiles(first),
+        others=[f"{_sentence(answer)} – {how_sure(answer)}" for answer in answers[1:]],
+        changes=list(changes(first)),
+        command=f"python -m framework advise {verb} {objective} --from {experiment}"
+        + "".join(f" --by {name}" for name in by),
+        figure=front_figure(fronts, axes, read_parameters(store, runs), chosen)
+        if fronts and across
+        else None,
+        sql=front_query(axes, [experiment], groups, []),
+    )
+
+
+def _objective(store: StoreReader, run_ids: Sequence[str]) -> str | None:
+    """Return the metric that advisors spoke of most, else the first headline metric that has a better direction."""
+    advised = store.query(
+        "SELECT metric FROM advice WHERE list_has_any(run_ids, ?::VARCHAR[])", [list(run_ids)]
+    ).to_pydict()["metric"]
+    candidates = [name for name, _ in Counter(advised).most_common()]
+    definitions = plugins.metric_definitions()
+    candidates += [name for name, item in definitions.items() if item.headline]
+    candidates += [name for name, item in definitions.items() if item.better == "higher"]
+    there = _measured(store, run_ids)
+    return next(
+        (n for n in candidates if n in there and n in definitions and definitions[n].better != "none"), None
+    )
+
+
+def _second(store: StoreReader, run_ids: Sequence[str], objective: str) -> str | None:
+    """Return what is paid for the objective: the first headline metric of which less is better, else any such."""
+    definitions, there = plugins.metric_definitions(), _measured(store, run_ids)
+    lower = [n for n, item in definitions.items() if item.better == "lower" and n in there and n != objective]
+    return next((name for name in lower if definitions[name].headline), lower[0] if lower else None)
+
+
+def _measured(store: StoreReader, run_ids: Sequence[str]) -> set[str]:
+    found = store.query(
+        "SELECT DISTINCT name FROM metrics WHERE value IS NOT NULL AND run_id IN (SELECT unnest(?::VARCHAR[]))",
+        [list(run_ids)],
+    )
+    return set(found.to_pydict()["name"])
+
+
+def _sentence(answer: Answer) -> str:
+    best, objective = answer.choice.best, answer.objective
+    value = best.values[0]
+    unit = f" {objective.unit}" if objective.unit else ""
+    head = f"{', '.join(answer.choice.kind)}: " if answer.choice.kind else ""
+    verb = "highest" if objective.better == "higher" else "lowest"
+    return (
+        f"{head}{answer.label(best)} gives the {verb} {objective.metric}, "
+        f"{format_value(value.value)}{unit} ({band(value)})"
+    )
+
+
+def _tiles(answer: Answer) -> list[Tile]:
+    choice, objective = answer.choice, answer.objective
+    value = choice.best.values[0]
+    unit = f" {objective.unit}" if objective.unit else ""
+    tiles = [
+        Tile(
+            objective.metric,
+            f"{format_value(value.value)}{unit}",
+            f"{band(value)}, n = {len(choice.best.run_ids)}",
+        )
+    ]
+    if choice.second is not None:
+        margin = better_by(objective, value, choice.second.values[0])
+        if margin is not None:
+            low, high = margin.interval()
+            note = f"{100 * low:.1f} to {100 * high:.1f} %"
+            tiles.append(Tile("better than the next", f"{100 * margin.value:.1f} %", note))
+    tiles.append(
+        Tile(
+            "as good within the noise",
+            str(len(choice.as_good)),
+            f"of {len(choice.ranked) - 1} other settings",
+        )
+    )
+    return tiles
