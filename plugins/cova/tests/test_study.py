@@ -131,7 +131,9 @@ def test_a_fleet_spends_the_same_labels_however_it_shares(tmp_path: Path) -> Non
         "max(m.value) FILTER (m.name = 'teacher_calls') AS calls FROM metrics m JOIN params p USING (run_id) "
         "WHERE p.name = 'backend.sharing' GROUP BY sharing ORDER BY sharing",
     )
-    assert [row["groups"] for row in found] == [1, 4, 2]
+    groups = {row["sharing"]: row["groups"] for row in found}
+    assert (groups["all"], groups["none"]) == (1, 4)
+    assert 2 <= groups["sites"] < 4  # type: ignore[operator]
     assert {row["calls"] for row in found} == {16}
 
 

@@ -113,7 +113,8 @@ class GridStudent:
             batch, truth = _varied(stacked[chosen], [labels[index] for index in chosen], rng)
             for group in optimizer.param_groups:
                 warm = min(1.0, (step + 1) / 10)
-                group["lr"] = self.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * step / steps))
+                # a plain float: a checkpoint with anything else is refused when it is read
+                group["lr"] = float(self.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * step / steps)))
             value = loss(network(batch), *targets(truth, self.classes, rows, columns))
             optimizer.zero_grad()
             value.backward()
