@@ -59,6 +59,9 @@ RECORDED_METRICS = (
     MetricDefinition(
         "energy_busy_j", "J", "recorded series: energy from the first sample with work to the last", "lower"
     ),
+    MetricDefinition(
+        "energy_total_j", "J", "energy of GPUs, CPU and memory together, by CodeCarbon", "lower"
+    ),
     MetricDefinition("power_busy_mean_w", "W", "recorded series: mean power over the same time"),
 )
 

@@ -47,9 +47,9 @@ def table_schemas() -> Mapping[str, pa.Schema]:
 def importers() -> Iterable[Importer]:
     """`import dmon|nvidia-smi|gpu-series|nsight FILE`."""
     from framework_metrics.importers import IMPORTERS
-    from framework_metrics.nsight.importer import nsight_importer
+    from framework_metrics.nsight.importer import kineto_importer, nsight_importer
 
-    return (*IMPORTERS, nsight_importer())
+    return (*IMPORTERS, nsight_importer(), kineto_importer())
 
 
 @hookimpl

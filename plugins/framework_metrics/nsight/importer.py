@@ -59,6 +59,38 @@ def read_nsight(path: Path) -> Iterator[ImportedRun]:
     yield ImportedRun(_digest(path), "import:nsight", "recorded", config, result)
 
 
+def kineto_importer() -> Importer:
+    """Return the importer of PyTorch's traces."""
+    from framework.contracts import Importer
+
+    return Importer("kineto", "trace of PyTorch's profiler (JSON)", read_kineto_trace, _is_kineto)
+
+
+def _is_kineto(head: FileHead) -> str | None:
+    text = head.text[:4096]
+    return (
+        "trace of PyTorch's profiler" if '"traceEvents"' in head.text or '"schemaVersion"' in text else None
+    )
+
+
+def read_kineto_trace(path: Path) -> Iterator[ImportedRun]:
+    """Yield the one run of a trace. Raises `InputError`, one line, for what can't be read."""
+    from framework.contracts import ImportedRun
+    from framework_metrics.nsight.exports.kineto_trace import read_kineto
+    from framework_metrics.nsight.results import timeline_result
+    from framework_metrics.nsight.timeline import analyse
+
+    export = read_kineto(path)
+    result = timeline_result(export, analyse(export), tool="kineto")
+    gpus = result.facts["gpus"] or []
+    config = {
+        "backend": {"name": "recorded"},
+        "gpu": {"name": str(gpus[0]) if gpus else None},
+        "nsight": {"tool": "kineto", "file": path.name},
+    }
+    yield ImportedRun(_digest(path), "import:kineto", "recorded", config, result)
+
+
 def _digest(path: Path) -> str:
     """Return a hash of a file's content, or of every file's in a folder."""
     digest = hashlib.sha256()

@@ -44,10 +44,10 @@ def _is_text(path: Path) -> bool:
     return encoding_of(FileHead(path).data) is not None
 
 
-def timeline_result(export: NsysExport, timeline: Timeline) -> Result:
+def timeline_result(export: NsysExport, timeline: Timeline, tool: str = "nsys") -> Result:
     """Return time by class, gaps and counters; the metrics are of the decode ranges where the trace marks them."""
     phase = timeline.phase(DECODE) or timeline.phases[0]
-    source = "nsys" if phase.name == WHOLE else f"nsys, ranges '{phase.name}'"
+    source = tool if phase.name == WHOLE else f"{tool}, ranges '{phase.name}'"
     metrics = [
         Metric("nsight_window_s", phase.window_s, "s", source),
         Metric("nsight_host_gap_share", phase.gap_share, "", source, window_s=phase.window_s),
@@ -65,7 +65,7 @@ def timeline_result(export: NsysExport, timeline: Timeline) -> Result:
             "samples": timeline.samples,
         },
         {
-            "tool": "nsys",
+            "tool": tool,
             "export_version": export.version,
             "gpus": [export.gpus[number] for number in sorted(export.gpus)],
             "phases": [item.name for item in timeline.phases],

@@ -49,7 +49,7 @@ def read_dmon(
     Raises:
         InputError: the file is not an output of dmon, or a row breaks its header; names file and line.
     """
-    reader = _Reader(_seconds(interval_s))
+    reader = _Reader(seconds_between(interval_s))
     _, notes = take_lines(file, reader.take)
     if not reader.rows:
         raise InputError(f"{file}: no row of `nvidia-smi dmon` in it")
@@ -58,7 +58,8 @@ def read_dmon(
     yield imported_run("dmon", file, reader.ticks.recording("dmon power"), notes=notes, grid=grid)
 
 
-def _seconds(interval_s: str | float | None) -> float:
+def seconds_between(interval_s: str | float | None) -> float:
+    """Return the seconds between rows: one if none are given. Raises `InputError` for what is not a time."""
     if interval_s is None:
         return 1.0
     try:
