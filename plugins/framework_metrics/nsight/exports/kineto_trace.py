@@ -1,7 +1,7 @@
 """Traces of PyTorch's profiler (Kineto, Chrome's trace format): kernels, copies and annotated ranges of the GPUs.
 
 An event with `ph: X` has a begin `ts` and a length `dur` in microseconds. `cat` says what it is: `kernel`,
-`gpu_memcpy`, `gpu_memset`, or a range that the program marked (`gpu_user_annotation` as the GPU saw it, else `user_…`).
+`gpu_memcpy`, `gpu_memset`, or a range that the program marked (`gpu_user_annotation`, else `user_annotation`).
 """
 
 from __future__ import annotations
