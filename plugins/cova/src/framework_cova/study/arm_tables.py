@@ -94,9 +94,11 @@ def verdict(runs: Sequence[CameraRun]) -> str:
     losses = sum(gain <= 0 for gain in gains)
     text = f"Specialised over generic: {shown_interval(gains, percent=True)} %"
     text += f" on {len(gains)} pairs, {losses} of them no better."
-    bad = [f"{what} ({100 * gain:+.0f} %)" for what, gain, low in curve_points(runs) if low <= 0]
-    if bad:
-        text += " It does not surely pay with " + ", ".join(bad) + "."
+    points = curve_points(runs)
+    if bad := [f"{what} ({100 * gain:+.0f} %)" for what, gain, _ in points if gain <= 0]:
+        text += " On average it does not pay with " + ", ".join(bad) + "."
+    if unsure := [f"{what} ({100 * gain:+.0f} %)" for what, gain, low in points if low <= 0 < gain]:
+        text += " Too few cameras to be sure of " + ", ".join(unsure) + "."
     return text
 
 
