@@ -96,6 +96,7 @@ def _number(text: str | None) -> object:
         return None if text == "null" else text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -132,6 +133,7 @@ def test_what_would_be_ignored_is_refused_in_one_line(
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_the_last_of_several_values_for_one_key_holds(study: Study) -> None:
     assert study("-m", "backend.speed=8,16", "backend.speed=16") == 0
     assert [params["backend.speed"] for params in _params("outputs")] == ["16.0"]
@@ -181,6 +183,7 @@ def test_a_study_without_a_file_has_the_name_that_it_is_given(
     assert plan["experiment"] == "mine"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_shows_its_numbers_again(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     assert study() == 0
     first = capsys.readouterr().out

@@ -32,6 +32,7 @@ def test_the_order_of_keys_does_not_matter(config: dict[str, object], random: ob
     assert canonical_hash({key: config[key] for key in keys}) == canonical_hash(config)
 
 
+@pytest.mark.slow
 @given(_JSON, _JSON)
 def test_another_value_has_another_hash(a: object, b: object) -> None:
     assume(a != b)

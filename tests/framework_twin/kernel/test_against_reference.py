@@ -95,6 +95,7 @@ def engines(draw: st.DrawFn, lora: bool = False, generations: Sequence[str] = ("
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(engines(), st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([0.0, 0.5, 3.0]))
 def test_kernel_agrees_with_naive_engine(engine: EngineConfig, seed: int, n: int, spread_s: float) -> None:

@@ -52,6 +52,7 @@ def test_a_shuffled_target_destroys_accuracy_so_no_learner_sees_it_among_its_pre
     assert mape_of(learner, shuffle_target=True) > max(0.5, 2 * mape_of(learner))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [learner for learner, _ in EVERY], ids=NAMES)
 def test_learner_predicts_positive_times_for_rows_without_any_known_value(learner: Learner) -> None:
     train = make(200)

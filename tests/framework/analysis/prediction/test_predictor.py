@@ -34,6 +34,7 @@ def test_intervals_of_known_rows_cover_what_they_promise() -> None:
     assert set(prediction.basis) == {KNOWN}
 
 
+@pytest.mark.slow
 def test_a_new_cluster_is_predicted_from_its_hardware_with_a_wider_interval() -> None:
     truth = make(3000)
     new = truth.columns["cluster"] == "c4"  # like c2, and a little slower
@@ -100,6 +101,7 @@ def test_two_runs_are_enough_to_learn_from_and_one_is_not() -> None:
         PLAN.fit(rows_of(truth.columns, np.arange(1)), truth.time_s[:1])
 
 
+@pytest.mark.slow
 def test_validation_lists_every_kind_of_newness_side_by_side() -> None:
     truth = make(900)
 
