@@ -155,6 +155,10 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """What matters, best configurations, cost against time."""
+    if scope.experiment in ("import:aloja", "import:hibench"):
+        from framework_hadoop.knowledge import recorded_report
+
+        return recorded_report.sections(scope)
     if not _ran(scope, "hadoop", "spark", "execution_prediction"):
         return []
     from framework_hadoop.knowledge import knowledge_report
