@@ -36,21 +36,28 @@ def _below_swept_groups(overrides: Sequence[str]) -> list[str]:
     Hydra composes the base configuration of a sweep without its axes, and so without the option that has the key.
     """
     parts = [(text, *text.partition("=")[::2]) for text in overrides]
-    swept = {
-        key.lstrip("+") for _, key, value in parts if _SWEPT.search(value) and group_files(key.lstrip("+"))
-    }
+    swept = {key.lstrip("+") for text, key, _ in parts if _is_sweep(text) and group_files(key.lstrip("+"))}
 
     def below(key: str) -> bool:
         return "." in key and key.lstrip("+").partition(".")[0] in swept and not key.startswith("~")
 
     return [
-        f"{key}=choice({value})" if below(key) and value[:1] != "$" and not _is_sweep(value) else text
+        f"{key}=choice({value})" if below(key) and value[:1] != "$" and not _is_sweep(text) else text
         for text, key, value in parts
     ]
 
 
-def _is_sweep(value: str) -> bool:
-    return _SWEPT.search(value) is not None and value[:1] not in "[{"
+def _is_sweep(text: str) -> bool:
+    """Whether an override has several values. A list of options (`metrics=[nvml]`) is one value."""
+    if _SWEPT.search(text.partition("=")[2]) is None:
+        return False
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        return OverridesParser.create().parse_override(text).is_sweep_override()
+    except OverrideParseException:
+        return False  # Hydra says what is wrong with it
 
 
 def _checked(text: str) -> str:

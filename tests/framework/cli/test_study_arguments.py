@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from framework.cli.study_arguments import prepared
 from framework.cli.study_command import run_study
 from framework.errors import ConfigError
 from framework.store.database.reader import Store
@@ -206,3 +207,17 @@ def test_flags_may_stand_between_overrides_and_help_lists_no_schemas(
     page = capsys.readouterr().out
     assert "backend: " in page
     assert "toy_schema" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["metrics=[host]", "metrics.host.period_s=1"], "metrics.host.period_s=1"),
+        (["workload=fixed,trace", "workload.file=a.csv"], "workload.file=choice(a.csv)"),
+        (["metrics=[host],[nvml]", "metrics.host.period_s=1"], "metrics.host.period_s=choice(1)"),
+    ],
+)
+def test_a_list_of_options_is_one_value_and_a_key_below_a_swept_group_is_an_axis(
+    words: list[str], value: str
+) -> None:
+    assert prepared(words)[-1] == value
