@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 REQUEST_STATUSES = ("finished", "running", "waiting", "refused", "failed", "not_arrived")
@@ -125,3 +127,15 @@ def is_serving_result(tables: Mapping[str, pa.Table]) -> bool:
     """Whether a run's tables are a serving run's: a `requests` table with token times."""
     requests = tables.get("requests")
     return requests is not None and {"arrival_s", "first_token_s", "status"} <= set(requests.column_names)
+
+
+def known_counts(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return whole numbers as an array, -1 where there is none."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if column.null_count == len(column):
+        return np.full(len(column), -1, dtype=np.int64)
+    if column.null_count:
+        column = pc.fill_null(column, -1)
+    return np.asarray(column.to_numpy(), dtype=np.int64)

@@ -11,7 +11,7 @@ from framework.contracts import Metric, WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_serving.metrics.metric_definitions import PERCENTILES
-from framework_serving.metrics.request_times import known_counts
+from framework_serving.tables import known_counts
 from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status

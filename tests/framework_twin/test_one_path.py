@@ -171,9 +171,10 @@ def test_a_trace_that_shares_prefixes_is_faster_with_prefix_caching(tmp_path: Pa
             *["model=llama-3.1-8b", "gpu=h100-80gb", "backend=twin", "workload=trace_mooncake"],
             f"workload.file={tmp_path / 'moon.jsonl'}",
             f"backend.enable_prefix_caching={caching}",
+            "backend.front_end_s=0.006",  # what a cache saves is the engine's time
         )
         sql = "SELECT * FROM results"
         (found[caching],) = json.loads(framework(folder, "sql", "--format", "json", sql))
     assert found["true"]["prefix_hit_share"] == pytest.approx(0.744, abs=0.001)
     assert found["false"].get("prefix_hit_share") is None
-    assert found["true"]["ttft_p50_ms"] < 0.4 * found["false"]["ttft_p50_ms"]
+    assert found["true"]["ttft_p50_ms"] < 0.5 * found["false"]["ttft_p50_ms"]

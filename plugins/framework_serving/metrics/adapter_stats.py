@@ -56,7 +56,7 @@ def adapter_service(run: RequestTimes, workload: WorkloadTables) -> AdapterServi
     """Return the service of each adapter; requests of the base model count as an adapter of their own."""
     import numpy as np
 
-    from framework_serving.metrics.request_times import known_counts
+    from framework_serving.tables import known_counts
 
     asked = workload.tables["requests"]
     owner = known_counts(asked["adapter_id"]) + 1

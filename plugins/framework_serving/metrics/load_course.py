@@ -34,8 +34,10 @@ _LEAST_SHARE = 0.1
 
 def course(run: RequestTimes, duration_s: float | None) -> Iterator[Metric]:
     """Yield `COURSE`, as values or as absent with the reason."""
+    import numpy as np
+
     served = run.served()
-    if not duration_s or not served.output_tokens.sum():
+    if not duration_s or not served.output_tokens.sum() or not np.isfinite(served.last_token_s).any():
         for name in sorted(COURSE):
             yield Metric.absent(name, "no request finished", UNITS[name])
         return

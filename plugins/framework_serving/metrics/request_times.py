@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from framework_serving.tables import known_counts
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -94,15 +96,3 @@ class RequestTimes:
     def tokens(self) -> IntArray:
         """Input + output tokens of each request."""
         return self.input_tokens + self.output_tokens
-
-
-def known_counts(column: pa.ChunkedArray) -> IntArray:
-    """Return whole numbers as an array, -1 where there is none."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if column.null_count == len(column):
-        return np.full(len(column), -1, dtype=np.int64)
-    if column.null_count:
-        column = pc.fill_null(column, -1)
-    return np.asarray(column.to_numpy(), dtype=np.int64)

@@ -54,6 +54,7 @@ def test_a_sweep_that_is_ended_says_so_and_keeps_its_runs(
         cwd=tmp_path / "work",
         env=environment,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     ) as process:
         wait_for(lambda: any((tmp_path / "work" / "outputs" / "runs").glob("2*")), 60)
         process.send_signal(number)
