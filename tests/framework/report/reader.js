@@ -1,5 +1,13 @@
 // What a reader does with the results table, done at the end of a copy of the report; what it saw is left in #seen.
-addEventListener("load", () => {
+async function drawn() {
+  const plots = [...document.querySelectorAll(".plot")];
+  for (let i = 0; i < 100 && !plots.every((plot) => plot.querySelector(".main-svg")); i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+addEventListener("load", async () => {
+  await drawn(); // Plotly is unpacked after the page was loaded
   const heads = [...document.querySelectorAll("#runs thead tr:last-child th")];
   const column = (name) => heads.findIndex((head) => head.textContent.startsWith(name));
   const cells = (index) => {

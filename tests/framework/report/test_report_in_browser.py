@@ -66,14 +66,15 @@ def test_the_report_works_from_a_file_without_network_or_console_errors(
     assert seen["said"] == f"{len(seen['filtered'])} of 15 runs match"
     assert seen["all"] == 15
     assert seen["hidden"] == 3
-    assert seen["plots"] == [1]
+    assert seen["plots"] == [4, 1]  # curves of the answer's figure, and of the section
 
 
 # A phone is an iframe: headless Chromium's own window is never narrower than 500 pixels.
 PHONE = """<iframe src="report.html" style="width:390px; height:1600px; border:0"></iframe>
 <script>addEventListener("load", () => setTimeout(() => {
   const page = document.querySelector("iframe").contentDocument;
-  const box = (selector) => page.querySelector(selector).getBoundingClientRect().toJSON();
+  const plot = [...page.querySelectorAll(".plot")].at(-1); // the first is the answer's
+  const box = (selector) => plot.querySelector(selector).getBoundingClientRect().toJSON();
   const seen = { width: page.documentElement.scrollWidth, title: box(".xtitle"), legend: box(".legend") };
   const shown = document.body.appendChild(document.createElement("pre"));
   Object.assign(shown, { id: "seen", textContent: JSON.stringify(seen) });
