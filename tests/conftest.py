@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -163,3 +165,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} tests skipped: they need {REASON} (../shared/data)")
+
+
+def pytest_configure() -> None:
+    """Undo what starting the tests in the background or by nohup does: processes that ignore Ctrl-C and SIGHUP."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if (
+            signal.getsignal(number) is signal.SIG_IGN
+            and threading.current_thread() is threading.main_thread()
+        ):
+            signal.signal(number, handler)
