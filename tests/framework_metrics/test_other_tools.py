@@ -13,6 +13,7 @@ import pytest
 from framework.contracts import ImportedRun
 from framework.errors import InputError
 from framework.run.importing import recognised
+from tests.support.damaged_files import damaged
 
 DCGMI = (
     "#Entity   GPUTL   POWER    TOTEC     SMACT\nID                W        mJ\n"
@@ -149,16 +150,7 @@ def mutations_end_well(kind: str, folder: Path, count: int) -> None:
     file.write_bytes(data)
     importer, _ = recognised(file)
     for _ in range(count):
-        changed = bytearray(data)
-        way, place = draw.randrange(4), draw.randrange(len(data))
-        if way == 0:
-            changed[place] = draw.randrange(256)
-        elif way == 1:
-            del changed[place : place + draw.randrange(1, 60)]
-        elif way == 2:
-            changed[place:place] = changed[place : place + draw.randrange(1, 60)]
-        else:
-            del changed[place:]
+        changed = damaged(data, draw, 60)
         file.write_bytes(changed)
         with suppress(InputError):
             list(importer.read(file))  # type: ignore[arg-type]

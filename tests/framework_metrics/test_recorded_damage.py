@@ -16,6 +16,7 @@ from framework.store.database.reader import Store
 from framework_metrics.recorded_series.columns import read_gpu_series
 from framework_metrics.recorded_series.dmon import read_dmon
 from framework_metrics.recorded_series.smi_query import read_smi_query
+from tests.support.damaged_files import damaged
 
 READERS: dict[str, Callable[..., object]] = {
     "smi": read_smi_query,
@@ -191,16 +192,7 @@ def mutations_end_well(kind: str, folder: Path, count: int) -> None:
     data = GOOD[kind].encode()
     file = folder / "mutated"
     for _ in range(count):
-        changed = bytearray(data)
-        way, place = draw.randrange(4), draw.randrange(len(data))
-        if way == 0:
-            changed[place] = draw.randrange(256)
-        elif way == 1:
-            del changed[place : place + draw.randrange(1, 60)]
-        elif way == 2:
-            changed[place:place] = changed[place : place + draw.randrange(1, 60)]
-        else:
-            del changed[place:]
+        changed = damaged(data, draw, 60)
         file.write_bytes(changed)
         with suppress(InputError):
             (run,) = READERS[kind](file)  # type: ignore[misc, attr-defined]

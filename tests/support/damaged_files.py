@@ -34,3 +34,18 @@ def mutations(data: bytes, count: int) -> Iterator[bytes]:
                 [b"-1", b"0", b"1e999", b"1e308", b"NaN", b"null", b'"x"', b"7", number[0] + b"0", b"[]"]
             )
             yield data[: number.start()] + text + data[number.end() :]
+
+
+def damaged(data: bytes, draw: random.Random, longest: int) -> bytes:
+    """Return a copy with a byte changed, a stretch lost or repeated (shorter than `longest`), or its end cut off."""
+    changed = bytearray(data)
+    way, place = draw.randrange(4), draw.randrange(len(data))
+    if way == 0:
+        changed[place] = draw.randrange(256)
+    elif way == 1:
+        del changed[place : place + draw.randrange(1, longest)]
+    elif way == 2:
+        changed[place:place] = changed[place : place + draw.randrange(1, longest)]
+    else:
+        del changed[place:]
+    return bytes(changed)

@@ -9,7 +9,7 @@ from typing import Any
 
 from framework_metrics.energy.rapl import find_zones
 from framework_metrics.nvml.devices import select_devices
-from framework_metrics.nvml.library import open_library
+from framework_metrics.nvml.driver_calls import open_library
 from framework_metrics.nvml.probe import Source, SourceTable, boards, describe
 from framework_metrics.nvml.quantities import COUNTER, POWER
 from framework_metrics.sampling.probe import Opened, Reading, UnavailableError

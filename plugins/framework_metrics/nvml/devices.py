@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework_metrics.nvml.library import asked
+from framework_metrics.nvml.driver_calls import asked
 from framework_metrics.sampling.probe import UnavailableError
 
 

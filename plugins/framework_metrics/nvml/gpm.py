@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework_metrics.nvml.devices import Device
-from framework_metrics.nvml.library import asked, reason_of
+from framework_metrics.nvml.driver_calls import asked, reason_of
 from framework_metrics.sampling.probe import Reading, UnavailableError
 
 _METRICS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framework_metrics.nvml.devices import Device
-from framework_metrics.nvml.library import asked
+from framework_metrics.nvml.driver_calls import asked
 
 PROC = Path("/proc")
 MPS_DAEMON = "nvidia-cuda-mps"  # its server owns the contexts of all its clients

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from framework_metrics.nvml.devices import Device, select_devices
+from framework_metrics.nvml.driver_calls import asked, open_library
 from framework_metrics.nvml.gpm import NAMES as GPM_NAMES
 from framework_metrics.nvml.gpm import GpmReader
 from framework_metrics.nvml.gpu_processes import Neighbour, neighbours
-from framework_metrics.nvml.library import asked, open_library
 from framework_metrics.nvml.quantities import PCIE, READERS, Reader, plausible
 from framework_metrics.sampling.probe import Opened, Reading, UnavailableError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from framework_metrics.nvml.devices import Device
-from framework_metrics.nvml.library import asked, reason_of
+from framework_metrics.nvml.driver_calls import asked, reason_of
 from framework_metrics.sampling.probe import Reading, UnavailableError
 
 PLAUSIBLE: dict[str, tuple[float, float]] = {

@@ -15,6 +15,7 @@ from framework.errors import InputError
 from framework_hadoop.engines.job_history import read_runs, with_history
 from framework_hadoop.engines.run_report import JobReport, RunReport
 from framework_hadoop.history_files.job_configuration import backend_settings, cluster_name, read_properties
+from tests.support.damaged_files import damaged
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FORMS = ("node_lost.jhist", "node_lost_binary.jhist", "terasort_hadoop1.hist", "printed_history.json")
@@ -158,16 +159,7 @@ def mutations_end_well(name: str, tmp_path: Path, count: int) -> None:
     data = (FIXTURES / name).read_bytes()
     file = tmp_path / "mutated"
     for _ in range(count):
-        changed = bytearray(data)
-        way, place = draw.randrange(4), draw.randrange(len(data))
-        if way == 0:
-            changed[place] = draw.randrange(256)
-        elif way == 1:
-            del changed[place : place + draw.randrange(1, 200)]
-        elif way == 2:
-            changed[place:place] = changed[place : place + draw.randrange(1, 200)]
-        else:
-            del changed[place:]
+        changed = damaged(data, draw, 200)
         file.write_bytes(changed)
         run = None
         with suppress(InputError):

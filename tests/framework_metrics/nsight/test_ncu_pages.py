@@ -13,6 +13,7 @@ from framework.errors import InputError
 from framework_metrics.nsight.kernel_classes import kernel_class
 from framework_metrics.nsight.results import read_profile
 from tests.framework_metrics.nsight_exports import decode_trace, write_sqlite
+from tests.support.damaged_files import damaged
 
 HEAD = (
     '"ID","Process ID","Host Name","Kernel Name","Device","CC","gpu__time_duration.sum","dram__bytes_read.sum",'
@@ -132,16 +133,7 @@ def mutations_end_well(folder: Path, count: int) -> None:
     draw = random.Random(7)
     data = GOOD.encode()
     for _ in range(count):
-        changed = bytearray(data)
-        way, place = draw.randrange(4), draw.randrange(len(data))
-        if way == 0:
-            changed[place] = draw.randrange(256)
-        elif way == 1:
-            del changed[place : place + draw.randrange(1, 60)]
-        elif way == 2:
-            changed[place:place] = changed[place : place + draw.randrange(1, 60)]
-        else:
-            del changed[place:]
+        changed = damaged(data, draw, 60)
         file = folder / "page.csv"
         file.write_bytes(changed)
         with suppress(InputError):
