@@ -84,12 +84,16 @@ def _sbatch(folder: Path, script: Path) -> int:
     ends = (folder / "ends").read_text().splitlines() if (folder / "ends").exists() else []
     log = re.search(r"#SBATCH --output='?([^\s']+)", text)
     assert log is not None
+    spooled = (
+        folder / f"job_{number}.sh"
+    )  # Slurm keeps a copy: submitit renames its own once it has the job's id
+    spooled.write_text(text)
     for place, task in enumerate(tasks):
         job = f"{number}_{task}" if task else str(number)
         end = ends[place] if place < len(ends) else "run"
         result = Path(log[1]).parent / f"{job}_0_result.pkl"
         if end == "run":
-            _carry_out(folder, script, job, number, task)
+            _carry_out(folder, spooled, job, number, task)
         elif end.startswith("raise "):
             result.write_bytes(pickle.dumps(("error", f"Traceback …\n{end.removeprefix('raise ')}")))
             _set(folder, job, "COMPLETED")
