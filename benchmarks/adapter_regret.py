@@ -10,6 +10,7 @@ A choice that starved when it was measured counts as a total loss.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import subprocess
@@ -79,4 +80,8 @@ def tok_s(row: Row) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file")
+    main(parser.parse_args().file)

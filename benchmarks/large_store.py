@@ -8,6 +8,7 @@ medians of wall and processor time of five calls of each command.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import statistics
@@ -102,9 +103,15 @@ def median_s(*arguments: str) -> tuple[float, float]:
 
 def main() -> None:
     """Make the store, time the commands, print a line each."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=int, nargs="?", default=10_000)
+    parser.add_argument("folder", type=Path, nargs="?")
+    given = parser.parse_args()
+    runs = given.runs
     with tempfile.TemporaryDirectory() as scratch:
-        outputs = Path(sys.argv[2] if len(sys.argv) > 2 else scratch) / "outputs"
+        outputs = Path(given.folder or scratch) / "outputs"
         if not outputs.exists():
             started = time.perf_counter()
             make_store(outputs, runs)

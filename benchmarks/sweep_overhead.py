@@ -14,7 +14,6 @@ the tests as the only plugin (its backend takes no time):
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -23,6 +22,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from framework.store.side_files.sweep_plans import SweepPlan
 
 SUPPORT = Path(__file__).resolve().parent.parent / "tests" / "support"
 SEEDS = ["workload.size=4", "backend.speed=2"]
@@ -103,18 +106,18 @@ def _pretend(folder: Path, site: Path, runs: int, metrics: int) -> None:
 
     folder.mkdir()
     plan = _plan(folder, site, runs)
-    for number, (point, job_key) in enumerate(zip(plan["points"], plan["job_keys"], strict=True)):
+    for number, (point, job_key) in enumerate(zip(plan.points, plan.job_keys, strict=True)):
         record = RunRecord(
             run_id=f"20260101T000000-{job_key[:8]}-{number:06x}",
             run_key=job_key,
             job_key=job_key,
-            experiment=plan["experiment"],
+            experiment=plan.experiment,
             backend="toy",
             status="done",
             started_at="2026-01-01T00:00:00.000000+00:00",
             finished_at="2026-01-01T00:00:01.000000+00:00",
-            sweep_id=plan["sweep_id"],
-            sweep_index=point["index"],
+            sweep_id=plan.sweep_id,
+            sweep_index=int(str(point["index"])),
             metrics=[Metric(f"metric_{i}", float(number + i), "1") for i in range(metrics)],
             config={"workload": {"seed": number}},
             varied=["workload.seed"],
@@ -123,21 +126,22 @@ def _pretend(folder: Path, site: Path, runs: int, metrics: int) -> None:
     ingest(folder / "outputs")
 
 
-def _plan(folder: Path, site: Path, runs: int) -> dict[str, object]:
+def _plan(folder: Path, site: Path, runs: int) -> SweepPlan:
+    from framework.store.side_files.sweep_plans import read_plans
+
     paths = os.pathsep.join([str(site), str(SUPPORT)])
     environment = {**os.environ, "PYTHONPATH": paths, "FRAMEWORK_PLUGINS": "toy"}
     command = [sys.executable, "-m", "framework", "-m", "+experiment=toy_single", *SEEDS]
     process = subprocess.Popen(
         [*command, f"workload.seed=range({runs})"], cwd=folder, env=environment, stderr=subprocess.DEVNULL
     )
-    files: list[Path] = []
-    while not files and process.poll() is None:
+    plans: list[SweepPlan] = []
+    while not plans and process.poll() is None:
         time.sleep(0.05)
-        files = list((folder / "outputs" / "sweeps").glob("[!.]*.json"))
+        plans = read_plans(folder / "outputs")
     process.kill()
     process.wait()
-    plan: dict[str, object] = json.loads(files[0].read_text())
-    return plan
+    return plans[0]
 
 
 if __name__ == "__main__":
