@@ -48,9 +48,16 @@ class TimeLimitError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `" (did you mean 'x'?)"` for the closest known name, or a list of the names if they are few."""
+    """Return `" (did you mean 'x'?)"` for the closest known name, or a list of the names if they are few.
+
+    A word that several names begin with gets these: `h100` is short for none of them alone.
+    """
     names = sorted(set(known))
-    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    longer = [name for name in names if word and name.lower().startswith(word.lower())]
+    if word not in names and 1 < len(longer) <= 6:
+        *others, last = [f"'{name}'" for name in longer]
+        return f" (did you mean {', '.join(others)} or {last}?)"
+    close = [word] if word in names else longer or get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f" (did you mean '{close[0]}'?)"
     if 0 < len(names) <= 30:

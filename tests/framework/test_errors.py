@@ -28,7 +28,9 @@ def test_nothing_is_known_of_an_empty_list() -> None:
 def test_a_hint_names_nothing_that_is_not_known(word: str, known: list[str]) -> None:
     hint = did_you_mean(word, iter(known))
     if hint.startswith(" (did you mean"):
-        assert hint.removeprefix(" (did you mean '").removesuffix("'?)") in known
+        begun = [name for name in sorted(set(known)) if name.lower().startswith(word.lower())]
+        one = hint.removeprefix(" (did you mean '").removesuffix("'?)")
+        assert one in known or (len(begun) > 1 and all(f"'{name}'" in hint for name in begun))
     elif hint:
         assert hint == f" (known: {', '.join(sorted(set(known)))})"
 
@@ -50,3 +52,9 @@ def test_a_table_that_a_workload_lacks_is_an_error_of_the_configuration() -> Non
     ):
         workload.tables["requests"]
     assert workload.tables.get("requests") is None
+
+
+def test_a_word_that_several_names_begin_with_gets_them_all() -> None:
+    known = ["gh200", "h100-64gb", "h100-80gb", "h200-141gb"]
+    assert did_you_mean("H100", known) == " (did you mean 'h100-64gb' or 'h100-80gb'?)"
+    assert did_you_mean("h200", known) == " (did you mean 'h200-141gb'?)"
