@@ -8,6 +8,7 @@ that module light and import heavy packages inside the functions and classes tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         TableBlock,
         WorkloadTables,
     )
+    from framework.processes.job_queue import JobQueue
     from framework.quantity import Quantity
 
 NAMESPACE = "framework"
@@ -102,6 +104,11 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 @hookspec
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity | float]]:
     """Return what a claim of `experiments/<name>/claims.yaml` can compute from the runs of a scope, by name."""
+
+
+@hookspec
+def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
+    """Return batch systems that can carry out sweeps, by name, as functions of (settings, folder of batches)."""
 
 
 @hookspec

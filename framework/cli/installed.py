@@ -76,9 +76,12 @@ def _core_checks() -> Iterator[DoctorCheck]:
         "nvidia-smi found" if gpu else "none found: a real engine needs one, the twin does not",
     )
     yield _module_check("joblib", "hydra/launcher=joblib: parallel runs on this machine", "parallel")
-    yield _module_check("submitit", "hydra/launcher=slurm: runs on a cluster", "slurm")
     slurm = shutil.which("sbatch")
-    yield DoctorCheck("SLURM", True if slurm else None, slurm or "no sbatch on this machine")
+    yield DoctorCheck(
+        "SLURM",
+        True if slurm else None,
+        slurm or "no sbatch on this machine; a cluster can be reached by ssh (docs/slurm.md)",
+    )
 
 
 def _module_check(module: str, what: str, extra: str) -> DoctorCheck:
@@ -106,7 +109,7 @@ def show_version() -> int:
         "numba",
         "vllm",
         "torch",
-        "submitit",
+        "cloudpickle",
     ):
         try:
             print(f"{package} {version(package)}")

@@ -27,6 +27,9 @@ _GPU_FIELDS = (
     "name,uuid,driver_version,memory.total,clocks.max.sm,clocks.max.memory,"
     "clocks.current.sm,power.limit,mig.mode.current"
 )
+JOB = "FRAMEWORK_JOB"
+"""Environment variable: the id of the queue's job in whose task this process works."""
+
 _SLURM_VARIABLES = (
     "SLURM_JOB_ID",
     "SLURM_ARRAY_JOB_ID",
@@ -47,6 +50,7 @@ def provenance() -> dict[str, Json]:
         "host": host_state(),
         "gpu": gpu_state(),
         "slurm": slurm_state(os.environ),
+        **({"job": os.environ[JOB]} if JOB in os.environ else {}),
     }
 
 

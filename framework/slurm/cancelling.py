@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from framework.errors import StoreError, did_you_mean
+from framework.processes.job_queue import JobQueue
+from framework.slurm.batch_folder import batches_folder
 from framework.slurm.job_ledger import JobLedger, ledgers
-from framework.slurm.queue import cancel_jobs, job_states
+from framework.slurm.known_queues import queue_named
+from framework.slurm.submission import settle_open_batches
 from framework.store.side_files.sweep_plans import read_plans
 from framework.sweep.launchers import Launcher, launchers_at_work
 
@@ -20,8 +23,8 @@ def cancel_sweep(sweep_id: str | None, outputs: str) -> int:
         0; 1 if a process does not end.
 
     Raises:
-        StoreError: no such sweep, or several are under way and none is named.
-        SlurmError: Slurm can't be asked.
+        StoreError: no such sweep, nothing to cancel, or several are under way and none is named.
+        QueueError: the queue can't be asked.
     """
     at_work = [launcher for launcher in launchers_at_work(outputs) if sweep_id in (None, launcher.sweep_id)]
     known = {ledger.sweep_id: ledger for ledger in ledgers(outputs) if sweep_id in (None, ledger.sweep_id)}
@@ -29,16 +32,15 @@ def cancel_sweep(sweep_id: str | None, outputs: str) -> int:
         plans = [plan.sweep_id for plan in read_plans(Path(outputs))]
         if sweep_id not in plans:
             raise StoreError(f"no sweep '{sweep_id}' in {outputs}{did_you_mean(sweep_id, plans)}")
-    active = {name: found for name, ledger in known.items() if (found := _active(ledger))}
+    active = {name: found for name, ledger in known.items() if (found := _active(ledger, outputs))[1]}
     local = [launcher for launcher in at_work if launcher.sweep_id not in active]
     under_way = {*active, *(launcher.sweep_id for launcher in local)}
     if not under_way:
-        print(f"no waiting or running jobs of {sweep_id or 'any sweep'}")
-        return 0
+        raise StoreError(f"nothing to cancel: no waiting or running jobs of {sweep_id or 'any sweep'}")
     if len(under_way) > 1:
         raise StoreError(f"several sweeps have jobs; name one: {', '.join(sorted(under_way))}")
-    for name, job_ids in active.items():
-        cancel_jobs(job_ids)
+    for name, (queue, job_ids) in active.items():
+        queue.cancel(job_ids)
         print(
             f"{name}: {len(job_ids)} jobs cancelled; to run the missing points, repeat the command of the sweep"
         )
@@ -56,6 +58,11 @@ def _cancel_local(launchers: list[Launcher]) -> int:
     return status
 
 
-def _active(ledger: JobLedger) -> list[str]:
-    states = job_states([job.job_id for job in ledger.jobs.values()])
-    return [job_id for job_id, state in states.items() if state.active]
+def _active(ledger: JobLedger, outputs: str) -> tuple[JobQueue, list[str]]:
+    room = batches_folder(outputs, ledger.sweep_id)
+    queue = queue_named(ledger.queue, room)
+    if ledger.open_batches:
+        with ledger.submitting():
+            settle_open_batches(ledger, queue, room)
+    states = queue.states(sorted({job.job_id for job in ledger.jobs.values()}))
+    return queue, [job_id for job_id, state in states.items() if state.active]

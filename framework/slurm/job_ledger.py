@@ -1,16 +1,18 @@
 """Which cluster job runs which point of a sweep: `outputs/sweeps/<sweep_id>.jobs.json`.
 
-Written right after each submission, so that the same command finds its jobs again after Ctrl-C, a closed laptop
-or a killed launcher, and submits nothing twice.
+Written before each submission (the intent: points and the batch that they go into) and after it (the jobs' ids), so
+that the same command finds its jobs again after Ctrl-C, a closed laptop or a launcher killed at any moment, and
+submits nothing twice.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from framework.errors import StoreError, did_you_mean
 from framework.processes.file_lock import locked
@@ -26,9 +28,10 @@ class SubmittedJob:
 
     Attributes:
         job_key: the point (configuration and repeat), as the store knows it.
-        job_id: Slurm's id, `123` or `123_4`.
+        job_id: the queue's id, e.g. `123_4`; "" while nobody knows whether the submission was accepted.
         index, repeat: where the point is in its sweep.
         submitted_at: Unix time in seconds.
+        batch, task: the batch, by its name, and the number of the task in it that carries the point out.
     """
 
     job_key: str
@@ -36,22 +39,30 @@ class SubmittedJob:
     index: int
     repeat: int
     submitted_at: float
+    batch: str = ""
+    task: int = 0
 
 
 class JobLedger:
-    """The latest job of each point of one sweep."""
+    """The latest job of each point of one sweep.
+
+    Attributes:
+        queue: how the queue that has them is reached (`framework.slurm.known_queues`).
+    """
 
     def __init__(self, outputs: Path | str, sweep_id: str) -> None:
         self.sweep_id = sweep_id
         self.path = sweeps_folder(outputs) / f"{sweep_id}{_SUFFIX}"
         self.jobs: dict[str, SubmittedJob] = {}
+        self.queue: dict[str, Any] = {"queue": "slurm"}
         self.reload()
 
     def reload(self) -> None:
         """Read the file again; a missing file means no jobs. Raises `StoreError` for a torn one."""
         try:
-            rows = json.loads(self.path.read_text())["jobs"]
-            self.jobs = {row["job_key"]: SubmittedJob(**row) for row in rows}
+            document = json.loads(self.path.read_text())
+            self.jobs = {row["job_key"]: SubmittedJob(**row) for row in document["jobs"]}
+            self.queue = dict(document.get("queue") or self.queue)
         except FileNotFoundError:
             self.jobs = {}
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -62,7 +73,26 @@ class JobLedger:
     def add(self, jobs: list[SubmittedJob]) -> None:
         """Note jobs, each in place of an earlier one of its point."""
         self.jobs |= {job.job_key: job for job in jobs}
-        document = {"sweep_id": self.sweep_id, "jobs": [asdict(job) for job in self.jobs.values()]}
+        self._write()
+
+    def forget(self, jobs: Iterable[SubmittedJob]) -> None:
+        """Drop jobs that were never submitted."""
+        gone = {job.job_key for job in jobs}
+        self.jobs = {key: job for key, job in self.jobs.items() if key not in gone}
+        self._write()
+
+    @property
+    def open_batches(self) -> dict[str, list[SubmittedJob]]:
+        """Batches of which nobody knows whether they were accepted, by name."""
+        found: dict[str, list[SubmittedJob]] = {}
+        for job in self.jobs.values():
+            if not job.job_id:
+                found.setdefault(job.batch, []).append(job)
+        return found
+
+    def _write(self) -> None:
+        jobs = [asdict(job) for job in self.jobs.values()]
+        document = {"sweep_id": self.sweep_id, "queue": self.queue, "jobs": jobs}
         durable.write_whole(self.path, json.dumps(document).encode())
 
     @contextmanager

@@ -18,11 +18,11 @@ from framework.configuration.study_config import StudyConfig
 from framework.contracts import Json
 from framework.errors import StoreError
 from framework.identity.run_key import canonical_hash, utc_now
+from framework.processes.job_queue import JobState
 from framework.run.kept_files import LOG, kept_files
 from framework.run.runner import refusal_record
 from framework.run_record import Failure, RunRecord
 from framework.slurm.job_ledger import SubmittedJob
-from framework.slurm.queue import JobState
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.heartbeat import read_running, remove_marker
 from framework.store.layout import running_folder, runs_folder
@@ -35,6 +35,7 @@ def lost_record(
     failure: Failure,
     config: DictConfig,
     varied: Sequence[str],
+    queue: str = "slurm",
 ) -> RunRecord:
     """Return the failed run of a job that left no bundle.
 
@@ -43,8 +44,8 @@ def lost_record(
     """
     begun = _begun(outputs, job)
     if begun is not None:
-        where = {**_slurm_facts(begun), **_facts(job, state)}
-        record = replace(begun, provenance={**begun.provenance, "slurm": where})
+        where = {**_known(begun, queue), **_facts(job, state)}
+        record = replace(begun, provenance={**begun.provenance, queue: where})
     else:
         record = refusal_record(config, failure, varied)
         of_launcher = {key: value for key, value in record.provenance.items() if key not in ("host", "gpu")}
@@ -52,7 +53,7 @@ def lost_record(
             record,
             run_id=_run_id(job, record.run_key),
             started_at=_iso(job.submitted_at),
-            provenance={**of_launcher, "slurm": _facts(job, state)},
+            provenance={**of_launcher, queue: _facts(job, state)},
         )
     return replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
 
@@ -109,25 +110,18 @@ def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
 
 def _begun(outputs: str, job: SubmittedJob) -> RunRecord | None:
     for run in read_running(outputs):
-        if run.record.job_key == job.job_key and _slurm_id(run.record) == job.job_id:
+        if run.record.job_key == job.job_key and run.record.provenance.get("job") == job.job_id:
             return run.record
     return None
 
 
-def _slurm_facts(record: RunRecord) -> Mapping[str, Json]:
-    facts = record.provenance.get("slurm")
+def _known(record: RunRecord, queue: str) -> Mapping[str, Json]:
+    facts = record.provenance.get(queue)
     return facts if isinstance(facts, Mapping) else {}
 
 
-def _slurm_id(record: RunRecord) -> str:
-    facts = _slurm_facts(record)
-    if "array_job_id" in facts:
-        return f"{facts['array_job_id']}_{facts['array_task_id']}"
-    return str(facts.get("job_id", ""))
-
-
 def _facts(job: SubmittedJob, state: JobState) -> dict[str, Json]:
-    array, _, task = job.job_id.partition("_")
+    array, _, task = job.job_id.rpartition("_") if "_" in job.job_id else (job.job_id, "", "")
     facts: dict[str, Json] = {"array_job_id": array, "array_task_id": task} if task else {"job_id": array}
     named = {
         "state": state.state,

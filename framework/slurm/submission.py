@@ -1,38 +1,38 @@
-"""A sweep on Slurm: submit what no job has yet, watch what lands, account for what does not.
+"""A sweep as jobs of a queue: submit what no job has yet, watch what lands, account for what does not.
 
-Python's own result (submitit's pickle) and the run's bundle say how a job ended; only where both are missing is
-Slurm asked. A job whose Python raised is `COMPLETED` to Slurm.
+A task's own result and the run's bundle say how a job ended; only where both are missing is the queue asked. A job
+whose Python raised is a good one to the queue.
+
+A launcher may be killed at any moment. What it is about to submit is in the ledger before it is submitted; the next
+launcher asks the queue whether it was accepted, and gives up what was not, so that it can never begin
+(`batch_folder`).
 """
 
 from __future__ import annotations
 
-import pickle
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from framework.configuration.hydra_private import returned_or_raised
-from framework.errors import StoreError, TimeLimitError, one_line
-from framework.run.stages import failure_kind
+from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
+from framework.slurm.batch_folder import BatchFolder, TaskPoint
 from framework.slurm.job_ledger import JobLedger, SubmittedJob
 from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
-from framework.slurm.queue import JobState, SlurmError, cancel_jobs, job_states
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import SweepSession
 
 POLL_S = 2.0
 LAG_S = 5.0  # what a shared file system may take to show what a job wrote at its end
 _LOG_TAIL_LINES = 40
-_RAISED = re.compile(r"(?:[\w.]+\.)?(?P<kind>[A-Za-z_]\w*)(?:: (?P<message>.*))?")
 
-Submit = Callable[[Sequence["SweepJob"]], Sequence[str]]
+NewBatch = Callable[[Sequence[Sequence[TaskPoint]]], BatchFolder]
+"""Makes the folder of a batch from the points of each of its tasks."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +53,49 @@ class SweepJob:
         )
 
 
-class SlurmSweep:
+@dataclass(frozen=True)
+class QueueUse:
+    """How a launch uses its queue.
+
+    Attributes:
+        queue: the batch system.
+        settings: how it is reached again (`framework.slurm.known_queues`), for `cancel` and the next launcher.
+        room: folder of the sweep's batches, on a file system that the nodes share.
+        new_batch: makes the folder of a batch.
+        runs_per_job: how many points one job carries out, one after another.
+        limit_s: time limit of one run, seconds.
+        at_once: how many jobs may run at the same time.
+    """
+
+    queue: JobQueue
+    settings: Mapping[str, Any]
+    room: Path
+    new_batch: NewBatch
+    runs_per_job: int
+    limit_s: float
+    at_once: int
+
+    @property
+    def name(self) -> str:
+        """Name of the queue."""
+        return str(self.settings["queue"])
+
+
+class QueuedSweep:
     """The jobs of one launch.
 
     Args:
         session: where outcomes go; its `outputs_dir` is on a file system that the nodes share.
-        folder: where submitit keeps its pickles and logs.
-        submit: hands jobs to Slurm as one array and returns their ids.
-        largest_array: how many jobs an array may have.
+        use: the queue.
         compose: overrides → configuration of a job, for the record of one that never ran.
     """
 
     def __init__(
-        self,
-        session: SweepSession,
-        folder: Path,
-        submit: Submit,
-        largest_array: int,
-        compose: Callable[[Sequence[str]], DictConfig],
+        self, session: SweepSession, use: QueueUse, compose: Callable[[Sequence[str]], DictConfig]
     ) -> None:
         self.session = session
-        self.folder = folder
-        self.submit = submit
-        self.largest_array = largest_array
+        self.use = use
+        self.queue = use.queue
         self.compose = compose
         self.ledger = JobLedger(session.outputs_dir, session.sweep_id)
         self._ended_at: dict[str, float] = {}
@@ -87,9 +107,12 @@ class SlurmSweep:
             KeyboardInterrupt: the user left; the jobs go on, and how to come back to them has been said.
         """
         with self.ledger.submitting():
+            settle_open_batches(self.ledger, self.queue, self.use.room)
             missing = self._missing(jobs)
-            for start in range(0, len(missing), self.largest_array):
-                self._submit(missing[start : start + self.largest_array])
+            self.ledger.queue = dict(self.use.settings)
+            most = self.queue.largest_array() * self.use.runs_per_job
+            for start in range(0, len(missing), most):
+                self._submit(missing[start : start + most])
         try:
             return self._collect(jobs)
         except KeyboardInterrupt:
@@ -99,19 +122,25 @@ class SlurmSweep:
     def _missing(self, jobs: Sequence[SweepJob]) -> list[SweepJob]:
         """Return the jobs to submit; those still at work are attached to."""
         known = [job for job in jobs if job.job_key in self.ledger.jobs]
-        states = job_states([self.ledger.jobs[job.job_key].job_id for job in known])
-        active = {job.job_key for job in known if states[self.ledger.jobs[job.job_key].job_id].active}
+        states = self.queue.states(sorted({self.ledger.jobs[job.job_key].job_id for job in known}))
+        active = {job.job_key for job in known if self._open(self.ledger.jobs[job.job_key], states)}
         ended = [job for job in known if job.job_key not in active]
         self._settle_ended(ended, states)
         if active:
-            self.session.announce(f"attached to {len(active)} jobs that are waiting or running")
+            of_them = {self.ledger.jobs[key].job_id for key in active}
+            self.session.announce(f"attached to {len(of_them)} jobs that are waiting or running")
         return [job for job in jobs if job.job_key not in active]
+
+    def _open(self, submitted: SubmittedJob, states: Mapping[str, JobState]) -> bool:
+        """Return whether a point's job is at work and has not ended this point yet."""
+        return states[submitted.job_id].active and self._result(submitted) is None
 
     def _settle_ended(self, ended: Sequence[SweepJob], states: Mapping[str, JobState]) -> None:
         """Record the jobs that ended without a bundle while no launcher was looking; they are submitted again."""
         recorded = failed_job_keys(self.session.outputs_dir, [job.job_key for job in ended])
         for job in ended:
             submitted = self.ledger.jobs[job.job_key]
+            self._folder(submitted).give_up(submitted.task)  # whatever the queue has forgotten of it
             since = time.strftime("%Y%m%dT%H%M%S", time.gmtime(submitted.submitted_at))
             has_bundle = (Path(self.session.outputs_dir) / "runs" / recorded.get(job.job_key, "-")).is_dir()
             result = self._result(submitted)
@@ -124,17 +153,28 @@ class SlurmSweep:
             write_lost(self.session.outputs_dir, record, self._logs(submitted))
 
     def _submit(self, jobs: Sequence[SweepJob]) -> None:
-        now = time.time()
-        ids = self.submit(jobs)
-        self.ledger.add(
-            [
-                SubmittedJob(job.job_key, job_id, job.index, job.repeat, now)
-                for job, job_id in zip(jobs, ids, strict=True)
-            ]
+        size = self.use.runs_per_job
+        tasks = [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
+        made = self.use.new_batch(
+            [[TaskPoint(job.overrides, job.index, job.repeat) for job in task] for task in tasks]
         )
+        now = time.time()
+        intended = [
+            SubmittedJob(job.job_key, "", job.index, job.repeat, now, made.name, number)
+            for number, task in enumerate(tasks)
+            for job in task
+        ]
+        self.ledger.add(intended)
+        batch = Batch(
+            made.name, len(tasks), made.script, made.folder, size * self.use.limit_s, self.use.at_once
+        )
+        ids = self.queue.submit(batch)
+        self.ledger.add([replace(job, job_id=ids[job.task]) for job in intended])
+        several = f" with {len(jobs)} runs" if size > 1 else ""
         arrays = sorted({job_id.partition("_")[0] for job_id in ids})
         self.session.announce(
-            f"{len(jobs)} jobs submitted to Slurm as {', '.join(arrays)}; Ctrl-C leaves them running"
+            f"{len(tasks)} jobs{several} submitted to {self.use.name} as {', '.join(arrays)}; "
+            "Ctrl-C leaves them running"
         )
 
     def _collect(self, jobs: Sequence[SweepJob]) -> list[RunOutcome]:
@@ -142,28 +182,28 @@ class SlurmSweep:
         outcomes: dict[str, RunOutcome] = {}
         gave_up = False
         while waiting:
-            states = self._states([self.ledger.jobs[key].job_id for key in waiting])
+            states = self._states(sorted({self.ledger.jobs[key].job_id for key in waiting}))
             for key, job in list(waiting.items()):
                 outcome = self._outcome(job, states)
                 if outcome is not None:
                     outcomes[key] = outcome
                     self.session.add((job.index, job.repeat), outcome)
                     del waiting[key]
-            self.session.on_queue(_in_words(waiting, self.ledger, states))
+            self.session.on_queue(self._in_words(waiting, states))
             if self.session.gave_up and waiting and not gave_up:
                 gave_up = True
                 self.session.announce(
                     f"max_failures={self.session.max_failures}: the other jobs are cancelled"
                 )
-                cancel_jobs([self.ledger.jobs[key].job_id for key in waiting])
+                self.queue.cancel(sorted({self.ledger.jobs[key].job_id for key in waiting}))
             if waiting:
                 time.sleep(POLL_S)
         return [outcomes[job.job_key] for job in jobs]
 
     def _states(self, ids: Sequence[str]) -> Mapping[str, JobState] | None:
         try:
-            return job_states(ids)
-        except SlurmError:
+            return self.queue.states(ids)
+        except QueueError:
             return None  # a controller that restarts is not a reason to give up: bundles land meanwhile
 
     def _outcome(self, job: SweepJob, states: Mapping[str, JobState] | None) -> RunOutcome | None:
@@ -188,21 +228,11 @@ class SlurmSweep:
         return RunOutcome(record.run_id, "failed", failure=record.failure)
 
     def _result(self, submitted: SubmittedJob) -> RunOutcome | Failure | None:
-        """Return what the job's own Python says: an outcome, what it raised, or nothing."""
-        try:
-            said, value = pickle.loads((self.folder / f"{submitted.job_id}_0_result.pkl").read_bytes())
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # a class of the job's that does not exist here, a torn file
-            return Failure("launcher", type(error).__name__, f"its result can't be read: {one_line(error)}")
-        if said != "success":
-            lines = str(value).strip().splitlines() or [""]
-            raised = _RAISED.fullmatch(lines[-1])
-            kind, message = (raised["kind"], raised["message"]) if raised else ("job_failed", lines[-1])
-            if kind == "UncompletedJobError":  # submitit's, for a signal before the run had begun
-                kind = TimeLimitError.failure_kind
-            return Failure("launcher", kind, message or kind, str(value))
-        return _returned(value)
+        """Return what the task's own Python says: an outcome, what it raised, or nothing."""
+        return self._folder(submitted).result(submitted.index, submitted.repeat)
+
+    def _folder(self, submitted: SubmittedJob) -> BatchFolder:
+        return BatchFolder(self.use.room / submitted.batch)
 
     def _lost(
         self, job: SweepJob, submitted: SubmittedJob, state: JobState, raised: Failure | None
@@ -211,24 +241,25 @@ class SlurmSweep:
         failure = raised
         if failure is None:
             where = f" on {state.node}" if state.node else ""
-            text = f"Slurm job {submitted.job_id} ended as {state.state}{where} without a result"
+            text = f"{self.use.name} job {submitted.job_id} ended as {state.state}{where} without a result"
             tail = self._log_tail(submitted)
             kind, said = reason_in_log(tail, state.failure_kind)
             logs = self._logs(submitted)
             named = f" (log: {logs[-1]})" if logs else ""
             failure = Failure("launcher", kind, f"{text}{said}{named}", tail)
         config = self.compose(job.overrides)
-        return lost_record(self.session.outputs_dir, submitted, state, failure, config, job.overrides)
+        return lost_record(
+            self.session.outputs_dir, submitted, state, failure, config, job.overrides, self.use.name
+        )
 
     def _logs(self, submitted: SubmittedJob) -> list[Path]:
-        logs = [self.folder / f"{submitted.job_id}_0_log.{kind}" for kind in ("out", "err")]
-        return [log for log in logs if log.is_file()]
+        return self._folder(submitted).logs(submitted.task)
 
     def _log_tail(self, submitted: SubmittedJob) -> str:
         parts = []
         for log in self._logs(submitted):
             lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-            parts.append("\n".join([f"== {log.name.rpartition('_')[2]}", *lines]))
+            parts.append("\n".join([f"== {log.name}", *lines]))
         return "\n".join(parts)
 
     def _leave(self) -> None:
@@ -241,23 +272,30 @@ class SlurmSweep:
             f"`python -m framework cancel {session.sweep_id}` ends them."
         )
 
-
-def _returned(job_return: Any) -> RunOutcome | Failure:
-    """Return the outcome in Hydra's `JobReturn`, or what the job raised."""
-    value = returned_or_raised(job_return)
-    if isinstance(value, RunOutcome):
-        return value
-    if isinstance(value, BaseException):
-        if isinstance(value, StoreError):
-            return Failure("bundle", type(value).__name__, one_line(value))
-        return Failure("launcher", failure_kind(value), one_line(value))
-    return Failure("launcher", "no_result", f"the job returned {type(value).__name__} instead of an outcome")
+    def _in_words(self, waiting: Mapping[str, SweepJob], states: Mapping[str, JobState] | None) -> str:
+        if states is None:
+            return f"{self.use.name} does not answer"
+        ids = {self.ledger.jobs[key].job_id for key in waiting}
+        counts = Counter(states[job_id].state.lower() for job_id in ids)
+        return " · ".join(f"{count} {state}" for state, count in counts.most_common())
 
 
-def _in_words(
-    waiting: Mapping[str, SweepJob], ledger: JobLedger, states: Mapping[str, JobState] | None
-) -> str:
-    if states is None:
-        return "Slurm does not answer"
-    counts = Counter(states[ledger.jobs[key].job_id].state.lower() for key in waiting)
-    return " · ".join(f"{count} {state}" for state, count in counts.most_common())
+def settle_open_batches(ledger: JobLedger, queue: JobQueue, room: Path) -> None:
+    """Find out what became of submissions whose launcher was killed, and note it.
+
+    A batch that the queue has is noted with its jobs. Of one that it does not have (yet), every task that no job has
+    begun is given up for good: its points have no job.
+
+    Raises:
+        QueueError: the queue can't be asked.
+    """
+    for name, intended in ledger.open_batches.items():
+        ids = queue.find(name, 1 + max(job.task for job in intended))
+        folder = BatchFolder(room / name)
+        begun = {}
+        for task in {job.task for job in intended}:
+            job_id = ids[task] if ids else folder.give_up(task)
+            if job_id is not None:
+                begun[task] = job_id
+        ledger.add([replace(job, job_id=begun[job.task]) for job in intended if job.task in begun])
+        ledger.forget([job for job in intended if job.task not in begun])

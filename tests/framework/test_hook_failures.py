@@ -66,7 +66,8 @@ def test_every_hook_has_its_case() -> None:
         "sanity_checks",
         "claim_computations",
         "engine_commands",
-    }  # of runs: their own tests
+        "job_queues",
+    }  # of runs and of jobs: their own tests
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """A stand-in for Slurm's client programs: it keeps its queue in a folder, and carries jobs out on this machine.
 
-`install` puts `sbatch`, `srun`, `squeue`, `sacct`, `scancel` and `scontrol` into a folder. With it in PATH and
+`install` puts `sbatch`, `squeue`, `sacct`, `scancel` and `scontrol` into a folder. With it in PATH and
 `FAKE_SLURM` naming the folder of the queue, they answer as the real ones do, as far as the launcher asks. The file
 `ends` says what becomes of the jobs, one line a job of each array: `run` carries it out; a state of Slurm (`PENDING`,
 `TIMEOUT` …) is where it stays, without having run; `raise TEXT` leaves a result that says so, `torn` half a result.
@@ -8,15 +8,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-CLIENTS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
+CLIENTS = ("sbatch", "squeue", "sacct", "scancel", "scontrol")
 
 
 class FakeSlurm:
@@ -80,46 +80,50 @@ def _sbatch(folder: Path, script: Path) -> int:
     text = script.read_text()
     number = 1 + max((int(file.name.split("_")[0]) for file in (folder / "jobs").iterdir()), default=0)
     array = re.search(r"#SBATCH --array='?0-(\d+)", text)
-    tasks = [str(task) for task in range(int(array[1]) + 1)] if array else [""]
+    name = re.search(r"#SBATCH --job-name='?(\S+)", text)
+    assert array is not None
+    assert name is not None
+    (folder / "names").mkdir(exist_ok=True)
+    (folder / "names" / name[1]).write_text(str(number))
     ends = (folder / "ends").read_text().splitlines() if (folder / "ends").exists() else []
-    log = re.search(r"#SBATCH --output='?([^\s']+)", text)
-    assert log is not None
-    spooled = (
-        folder / f"job_{number}.sh"
-    )  # Slurm keeps a copy: submitit renames its own once it has the job's id
-    spooled.write_text(text)
-    for place, task in enumerate(tasks):
-        job = f"{number}_{task}" if task else str(number)
-        end = ends[place] if place < len(ends) else "run"
-        result = Path(log[1]).parent / f"{job}_0_result.pkl"
+    for task in range(int(array[1]) + 1):
+        job = f"{number}_{task}"
+        end = ends[task] if task < len(ends) else "run"
         if end == "run":
-            _carry_out(folder, spooled, job, number, task)
-        elif end.startswith("raise "):
-            result.write_bytes(pickle.dumps(("error", f"Traceback …\n{end.removeprefix('raise ')}")))
-            _set(folder, job, "COMPLETED")
-        elif end == "torn":
-            result.write_bytes(b"half")
+            _carry_out(folder, script, job, number, task)
+        elif end.startswith(("raise ", "torn")):
+            _leave(script.parent, task, end.removeprefix("raise "))
             _set(folder, job, "COMPLETED")
         else:
             _set(folder, job, end)
-    print(f"Submitted batch job {number}")
+    print(number)
     return 0
 
 
-def _carry_out(folder: Path, script: Path, job: str, number: int, task: str) -> None:
+def _leave(batch: Path, task: int, words: str) -> None:
+    """Leave what a task's own Python would, had it raised; or half of it."""
+    for point in json.loads((batch / "tasks.json").read_text())["tasks"][task]:
+        kind, _, message = words.partition(": ")
+        failure = {"stage": "launcher", "kind": kind, "message": message or kind}
+        text = json.dumps({"failure": failure})
+        file = batch / "results" / f"{point['index']}.{point['repeat']}.json"
+        file.write_text(text[:9] if words == "torn" else text)
+
+
+def _carry_out(folder: Path, script: Path, job: str, number: int, task: int) -> None:
     """Start a job's script in the background; its end is noted by the shell around it."""
     of_job = {
         "SLURM_JOB_ID": str(number), "SLURM_JOB_NODELIST": "node-1", "SLURM_NODELIST": "node-1",
         "SLURM_JOB_PARTITION": "debug", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NODEID": "0",
         "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURMD_NODENAME": "node-1",
+        "SLURM_ARRAY_JOB_ID": str(number), "SLURM_ARRAY_TASK_ID": str(task),
     }  # fmt: skip
-    if task:
-        of_job |= {"SLURM_ARRAY_JOB_ID": str(number), "SLURM_ARRAY_TASK_ID": task}
     _set(folder, job, "RUNNING")
     state = folder / "jobs" / job
-    ended = f"sh {script} && word=COMPLETED || word=FAILED; printf $word > {state}.part && mv {state}.part {state}"
+    logs = f">>{script.parent}/{task}.out 2>>{script.parent}/{task}.err"
+    ended = f"bash {script} {logs} && word=COMPLETED || word=FAILED"
     subprocess.Popen(
-        ["sh", "-c", ended],
+        ["sh", "-c", f"{ended}; printf $word > {state}.part && mv {state}.part {state}"],
         env={**os.environ, **of_job},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -128,19 +132,13 @@ def _carry_out(folder: Path, script: Path, job: str, number: int, task: str) -> 
     )
 
 
-def _srun(words: list[str]) -> int:
-    """Run the command after the options, its output in the file that is named there."""
-    job = "_".join(filter(None, [os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_ARRAY_TASK_ID", "")]))
-    files = {}
-    while words and words[0].startswith("-"):
-        option = words.pop(0)
-        if option in ("--output", "--error"):
-            name = words.pop(0).replace("%A_%a", job).replace("%j", job).replace("%t", "0")
-            files[option] = open(name, "ab")  # noqa: SIM115 (closed with the process)
-    return subprocess.call(words, stdout=files.get("--output"), stderr=files.get("--error"))
-
-
 def _squeue(folder: Path, words: list[str]) -> int:
+    named = next((word.removeprefix("--name=") for word in words if word.startswith("--name=")), None)
+    if named is not None:
+        file = folder / "names" / named
+        if file.exists():
+            print(file.read_text())
+        return 0
     wanted = next(word for word in words if word.startswith("--jobs=")).removeprefix("--jobs=").split(",")
     for job, state in FakeSlurm(folder).jobs().items():
         if job.split("_")[0] in wanted:
@@ -161,8 +159,6 @@ def main(client: str, words: list[str]) -> int:
     folder = Path(os.environ["FAKE_SLURM"])
     if client == "sbatch":
         return _sbatch(folder, Path(words[-1]))
-    if client == "srun":
-        return _srun(words)
     if client == "squeue":
         return _squeue(folder, words)
     if client == "scancel":

@@ -49,6 +49,15 @@ def test_the_study_shrinks_like_any_other(framework: CommandLine) -> None:
     assert _rows(framework, "SELECT DISTINCT customers FROM queue_waits") == [{"customers": 24}]
 
 
+def test_the_studys_own_batch_system_carries_it_out(framework: CommandLine, tmp_path: Path) -> None:
+    done = framework(
+        "+experiment=queue_staffing", "scale=toy", "hydra/launcher=overnight", "hydra.launcher.runs_per_job=4"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 jobs with 8 runs submitted to overnight" in done.stderr
+    assert len(list(tmp_path.glob("outputs/sweeps/*.jobs/*/1.status"))) == 1
+
+
 def test_a_misspelt_key_and_a_bad_choice_are_one_line(framework: CommandLine) -> None:
     for override, hint in (
         ("backend.server=3", "did you mean 'backend.servers'?"),

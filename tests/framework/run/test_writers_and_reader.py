@@ -16,7 +16,7 @@ from framework.run.runner import execute_job, record_refusal
 from framework.run_record import Failure
 from framework.slurm.job_ledger import SubmittedJob
 from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
-from framework.slurm.queue import JobState
+from framework.slurm.queue import job_state
 from framework.store.bundles.sources import bundle_sources
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
@@ -83,7 +83,7 @@ def test_a_job_that_ended_without_a_bundle_is_a_row(
     job = SubmittedJob("job-key", "36_2", 2, 0, 1_800_000_000.25)
     log = tmp_path / "36_2_0_log.err"
     log.write_text("slurmstepd: error: Exceeded job memory limit\n\x00\ufffd")
-    found = JobState("36_2", state, "n1", "debug", "")
+    found = job_state("36_2", state, "n1", "debug", "")
     kind, said = reason_in_log(log.read_text(), found.failure_kind)
     failure = Failure("launcher", kind, f"ended as {state}{said}", log.read_text())
     record = lost_record(str(tmp_path / "outputs"), job, found, failure, config, ["backend.speed=1"])

@@ -53,8 +53,6 @@ def test_ledgers_are_listed_latest_first_and_a_wrong_id_gets_a_hint(tmp_path: Pa
         ledger_of(tmp_path, "stud-2")
 
 
-def test_cancelling_where_nothing_was_submitted_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cancel_sweep(None, str(tmp_path)) == 0
-    assert "no waiting or running jobs of any sweep" in capsys.readouterr().out
+def test_cancelling_where_nothing_was_submitted_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing to cancel: no waiting or running jobs of any sweep"):
+        cancel_sweep(None, str(tmp_path))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.slurm.queue import SlurmError, job_states
+from framework.processes.job_queue import QueueError
+from framework.slurm.queue import SlurmQueue
 from framework.store.bundles.heartbeat import read_running
 from framework.store.database.reader import Store
 from tests.support.waiting import wait_for
@@ -29,8 +30,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.integration]
 @pytest.fixture(scope="module", autouse=True)
 def _slurm_answers() -> None:
     try:
-        job_states(["1"])
-    except SlurmError as error:
+        SlurmQueue().states(["1"])
+    except QueueError as error:
         pytest.fail(f"{error}; start one with .ci/slurm.sh up")
 
 
@@ -97,9 +98,9 @@ def test_every_end_of_a_job_is_a_row_of_its_kind_and_the_next_call_runs_just_tho
     wait_for(lambda: {3, 4, 5} <= _running())
     jobs = _jobs()
     _slurm("scancel", jobs[4])
-    node = job_states([jobs[5]])[jobs[5]].node
+    node = SlurmQueue().states([jobs[5]])[jobs[5]].node
     _slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    wait_for(lambda: not job_states([jobs[5]])[jobs[5]].active)
+    wait_for(lambda: not SlurmQueue().states([jobs[5]])[jobs[5]].active)
     # refused when the node has come back by itself
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=False, timeout=30)
     status, output = _finish(process)
@@ -146,7 +147,7 @@ def test_ctrl_c_leaves_the_jobs_running_and_the_same_command_attaches_to_them(st
     assert "python -m framework cancel toy_single-" in output
     again = start(*sweep)
     time.sleep(3)
-    assert all(state.active for state in job_states(list(jobs.values())).values())
+    assert all(state.active for state in SlurmQueue().states(list(jobs.values())).values())
     Path("go").touch()
     status, output = _finish(again)
     assert status == 0, output
@@ -193,7 +194,7 @@ def test_jobs_that_ended_while_nobody_watched_become_rows_once(start: Start) -> 
     process.wait()
     (job,) = _jobs().values()
     _slurm("scancel", job)
-    wait_for(lambda: not job_states([job])[job].active)
+    wait_for(lambda: not SlurmQueue().states([job])[job].active)
     Path("go").touch()
     for _ in range(2):
         status, output = _finish(start(*sweep))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from framework.processes.job_queue import JobState, QueueError
 from framework.slurm import queue as slurm_queue
 from framework.slurm.lost_job import reason_in_log
-from framework.slurm.queue import JobState, SlurmError, cancel_jobs, job_states, largest_array
+from framework.slurm.queue import SlurmQueue, job_state
 
 Client = Callable[..., None]
 
@@ -38,8 +39,8 @@ def test_states_of_array_tasks_are_read_one_by_one(client: Client) -> None:
     client(
         "squeue", "7_0|RUNNING|n1|debug|None\n7_1|PENDING||debug|Resources\n7_2|TIMEOUT|n2|debug|TimeLimit\n"
     )
-    states = job_states(["7_0", "7_1", "7_2"])
-    assert states["7_0"] == JobState("7_0", "RUNNING", "n1", "debug", "")
+    states = SlurmQueue().states(["7_0", "7_1", "7_2"])
+    assert states["7_0"] == job_state("7_0", "RUNNING", "n1", "debug")
     assert [state.active for state in states.values()] == [True, True, False]
     assert states["7_1"].reason == "Resources"
 
@@ -47,7 +48,7 @@ def test_states_of_array_tasks_are_read_one_by_one(client: Client) -> None:
 def test_accounting_is_asked_for_what_the_queue_has_forgotten(client: Client, tmp_path: Path) -> None:
     client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
     client("sacct", "9_0|CANCELLED by 1000|None assigned|gpu|None\n9_1|OUT_OF_ME+|n3|gpu|None\n")
-    states = job_states(["9_0", "9_1"])
+    states = SlurmQueue().states(["9_0", "9_1"])
     assert (states["9_0"].state, states["9_0"].node, states["9_0"].failure_kind) == (
         "CANCELLED",
         "",
@@ -60,8 +61,8 @@ def test_accounting_is_asked_for_what_the_queue_has_forgotten(client: Client, tm
 def test_a_job_that_nobody_remembers_is_lost(client: Client) -> None:
     client("squeue")
     client("sacct", error="Slurm accounting storage is disabled\n", status=1)
-    assert job_states(["3"])["3"] == JobState("3", "UNKNOWN")
-    assert job_states(["3"])["3"].failure_kind == "lost"
+    assert SlurmQueue().states(["3"])["3"] == JobState("3", "UNKNOWN")
+    assert SlurmQueue().states(["3"])["3"].failure_kind == "lost"
 
 
 @pytest.mark.parametrize(
@@ -77,38 +78,38 @@ def test_a_job_that_nobody_remembers_is_lost(client: Client) -> None:
     ],
 )
 def test_the_end_of_a_job_has_a_name(state: str, kind: str) -> None:
-    assert JobState("1", state).failure_kind == kind
+    assert job_state("1", state).failure_kind == kind
 
 
 def test_a_controller_that_is_down_is_no_end_of_a_job(client: Client) -> None:
     client("squeue", error="slurm_load_jobs error: Unable to contact slurm controller\n", status=1)
-    with pytest.raises(SlurmError, match="Unable to contact slurm controller"):
-        job_states(["1"])
+    with pytest.raises(QueueError, match="Unable to contact slurm controller"):
+        SlurmQueue().states(["1"])
 
 
 def test_a_client_that_hangs_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm_queue, "TIMEOUT_S", 0.2)
     client("squeue", sleep_s=5)
-    with pytest.raises(SlurmError, match="squeue: no answer"):
-        job_states(["1"])
+    with pytest.raises(QueueError, match="squeue: no answer"):
+        SlurmQueue().states(["1"])
 
 
 def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SlurmError, match="'squeue' not found"):
-        job_states(["1"])
-    assert largest_array() == 1000
+    with pytest.raises(QueueError, match="'squeue' not found"):
+        SlurmQueue().states(["1"])
+    assert SlurmQueue().largest_array() == 1000
 
 
 def test_the_clusters_own_limit_bounds_an_array(client: Client) -> None:
     client("scontrol", "MaxArraySize            = 1001\nMaxJobCount = 10000\n")
-    assert largest_array() == 1000
+    assert SlurmQueue().largest_array() == 1000
 
 
 def test_a_refused_cancellation_is_told(client: Client) -> None:
     client("scancel", error="scancel: error: Kill job error on job id 5: Access denied\n", status=1)
-    with pytest.raises(SlurmError, match="Access denied"):
-        cancel_jobs(["5"])
+    with pytest.raises(QueueError, match="Access denied"):
+        SlurmQueue().cancel(["5"])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_tasks_that_never_started_are_listed_in_one_line(
 ) -> None:
     client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
     client("sacct", f"{listed}|CANCELLED by 0|None assigned|debug|None\n36_10|COMPLETED|n1|debug|None\n")
-    states = job_states([f"36_{task}" for task in [*tasks, "10", "11"]])
+    states = SlurmQueue().states([f"36_{task}" for task in [*tasks, "10", "11"]])
     assert {states[f"36_{task}"].failure_kind for task in tasks} == {"cancelled"}
     assert states["36_10"].state == "COMPLETED"
     assert states["36_11"].state == "UNKNOWN"

@@ -79,7 +79,8 @@ class ToyBackend:
         if self.fail == "hang":
             time.sleep(600)
         if self.fail in ("deaf", "deaf_too", "deaf_again"):
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            for number in (signal.SIGUSR2, signal.SIGALRM):
+                signal.signal(number, signal.SIG_IGN)
             time.sleep(600)
         if self.fail == "run":
             (context.scratch / "engine.log").write_text("warming up\nengine ran out of numbers\n")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import typer
 
+    from framework.processes.job_queue import JobQueue
+
 
 @hookimpl
 def config_search_path() -> str:
@@ -168,6 +170,14 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]
     from framework_queue.reporting import wait_over_theory
 
     return {"wait_over_theory": partial(wait_over_theory, scope)}
+
+
+@hookimpl
+def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
+    """Offer a batch system; `conf/hydra/launcher/overnight.yaml` selects it by this name."""
+    from framework_queue.overnight import OvernightQueue
+
+    return {"overnight": OvernightQueue}
 
 
 @hookimpl

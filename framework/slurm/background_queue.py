@@ -1,0 +1,156 @@
+"""A queue on this machine: tasks run in the background, so many at a time, and outlive their launcher.
+
+A process of its own (`python -m framework.slurm.background_queue FOLDER COUNT AT_ONCE LIMIT_S`) works through a
+batch. What it knows is in files in the batch's folder, so that anybody can ask.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.errors import ConfigError, did_you_mean
+from framework.processes.job_queue import Batch, JobState
+from framework.store import durable
+
+_POLL_S = 0.05
+_LARGEST = 10_000
+_NOTICE_S = 10.0
+_KINDS = {"TIMEOUT": "timeout", "CANCELLED": "cancelled", "FAILED": "job_failed", "COMPLETED": "no_result"}
+_BOOK, _CANCELLED = "queue", "cancelled"
+
+
+class BackgroundQueue:
+    """The batches in a folder, each carried out by a process of this machine."""
+
+    requeue: Sequence[str] = ()
+
+    def __init__(self, room: Path) -> None:
+        self.room = room
+
+    def submit(self, batch: Batch) -> list[str]:
+        """Start the process that works through a batch; it leaves word of itself before it begins."""
+        (batch.script.parent / _BOOK).mkdir(exist_ok=True)
+        own = ["-m", "framework.slurm.background_queue", str(batch.script.parent)]
+        command = [sys.executable, *own, str(batch.count), str(batch.at_once), str(batch.limit_s)]
+        with (batch.script.parent / _BOOK / "log").open("ab") as log:
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        return self._ids(batch.name, batch.count)
+
+    def find(self, name: str, count: int) -> list[str]:
+        """Return the tasks of a batch whose process has left word of itself."""
+        return self._ids(name, count) if _worker(self.room / name) is not None else []
+
+    def states(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Return the state of each task."""
+        alive: dict[str, bool] = {}
+        states = {}
+        for job_id in job_ids:
+            name, _, task = job_id.rpartition("_")
+            if name not in alive:
+                alive[name] = _at_work(self.room / name)
+            states[job_id] = self._state(job_id, self.room / name / _BOOK / task, alive[name])
+        return states
+
+    def _state(self, job_id: str, book: Path, alive: bool) -> JobState:
+        word = book.read_text() if book.exists() else "PENDING"
+        if word in _KINDS:
+            return JobState(job_id, word, failure_kind=_KINDS[word])
+        return JobState(job_id, word, active=True) if alive else JobState(job_id)
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        """Leave word that tasks are to end; the batch's process ends them within a moment."""
+        for job_id in job_ids:
+            name, _, task = job_id.rpartition("_")
+            with durable.store_errors("write", self.room / name):
+                (self.room / name / _BOOK / f"{task}.{_CANCELLED}").touch()
+
+    def largest_array(self) -> int:
+        """Return how many tasks a batch may have."""
+        return _LARGEST
+
+    @staticmethod
+    def _ids(name: str, count: int) -> list[str]:
+        return [f"{name}_{task}" for task in range(count)]
+
+
+def from_settings(settings: Mapping[str, Any], folder: Path) -> BackgroundQueue:
+    """Return the queue in a folder. Raises `ConfigError` for a key: it takes none."""
+    for key in settings:
+        raise ConfigError(
+            f"configuration key 'hydra.launcher.{key}': the background queue has none{did_you_mean(key, ())}"
+        )
+    return BackgroundQueue(folder)
+
+
+def _worker(batch: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((batch / _BOOK / "worker").read_text())
+        return found
+    except (OSError, ValueError):  # not there yet
+        return None
+
+
+def _at_work(batch: Path) -> bool:
+    """Return whether the batch's process lives; one that was started this moment has not left word yet."""
+    import psutil
+
+    worker = _worker(batch)
+    if worker is None:
+        book = batch / _BOOK
+        return book.is_dir() and time.time() - book.stat().st_mtime < _NOTICE_S
+    try:
+        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["began_s"]) < 2.0)
+    except psutil.Error:
+        return False
+
+
+def work(batch: Path, count: int, at_once: int, limit_s: float) -> None:
+    """Carry out the tasks of a batch in order; each ends with this process, whatever ends that."""
+    import psutil
+
+    from framework.processes.child_process import ChildProcess
+
+    book = batch / _BOOK
+    us = {"pid": os.getpid(), "began_s": psutil.Process().create_time()}
+    durable.write_whole(book / "worker", json.dumps(us).encode(), durable=False)
+    waiting = list(range(count))
+    running: dict[int, tuple[ChildProcess, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            task = waiting.pop(0)
+            if (book / f"{task}.{_CANCELLED}").exists():
+                _note(book, task, "CANCELLED")
+                continue
+            _note(book, task, "RUNNING")
+            call = ["bash", str(batch / "task.sh"), str(task), f"{batch.name}_{task}"]
+            running[task] = (ChildProcess(call, batch / f"{task}.out", grace_s=0.0), time.monotonic())
+        for task, (process, began_s) in list(running.items()):
+            word = None
+            if process.status is not None:
+                word = "COMPLETED" if process.status == 0 else "FAILED"
+            elif (book / f"{task}.{_CANCELLED}").exists():
+                word = "CANCELLED"
+            elif time.monotonic() - began_s > limit_s:
+                word = "TIMEOUT"
+            if word is not None:
+                process.end()
+                _note(book, task, word)
+                del running[task]
+        time.sleep(_POLL_S)
+
+
+def _note(book: Path, task: int, word: str) -> None:
+    durable.write_whole(book / str(task), word.encode(), durable=False)
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

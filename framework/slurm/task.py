@@ -1,0 +1,199 @@
+"""One task of a batch, on a node: `python -m framework.slurm.task FOLDER TASK JOB_ID`.
+
+It restores Hydra's job from what the launcher left on the shared file system, and carries out the points of the task.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from framework.errors import StoreError, TimeLimitError, one_line
+from framework.run.provenance import JOB
+from framework.run.stages import failure_kind
+from framework.run_record import Failure, RunOutcome
+from framework.slurm.batch_folder import BatchFolder, TaskLimits
+
+_CERTAIN_SHARE, _CERTAIN_S = (
+    0.8,
+    600.0,
+)  # of a limit: a notice after that is for the limit, before it for preemption
+
+
+@dataclass(frozen=True)
+class HydraJob:
+    """What carries out any point of a launch: Hydra's own context, the study's function, its base configuration.
+
+    `command` is the launcher's command line: a run's provenance names what the user typed.
+    """
+
+    hydra_context: Any
+    task_function: Any
+    config: Any
+    singletons: Any
+    command: Sequence[str]
+
+    def __call__(self, overrides: Sequence[str], number: int, job_id: str) -> Any:
+        """Carry out one point and return Hydra's `JobReturn`."""
+        from hydra.core.singleton import Singleton
+        from hydra.core.utils import run_job, setup_globals
+        from omegaconf import open_dict
+
+        sys.argv = list(self.command)
+        Singleton.set_state(self.singletons)
+        setup_globals()
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = job_id, number
+        return run_job(
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+
+def pickled(job: HydraJob) -> bytes:
+    """Return a job as bytes that a node can restore."""
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(job)
+    return data
+
+
+def carry_out(folder: Path, task: int, job_id: str) -> int:
+    """Carry out the points of a task that have no result yet; return the exit status.
+
+    A job that was requeued goes on where it stopped.
+    """
+    batch = BatchFolder(folder)
+    if not batch.begin(task, job_id):
+        print(f"task {task} was given up, or is another job's: nothing to do")
+        return 0
+    tasks, limits = batch.read()
+    os.environ[JOB] = job_id
+    points = tasks[task]
+    with _notices(limits, len(points), job_id, batch, task):
+        job: Any = None
+        for point in points:
+            if batch.result(point.index, point.repeat) is not None:
+                continue
+            try:
+                if job is None:
+                    job = _restored(batch)
+                with _own_limit(limits):
+                    result = outcome_of(job(point.overrides, point.index, job_id))
+            except Exception as error:
+                traceback.print_exc()
+                result = _raised(error)
+            batch.write_result(point, result)
+    return 0
+
+
+def _restored(batch: BatchFolder) -> Any:
+    import pickle
+
+    return pickle.loads(batch.launch_file.read_bytes())
+
+
+def outcome_of(job_return: Any) -> RunOutcome | Failure:
+    """Return the outcome in Hydra's `JobReturn`, or what the job raised."""
+    from framework.configuration.hydra_private import returned_or_raised
+
+    value = returned_or_raised(job_return)
+    if isinstance(value, RunOutcome):
+        return value
+    if isinstance(value, BaseException):
+        return _raised(value)
+    return Failure("launcher", "no_result", f"the job returned {type(value).__name__} instead of an outcome")
+
+
+def _raised(error: BaseException) -> Failure:
+    if isinstance(error, StoreError):
+        return Failure("bundle", type(error).__name__, one_line(error))
+    text = "".join(traceback.format_exception(error))
+    return Failure("launcher", failure_kind(error), one_line(error), text)
+
+
+@contextmanager
+def _own_limit(limits: TaskLimits) -> Iterator[None]:
+    """End a run in order at its own limit: it may share its job with others, and not every queue gives notice."""
+
+    def ring(signum: int, frame: FrameType | None) -> None:
+        raise TimeLimitError("the run's time limit is reached")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(1.0, limits.run_s - limits.notice_s))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _notices(limits: TaskLimits, runs: int, job_id: str, batch: BatchFolder, task: int) -> Iterator[None]:
+    """Turn the queue's notice (SIGUSR2) before the end into an error in the run, which becomes its failed bundle.
+
+    Early in the job's time it means preemption: the job is put back into the queue, if that has a command for it.
+    So is a job at its limit as often as `max_timeouts` allows.
+    """
+    began_s, limit_s = time.monotonic(), runs * limits.run_s
+    certain_s = min(_CERTAIN_SHARE * limit_s, limit_s - _CERTAIN_S)
+
+    def notice(signum: int, frame: FrameType | None) -> None:
+        at_limit = time.monotonic() - began_s >= certain_s
+        if (not at_limit or _may_time_out_again(batch, task, limits)) and _requeued(limits, job_id):
+            os._exit(1)  # the queue ends this attempt anyway
+        if at_limit:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)  # said once
+            raise TimeLimitError("the job's time limit is reached")
+        print("notice of preemption: the queue decides what becomes of this job", file=sys.stderr)
+
+    before = {signal.SIGUSR2: signal.signal(signal.SIGUSR2, notice)}
+    for number in (signal.SIGTERM, signal.SIGCONT):  # sent ahead of the end, and at a preemption
+        before[number] = signal.signal(number, _ignored)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _ignored(signum: int, frame: FrameType | None) -> None:
+    print(f"{signal.Signals(signum).name} is left to the queue", file=sys.stderr)
+
+
+def _may_time_out_again(batch: BatchFolder, task: int, limits: TaskLimits) -> bool:
+    file = batch.folder / "claims" / f"{task}.timeouts"
+    so_far = len(file.read_text()) if file.exists() else 0
+    if so_far >= limits.max_timeouts:
+        return False
+    file.write_text("x" * (so_far + 1))
+    return True
+
+
+def _requeued(limits: TaskLimits, job_id: str) -> bool:
+    if not limits.requeue:
+        return False
+    try:
+        done = subprocess.run([*limits.requeue, job_id], timeout=30, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"could not be requeued: {error}", file=sys.stderr)
+        return False
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(carry_out(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
