@@ -150,11 +150,15 @@ def run_compare(a: str, b: str, outputs: str) -> int:
     worse = [row for row in measured if row["verdict"] == "worse"]
     detail = ("name", "point", "mean_a", "mean_b", "change", "noise", "noise_source")
     if worse:
-        lines = [[row[name] for name in detail] for row in worse]
-        print_table(TableBlock(f"{b} is worse than {a} by more than noise", detail, lines))
+        clearest = sorted(worse, key=lambda row: -abs(row["change"] or 0) / (row["noise"] or 1))[:_MOST_WORSE]
+        lines = [[row[name] for name in detail] for row in clearest]
+        more = len(worse) - len(clearest)
+        caption = f"the clearest; {more} more: framework sql \"FROM compare('{a}', '{b}')\"" if more else ""
+        print_table(TableBlock(f"{b} is worse than {a} by more than noise", detail, lines, caption))
     return 0
 
 
+_MOST_WORSE = 20
 SUMMARY_COLUMNS = (
     "metric",
     "unit",

@@ -220,11 +220,15 @@ def artifacts(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="Run id, sweep id or experiment.")],
-    b: Annotated[str, typer.Argument(help="Run id, sweep id or experiment.")],
+    a: Annotated[
+        str, typer.Argument(help="Run id, sweep id, experiment, name of what was run, or KEY=VALUE.")
+    ],
+    b: Annotated[str, typer.Argument(help="The same.")],
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Compare settings and metrics of two runs, sweeps or experiments; mark differences larger than run-to-run noise.
+
+    What was run can be named too: a model, a GPU, a cluster (`compare al-02 al-03`), or any setting with its value.
 
     Example: python -m framework compare memory_gap slm_pareto
     """

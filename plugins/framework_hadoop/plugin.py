@@ -88,7 +88,13 @@ def importers() -> Iterable[Importer]:
             folders=True,
         ),
         Importer("hibench", "the report of HiBench (hibench.report)", _read_hibench, _is_hibench),
-        Importer("aloja", "Hadoop executions in ALOJA's columns (CSV or .csv.gz)", _read_aloja, _is_aloja),
+        Importer(
+            "aloja",
+            "Hadoop executions in ALOJA's columns (CSV or .csv.gz); prices=FILE gives the clusters' prices",
+            _read_aloja,
+            _is_aloja,
+            options=("prices",),
+        ),
     )
 
 
@@ -120,10 +126,10 @@ def _read_hibench(file: Path) -> Iterator[ImportedTable]:
     return read_hibench_report(file)
 
 
-def _read_aloja(file: Path) -> Iterator[ImportedTable]:
+def _read_aloja(file: Path, prices: str | None = None) -> Iterator[ImportedTable]:
     from framework_hadoop.executions.recorded import read_aloja  # NumPy: not for a list of importers
 
-    return read_aloja(file)
+    return read_aloja(file, prices)
 
 
 @hookimpl
@@ -156,7 +162,7 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """What matters, best configurations, cost against time."""
     if scope.experiment in ("import:aloja", "import:hibench"):
-        from framework_hadoop.knowledge import recorded_report
+        from framework_hadoop.knowledge.stored_report import recorded_report
 
         return recorded_report.sections(scope)
     if not _ran(scope, "hadoop", "spark", "execution_prediction"):

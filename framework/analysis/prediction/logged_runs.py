@@ -110,11 +110,17 @@ def _varying_and_constant(run_ids: list[str], params: object) -> tuple[dict[str,
 def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
     """Return how to learn from runs.
 
-    Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in.
+    Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in; the
+    group's other parameters say what it is.
     """
     names = [name for name in runs.columns if _names_a_unit(name)]
-    groups = tuple(Group(name.partition(".")[0], (name,), (name,)) for name in names)
+    groups = tuple(Group(name.partition(".")[0], (name,), (name,), _facts_of(name, runs)) for name in names)
     return RunPredictor(groups=groups, level=level)
+
+
+def _facts_of(key: str, runs: LoggedRuns) -> tuple[str, ...]:
+    prefix = key.rpartition(".")[0] + "."
+    return tuple(name for name in runs.columns if name.startswith(prefix) and name != key)
 
 
 def _names_a_unit(name: str) -> bool:

@@ -34,9 +34,9 @@ from framework.analysis.prediction.holding_out import (
     unit_parts,
 )
 from framework.analysis.prediction.learners import GradientBoosting, Learner, Model
-from framework.analysis.prediction.novelty import Group, joint_codes, seen_in
+from framework.analysis.prediction.novelty import Group, contradictions, joint_codes, seen_in
 
-KNOWN = "known"
+KNOWN, NEW_CONFIGURATION = "known", "configuration"
 ROWS_FOR_BOOSTING = 400
 _UNTESTED_WIDENING = 2.0  # of intervals where no second unit exists on which to measure the error
 
@@ -47,13 +47,17 @@ class Prediction:
 
     Attributes:
         predicted, low, high: in the target's unit, shape (rows,); low ≤ predicted ≤ high.
-        basis: `known`, or the name of the group that is new in the row.
+        basis: what is new in the row: `known` (its configuration was observed), `configuration` (only units and
+            values that were), or the name of the group whose unit is new.
+        contradicted: the fact in which the row contradicts what was seen of the unit that it names, which makes it
+            a new one; None elsewhere.
     """
 
     predicted: FloatArray
     low: FloatArray
     high: FloatArray
     basis: tuple[str, ...]
+    contradicted: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,13 +125,16 @@ class FittedPredictor:
         features = self.encoder.encode(columns)
         rows = len(features)
         predicted, low, high = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-        basis_of_row = self._basis_of_row(columns, rows)
-        kind = self._kind_of_row(columns)
+        basis_of_row, contradicted = self._basis_of_row(columns, rows)
+        repeated = self._repeated(columns)
+        kind = self._kind_of_row(columns, repeated)
         for name in sorted(set(basis_of_row)):
             chosen = np.flatnonzero(basis_of_row == name)
             part = self._basis(name).predict(features.rows(chosen), kind[chosen])
             predicted[chosen], low[chosen], high[chosen] = part
-        return Prediction(predicted, low, high, tuple(basis_of_row))
+        unobserved = (basis_of_row == KNOWN) & ~repeated
+        basis_of_row[unobserved] = NEW_CONFIGURATION
+        return Prediction(predicted, low, high, tuple(basis_of_row), contradicted)
 
     def predict_points(self, columns: Mapping[str, Column], basis: str = KNOWN) -> FloatArray:
         """Predict rows without intervals, all of them as rows of one basis: a quarter of the work, one model.
@@ -155,20 +162,30 @@ class FittedPredictor:
         position = [group.name for group in self.plan.groups].index(basis)
         return frozenset(feature for group in self.plan.groups[: position + 1] for feature in group.identity)
 
-    def _basis_of_row(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
-        """Return for each row the last of the groups that it is new in, or `known`."""
+    def _basis_of_row(
+        self, columns: Mapping[str, Column], rows: int
+    ) -> tuple[np.ndarray, tuple[str | None, ...]]:
+        """Return for each row the last of the groups that it is new in, or `known`; and what it contradicts."""
         basis = np.full(rows, KNOWN, dtype=object)
+        contradicted: list[str | None] = [None] * rows
         for group in self.plan.groups:
             if all(name in self.columns and name in columns for name in group.key):
                 trained, asked = joint_codes(self.columns, columns, group.key)
                 basis[~seen_in(asked, trained)] = group.name
-        return basis
+                for row, fact in enumerate(contradictions(self.columns, columns, group)):
+                    if fact is not None:
+                        basis[row], contradicted[row] = group.name, contradicted[row] or fact
+        return basis, tuple(contradicted)
 
-    def _kind_of_row(self, columns: Mapping[str, Column]) -> IntArray:
-        """Return `REPEATED`, `NEW` or `SCARCE` for each row; what a newcomer is, its basis says."""
+    def _repeated(self, columns: Mapping[str, Column]) -> np.ndarray:
+        """Return which rows' configuration was observed."""
         names = self.plan.configuration_in(self.columns)
         trained, asked = joint_codes(self.columns, columns, names)
-        kind = np.where(seen_in(asked, trained), REPEATED, 0).astype(np.int64)
+        return seen_in(asked, trained)
+
+    def _kind_of_row(self, columns: Mapping[str, Column], repeated: np.ndarray) -> IntArray:
+        """Return `REPEATED`, `NEW` or `SCARCE` for each row; what a newcomer is, its basis says."""
+        kind = np.where(repeated, REPEATED, 0).astype(np.int64)
         for group in self.plan.groups:
             if group.name == self.plan.balance and all(key in self.columns for key in group.key):
                 trained, asked = joint_codes(self.columns, columns, group.key)

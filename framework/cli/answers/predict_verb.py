@@ -68,6 +68,8 @@ def run_predict(
     definition = metric_definitions().get(metric)
     better = "none" if definition is None else definition.better
     print_table(prediction_table(runs, asked, prediction, list(axes), better))
+    for note in dict.fromkeys(fact for fact in prediction.contradicted if fact is not None):
+        print_note(note)
     print_note(_assumed(runs, asked, axes))
     if validation:
         from framework.analysis.prediction.validation_schemes import validate, validation_table

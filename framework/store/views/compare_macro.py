@@ -1,10 +1,13 @@
 """`compare('A', 'B')` and `reference_bands`: is B different from A beyond the noise of that system?
 
-A and B are run ids, sweep ids or experiments. Their runs are matched point by point: a point is what varies inside
-a group, so that a sweep is compared with another one batch size by batch size; what is constant inside both but
-different between them is the configuration difference. The noise band is the half width of the 95 % interval of a
-difference of means: from the repeats at that point (pooled variance, Student's t), else from all repeats that the
-store holds of that system (`reference_bands`), else a stated floor.
+A and B are run ids, sweep ids or experiments; where none is called so, the value of a parameter that names what was
+run (`GROUP.name`, or `GROUP.GROUP` as in `cluster.cluster`), or `PARAMETER=VALUE`. Their runs are matched point by
+point: a point is what varies inside a group, so that a sweep is compared with another one batch size by batch size;
+what is constant inside both but different between them is the configuration difference. If two units of one kind are
+compared (clusters, GPUs), what such units have different values of (disks) belongs to what they are: it is part of
+the difference, not of a point. The noise band is the half width of the 95 % interval of a difference of means: from
+the repeats at that point (pooled variance, Student's t), else from all repeats that the store holds of that system
+(`reference_bands`), else a stated floor.
 """
 
 from __future__ import annotations
@@ -46,13 +49,29 @@ SELECT backend, model, gpu, metric, sum(runs - 1)::BIGINT AS degrees,
 FROM repeated GROUP BY ALL ORDER BY ALL
 """
 
+NAMES_A_UNIT = """
+CREATE OR REPLACE MACRO names_a_unit(parameter) AS
+    parameter NOT LIKE '%.%.%' AND parameter LIKE '%.%'
+    AND split_part(parameter, '.', 2) IN ('name', split_part(parameter, '.', 1))
+"""
+"""Whether a parameter names what was run (`model.name`, `cluster.cluster`): a word that `compare` understands."""
+
 RUNS_OF = """
 CREATE OR REPLACE MACRO runs_of(wanted) AS TABLE
-WITH found AS (
+WITH named AS (
     SELECT run_id, backend, model, gpu FROM runs
     WHERE status = 'done' AND (run_id = wanted OR sweep_id = wanted OR experiment = wanted)),
+found AS (
+    FROM named
+    UNION ALL
+    SELECT r.run_id, r.backend, r.model, r.gpu FROM runs r SEMI JOIN (
+        SELECT p.run_id FROM params p
+        WHERE p.name || '=' || p.value = wanted OR (p.value = wanted AND names_a_unit(p.name))) p
+      ON p.run_id = r.run_id
+    WHERE r.status = 'done' AND NOT EXISTS (FROM named)),
 names AS (
-    SELECT DISTINCT unnest([run_id, sweep_id, experiment]) AS name FROM runs WHERE status = 'done')
+    SELECT DISTINCT unnest([run_id, sweep_id, experiment]) AS name FROM runs WHERE status = 'done'
+    UNION SELECT value FROM params WHERE names_a_unit(name))
 SELECT found.* FROM found WHERE (SELECT count(*) FROM found) > 0
 UNION ALL
 SELECT error('no done run, sweep or experiment ''' || wanted || '''' || coalesce(' (did you mean ''' || (
@@ -72,7 +91,13 @@ known AS (
     SELECT name, list(DISTINCT value ORDER BY value) FILTER (side = 'a') AS in_a,
            list(DISTINCT value ORDER BY value) FILTER (side = 'b') AS in_b
     FROM settings GROUP BY name),
-axes AS (SELECT name FROM known WHERE in_a IS NOT NULL AND in_b IS NOT NULL AND (len(in_a) > 1 OR len(in_b) > 1)),
+units AS (
+    SELECT split_part(p.name, '.', 1) AS unit FROM params p
+    WHERE names_a_unit(p.name) AND (p.value IN (group_a, group_b) OR p.name || '=' || p.value IN (group_a, group_b))
+    GROUP BY ALL HAVING count(DISTINCT p.value) = 2),
+axes AS (
+    SELECT name FROM known WHERE in_a IS NOT NULL AND in_b IS NOT NULL AND (len(in_a) > 1 OR len(in_b) > 1)
+    AND NOT (in_a <> in_b AND split_part(name, '.', 1) IN (FROM units))),
 placed AS MATERIALIZED (
     SELECT s.side, s.run_id, any_value(s.backend) AS backend, any_value(s.model) AS model, any_value(s.gpu) AS gpu,
            coalesce(list(x.name || '=' || x.value ORDER BY x.name) FILTER (x.name IS NOT NULL), []) AS place
@@ -117,4 +142,4 @@ FROM judged
 ORDER BY kind, name, point
 """.replace("{floor}", str(NOISE_FLOOR))
 
-COMPARISON_VIEWS = (REFERENCE_BANDS, RUNS_OF, COMPARE)
+COMPARISON_VIEWS = (REFERENCE_BANDS, NAMES_A_UNIT, RUNS_OF, COMPARE)

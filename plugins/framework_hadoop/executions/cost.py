@@ -4,8 +4,9 @@
 
 ALOJA has two formulas for this and swaps the prices of solid-state disks and InfiniBand in one of them; this is the
 one of the papers (arXiv 1511.02037, section on cost). All prices are for the whole cluster, as ALOJA's are: a
-surcharge is not multiplied by the number of nodes. A surcharge that a price list does not state is taken to be in
-the cluster's price (remote volumes of cloud machines are).
+surcharge is not multiplied by the number of nodes. A surcharge that a price list does not state is not in the cost;
+`left_out` says which (for remote volumes of cloud machines that may be right, for disks of one's own it is not).
+A price is of a day and from somewhere: both can be in the list, and where they are not, the figure says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ class ClusterPrice:
         per_hour: the cluster itself; None: the cluster can't be priced.
         remote_volume_per_hour, ssd_per_hour, infiniband_per_hour: surcharges for each remote volume, for each
             solid-state disk, and for the network.
+        valid_on: the day of these prices, as YYYY-MM-DD; "" if the list states none.
+        source: where they come from; "" if the list does not state it.
     """
 
     cluster: str
@@ -40,6 +44,27 @@ class ClusterPrice:
     remote_volume_per_hour: float | None = None
     ssd_per_hour: float | None = None
     infiniband_per_hour: float | None = None
+    valid_on: str = ""
+    source: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Price, day and source in words."""
+        day = f"of {self.valid_on}" if self.valid_on else "undated"
+        return f"{self.per_hour:g} USD/h, {day}, {self.source or 'source not stated'}"
+
+    def left_out(self, disk: str | None, network: str | None) -> str:
+        """Return what an execution used that the list states no price for, in words; "" if there is nothing."""
+        layout, parts = disk_layout(disk), []
+        if layout is not None and layout.remote and self.remote_volume_per_hour is None:
+            parts.append(f"{layout.remote} remote volume{'s' if layout.remote > 1 else ''}")
+        if layout is not None and layout.ssd and self.ssd_per_hour is None:
+            parts.append(f"{layout.ssd} solid-state disk{'s' if layout.ssd > 1 else ''}")
+        if disk and layout is None:
+            parts.append(f"disks '{disk}'")
+        if network == "IB" and self.infiniband_per_hour is None:
+            parts.append("InfiniBand")
+        return ", ".join(parts)
 
 
 def execution_cost_usd(
@@ -88,6 +113,33 @@ def execution_costs_usd(executions: Executions, prices: Mapping[str, ClusterPric
     return costs
 
 
+@dataclass(frozen=True)
+class PriceFacts:
+    """What is to be known of each execution's cost, as text; None where it has no cost, or nothing is to be said.
+
+    Attributes:
+        price: hourly price of the cluster, its day and source.
+        leaves_out: what the cost does not contain.
+    """
+
+    price: list[str | None]
+    leaves_out: list[str | None]
+
+
+def price_facts(executions: Executions, prices: Mapping[str, ClusterPrice]) -> PriceFacts:
+    """Return price and gaps of each execution's cost."""
+    columns = executions.columns
+    found = PriceFacts([], [])
+    for cluster, disk, network in zip(
+        columns["cluster"].tolist(), columns["disk"].tolist(), columns["network"].tolist(), strict=True
+    ):
+        price = prices.get(str(cluster))
+        priced = price is not None and price.per_hour is not None
+        found.price.append(price.origin if price is not None and priced else None)
+        found.leaves_out.append((price.left_out(disk, network) or None) if price and priced else None)
+    return found
+
+
 _PRICE_COLUMNS = {
     "cost_per_hour": "per_hour",
     "cost_per_hour_remote_disk": "remote_volume_per_hour",
@@ -99,8 +151,11 @@ _PRICE_COLUMNS = {
 def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
     """Read cluster prices by name from a CSV file with `cluster`, `cost_per_hour` and, where known, the surcharges.
 
+    The columns `valid_on` (a day) and `source` say of when and from where the prices are.
+
     Raises:
-        InputError: no such file, a missing column, or a price that is not a number ≥ 0; names file and row.
+        InputError: no such file, a missing column, a price that is not a number ≥ 0, or a day that is not one; names
+            file and row.
     """
     path = Path(file)
     if not path.is_file():
@@ -119,8 +174,24 @@ def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
             }
             if name in prices:
                 raise InputError(f"{path}: row {number}: cluster '{name}' is in the list twice")
-            prices[name] = ClusterPrice(name, **values)
+            prices[name] = ClusterPrice(
+                name,
+                **values,
+                valid_on=_day(row.get("valid_on"), number, path),
+                source=(row.get("source") or "").strip(),
+            )
     return prices
+
+
+def _day(text: str | None, row: int, path: Path) -> str:
+    if text is None or not text.strip():
+        return ""
+    try:
+        return date.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise InputError(
+            f"{path}: row {row}: column 'valid_on' contains {text!r}, not a day as YYYY-MM-DD"
+        ) from None
 
 
 def _price(text: str | None, heading: str, row: int, path: Path) -> float | None:

@@ -1,8 +1,7 @@
 """Cost against time and what single settings do, as values and tables; made by the statements of `execution_sql`.
 
 Never the luckiest run: a configuration is represented by the median of its repeats with an interval; one that was
-    run once
-borrows the spread of those that were not.
+run once borrows the spread of those that were not.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Effect:
         setting: our name of it.
         base, value: from which to which value.
         ratio: time at `value` over time at `base`: median over the configurations that were run at both.
-        low, high: its 90 % interval.
+        low, high: its 90 % interval; None for fewer than five pairs.
         pairs: configurations behind it.
     """
 
@@ -43,8 +42,8 @@ class Effect:
     base: str
     value: str
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     pairs: int
 
 
@@ -84,7 +83,8 @@ def effects_table(effects: Sequence[Effect], title: str) -> TableBlock:
         title,
         ("setting", "from", "to", "time_ratio", "low", "high", "configurations"),
         rows,
-        "time_ratio below 1 is faster; median over pairs of configurations that are equal in everything else",
+        "time_ratio below 1 is faster; median over pairs of configurations that are equal in everything else, with a "
+        "90 % interval where there are at least five",
     )
 
 
@@ -98,7 +98,16 @@ def front_table(query: Query, executions: Executions, benchmark: str) -> TableBl
     ((configurations,),) = query(counted, [benchmark])
     if not configurations:
         raise ValueError(f"no execution of '{benchmark}' has both a time and a price")
-    figures = ("repeats", "time_s", "time_low", "time_high", "cost_usd", "cost_low", "cost_high")
+    figures = (
+        "repeats",
+        "time_s",
+        "time_low",
+        "time_high",
+        "cost_usd",
+        "cost_low",
+        "cost_high",
+        "cost_leaves_out",
+    )
     front = query(f"SELECT run_id, {', '.join(figures)} FROM cost_time_front(benchmark := ?)", [benchmark])
     settings = ("cluster", "disk", "network", "map_slots", "codec")
     rows = [(*(executions.columns[name][int(run_id)] for name in settings), *own) for run_id, *own in front]

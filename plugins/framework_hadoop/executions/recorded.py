@@ -12,7 +12,12 @@ import numpy as np
 
 from framework.contracts import ImportedTable
 from framework.errors import InputError
-from framework_hadoop.executions.cost import ClusterPrice, execution_costs_usd, read_price_list
+from framework_hadoop.executions.cost import (
+    ClusterPrice,
+    execution_costs_usd,
+    price_facts,
+    read_price_list,
+)
 from framework_hadoop.executions.execution_files import BY_NAME, COLUMNS, Executions, read_executions
 
 if TYPE_CHECKING:
@@ -24,8 +29,12 @@ PRICE_FILE = "aloja_clusters.csv"
 """Cluster prices are read from this file when it is next to the executions."""
 
 
-def read_aloja(file: Path) -> Iterator[ImportedTable]:
+def read_aloja(file: Path, prices: str | None = None) -> Iterator[ImportedTable]:
     """Yield the executions of a CSV file in ALOJA's columns, exact duplicates (but for the ID) once.
+
+    Args:
+        file: the executions.
+        prices: price list of the clusters; None: `PRICE_FILE` in the same folder, if there is one.
 
     Raises:
         InputError: not such a file, an odd cell, no execution with a time, or one ID for two executions.
@@ -35,7 +44,8 @@ def read_aloja(file: Path) -> Iterator[ImportedTable]:
         raise InputError(f"{file}: no column 'Exe.Time', the execution times")
     if not executions.finished.any():
         raise InputError(f"{file}: column 'Exe.Time' contains no time")
-    yield recorded_table(executions, EXPERIMENT, _prices_beside(file))
+    listed = _prices_beside(file) if prices is None else read_price_list(prices)
+    yield recorded_table(executions, EXPERIMENT, listed)
 
 
 def read_hibench_report(file: Path) -> Iterator[ImportedTable]:
@@ -79,7 +89,8 @@ def recorded_table(
         params=param_columns(kept),
         metrics=_metrics(kept, prices),
         units={"exe_time_s": "s", "cost_usd": "USD"},
-        facts=_facts(kept, list(first), np.array([copies[digest] for digest in first], dtype=np.float64)),
+        facts=_facts(kept, list(first), np.array([copies[digest] for digest in first], dtype=np.float64))
+        | _price_facts(kept, prices),
         notes=notes,
     )
 
@@ -93,6 +104,18 @@ def _facts(executions: Executions, digests: Sequence[str], copies: np.ndarray) -
     for heading, values in executions.facts.items():
         facts[heading] = pa.array([text or None for text in values.tolist()], pa.string())
     return facts
+
+
+def _price_facts(executions: Executions, prices: Mapping[str, ClusterPrice] | None) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    if prices is None:
+        return {}
+    found = price_facts(executions, prices)
+    return {
+        "price": pa.array(found.price, pa.string()),
+        "cost_leaves_out": pa.array(found.leaves_out, pa.string()),
+    }
 
 
 def _digests(executions: Executions) -> list[str]:

@@ -89,8 +89,8 @@ def effects_figure(effects: Sequence[Effect]) -> dict[str, Any]:
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
-                    "array": [e.high - e.ratio for e in shown],
-                    "arrayminus": [e.ratio - e.low for e in shown],
+                    "array": [None if e.high is None else e.high - e.ratio for e in shown],
+                    "arrayminus": [None if e.low is None else e.ratio - e.low for e in shown],
                 },
                 "marker": {"size": 8},
             }
@@ -140,7 +140,15 @@ def _quality(store: StoreReader, run_id: str) -> list[ReportSection]:
             "Fractions. A random split is too optimistic, because repeats of a configuration are "
             "also in the training rows.",
         )
-        found.append(ReportSection("Accuracy of predictions", [errors], _ORDER + 2))
+        by_cluster = _block(
+            store,
+            "Errors on the test rows by cluster",
+            "SELECT cluster, rows, mape, median_ape, coverage, low, high, verdict FROM cluster_errors "
+            "WHERE run_id = ? ORDER BY rows DESC, cluster",
+            run_id,
+            "Fractions; low and high: 95 % interval of the coverage. The verdict compares it with the promised one.",
+        )
+        found.append(ReportSection("Accuracy of predictions", [errors, by_cluster], _ORDER + 2))
     return found
 
 

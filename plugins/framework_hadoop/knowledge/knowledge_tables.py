@@ -23,7 +23,8 @@ def schemas() -> Mapping[str, pa.Schema]:
     question. `knob_effects`: time at `to_value` over time at `from_value`, all else equal. `best_settings`: for each
     benchmark and cluster. `recommendations`: which of the held-out configurations is predicted to be fastest, and
     its `regret`, its measured time over the best measured one's, minus 1. `prediction_errors`: one row a scheme of
-    holding out, as `framework.analysis.prediction.validation_schemes.HeldOutError`.
+    holding out, as `framework.analysis.prediction.validation_schemes.HeldOutError`. `cluster_errors`: errors and
+    coverage of the test rows by cluster, `low` and `high` the 95 % interval of the coverage.
     """
     import pyarrow as pa
 
@@ -76,6 +77,16 @@ def schemas() -> Mapping[str, pa.Schema]:
             "coverage": real,
             "note": text,
         },
+        "cluster_errors": {
+            "cluster": text,
+            "rows": whole,
+            "mape": real,
+            "median_ape": real,
+            "coverage": real,
+            "low": real,
+            "high": real,
+            "verdict": text,
+        },
     }
     return {name: pa.schema(list(kinds.items())) for name, kinds in columns.items()}
 
@@ -83,6 +94,11 @@ def schemas() -> Mapping[str, pa.Schema]:
 def error_rows(block: TableBlock) -> pa.Table:
     """Return held-out errors (`validation_table`) as table `prediction_errors`."""
     return _table("prediction_errors", block.rows)
+
+
+def cluster_error_rows(rows: Sequence[Sequence[object]]) -> pa.Table:
+    """Return errors by cluster (`cluster_accuracy.error_rows`) as table `cluster_errors`."""
+    return _table("cluster_errors", rows)
 
 
 def _table(name: str, rows: Sequence[Sequence[object]]) -> pa.Table:

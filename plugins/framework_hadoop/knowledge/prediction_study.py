@@ -131,6 +131,7 @@ class ExecutionPrediction:
             checks=_checks(workload),
         )
         _add_regret(result, test, prediction)
+        _add_clusters(result, test, prediction, self.level)
         if self.validation != "none":
             context.progress(0.3, "holding out rows, configurations, clusters, benchmarks")
             _add_validation(result, plan, columns, known.time_s, full=self.validation == "full")
@@ -138,6 +139,18 @@ class ExecutionPrediction:
             context.progress(0.8, "tree, effects, best configurations")
             _add_knowledge(result, known, fitted.predict(columns).predicted)
         return result
+
+
+def _add_clusters(result: Result, test: Executions, prediction: Prediction, level: float) -> None:
+    """Add errors and coverage by cluster: one figure over all of them hides where intervals are too narrow."""
+    from framework_hadoop.knowledge.knowledge_tables import cluster_error_rows
+    from framework_hadoop.knowledge.stored_report.cluster_accuracy import cluster_errors, error_rows
+
+    clusters = test.columns["cluster"].tolist()
+    found = cluster_errors(
+        clusters, test.time_s, prediction.predicted, prediction.low, prediction.high, level
+    )
+    result.tables["cluster_errors"] = cluster_error_rows(error_rows(found))
 
 
 def _add_regret(result: Result, test: Executions, prediction: Prediction) -> None:

@@ -49,6 +49,10 @@ def test_a_cluster_without_a_price_has_no_cost_rather_than_none(tmp_path: Path) 
         ("cluster,cost_per_hour\nc,cheap\n", "row 1: column 'cost_per_hour' contains 'cheap', not a price"),
         ("cluster,cost_per_hour\nc,-1\n", "not a price"),
         ("cluster,cost_per_hour\nc,1\nc,2\n", "row 2: cluster 'c' is in the list twice"),
+        (
+            "cluster,cost_per_hour,valid_on\nc,1,May 2015\n",
+            "row 1: column 'valid_on' contains 'May 2015', not a day",
+        ),
     ],
 )
 def test_a_price_list_that_is_wrong_says_where(tmp_path: Path, text: str, reason: str) -> None:
@@ -122,6 +126,8 @@ def test_effects_compare_only_what_differs_in_nothing_else(tmp_path: Path) -> No
     truth = {"none": 1.0, "zlib": 1.2, "snappy": 0.9}
     for value, effect in effects.items():
         assert effect.ratio == pytest.approx(truth[value] / truth[base], rel=0.02)
+        assert effect.low is not None
+        assert effect.high is not None
         assert effect.low <= effect.ratio <= effect.high
 
 

@@ -93,8 +93,8 @@ def test_new_clusters_benchmarks_and_codes_and_odd_cells_are_predicted_with_a_wa
     assert [method.rpartition(", ")[2] for method in table["method"]] == [
         "new cluster",
         "new benchmark",
-        "known",
-        "known",
+        "new cluster",  # a disk that the cluster never had
+        "new configuration",
     ]
     checks = {check.name: check for check in result.checks}
     assert checks["test_file"].verdict == "warn"

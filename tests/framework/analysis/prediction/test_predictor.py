@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,8 @@ pytest.importorskip("lightgbm")
 from framework.analysis.prediction.conformal import ResidualIntervals
 from framework.analysis.prediction.features import Column, group_codes
 from framework.analysis.prediction.holding_out import SCARCE, balanced_rows, row_parts, unit_parts
-from framework.analysis.prediction.novelty import Group
-from framework.analysis.prediction.predictor import KNOWN, RunPredictor
+from framework.analysis.prediction.novelty import Group, contradictions
+from framework.analysis.prediction.predictor import KNOWN, NEW_CONFIGURATION, RunPredictor
 from framework.analysis.prediction.validation_schemes import rows_of, validate
 from tests.framework.analysis.prediction.synthetic import make
 
@@ -31,7 +33,7 @@ def test_intervals_of_known_rows_cover_what_they_promise() -> None:
 
     inside = (prediction.low <= test.time_s) & (test.time_s <= prediction.high)
     assert 0.86 <= inside.mean() <= 0.95
-    assert set(prediction.basis) == {KNOWN}
+    assert set(prediction.basis) <= {KNOWN, NEW_CONFIGURATION}
 
 
 @pytest.mark.slow
@@ -57,6 +59,58 @@ def test_a_row_new_in_benchmark_and_cluster_is_predicted_without_either_name() -
 
     assert prediction.basis == ("benchmark",)
     assert prediction.low[0] <= prediction.predicted[0] <= prediction.high[0]
+
+
+def test_only_what_was_observed_is_known() -> None:
+    truth = make(400)
+    asked = {name: values[:2].copy() for name, values in truth.columns.items()}
+    asked["maps"][1] = 7.5  # between the observed ones
+
+    prediction = PLAN.fit(truth.columns, truth.time_s).predict(asked)
+
+    assert prediction.basis == (KNOWN, NEW_CONFIGURATION)
+
+
+def test_a_row_that_contradicts_what_its_cluster_is_is_a_new_cluster_with_that_band() -> None:
+    truth = make(600)
+    hardware = next(name for name in truth.columns if name not in PLAN.configuration)
+    group = Group("cluster", ("cluster",), ("cluster",), (hardware, "codec"))
+    plan = replace(PLAN, groups=(group,))
+    asked = {name: values[[0, 0, 0]].copy() for name, values in truth.columns.items()}
+    asked[hardware][1] = truth.columns[hardware].max() + 5  # more than the cluster has
+    asked["codec"][2] = None  # says nothing, so it contradicts nothing
+
+    prediction = plan.fit(truth.columns, truth.time_s).predict(asked)
+
+    assert prediction.basis[0] != "cluster"
+    assert prediction.basis[2] != "cluster"
+    assert prediction.basis[1] == "cluster"
+    width = prediction.high / prediction.low
+    assert width[1] > 1.2 * width[0]
+    assert str(truth.columns["cluster"][0]) in str(prediction.contradicted[1])
+    assert prediction.contradicted[0] is None
+
+
+def test_a_number_that_varies_within_units_is_a_setting_and_contradicts_nothing() -> None:
+    train = {
+        "cluster": np.array(["a", "a", "b"], dtype=object),
+        "nodes": np.array([3.0, 3.0, 8.0]),
+        "limit_w": np.array([200.0, 300.0, 300.0]),
+        "disk": np.array(["hdd", "ssd", "hdd"], dtype=object),
+    }
+    group = Group("cluster", ("cluster",), ("cluster",), ("nodes", "limit_w", "disk"))
+    asked = {name: values[[0, 0, 2]].copy() for name, values in train.items()}
+    asked["limit_w"][0] = 250.0
+    asked["nodes"][1] = 20.0
+    asked["disk"][2] = "ssd"
+
+    found = contradictions(train, asked, group)
+
+    assert found[0] is None
+    assert found[1] is not None
+    assert "nodes=20 (only 3)" in found[1]
+    assert found[2] is not None
+    assert "disk=ssd (only hdd)" in found[2]
 
 
 def test_predictions_lie_in_their_intervals_whatever_is_missing() -> None:

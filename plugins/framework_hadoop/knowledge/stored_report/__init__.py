@@ -1,0 +1,1 @@
+"""The report of executions that were recorded elsewhere and imported."""
