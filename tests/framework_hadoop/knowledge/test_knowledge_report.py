@@ -67,7 +67,7 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
     # reduce slots move with map slots: they are no reason to compare nothing
     ratio, low, high, pairs = effects["map_slots", "1", "2"]
     assert ratio == pytest.approx(0.5, rel=0.03)
-    assert pairs == 4 and low is None and high is None  # four pairs have no interval of 90 %
+    assert (pairs, low, high) == (4, None, None)  # four pairs have no interval of 90 %
     assert effects["codec", "none", "zlib"][0] == pytest.approx(1.5, rel=0.03)
     # one slot costs as much as two, which are twice as fast; zlib is slower and dearer for certain
     front = tables["sort: cost and time, configurations that are not certainly dominated"]
