@@ -412,6 +412,7 @@ class Importer:
             `import FILE`. By content, never by name. None: files of this kind are imported by naming the kind.
         options: names that `read` takes as further keywords; `import FILE NAME=TEXT` gives them.
         folders: whether a folder of several files can be one recording; it is recognised by the first of its files.
+        otherwise: of a file that no importer recognises: what it is, and where it belongs (`is a trace: …`).
     """
 
     kind: str
@@ -420,6 +421,7 @@ class Importer:
     recognises: Callable[[FileHead], str | None] | None = None
     folders: bool = False
     options: Sequence[str] = ()
+    otherwise: Callable[[FileHead], str | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,10 @@ def recognised(file: Path) -> tuple[Importer, str]:
         if words:
             found.append((importer, words))
     if not found:
+        belongs = [item.otherwise(head) for item in _importers().values() if item.otherwise]
+        elsewhere = next((words for words in belongs if words), None)
+        if elsewhere is not None:
+            raise InputError(f"{file}: {elsewhere}")
         known = ", ".join(sorted(_importers()))
         raise InputError(
             f"{file}: is {head.describe()}: no known format. import KIND {file} names it; kinds: {known}"

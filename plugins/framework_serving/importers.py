@@ -42,7 +42,13 @@ _READERS = (
 def importers() -> tuple[Importer, ...]:
     """Return an importer for each kind of result file."""
     return tuple(
-        Importer(kind, description, _reader(module, read), _recogniser(module, recognise))
+        Importer(
+            kind,
+            description,
+            _reader(module, read),
+            _recogniser(module, recognise),
+            otherwise=_belongs if kind == "serving" else None,
+        )
         for kind, description, module, read, recognise in _READERS
     )
 
@@ -53,6 +59,20 @@ def _reader(module: str, name: str) -> Callable[[Path], Iterator[ImportedRun]]:
 
 def _recogniser(module: str, name: str) -> Callable[[FileHead], str | None]:
     return lambda head: cast("str | None", _part(module, name)(head))
+
+
+def _belongs(head: FileHead) -> str | None:
+    """Return what to do with a trace or the configuration of a model: they are inputs of a run, not results."""
+    from framework_serving.workloads.recorded.trace_rows import trace_format
+
+    if {"architectures", "model_type"} <= head.keys:
+        return f"is the configuration of a model, not a result: model.path={head.path}"
+    found = trace_format(head)
+    if found is None:
+        return None
+    option = "trace" if found.name == "columns" else f"trace_{found.name}"
+    publisher = f" in the format of {found.publisher}" if found.publisher else ""
+    return f"is a trace{publisher}: a load, not a result: workload={option} workload.file={head.path}"
 
 
 def _part(module: str, name: str) -> Callable[..., object]:

@@ -21,6 +21,7 @@ class TraceFormat:
         marks: further names that tell the format from one with the same columns.
         failed_outputs: a request of 0 output tokens failed, and is left out and counted.
         text: what the columns name are texts, whose tokens are to be counted.
+        publisher: whose format it is, in words.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TraceFormat:
     marks: frozenset[str] = field(default_factory=frozenset)
     failed_outputs: bool = False
     text: bool = False
+    publisher: str = ""
 
     @property
     def needed(self) -> frozenset[str]:
@@ -39,12 +41,17 @@ class TraceFormat:
 
 
 FORMATS = (
-    TraceFormat("azure", TraceColumns("TIMESTAMP", "ContextTokens", "GeneratedTokens")),
-    TraceFormat("vidur", TraceColumns("arrived_at", "num_prefill_tokens", "num_decode_tokens")),
+    TraceFormat(
+        "azure", TraceColumns("TIMESTAMP", "ContextTokens", "GeneratedTokens"), publisher="the Azure traces"
+    ),
+    TraceFormat(
+        "vidur", TraceColumns("arrived_at", "num_prefill_tokens", "num_decode_tokens"), publisher="Vidur"
+    ),
     TraceFormat(
         "burstgpt",
         TraceColumns("Timestamp", "Request tokens", "Response tokens"),
         failed_outputs=True,
+        publisher="BurstGPT",
     ),
     TraceFormat(
         "qwen",
@@ -55,18 +62,37 @@ FORMATS = (
             parent="parent_chat_id",
         ),
         block_tokens=16,
+        publisher="Qwen-Bailian",
     ),
     TraceFormat(
         "mooncake",
         TraceColumns("timestamp", "input_length", "output_length", hash_ids="hash_ids"),
         time_unit="ms",
+        publisher="Mooncake",
     ),
-    TraceFormat("servingsim", TraceColumns("arrival_time_ns", "input_toks", "output_toks"), time_unit="ns"),
-    TraceFormat("servingsim", TraceColumns("arrival_time", "input_toks", "output_toks")),
-    TraceFormat("custom", TraceColumns(None, "prompt", "output_tokens"), text=True),
-    TraceFormat("sharegpt", TraceColumns(None, "conversations", "conversations"), text=True),
+    TraceFormat(
+        "servingsim",
+        TraceColumns("arrival_time_ns", "input_toks", "output_toks"),
+        time_unit="ns",
+        publisher="LLMServingSim",
+    ),
+    TraceFormat(
+        "servingsim", TraceColumns("arrival_time", "input_toks", "output_toks"), publisher="LLMServingSim"
+    ),
+    TraceFormat(
+        "custom",
+        TraceColumns(None, "prompt", "output_tokens"),
+        text=True,
+        publisher="vLLM's custom data sets",
+    ),
+    TraceFormat(
+        "sharegpt", TraceColumns(None, "conversations", "conversations"), text=True, publisher="ShareGPT"
+    ),
 )
 """In order of detection: a format with more names comes before one that has only some of them."""
+
+OWN = TraceFormat("columns", TraceColumns())
+"""The columns that `workload=trace` takes without being told others."""
 
 _ACCEPTED = {"azure": ("azure", "vidur")}
 """The preset of the Azure traces reads Vidur's copies of them, too."""

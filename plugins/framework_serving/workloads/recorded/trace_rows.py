@@ -106,6 +106,21 @@ class TraceRows:
                 yield (place if isinstance(value, list) else line), item
 
 
+def trace_format(head: FileHead) -> TraceFormat | None:
+    """Return the format of a file by its header or first record: a published one, or our own columns; else None."""
+    from framework_serving.workloads.recorded.trace_formats import OWN, detected
+
+    if not head.text.strip():
+        return None
+    kind = _kind(head)
+    if kind == "csv":
+        names = frozenset(head.columns)
+    else:
+        first = head.document[0] if kind == "json" and head.document else head.record
+        names = frozenset(first) if isinstance(first, dict) else frozenset()
+    return detected(names) or (OWN if OWN.needed <= names else None)
+
+
 def _kind(head: FileHead) -> str:
     start = head.text.lstrip()[:1]
     if start == "[" and isinstance(head.document, list) and not isinstance((head.document or [0])[0], int):
