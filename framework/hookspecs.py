@@ -102,6 +102,11 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 
 
 @hookspec
+def run_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Return sections for the dashboard's page of the one run in the scope."""
+
+
+@hookspec
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity | float]]:
     """Return what a claim of `experiments/<name>/claims.yaml` can compute from the runs of a scope, by name."""
 

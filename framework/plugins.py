@@ -38,6 +38,7 @@ _WORK_ON_RUNS = frozenset(
         "sanity_checks",
         "sweep_tables",
         "report_sections",
+        "run_sections",
         "claim_computations",
         "doctor_checks",
     ]

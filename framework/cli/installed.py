@@ -76,6 +76,7 @@ def _core_checks() -> Iterator[DoctorCheck]:
         "nvidia-smi found" if gpu else "none found: a real engine needs one, the twin does not",
     )
     yield _module_check("joblib", "hydra/launcher=joblib: parallel runs on this machine", "parallel")
+    yield _module_check("starlette", "dashboard: the store as web pages on this machine", "dashboard")
     slurm = shutil.which("sbatch")
     yield DoctorCheck(
         "SLURM",

@@ -49,6 +49,7 @@ def build_app() -> typer.Typer:
         sql,
         export,
         report,
+        dashboard,
         artifacts,
         advise,
         compare,
@@ -204,6 +205,35 @@ def report(
     from framework.cli.report_verb import run_report
 
     return run_report(experiment, out, outputs)
+
+
+def dashboard(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0: any that is free.", min=0, max=65535)] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Token that the address must hold. Default: a new one, where one is needed."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Further host name under which a browser may ask; may be repeated."),
+    ] = None,
+    refresh: Annotated[float, typer.Option(help="Seconds between looks for finished runs; 0: none.")] = 20.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds after which a query of the page SQL is stopped.")
+    ] = 10.0,
+    max_rows: Annotated[int, typer.Option(help="Most rows that the page SQL shows.")] = 1000,
+    outputs: Outputs = DEFAULT_OUTPUTS,
+) -> int:
+    """Show the store as web pages on this machine, until Ctrl-C.
+
+    Example: python -m framework dashboard --port 8765
+    """
+    from framework.dashboard.web_server import Listening, run_dashboard
+
+    return run_dashboard(Listening(host, port, token, name or []), refresh, timeout, max_rows, outputs)
 
 
 def artifacts(

@@ -10,7 +10,7 @@ from framework.contracts import ReportScope, ReportSection, TableBlock
 from framework.errors import UserError, one_line
 from framework.plugins import PluginProblem, called, items_of, plugin_manager, problem_of
 
-__all__ = ["CLAIMS_TITLE", "PluginProblem", "report_sections", "sweep_tables"]
+__all__ = ["CLAIMS_TITLE", "PluginProblem", "report_sections", "run_sections", "sweep_tables"]
 
 CLAIMS_TITLE = "Reproduction of the paper's claims"
 
@@ -20,6 +20,13 @@ def report_sections(scope: ReportScope) -> tuple[list[ReportSection], list[Plugi
     problems: list[PluginProblem] = []
     sections = list(_gathered("report_sections", ReportSection, scope, problems.append))
     sections += [ReportSection(CLAIMS_TITLE, [card], 40) for card in _card(scope, problems.append)]
+    return sorted(sections, key=lambda section: section.order), problems
+
+
+def run_sections(scope: ReportScope) -> tuple[list[ReportSection], list[PluginProblem]]:
+    """Return what plugins say of the one run of the scope, by `order`, and what went wrong."""
+    problems: list[PluginProblem] = []
+    sections = list(_gathered("run_sections", ReportSection, scope, problems.append))
     return sorted(sections, key=lambda section: section.order), problems
 
 

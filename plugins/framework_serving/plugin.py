@@ -109,6 +109,14 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 
 
 @hookimpl
+def run_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Latencies of the requests, and what each adapter got."""
+    from framework_serving.report.run_latencies import sections_of_run
+
+    return list(sections_of_run(scope))
+
+
+@hookimpl
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity]]:
     """Quantities of papers on serving."""
     from framework_serving.claims.claim_quantities import computations

@@ -67,6 +67,7 @@ def test_every_hook_has_its_case() -> None:
         "claim_computations",
         "engine_commands",
         "job_queues",
+        "run_sections",
     }  # of runs and of jobs: their own tests
 
 

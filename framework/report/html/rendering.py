@@ -74,7 +74,7 @@ def page_html(content: ReportContent) -> str:
     has_figures = content.answer is not None or any(
         isinstance(block, Figure) for section in content.contributed for block in section.blocks
     )
-    page = _environment().get_template("page.html")
+    page = report_environment().get_template("page.html")
     return page.render(
         experiment=content.experiment,
         overview=content.overview,
@@ -91,7 +91,7 @@ def page_html(content: ReportContent) -> str:
 def figure_page(figure: Figure) -> str:
     """Return one figure as a page of its own."""
     section = ReportSection(figure.title, [figure])
-    page = _environment().get_template("page.html")
+    page = report_environment().get_template("page.html")
     return page.render(
         experiment=figure.title,
         overview=None,
@@ -104,7 +104,8 @@ def figure_page(figure: Figure) -> str:
     )
 
 
-def _environment() -> Environment:
+def report_environment() -> Environment:
+    """Return the templates with the filters that figures and tables need; texts are escaped."""
     templates = Environment(
         loader=PackageLoader("framework.report.html"),
         autoescape=True,
@@ -142,9 +143,15 @@ def _opening(content: ReportContent) -> Iterator[_Section]:
 
 def _contributed_sections(sections: Sequence[ReportSection]) -> Iterator[_Section]:
     for number, section in enumerate(sections, start=1):
-        groups = [(kind, list(blocks)) for kind, blocks in groupby(section.blocks, _block_kind)]
+        groups = list(block_groups(section))
         slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
         yield _Section(section.title, f"{slug}-{number}", "section.html", groups)
+
+
+def block_groups(section: ReportSection) -> Iterator[tuple[str, list[Figure | TableBlock | str]]]:
+    """Yield neighbouring blocks of one kind (`figures`, `tables`, `texts`) together, as `section.html` shows them."""
+    for kind, blocks in groupby(section.blocks, _block_kind):
+        yield kind, list(blocks)
 
 
 def _block_kind(block: Figure | TableBlock | str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOREIGN_WRITER_WAIT_S = 5.0
+_SPILLED = 8.0
+"""What a query with a limit of memory may write to the disk while it runs, in multiples of the limit."""
 _READING = frozenset({"SELECT", "EXPLAIN"})
 
 
@@ -38,6 +40,7 @@ def open_published(path: Path, memory_gib: float | None = None) -> duckdb.DuckDB
         connection.execute("USE store")
         if memory_gib is not None:
             connection.execute(f"SET memory_limit = '{memory_gib:.3f}GiB'")
+            connection.execute(f"SET max_temp_directory_size = '{_SPILLED * memory_gib:.3f}GiB'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         check_not_newer(connection, path)

@@ -9,7 +9,7 @@ from framework import hookspecs
 from framework.contracts import ReportScope, ReportSection, StoreReader, TableBlock
 from framework.hookspecs import hookimpl
 from framework.report import plugin_blocks
-from framework.report.plugin_blocks import report_sections, sweep_tables
+from framework.report.plugin_blocks import report_sections, run_sections, sweep_tables
 
 
 class First:
@@ -25,6 +25,18 @@ class Broken:
         raise KeyError("runs\nsecond line")
 
 
+class OfOneRun:
+    @hookimpl
+    def run_sections(self, scope: ReportScope) -> list[ReportSection]:
+        return [ReportSection(f"of {scope.run_ids[0]}", [])]
+
+
+class BrokenOnRuns:
+    @hookimpl
+    def run_sections(self, scope: ReportScope) -> list[ReportSection]:
+        raise ValueError("no such column")
+
+
 class Tables:
     @hookimpl
     def sweep_tables(self) -> list[TableBlock]:
@@ -35,7 +47,7 @@ class Tables:
 def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = pluggy.PluginManager(hookspecs.NAMESPACE)
     manager.add_hookspecs(hookspecs)
-    for plugin in (First(), Broken(), Tables()):
+    for plugin in (First(), Broken(), OfOneRun(), BrokenOnRuns(), Tables()):
         manager.register(plugin, name=type(plugin).__name__)
     monkeypatch.setattr(plugin_blocks, "plugin_manager", lambda: manager)
 
@@ -54,6 +66,14 @@ def test_sections_come_in_their_order_and_a_failing_plugin_is_named(scope: Repor
     assert [section.title for section in sections] == ["early", "late"]
     assert [str(problem) for problem in problems] == [
         "plugin 'Broken' failed in report_sections: KeyError: 'runs\\nsecond line'"
+    ]
+
+
+def test_sections_of_one_run_come_without_those_of_a_failing_plugin(scope: ReportScope) -> None:
+    sections, problems = run_sections(ReportScope(scope.store, "study", ["run-1"]))
+    assert [section.title for section in sections] == ["of run-1"]
+    assert [str(problem) for problem in problems] == [
+        "plugin 'BrokenOnRuns' failed in run_sections: ValueError: no such column"
     ]
 
 

@@ -165,6 +165,14 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 
 
 @hookimpl
+def run_sections(scope: ReportScope) -> Iterable[ReportSection]:
+    """Say how long visitors waited on the dashboard's page of a run."""
+    from framework_queue.reporting import waits_of_run
+
+    return waits_of_run(scope)
+
+
+@hookimpl
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., float]]:
     """Let claims of a paper (`experiments/<name>/claims.yaml`, next to `conf/`) ask for waits of the scope's runs."""
     from framework_queue.reporting import wait_over_theory

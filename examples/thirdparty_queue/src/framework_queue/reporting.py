@@ -52,6 +52,14 @@ def measured_waits(store: StoreReader, run_ids: Sequence[str]) -> list[MeasuredW
     return [MeasuredWait(**row) for row in store.query(_WAITS, [list(run_ids)]).to_pylist()]
 
 
+def waits_of_run(scope: ReportScope) -> Iterable[ReportSection]:
+    """Yield what visitors of the scope's one run waited; nothing for a run that is not about queues."""
+    for w in measured_waits(scope.store, scope.run_ids):
+        yield ReportSection(
+            "Waits", [f"The mean wait was {w.wait_mean_s:.3g} s, the 99th percentile {w.wait_p99_s:.3g} s."]
+        )
+
+
 def waits_table(scope: ReportScope) -> Iterable[TableBlock]:
     """Yield measured waits next to theory; nothing for studies that are not about queues."""
     rows = [

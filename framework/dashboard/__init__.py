@@ -1,0 +1,1 @@
+"""The store as web pages on this machine: `framework dashboard`; needs the extra `dashboard`."""
