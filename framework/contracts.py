@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from framework.input_files.file_head import FileHead
+    from framework.processes.between_runs import BetweenRuns
 
 Json = Any  # a JSON value: None, bool, int, float, str, or a list or dict of these
 
@@ -177,6 +178,7 @@ class RunContext:
         window: when the run's own time began and ended; the backend writes it, collectors read it.
         command_prefix: call with the name of a process (`engine-0`) for the words to put before its command: a
             profiler that a collector wants to start it under. Empty for none.
+        between_runs: keeps what should go on running until the next run of a sweep; None outside of a sweep.
     """
 
     run_id: str
@@ -186,6 +188,7 @@ class RunContext:
     progress: Progress = lambda fraction, text: None
     window: RunWindow = field(default_factory=RunWindow)
     command_prefix: Callable[[str], Sequence[str]] = lambda process: ()
+    between_runs: BetweenRuns | None = None
 
 
 @runtime_checkable

@@ -29,6 +29,7 @@ from framework.contracts import (
 from framework.errors import ConfigError, StoreError, UserError, one_line
 from framework.identity.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.identity.versions import code_version, derivation_hash, execution_hash
+from framework.processes import between_runs
 from framework.run import collection
 from framework.run.derivation import derive_again, derive_metrics, judge, worst
 from framework.run.kept_files import LOG, KeptFiles, kept_files, logs_of
@@ -232,8 +233,17 @@ def _carry_out(
         with suppress(OSError):  # a terminal that has gone costs no run
             progress(fraction, str(text))
 
+    keeper = between_runs.current()
+    if keeper is not None:
+        keeper.begin(record.backend)
     context = RunContext(
-        record.run_id, record.config, record.seed, scratch, reported, command_prefix=collectors.command_prefix
+        record.run_id,
+        record.config,
+        record.seed,
+        scratch,
+        reported,
+        command_prefix=collectors.command_prefix,
+        between_runs=keeper,
     )
     try:
         with heartbeat:

@@ -36,6 +36,7 @@ from framework.contracts import Json
 from framework.errors import ConfigError, one_line
 from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash
+from framework.processes.between_runs import kept_between_runs
 from framework.report.terminal.terminal_tables import SweepProgress
 from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
@@ -164,12 +165,13 @@ class _Study:
             session.on_outcome = lambda point, outcome: progress.update(point.description, outcome)
             session.on_queue, session.announce = progress.queue, progress.note
             try:
-                while batch:
-                    if pending:
-                        self._launch(pending)
-                    batch = [] if session.gave_up else self._further_repeats()
-                    pending = self._pending(batch)
-                    progress.extend(len(batch), skipped=len(batch) - len(pending))
+                with kept_between_runs():
+                    while batch:
+                        if pending:
+                            self._launch(pending)
+                        batch = [] if session.gave_up else self._further_repeats()
+                        pending = self._pending(batch)
+                        progress.extend(len(batch), skipped=len(batch) - len(pending))
             except KeyboardInterrupt:
                 session.interrupted = True
 

@@ -93,18 +93,24 @@ class VllmBackend:
         """Send the workload to servers that are ready; raises like `run`."""
         from framework_vllm.engine_metrics.scraper import MetricScraper
         from framework_vllm.load_plan import load_plan
+        from framework_vllm.server.carried_state import carried_state
         from framework_vllm.serving_result import run_result
 
         context.window.idle_begin_s = time.monotonic()
         time.sleep(self.settings.idle_s)
         context.window.idle_end_s = time.monotonic()
         scraped = [(target.url, target.headers) for target in engines.targets]
+        state = carried_state(engines, self.settings, workload, context.run_id)
         with MetricScraper(scraped, self.settings.sample_period_s) as scraper:
             plan = load_plan(self.settings, workload, engines.targets, context.seed)
+            plan = replace(plan, extra_body={**state.extra_body, **plan.extra_body})
             outcome = self._loaded(plan, engines, _load_progress(context, scraper))
         context.window.begin_s = outcome.t0_monotonic_s
         context.window.end_s = outcome.t0_monotonic_s + outcome.duration_s
-        return run_result(self.settings, engines, outcome, scraper)
+        result = run_result(self.settings, engines, outcome, scraper)
+        result.facts["carried_state"] = state.facts()
+        result.checks.append(state.check())
+        return result
 
     def _loaded(
         self, plan: LoadPlan, engines: ServingEngines, progress: Callable[[float, str], None]
@@ -135,8 +141,8 @@ class VllmBackend:
         from framework_vllm.engine.device_check import installed_gpus
         from framework_vllm.models.model_source import model_name
         from framework_vllm.models.served_adapters import load_adapters
-        from framework_vllm.server.engine_facts import read_facts
-        from framework_vllm.server.fleet import Fleet, FleetPlan
+        from framework_vllm.server.fleet import FleetPlan
+        from framework_vllm.server.kept_fleet import fleet_for
         from framework_vllm.server.placement import places
         from framework_vllm.server.serving_engines import ServingEngines
 
@@ -154,19 +160,19 @@ class VllmBackend:
             scratch=context.scratch,
             prefix=context.command_prefix,
         )
-        with Fleet(plan, lambda step: context.progress(0.5 * _START_SHARE, step)) as fleet:
-            for server in fleet.servers:
+        keeper = context.between_runs if self.settings.keep_engine and lora is None else None
+        with fleet_for(plan, keeper, lambda step: context.progress(0.5 * _START_SHARE, step)) as kept:
+            servers = kept.fleet.servers
+            for server in servers:
                 load_adapters(server.url, runtime_adapters)
             yield ServingEngines(
-                tuple(Target(server.url, model_name(self.settings)) for server in fleet.servers),
-                tuple(
-                    read_facts(server.url, resolved=number == 0)
-                    for number, server in enumerate(fleet.servers)
-                ),
-                fleet.failure,
+                tuple(Target(server.url, model_name(self.settings)) for server in servers),
+                kept.facts(),
+                kept.fleet.failure,
                 True,
-                tuple(fleet.start_s),
+                () if kept.runs else tuple(kept.fleet.start_s),
                 engine.platform,
+                kept.runs,
             )
 
     def _engine_and_lora(self, workload: WorkloadTables) -> tuple[Engine, LoraPlan | None]:

@@ -64,6 +64,8 @@ class VllmSettings(EngineSettings, ReplicaKnobs):
         saturation_stop: end the run early once the load is clearly more than the servers can take.
         max_failed_share: the run fails when more of its requests did.
         idle_s: pause with the engines ready and nothing to do, for collectors that measure idle power.
+        keep_engine: within a sweep, points that differ only in the load use one running engine, whose prefix cache is
+            emptied in between; false: each point starts its own. An engine with adapters is never kept.
         extra_body: further keys of each request's body.
         vocabulary: [first, last] token id of prompts; null: from the model's vocabulary.
     """
@@ -83,6 +85,7 @@ class VllmSettings(EngineSettings, ReplicaKnobs):
     saturation_stop: bool = False
     max_failed_share: float = 0.05
     idle_s: float = 0.0
+    keep_engine: bool = True
     extra_body: dict[str, Any] = field(default_factory=dict)
     vocabulary: list[int] | None = None
 

@@ -19,6 +19,7 @@ import pytest
 from omegaconf import open_dict
 
 from framework.configuration.composition import compose
+from framework.processes.between_runs import kept_between_runs
 from framework.run.runner import execute
 from framework_serving.tables import requests_out
 from framework_vllm.client.load_contracts import LoadOutcome, LoadPlan, client_requests_schema
@@ -103,6 +104,7 @@ VLLM: Mapping[str, Case] = {
     "saturation_stop": (GPU, "backend.saturation_stop=true"),
     "max_failed_share": (GPU, "backend.max_failed_share=0.1"),
     "idle_s": (GPU, "backend.idle_s=12"),
+    "keep_engine": (GPU, "backend.keep_engine=false"),
     "extra_body": (GPU, "+backend.extra_body.temperature=0.5"),
     "vocabulary": (GPU, "backend.vocabulary=[5,99]"),
 }
@@ -145,7 +147,11 @@ class FakeFleet:
     def __enter__(self) -> FakeFleet:
         return self
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        SEEN.append("ended")
 
 
 class FakeChild:
@@ -218,8 +224,8 @@ def words_of(
     for target, stand_in in (
         # First: a module that is imported while a stand-in is in place keeps the stand-in for ever.
         ("framework_vllm.server.attach.read_facts", lambda url, headers=None, resolved=False: facts),
-        ("framework_vllm.server.fleet.Fleet", FakeFleet),
-        ("framework_vllm.server.engine_facts.read_facts", lambda url, headers=None, resolved=False: facts),
+        ("framework_vllm.server.kept_fleet.Fleet", FakeFleet),
+        ("framework_vllm.server.kept_fleet.read_facts", lambda url, headers=None, resolved=False: facts),
         (
             "framework_vllm.models.served_adapters.load_adapters",
             lambda url, folders, headers=None: SEEN.append(("loaded", url, sorted(folders))),
@@ -258,7 +264,9 @@ def outcome(overrides: list[str], folder: Path) -> str:
     config = compose([word for word in overrides if word != "+READY=1"])
     with open_dict(config):
         config.outputs_dir, config.resume = str(folder), False
-    done = execute(config)
+    with kept_between_runs():
+        done = execute(config)
+        SEEN.append("the run is over")
     record = json.loads((folder / "runs" / done.run_id / "run.json").read_text())["record"]
     ended = done.failure and (done.failure.kind, done.failure.message)
     checks = [(check["name"], check["verdict"], check["detail"]) for check in record["checks"]]

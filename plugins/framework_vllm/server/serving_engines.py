@@ -18,7 +18,8 @@ class ServingEngines:
         facts: what each said of itself.
         failure: returns why one of them is gone; None while all are there, and always for servers of others.
         ours: whether we started them.
-        start_s: seconds each took to get ready.
+        start_s: seconds each took to get ready for this run; empty where they ran already.
+        runs_before: runs of ours that they have served since their start; None for servers of others.
         platform: device type that they run on; None where that is not known.
     """
 
@@ -28,3 +29,4 @@ class ServingEngines:
     ours: bool
     start_s: tuple[float, ...] = ()
     platform: str | None = None
+    runs_before: int | None = None
