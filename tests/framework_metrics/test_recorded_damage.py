@@ -109,6 +109,18 @@ def test_semicolons_with_decimal_commas_are_read_and_a_comma_that_could_be_both_
         read("smi", smi(seconds(3, "0, 60,50 W, 90 %")), tmp_path)
 
 
+def test_a_second_reading_at_one_time_is_left_out_with_a_remark(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{at},{energy}\n" for at, energy in ((0, 0), (1, 100), (1, 130), (2, 200), (3, 300), (4, 400))
+    )
+    run = read("series", "time_s,gpu_energy_counter_j\n" + rows, tmp_path)
+    assert value(run, "energy_j") == pytest.approx(400)
+    assert "1 readings at the time of the one before are left out" in remarks(run)
+    still = read("series", "time_s,gpu_power_w,running\n" + "5,100,1\n" * 4, tmp_path)
+    assert value(still, "energy_j") is None
+    assert value(still, "energy_busy_j") is None
+
+
 def test_iso_times_with_and_without_a_zone_are_read(tmp_path: Path) -> None:
     rows = "2025-03-01T10:00:00.000+01:00, 0, 60 W, 0 %\n2025-03-01T09:00:01.000Z, 0, 60 W, 0 %\n"
     assert value(read("smi", smi(rows), tmp_path), "energy_j") == pytest.approx(60)

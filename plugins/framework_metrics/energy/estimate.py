@@ -75,10 +75,13 @@ def counter_energy(t_s: Floats, joules: Floats, window: Window, source: str) -> 
         source: name of the sensor.
 
     Raises:
-        NoEnergyError: a reset, readings that do not reach over the window, fewer than two ticks in it.
+        NoEnergyError: a reset, two readings at one time, readings that do not reach over the window, fewer than two
+            ticks in it.
     """
     if len(t_s) < 2:
         raise NoEnergyError(f"{source}: {len(t_s)} readings")
+    if np.any(np.diff(t_s) <= 0):
+        raise NoEnergyError(f"{source}: has two readings at one time")
     back = np.flatnonzero(np.diff(joules) < 0)
     if back.size:
         raise NoEnergyError(f"{source}: reset {t_s[back[0] + 1] - window.begin_s:.3g} s into the window")

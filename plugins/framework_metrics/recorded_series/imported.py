@@ -48,6 +48,8 @@ def imported_run(
 
     others = others or {}
     notes = list(notes)
+    if recording.facts.get("same_time"):
+        notes.append(f"{recording.facts['same_time']} readings at the time of the one before are left out")
     recording = _continued(recording, notes)
     window = Window(float(recording.t_s[0]), float(recording.t_s[-1]), of_run=True)
     zero = Window(window.begin_s if begin_s is None else begin_s, window.end_s)
@@ -102,7 +104,7 @@ def busy_stretch(recording: Recording, others: Mapping[str, Series]) -> _Busy | 
         at_work = np.nansum(recording.values[:, places], axis=1) > 0
         t_s, known_by = recording.t_s, "utilisation"
     busy = np.flatnonzero(at_work)
-    if len(busy) < 2:
+    if len(busy) < 2 or t_s[busy[0]] == t_s[busy[-1]]:
         return "there are no two samples with running requests"
     return _Busy(Window(float(t_s[busy[0]]), float(t_s[busy[-1]])), known_by)
 

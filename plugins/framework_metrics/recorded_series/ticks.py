@@ -19,9 +19,11 @@ class Ticks:
 
     Attributes:
         gpus: facts of each device, by label.
+        same_time: readings that a device has at the time of its reading before; they are left out.
     """
 
     gpus: dict[str, dict[str, Any]] = field(default_factory=dict)
+    same_time: int = 0
     _times: list[float] = field(default_factory=list)
     _rows: list[dict[str, float]] = field(default_factory=list)
     _present: set[str] = field(default_factory=set)
@@ -39,6 +41,9 @@ class Ticks:
             raise ValueError(f"time decreases, from {self._last_s:g} s to {t_s:g} s")
         self._last_s = t_s
         self._describe(label, facts)
+        if label in self._present and t_s == self._times[-1]:
+            self.same_time += 1  # which of the two holds is not known, and between them no time passed
+            return
         if not self._rows or label in self._present:
             self._times.append(t_s)
             self._rows.append({})
@@ -63,7 +68,12 @@ class Ticks:
             values=values.reshape(len(self._rows), len(columns)),
             absent={column: NOT_THERE for column in expected if column not in columns},
             troubles={},
-            facts={"gpus": list(self.gpus.values()), "power_source": source, **facts},
+            facts={
+                "gpus": list(self.gpus.values()),
+                "power_source": source,
+                "same_time": self.same_time,
+                **facts,
+            },
             missed=None,
             cpu_s=None,
         )
