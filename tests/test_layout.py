@@ -25,6 +25,7 @@ OTHERS = _packages(*ROOT.glob("plugins/*/src"), *ROOT.glob("examples/*/src"))
 
 # The core from top to bottom: a module imports from its own layer and from those below it.
 LAYERS = (
+    ("testing",),
     ("cli", "__main__"),
     ("dashboard",),
     ("slurm",),
@@ -53,6 +54,7 @@ SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "fr
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
     "framework": 19,  # the layers, and what a plugin's author imports without a folder in between
+    "framework/cli": 16,  # a file for each family of verbs
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }
 # Roles that many packages have: the file's name says which role, the folder's of what.

@@ -20,6 +20,7 @@ def add_everyday_verbs(app: typer.Typer) -> None:
     """Add the verbs to an application."""
     for verb in (status, watch, show, log, tag, note, rename, archive, delete, merge, version, completion):
         app.command()(verb)
+    app.command("new-plugin")(new_plugin)
 
 
 def status(name: SweepName = None, outputs: Outputs = DEFAULT_OUTPUTS) -> int:
@@ -187,3 +188,16 @@ def completion(
     verbs = getattr(context.find_root().command, "commands", {})
     print("\n".join(candidates(line or "", verbs)) if shell == "words" else script(shell))
     return 0
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the plugin: lower-case letters, digits, underscores.")],
+    into: Annotated[Path, typer.Option(help="Folder in which the plugin's folder is made.")] = Path("."),
+) -> int:
+    """Write a plugin that works and has tests, to be changed into yours: workload, backend, advisor, report section.
+
+    Example: python -m framework new-plugin conveyor
+    """
+    from framework.cli.plugin_writer import write_plugin
+
+    return write_plugin(name, into)

@@ -17,6 +17,8 @@ from framework.contracts import BatchBackend
 from framework.errors import ConfigError
 from framework.plugins import ask, discover, problem_of
 
+_locations: list[list[str]] = []  # where the study of now looks behind the framework's own folder, once known
+
 
 def register_with_hydra() -> None:
     """Give Hydra the typed schemas of all plugins, their configuration folders, and the user's."""
@@ -33,16 +35,19 @@ def register_with_hydra() -> None:
                 store.store(group=group, name=name, node=node, provider=node.__module__)
         except Exception as error:  # not (group, name, dataclass), or none that Hydra can use
             discover().note(problem_of(plugin, "config_schemas", error))
-    locations = added_locations()
+    # Hydra keeps what is registered for the process's life, and a later study may have other folders
+    _locations[:] = [added_locations()]
 
     class PluginSearchPath(SearchPathPlugin):
         """Adds the configuration groups of plugins and of `--config-dir` behind the framework's own."""
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for location in locations:
+            for location in _locations[-1]:
                 search_path.append(provider="framework plugin", path=location)
 
-    Plugins.instance().register(PluginSearchPath)
+    known = {plugin.__name__ for plugin in Plugins.instance().discover(SearchPathPlugin)}
+    if PluginSearchPath.__name__ not in known:
+        Plugins.instance().register(PluginSearchPath)
     # after Hydra's plugins: hydra-joblib-launcher calls its own configuration by this name
     store.store(group="hydra/launcher", name="joblib", node=ParallelLauncherConf, provider="framework")
 

@@ -18,6 +18,12 @@ def conf_dir() -> Path:
     return _shipped("conf")
 
 
+def plugin_template() -> Path:
+    """Return the plugin that `new-plugin` copies: an example of a checkout, shipped with the wheel."""
+    inside = _PACKAGE / "newplugin"
+    return inside if inside.is_dir() else _PACKAGE.parent / "examples" / "newplugin"
+
+
 def cache_folder(name: str) -> Path:
     """Return the folder for what can be made again (compiled programs, generated models), shared by a user's runs.
 

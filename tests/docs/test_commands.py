@@ -36,7 +36,14 @@ def _is_study(command: str) -> bool:
 
 EVERY = sorted(set(_commands()))
 OWN_FOLDER = "--config-dir"  # options of the reader's own: the test that runs the tutorials has them
-PLUGIN = ("queue_staffing", "maritime_", "cova_", "phases", "erlang-c")  # distributions of their own
+PLUGIN = (
+    "queue_staffing",
+    "=conveyor",
+    "maritime_",
+    "cova_",
+    "phases",
+    "erlang-c",
+)  # distributions of their own
 COMMANDS = [
     (page, command)
     for page, command in EVERY

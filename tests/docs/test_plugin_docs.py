@@ -23,7 +23,8 @@ HOOKS = {
 
 def _sections() -> dict[str, str]:
     """Return the text below each heading of a hook, by the heading."""
-    parts = re.split(r"^### `(.+)`$", PAGE.partition("\n## Hooks\n")[2], flags=re.MULTILINE)
+    hooks = PAGE.partition("\n## Hooks\n")[2].partition("\n## ")[0]
+    parts = re.split(r"^### `(.+)`$", hooks, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

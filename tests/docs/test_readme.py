@@ -19,7 +19,7 @@ def _verbs(text: str) -> set[str]:
     table = re.search(r"^\| verb .*?\n\n", text, flags=re.MULTILINE | re.DOTALL)
     assert table is not None
     cells = re.findall(r"^\| (`.+?) \|", table.group(0), flags=re.MULTILINE)
-    return {re.split(r"\W", name)[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    return {re.split(r"[^\w-]", name)[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
 def test_the_readme_is_short_and_repeats_no_line_of_a_table() -> None:

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+from framework.testing.fixtures import CommandLine
 
 
 @pytest.fixture
-def framework(tmp_path: Path) -> CommandLine:
-    """Run `python -m framework` in an empty folder with this plugin alone: the core must not need another."""
-    environment = {**os.environ, "FRAMEWORK_PLUGINS": "queue", "COLUMNS": "200"}
+def framework(framework_command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Run `python -m framework` in an empty folder with this plugin alone: the core must not need another.
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "framework", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-
-    return call
+    `framework_command` is a fixture of the pytest plugin that comes with the framework.
+    """
+    monkeypatch.setenv("FRAMEWORK_PLUGINS", "queue")
+    return framework_command

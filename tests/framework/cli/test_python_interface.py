@@ -87,11 +87,19 @@ class TestStudies:
 
     @pytest.mark.slow
     def test_your_own_folder_of_options_holds_for_the_call_alone(self, tmp_path: Path) -> None:
-        (tmp_path / "mine" / "workload").mkdir(parents=True)
-        own = "_target_: toy_study.components.ToyWorkload\nname: own\nsize: 2\n"
-        (tmp_path / "mine" / "workload" / "own.yaml").write_text(own)
-        study = framework.run("--config-dir=mine", "+experiment=toy_single", "workload=own", "progress=false")
-        assert len(study) == 1
+        for size, folder in ((2, "mine"), (3, "yours")):
+            (tmp_path / folder / "workload").mkdir(parents=True)
+            own = f"_target_: toy_study.components.ToyWorkload\nname: own\nsize: {size}\n"
+            (tmp_path / folder / "workload" / "own.yaml").write_text(own)
+            study = framework.run(
+                f"--config-dir={folder}", "+experiment=toy_single", "workload=own", "progress=false"
+            )
+            assert len(study) == 1
+            (run_id,) = study.run_ids
+            found = study.store.query(
+                "SELECT value FROM params WHERE run_id = ? AND name = 'workload.size'", [run_id]
+            )
+            assert found["value"].to_pylist() == [str(size)]
         assert "FRAMEWORK_CONFIG_DIR" not in os.environ
 
 
