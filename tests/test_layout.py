@@ -28,7 +28,7 @@ LAYERS = (
     ("testing",),
     ("cli", "__main__"),
     ("dashboard",),
-    ("slurm",),
+    ("jobs",),
     ("sweep",),
     ("run",),
     ("report",),
@@ -53,7 +53,7 @@ SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "fr
 
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
-    "framework": 19,  # the layers, and what a plugin's author imports without a folder in between
+    "framework": 20,  # the layers, and what a plugin's author imports without a folder in between
     "framework/cli": 16,  # a file for each family of verbs
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }

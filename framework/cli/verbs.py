@@ -321,7 +321,7 @@ def cancel(
 
     Example: python -m framework cancel
     """
-    from framework.slurm.cancelling import cancel_sweep
+    from framework.jobs.cancelling import cancel_sweep
 
     return cancel_sweep(sweep, str(outputs))
 

@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from framework.slurm.launcher_conf import (
+from framework.jobs.launcher_conf import (
     OF_ANY_QUEUE,
     BackgroundLauncherConf,
     QueueLauncherConf,
@@ -55,9 +55,9 @@ class QueueLauncher(Launcher):
         """
         from framework.configuration.study_config import without_hydra
         from framework.errors import ConfigError
-        from framework.slurm.batch_folder import batches_folder
-        from framework.slurm.known_queues import queue_named
-        from framework.slurm.submission import QueuedSweep, QueueUse, SweepJob
+        from framework.jobs.batch_folder import batches_folder
+        from framework.jobs.known_queues import queue_named
+        from framework.jobs.submission import QueuedSweep, QueueUse, SweepJob
         from framework.sweep import session as sessions
 
         session = sessions.current()
@@ -104,8 +104,8 @@ class QueueLauncher(Launcher):
 
         from hydra.core.singleton import Singleton
 
-        from framework.slurm.batch_folder import BatchFolder, TaskLimits
-        from framework.slurm.task import HydraJob, pickled
+        from framework.jobs.batch_folder import BatchFolder, TaskLimits
+        from framework.jobs.task import HydraJob, pickled
 
         python = shlex.split(self.params["python"]) if "python" in self.params else [sys.executable]
         launch = pickled(

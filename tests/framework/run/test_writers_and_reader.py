@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
+from framework.jobs.job_ledger import SubmittedJob
+from framework.jobs.lost_job import lost_record, reason_in_log, write_lost
+from framework.jobs.slurm_queue import job_state
 from framework.run.runner import execute_job, record_refusal
 from framework.run_record import Failure
-from framework.slurm.job_ledger import SubmittedJob
-from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
-from framework.slurm.queue import job_state
 from framework.store.bundles.sources import bundle_sources
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store

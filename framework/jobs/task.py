@@ -1,4 +1,4 @@
-"""One task of a batch, on a node: `python -m framework.slurm.task FOLDER TASK JOB_ID`.
+"""One task of a batch, on a node: `python -m framework.jobs.task FOLDER TASK JOB_ID`.
 
 It restores Hydra's job from what the launcher left on the shared file system, and carries out the points of the task.
 """
@@ -19,10 +19,10 @@ from types import FrameType
 from typing import Any
 
 from framework.errors import StoreError, TimeLimitError, one_line
+from framework.jobs.batch_folder import BatchFolder, TaskLimits
 from framework.run.provenance import JOB
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome
-from framework.slurm.batch_folder import BatchFolder, TaskLimits
 
 _CERTAIN_SHARE, _CERTAIN_S = (
     0.8,

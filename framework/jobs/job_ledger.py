@@ -47,7 +47,7 @@ class JobLedger:
     """The latest job of each point of one sweep.
 
     Attributes:
-        queue: how the queue that has them is reached (`framework.slurm.known_queues`).
+        queue: how the queue that has them is reached (`framework.jobs.known_queues`).
     """
 
     def __init__(self, outputs: Path | str, sweep_id: str) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from framework.jobs import slurm_queue
+from framework.jobs.lost_job import reason_in_log
+from framework.jobs.slurm_queue import SlurmQueue, job_state
 from framework.processes.job_queue import JobState, QueueError
-from framework.slurm import queue as slurm_queue
-from framework.slurm.lost_job import reason_in_log
-from framework.slurm.queue import SlurmQueue, job_state
 
 Client = Callable[..., None]
 

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from framework.cli.study_command import run_study
-from framework.slurm import submission
+from framework.jobs import submission
 from framework.sweep import session as sessions
 from tests.support.fake_slurm import FakeSlurm, install
 

@@ -11,11 +11,11 @@ import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError
+from framework.jobs import submission
+from framework.jobs.background_queue import BackgroundQueue
+from framework.jobs.known_queues import known_queues, queue_named
 from framework.plugins import discover
 from framework.processes.job_queue import QueueError
-from framework.slurm import submission
-from framework.slurm.background_queue import BackgroundQueue
-from framework.slurm.known_queues import known_queues, queue_named
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm, install
 from tests.support.waiting import wait_for
@@ -203,7 +203,7 @@ def test_a_plugin_that_fails_to_offer_queues_is_named_and_the_others_stay(
 
 QUEUE_PLUGIN = """
 from framework.hookspecs import hookimpl
-from framework.slurm.background_queue import BackgroundQueue
+from framework.jobs.background_queue import BackgroundQueue
 
 @hookimpl
 def job_queues():

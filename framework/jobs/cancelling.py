@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from framework.errors import StoreError, did_you_mean
+from framework.jobs.batch_folder import batches_folder
+from framework.jobs.job_ledger import JobLedger, ledgers
+from framework.jobs.known_queues import queue_named
+from framework.jobs.submission import settle_open_batches
 from framework.processes.job_queue import JobQueue
-from framework.slurm.batch_folder import batches_folder
-from framework.slurm.job_ledger import JobLedger, ledgers
-from framework.slurm.known_queues import queue_named
-from framework.slurm.submission import settle_open_batches
 from framework.store.side_files.sweep_plans import read_plans
 from framework.sweep.launchers import Launcher, launchers_at_work
 

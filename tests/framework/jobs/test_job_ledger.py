@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from framework.errors import StoreError
-from framework.slurm.cancelling import cancel_sweep
-from framework.slurm.job_ledger import JobLedger, SubmittedJob, ledger_of, ledgers
+from framework.jobs.cancelling import cancel_sweep
+from framework.jobs.job_ledger import JobLedger, SubmittedJob, ledger_of, ledgers
 
 FIRST = SubmittedJob("key-a", "12_0", 0, 0, 1700000000.0)
 

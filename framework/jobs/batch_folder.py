@@ -105,7 +105,7 @@ class BatchFolder:
             (made.folder / "results").mkdir()
         durable.write_whole(made.folder / "tasks.json", json.dumps(document).encode())
         durable.write_whole(made.launch_file, launch)
-        call = f'exec {shlex.join([*python, "-u", "-m", "framework.slurm.task", str(made.folder)])} "$1" "$2"'
+        call = f'exec {shlex.join([*python, "-u", "-m", "framework.jobs.task", str(made.folder)])} "$1" "$2"'
         exports = [
             f"export {name}={shlex.quote(value)}"
             for name, value in sorted(os.environ.items())

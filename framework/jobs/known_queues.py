@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import ConfigError, did_you_mean, one_line
+from framework.jobs import background_queue, slurm_queue
 from framework.plugins import ask, discover, problem_of
 from framework.processes.job_queue import JobQueue
-from framework.slurm import background_queue, queue
 
 MakeQueue = Callable[[Mapping[str, Any], Path], JobQueue]
 """Called with the queue's own keys of `hydra.launcher`, and the folder of the sweep's batches."""
 
 _OWN: Mapping[str, MakeQueue] = {
-    "slurm": queue.from_settings,
+    "slurm": slurm_queue.from_settings,
     "background": background_queue.from_settings,
 }
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from framework.jobs import submission
+from framework.jobs.batch_folder import BatchFolder, TaskLimits, TaskPoint
+from framework.jobs.job_ledger import JobLedger
+from framework.jobs.submission import QueuedSweep, QueueUse, SweepJob
 from framework.processes.job_queue import Batch, JobState
 from framework.run_record import RunOutcome
-from framework.slurm import submission
-from framework.slurm.batch_folder import BatchFolder, TaskLimits, TaskPoint
-from framework.slurm.job_ledger import JobLedger
-from framework.slurm.submission import QueuedSweep, QueueUse, SweepJob
 from framework.store import durable
 from framework.store.database.reader import Store
 from framework.sweep.session import SweepSession
@@ -172,7 +172,7 @@ def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
 KILLED_AT = """
 import os, sys, signal
 from framework.cli import main
-from framework.slurm.job_ledger import JobLedger
+from framework.jobs.job_ledger import JobLedger
 write, left = JobLedger._write, [{step}]
 
 def killed(self):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from framework.jobs.slurm_queue import SlurmQueue
 from framework.processes.job_queue import QueueError
-from framework.slurm.queue import SlurmQueue
 from framework.store.bundles.heartbeat import read_running
 from framework.store.database.reader import Store
 from tests.support.waiting import wait_for

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.jobs.sbatch_script import sbatch_script
 from framework.processes.job_queue import UNKNOWN, Batch, JobState, QueueError
-from framework.slurm.sbatch_script import sbatch_script
 
 TIMEOUT_S = 30.0
 _IDS_PER_CALL = 500
@@ -58,7 +58,7 @@ class SlurmQueue:
     Args:
         submit_via: words in front of each client command, for a machine that has none itself: `ssh login1`. The
             command follows as one word, quoted for a shell.
-        options: keys of `hydra.launcher` that sbatch is given (`framework.slurm.launcher_conf`).
+        options: keys of `hydra.launcher` that sbatch is given (`framework.jobs.launcher_conf`).
     """
 
     requeue = ("scontrol", "requeue")

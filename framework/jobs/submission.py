@@ -19,11 +19,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from framework.jobs.batch_folder import BatchFolder, TaskPoint
+from framework.jobs.job_ledger import JobLedger, SubmittedJob
+from framework.jobs.lost_job import lost_record, reason_in_log, write_lost
 from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
-from framework.slurm.batch_folder import BatchFolder, TaskPoint
-from framework.slurm.job_ledger import JobLedger, SubmittedJob
-from framework.slurm.lost_job import lost_record, reason_in_log, write_lost
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import SweepSession
 
@@ -59,7 +59,7 @@ class QueueUse:
 
     Attributes:
         queue: the batch system.
-        settings: how it is reached again (`framework.slurm.known_queues`), for `cancel` and the next launcher.
+        settings: how it is reached again (`framework.jobs.known_queues`), for `cancel` and the next launcher.
         room: folder of the sweep's batches, on a file system that the nodes share.
         new_batch: makes the folder of a batch.
         runs_per_job: how many points one job carries out, one after another.

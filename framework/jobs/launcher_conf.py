@@ -15,7 +15,7 @@ class QueueLauncherConf:
     """`hydra.launcher` of any queue. Further keys of an option's schema are the queue's own.
 
     Attributes:
-        queue: name of the queue (`framework.slurm.known_queues`).
+        queue: name of the queue (`framework.jobs.known_queues`).
         name: what the names of the jobs begin with.
         timeout_min: time limit of one run, in minutes.
         runs_per_job: how many runs one job carries out, one after another: less waiting and fewer jobs when runs are

@@ -12,7 +12,7 @@ import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import RunFailedError, UserError
-from framework.slurm import submission
+from framework.jobs import submission
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm
 
@@ -162,7 +162,7 @@ def test_more_points_than_an_array_may_have_are_several_arrays(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slurm.will_end("TIMEOUT", "TIMEOUT")
-    monkeypatch.setattr("framework.slurm.queue.SlurmQueue.largest_array", lambda self: 2)
+    monkeypatch.setattr("framework.jobs.slurm_queue.SlurmQueue.largest_array", lambda self: 2)
     with pytest.raises(RunFailedError, match="3 of 3"):
         study(*SWEEP[:-1], "backend.speed=1,2,3", "backend.fail=run")
     assert len({job.split("_")[0] for job in slurm.jobs()}) == 2

@@ -1,6 +1,6 @@
 """A queue on this machine: tasks run in the background, so many at a time, and outlive their launcher.
 
-A process of its own (`python -m framework.slurm.background_queue FOLDER COUNT AT_ONCE LIMIT_S`) works through a
+A process of its own (`python -m framework.jobs.background_queue FOLDER COUNT AT_ONCE LIMIT_S`) works through a
 batch. What it knows is in files in the batch's folder, so that anybody can ask.
 """
 
@@ -37,7 +37,7 @@ class BackgroundQueue:
     def submit(self, batch: Batch) -> list[str]:
         """Start the process that works through a batch; it leaves word of itself before it begins."""
         (batch.script.parent / _BOOK).mkdir(exist_ok=True)
-        own = ["-m", "framework.slurm.background_queue", str(batch.script.parent)]
+        own = ["-m", "framework.jobs.background_queue", str(batch.script.parent)]
         command = [sys.executable, *own, str(batch.count), str(batch.at_once), str(batch.limit_s)]
         with (batch.script.parent / _BOOK / "log").open("ab") as log:
             subprocess.Popen(

@@ -18,11 +18,11 @@ from framework.configuration.study_config import StudyConfig
 from framework.contracts import Json
 from framework.errors import StoreError
 from framework.identity.run_key import canonical_hash, utc_now
+from framework.jobs.job_ledger import SubmittedJob
 from framework.processes.job_queue import JobState
 from framework.run.kept_files import LOG, kept_files
 from framework.run.runner import refusal_record
 from framework.run_record import Failure, RunRecord
-from framework.slurm.job_ledger import SubmittedJob
 from framework.store.bundles.bundle import write_bundle
 from framework.store.bundles.heartbeat import read_running, remove_marker
 from framework.store.layout import running_folder, runs_folder

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
+from framework.jobs import task as tasks
+from framework.jobs.batch_folder import BatchFolder, TaskLimits, TaskPoint
+from framework.jobs.task import carry_out
 from framework.run_record import Failure, RunOutcome
-from framework.slurm import task as tasks
-from framework.slurm.batch_folder import BatchFolder, TaskLimits, TaskPoint
-from framework.slurm.task import carry_out
 
 POINTS = [TaskPoint(["a=1"], 0, 0), TaskPoint(["a=2"], 1, 0)]
 

@@ -1,0 +1,1 @@
+"""Jobs of a sweep in a queue: submitted once, watched, accounted for whatever becomes of them."""

@@ -1,1 +1,0 @@
-"""Jobs of a sweep on a cluster: submitted once, watched, accounted for whatever becomes of them."""
