@@ -466,6 +466,45 @@ class ReportSection:
 
 
 @dataclass(frozen=True)
+class Slider:
+    """A number to choose from `values`, in ascending order; `start` is one of them."""
+
+    name: str
+    label: str
+    values: Sequence[float]
+    start: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A word to choose from `options`; `start` is one of them."""
+
+    name: str
+    label: str
+    options: Sequence[str]
+    start: str
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A question to a model of a system that the dashboard asks again whenever a control moves.
+
+    Attributes:
+        name: in the address; letters, digits, `-`.
+        description: what is asked, in a sentence or two.
+        answer: called with a value for each control, by its name; returns what is shown, within about a second.
+            Raises `UserError` for a combination that can't be.
+    """
+
+    name: str
+    title: str
+    description: str
+    controls: Sequence[Slider | Selection]
+    answer: Callable[[Mapping[str, Json]], Sequence[Figure | TableBlock | str]]
+
+
+@dataclass(frozen=True)
 class ReportScope:
     """What a report is about: read access, the experiment, and the runs in it."""
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Result,
         SanityCheck,
         TableBlock,
+        WhatIf,
         WorkloadTables,
     )
     from framework.processes.job_queue import JobQueue
@@ -104,6 +105,11 @@ def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
 @hookspec
 def run_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """Return sections for the dashboard's page of the one run in the scope."""
+
+
+@hookspec
+def what_ifs() -> Iterable[WhatIf]:
+    """Return questions that the dashboard asks a model of this plugin, with sliders for its settings."""
 
 
 @hookspec

@@ -55,6 +55,7 @@ MAX_ENTRIES = 15
 MORE_ENTRIES = {
     "framework": 20,  # the layers, and what a plugin's author imports without a folder in between
     "framework/cli": 16,  # a file for each family of verbs
+    "plugins/framework_twin": 16,  # roles that every plugin has, and the stages between settings and result
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }
 # Roles that many packages have: the file's name says which role, the folder's of what.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from framework.errors import ConfigError, StoreError
 from framework.plugins import discover
@@ -132,63 +131,15 @@ def run_artifacts(name: str | None, outputs: str, limit: int = 1000) -> int:
 
 def run_compare(a: str, b: str, outputs: str) -> int:
     """Print how two runs, sweeps or experiments differ: in what was set, and in the metrics beyond noise."""
-    from framework.contracts import TableBlock
+    from framework.report.comparison import compare_tables
     from framework.report.terminal.terminal_tables import print_table
 
     store = Store(outputs)
-    columns, rows = store.rows("FROM compare(?, ?)", [a, b])
+    tables = compare_tables(store, a, b)
     _, runs = store.rows("SELECT run_id FROM runs_of(?) UNION SELECT run_id FROM runs_of(?)", [a, b])
     _warn_of_mixed(store, [run_id for (run_id,) in runs])
-    found = [dict(zip(columns, row, strict=True)) for row in rows]
-    settings = [(row["name"], row["setting_a"], row["setting_b"]) for row in found if row["kind"] == "config"]
-    measured = [row for row in found if row["kind"] == "metric"]
-    print_table(TableBlock("configuration that differs", ("parameter", a, b), settings))
-    if not measured:
+    for table in tables:
+        print_table(table)
+    if len(tables) == 1:
         print("the two have no point in common")
-        return 0
-    print_table(TableBlock("metrics", SUMMARY_COLUMNS, _metric_summary(measured), _CAPTION))
-    worse = [row for row in measured if row["verdict"] == "worse"]
-    detail = ("name", "point", "mean_a", "mean_b", "change", "noise", "noise_source")
-    if worse:
-        clearest = sorted(worse, key=lambda row: -abs(row["change"] or 0) / (row["noise"] or 1))[:_MOST_WORSE]
-        lines = [[row[name] for name in detail] for row in clearest]
-        more = len(worse) - len(clearest)
-        caption = f"the clearest; {more} more: framework sql \"FROM compare('{a}', '{b}')\"" if more else ""
-        print_table(TableBlock(f"{b} is worse than {a} by more than noise", detail, lines, caption))
     return 0
-
-
-_MOST_WORSE = 20
-SUMMARY_COLUMNS = (
-    "metric",
-    "unit",
-    "points",
-    "mean_a",
-    "mean_b",
-    "change",
-    "better",
-    "worse",
-    "same",
-    "different",
-)
-_CAPTION = (
-    "Means and median change from A to B over the points that both have. The noise of a point comes from its"
-    " repeats, else from other repeats on the same system, else it is 4 %."
-)
-
-
-def _metric_summary(measured: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Return one row a metric, in order of first appearance."""
-    from statistics import fmean, median
-
-    names = dict.fromkeys(row["name"] for row in measured)
-    summary = []
-    for name in names:
-        points = [row for row in measured if row["name"] == name]
-        changes = [row["change"] for row in points if row["change"] is not None]
-        verdicts = [row["verdict"] for row in points]
-        means = [fmean(row[side] for row in points) for side in ("mean_a", "mean_b")]
-        counts = [verdicts.count(verdict) for verdict in ("better", "worse", "same", "different")]
-        change = median(changes) if changes else None
-        summary.append((name, points[0]["unit"], len(points), *means, change, *counts))
-    return summary

@@ -17,6 +17,10 @@ from framework.report.number_format import format_data
 TABS = (
     ("Overview", "/"),
     ("Runs", "/runs"),
+    ("Pareto", "/pareto"),
+    ("Compare", "/compare"),
+    ("What if", "/what-if"),
+    ("Live", "/live"),
     ("SQL", "/sql"),
 )
 """The navigation: what is read, and where it leads."""

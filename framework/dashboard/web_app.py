@@ -22,6 +22,11 @@ PAGES = {
     "/": "overview_page",
     "/runs": "runs_page",
     "/run/{run_id}": "run_page",
+    "/experiment": "experiment_page",
+    "/compare": "compare_page",
+    "/pareto": "pareto_page",
+    "/live": "live_page",
+    "/what-if": "what_if_page",
     "/sql": "sql_page",
 }
 """Address → module of `pages`, whose function `page(desk, asked, **path)` answers."""

@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from framework.contracts import DoctorCheck, MetricDefinition, ReportScope, TableBlock
+    from framework.contracts import DoctorCheck, MetricDefinition, ReportScope, TableBlock, WhatIf
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -45,6 +45,14 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     from framework_twin.calibration.calibration_report import calibration_tables
 
     return list(calibration_tables(scope))
+
+
+@hookimpl
+def what_ifs() -> Iterable[WhatIf]:
+    """What a server of a model on a GPU gives under a load."""
+    from framework_twin.what_if import questions
+
+    return questions()
 
 
 @hookimpl

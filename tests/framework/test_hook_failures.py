@@ -68,6 +68,7 @@ def test_every_hook_has_its_case() -> None:
         "engine_commands",
         "job_queues",
         "run_sections",
+        "what_ifs",
     }  # of runs and of jobs: their own tests
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from framework.analysis.objectives import Objective
-    from framework.analysis.setting_fronts import SettingFront
-    from framework.contracts import TableBlock
+    pass
 
 
 _MOST_COMPARED = 2000  # runs whose parameters are read to tell the settings apart
@@ -68,29 +66,17 @@ def run_pareto(
         UserError: an unknown metric, name or parameter; a metric without direction; nothing has all objectives.
         StoreError: there is no store, or `out` can't be written.
     """
-    from framework.analysis.objectives import KnownMetrics, check_names, comparable
-    from framework.analysis.setting_fronts import front_query, setting_fronts
+    from framework.analysis.front_question import ask_fronts
     from framework.cli.answers.answer_files import check_suffix, write_answer
-    from framework.errors import UserError
+    from framework.report.front_table import front_notes, front_table, telling_apart
     from framework.report.run_table import read_parameters
     from framework.report.terminal.terminal_tables import print_note, print_table
     from framework.store.database.reader import Store
 
     check_suffix(out)
     store = Store(outputs)
-    known = KnownMetrics.read(store)
-    objectives = [known.objective(text) for text in wanted]
-    limits = [known.limit(text) for text in slos]
-    check_names(store, names)
-    groups = comparable(store, by, mixed)
-    by = [*by, *(name.removesuffix(".name") for name in groups[len(by) :])]
-    query = front_query(objectives, names, groups, limits)
-    fronts = setting_fronts(store, query, objectives)
-    if not fronts:
-        raise UserError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")
-    if not any(front.points for front in fronts):
-        broken = sum(front.outside for front in fronts)
-        raise UserError(f"none of {broken} settings keeps all limits: {', '.join(map(str, limits))}")
+    asked = ask_fronts(store, wanted, names, slos, by, mixed)
+    fronts, objectives, by, query = asked.fronts, asked.objectives, asked.by, asked.query
     listed = [point for front in fronts for point in (front.points if everything else front.members)]
     candidates = [point.run_ids[0] for front in fronts for point in front.points]
     runs = [point.run_ids[0] for point in listed]
@@ -106,62 +92,3 @@ def run_pareto(
         write_answer(out, fronts, objectives, by, parameters, query)
         print_note(f"written to {out}")
     return 0
-
-
-def telling_apart(
-    parameters: Mapping[str, Mapping[str, str]], runs: Sequence[str]
-) -> tuple[dict[str, Mapping[str, str]], str]:
-    """Return the parameters that tell the runs apart, and those that all of them share, as text."""
-    varying = {
-        name: values for name, values in parameters.items() if len({values.get(run) for run in runs}) > 1
-    }
-    same = [
-        f"{name}={values[runs[0]]}"
-        for name, values in parameters.items()
-        if name not in varying and runs[0] in values
-    ]
-    return varying, ", ".join(same)
-
-
-def front_table(
-    fronts: Sequence[SettingFront],
-    objectives: Sequence[Objective],
-    by: Sequence[str],
-    parameters: Mapping[str, Mapping[str, str]],
-    everything: bool = False,
-) -> TableBlock:
-    """Return the settings of all fronts as a table: parameters, each objective with its band, the place."""
-    from framework.contracts import TableBlock
-    from framework.report.answer_words import band
-
-    shown = [name for name in parameters if name not in by]
-    columns = [*by, *shown]
-    for item in objectives:
-        columns += [item.metric, "band"]
-    rows = []
-    for front in fronts:
-        for point in front.points if everything else front.members:
-            row: list[object] = [*front.kind, *(parameters[name].get(point.run_ids[0]) for name in shown)]
-            for value in point.values:
-                row += [value.value, band(value)]
-            place = "front" if point.on_front else "within noise" if point.maybe_on_front else "beaten"
-            rows.append([*row, place + (", knee" if point is front.knee else ""), len(point.run_ids)])
-    total = sum(len(front.members) for front in fronts)
-    title = f"{total} of {sum(len(front.points) for front in fronts)} settings are on the Pareto front"
-    return TableBlock(title, [*columns, "place", "runs"], rows)
-
-
-def front_notes(fronts: Sequence[SettingFront]) -> list[str]:
-    """Return what else is to be known of the fronts: how much they dominate, what breaks a limit."""
-    notes = []
-    shares = [(front.kind, front.volume_share) for front in fronts if front.volume_share is not None]
-    if shares:
-        texts = [f"{', '.join(kind)} {share:.3f}".strip() for kind, share in shares]
-        notes.append(
-            "hypervolume, as a share of the box between the worst and the best values: " + "; ".join(texts)
-        )
-    if outside := sum(front.outside for front in fronts):
-        notes.append(f"{outside} more settings break a limit")
-    bases = sorted({basis for front in fronts for point in front.members for basis in point.basis})
-    notes.append(f"bands from: {', '.join(bases)}; 'within noise': beaten by less than the bands of both")
-    return notes

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from framework.cli.care_verbs import sweep_states
 from framework.cli.study_command import run_study
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError, StoreError
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
+from framework.store.sweep_states import sweep_states
 from framework.sweep import session as sessions
 from framework.sweep.launchers import launchers_at_work
 from tests.support.waiting import wait_for

@@ -22,6 +22,7 @@ from framework.contracts import (
     Result,
     SanityCheck,
     TableBlock,
+    WhatIf,
     WorkloadTables,
 )
 from framework.hookspecs import hookimpl
@@ -170,6 +171,14 @@ def run_sections(scope: ReportScope) -> Iterable[ReportSection]:
     from framework_queue.reporting import waits_of_run
 
     return waits_of_run(scope)
+
+
+@hookimpl
+def what_ifs() -> Iterable[WhatIf]:
+    """Answer from theory how long visitors wait, on the dashboard's page "What if"."""
+    from framework_queue.theory import wait_question
+
+    return [wait_question()]
 
 
 @hookimpl

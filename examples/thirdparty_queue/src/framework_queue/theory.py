@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.contracts import Metric
+from framework.contracts import Json, Metric, Slider, WhatIf
+from framework.errors import ConfigError
 
 
 def erlang_c_wait_s(arrival_rate_hz: float, service_mean_s: float, servers: int) -> float:
@@ -39,3 +40,24 @@ def predicted_wait(config: Mapping[str, Any]) -> Metric:
         return Metric.absent(name, f"the workload has no {missing}", unit, source)
     except ValueError as error:
         return Metric.absent(name, str(error), unit, source)
+
+
+def wait_question() -> WhatIf:
+    """Return the question of the dashboard: the mean wait for a number of servers and a load."""
+
+    def answer(values: Mapping[str, Json]) -> list[str]:
+        servers = int(values["servers"])
+        try:
+            wait_s = erlang_c_wait_s(
+                float(values["arrival_rate_hz"]), float(values["service_mean_s"]), servers
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        return [f"Visitors wait {wait_s:.3g} s on average for one of {servers} servers."]
+
+    controls = (
+        Slider("servers", "servers", (1, 2, 3, 4, 6, 8, 12, 16), 4),
+        Slider("arrival_rate_hz", "visitors", (0.5, 1, 2, 4, 8, 16), 8, "1/s"),
+        Slider("service_mean_s", "mean service time", (0.1, 0.2, 0.4, 0.8), 0.4, "s"),
+    )
+    return WhatIf("queue", "A queue", "How long do visitors wait? Erlang C answers.", controls, answer)

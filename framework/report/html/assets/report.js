@@ -35,21 +35,24 @@ function figureCsv(data) {
   return lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
 }
 
-document.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () => {
+document.addEventListener("click", ({ target: button }) => {
+  if (!button.matches("[data-save]")) return;
   const element = document.getElementById(button.dataset.plot);
   const { save: kind, plot: filename } = button.dataset;
   if (kind === "csv") saveAs(`${filename}.csv`, new Blob([figureCsv(element.data)], { type: "text/csv" }));
   else Plotly.downloadImage(element, { format: kind, filename, width: element.clientWidth, height: element.clientHeight, scale: kind === "png" ? 2 : 1 });
-}));
+});
 
 unpackPlotly().then(function drawFigures() {
-  const specs = [...document.querySelectorAll("script.spec")];
-  if (!specs.length || typeof Plotly === "undefined") return;
+  if (typeof Plotly === "undefined") return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const plots = specs.map((spec) => {
-    const { data, layout } = JSON.parse(spec.textContent);
-    return { element: document.getElementById(spec.dataset.plot), data, layout };
-  });
+  let plots = [];
+  function readSpecs() {
+    plots = [...document.querySelectorAll("script.spec")].map((spec) => {
+      const { data, layout } = JSON.parse(spec.textContent);
+      return { element: document.getElementById(spec.dataset.plot), data, layout };
+    });
+  }
 
   const MAX_LEGEND_ABOVE = 6;
   const ABOVE = { orientation: "h", yanchor: "bottom", y: 1.02, x: 0 };
@@ -107,7 +110,13 @@ unpackPlotly().then(function drawFigures() {
 
   const PAPER_WIDTH_PX = 660; // what an A4 or letter page has room for; a plot can't follow the paper by itself
 
-  draw(dark.matches);
+  function drawAll() {
+    readSpecs();
+    draw(dark.matches);
+  }
+
+  drawAll();
+  document.addEventListener("figures-added", drawAll); // of a page that changes
   dark.addEventListener("change", (event) => draw(event.matches));
   addEventListener("beforeprint", () => draw(false, PAPER_WIDTH_PX));
   addEventListener("afterprint", () => draw(dark.matches));
@@ -196,7 +205,8 @@ unpackPlotly().then(function drawFigures() {
   });
 })();
 
-document.querySelectorAll(".copy").forEach((button) => button.addEventListener("click", async () => {
+document.addEventListener("click", async ({ target: button }) => {
+  if (!button.matches(".copy")) return;
   const code = button.parentElement.querySelector("code");
   try {
     await navigator.clipboard.writeText(code.textContent);
@@ -204,4 +214,4 @@ document.querySelectorAll(".copy").forEach((button) => button.addEventListener("
   } catch {
     getSelection().selectAllChildren(code); // no clipboard on this page: select it for the reader
   }
-}));
+});

@@ -1,0 +1,67 @@
+"""A question for Pareto fronts as people write it, and its answer: objectives, limits, what separates the fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from framework.analysis.objectives import KnownMetrics, Limit, Objective, check_names, comparable
+from framework.analysis.setting_fronts import SettingFront, front_query, setting_fronts
+from framework.contracts import StoreReader
+from framework.errors import UserError
+
+
+@dataclass(frozen=True)
+class FrontAnswer:
+    """The fronts that were asked for.
+
+    Attributes:
+        objectives: as they were asked for, with their direction.
+        limits: what a setting must keep.
+        by: short names of the parameters whose values have a front each.
+        query: the SELECT that gives the settings.
+        fronts: one a combination of values of `by`; at least one has a point.
+    """
+
+    objectives: Sequence[Objective]
+    limits: Sequence[Limit]
+    by: Sequence[str]
+    query: str
+    fronts: Sequence[SettingFront]
+
+
+def ask_fronts(
+    store: StoreReader,
+    wanted: Sequence[str],
+    names: Sequence[str],
+    slos: Sequence[str],
+    by: Sequence[str],
+    mixed: bool = False,
+) -> FrontAnswer:
+    """Return the fronts.
+
+    Args:
+        wanted: objectives, `NAME` or `NAME:higher|lower`.
+        names: experiments, sweeps or runs; empty: all.
+        slos: limits, `NAME=V`, `NAME<=V` or `NAME>=V`.
+        by: parameters whose values have a front each, beside the workload.
+        mixed: compare settings of different workloads too.
+
+    Raises:
+        UserError: an unknown metric, name or parameter; a metric without direction; nothing has all objectives or
+            keeps all limits.
+    """
+    known = KnownMetrics.read(store)
+    objectives = [known.objective(text) for text in wanted]
+    limits = [known.limit(text) for text in slos]
+    check_names(store, names)
+    groups = comparable(store, by, mixed)
+    query = front_query(objectives, names, groups, limits)
+    fronts = setting_fronts(store, query, objectives)
+    if not fronts:
+        raise UserError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")
+    if not any(front.points for front in fronts):
+        broken = sum(front.outside for front in fronts)
+        raise UserError(f"none of {broken} settings keeps all limits: {', '.join(map(str, limits))}")
+    shown = [*by, *(name.removesuffix(".name") for name in groups[len(by) :])]
+    return FrontAnswer(objectives, limits, shown, query, fronts)
