@@ -369,6 +369,10 @@ def _empty(kind: Kind, rows: int) -> np.ndarray:
     return np.full(rows, np.nan) if kind == "number" else np.full(rows, None, dtype=object)
 
 
+_LARGEST_NUMBER = 1e15
+"""No time in seconds, number of nodes or bytes of a buffer is beyond a million times a thousand million."""
+
+
 def _column(
     column: ExecutionColumn, heading: str, cells: pa.ChunkedArray, odd: list[OddCell], mark: str | None
 ) -> np.ndarray:
@@ -387,6 +391,8 @@ def _column(
             values[position] = float(text) if mark == "." else number_with(text, mark)
         except ValueError:
             values[position] = np.inf  # marks an odd text until its rows are noted
+        if values[position] > _LARGEST_NUMBER:
+            values[position] = np.inf
     strange = np.isinf(values)
     for row in np.flatnonzero(strange[codes]) if strange.any() else ():
         odd.append(OddCell(int(row) + 1, heading, texts[codes[row]]))

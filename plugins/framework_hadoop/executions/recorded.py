@@ -166,13 +166,18 @@ def _metrics(executions: Executions, prices: Mapping[str, ClusterPrice] | None) 
     return metrics
 
 
+_LARGEST_WHOLE = 2.0**53
+"""Up to here a double holds every whole number."""
+
+
 def _whole(values: np.ndarray) -> pa.Array:
     """Return numbers as an array, as whole numbers when all of them are; NaN becomes null."""
     import pyarrow as pa
 
     found = pa.array(values, from_pandas=True)
     known = values[np.isfinite(values)]
-    return found.cast(pa.int64()) if np.all(known == np.round(known)) else found
+    whole = np.all(known == np.round(known)) and np.all(np.abs(known) < _LARGEST_WHOLE)
+    return found.cast(pa.int64()) if whole else found
 
 
 def _prices_beside(file: Path) -> Mapping[str, ClusterPrice] | None:

@@ -89,7 +89,7 @@ def _source(path: Path) -> Iterator[_Source]:
         ) as connection:
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
             yield _SqliteFile(path, connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names of columns are decoded strictly
         raise InputError(f"{path}: damaged SQLite database: {error}") from error
 
 
