@@ -15,7 +15,7 @@ from framework_hadoop.executions.recorded import read_aloja, read_hibench_report
 from tests.framework_hadoop.aloja_files import HEADINGS, executions
 from tests.support.damaged_files import mutations
 
-HIBENCH = """Type         Date       Time     Input_data_size      Duration(s)     Throughput(bytes/s)  Throughput/node
+HIBENCH = """Type         Date   Time     Input_data_size      Duration(s)    Throughput(bytes/s)  Throughput/node
 HadoopWordcount 2024-05-02 10:11:12 3200000000           40.000               80000000             20000000
 ScalaSparkTerasort 2024-05-02 10:21:12 32000000000          160.000              200000000            50000000
 HadoopKmeans 2024-05-02 10:31:12 1000000000           12.500               80000000             20000000
