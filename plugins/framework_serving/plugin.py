@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
+    import typer
 
     from framework.contracts import (
         Importer,
@@ -124,3 +125,11 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
     from framework_serving.sweeps.sweep_points import load_points
 
     return computations(Evidence(scope.store, load_points(scope.store, scope.run_ids)))
+
+
+@hookimpl
+def verbs(app: typer.Typer) -> None:
+    """`learn-adapters`."""
+    from framework_serving.advice.fleet.verbs import add_verbs
+
+    add_verbs(app)

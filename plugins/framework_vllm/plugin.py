@@ -67,6 +67,6 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 @hookimpl
 def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
     """`vllm serve …` for the settings of any serving run, that of the twin too."""
-    from framework_vllm.engine.paste_command import paste_commands
+    from framework_serving.advice.paste_command import paste_commands
 
     return list(paste_commands(config))

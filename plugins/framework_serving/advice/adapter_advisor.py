@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from framework.configuration.plain_values import number, whole
+from framework.configuration.plain_values import number, one_of, whole
 from framework.contracts import Advice, AdvisorScope, BatchBackend, Json, WorkloadTables
 from framework.errors import UserError
 from framework.quantity import NOISE_FLOOR
@@ -41,6 +43,8 @@ class AdapterCachingAdvisor:
 
     Args:
         simulate_with: batch backend that searches; null: only compare the points of the sweep.
+        method: `exact` searches all numbers of slots; `learned` asks a model and simulates its best candidates.
+        model: file of the model, for `learned`.
         slots: numbers of slots to try; null: a ladder from 1 to 1024.
         max_adapters: largest number of adapters to try.
         seeds: simulations with seeds of their own that an answer must pass.
@@ -52,6 +56,8 @@ class AdapterCachingAdvisor:
     def __init__(
         self,
         simulate_with: str | None = "twin",
+        method: str = "exact",
+        model: str = "outputs/adapter_capacity/model.json",
         slots: Sequence[int] | None = None,
         max_adapters: int = 4096,
         seeds: int = 5,
@@ -61,6 +67,8 @@ class AdapterCachingAdvisor:
     ) -> None:
         key = "advisor.adapter_caching"
         self.simulate_with = simulate_with
+        self.method = one_of(method, f"{key}.method", ("exact", "learned"))
+        self.model = Path(model)
         self.slots = (
             None if slots is None else sorted({whole(item, f"{key}.slots", least=1) for item in slots})
         )
@@ -94,18 +102,26 @@ class AdapterCachingAdvisor:
         point = group[0]
         config = stored_config(point.params)
         own_seed = int(point.number("workload.seed") or 0)
-        search = AdapterSearch(
-            backend,
-            stored_settings(config),
-            lambda adapters, seed: _population(config, adapters, seed),
-            self.limits,
-            self.slots,
-            self.max_adapters,
-            range(own_seed, own_seed + self.seeds),
-            self.max_starvation,
-            self.resolution,
-        )
-        choice = search.find(int(point.number(ADAPTERS) or 1))
+        keys: dict[str, Any] = {
+            "backend": backend,
+            "settings": stored_settings(config),
+            "workload": lambda adapters, seed: _population(config, adapters, seed),
+            "limits": self.limits,
+            "slots": self.slots,
+            "most": self.max_adapters,
+            "seeds": range(own_seed, own_seed + self.seeds),
+            "allowed_share": self.max_starvation,
+            "resolution": self.resolution,
+        }
+        if self.method == "learned":
+            from framework_serving.advice.fleet.learned_advice import learned_finding
+
+            finding = learned_finding(self.model, config, **keys)
+            choice = finding.choice or AdapterChoice(0, None, (), 1, {}, 0)
+            advice = self._advice(group, choice)
+            reason = finding.reason if finding.choice is None else f"{advice.reason}; {finding.reason}"
+            return replace(advice, reason=reason, facts={**advice.facts, **finding.facts})
+        choice = AdapterSearch(**keys).find(int(point.number(ADAPTERS) or 1))
         return self._advice(group, choice)
 
     def _advice(self, group: Sequence[SweepPoint], choice: AdapterChoice) -> Advice:

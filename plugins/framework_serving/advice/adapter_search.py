@@ -101,6 +101,7 @@ class AdapterSearch:
         seeds: the workload's own first, then those with which an answer is checked.
         allowed_share: share of the seeds in which the answer may starve.
         resolution: relative gap between adapters served and not served at which the search ends.
+        growth: factor of the first step away from the start, at most 2; small where the start is a good guess.
     """
 
     backend: BatchBackend
@@ -112,6 +113,7 @@ class AdapterSearch:
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
     allowed_share: float = 0.0
     resolution: float = 0.02
+    growth: float = 2.0
 
     def __post_init__(self) -> None:
         self._known: dict[tuple[int, int, int], Serving] = {}
@@ -121,7 +123,7 @@ class AdapterSearch:
     def find(self, start: int) -> AdapterChoice:
         """Search from a number of adapters near the expected answer; see `AdapterChoice`."""
         low, high = 0, None
-        count = min(max(1, start), self.most)
+        count, step = min(max(1, start), self.most), self.growth
         while high is None or high - low > max(1, int(self.resolution * low)):
             if self._served(count, self.seeds[:1]):
                 low = count
@@ -129,8 +131,19 @@ class AdapterSearch:
                     break
             else:
                 high = count
-            count = min(2 * count, self.most) if high is None else (low + high) // 2
+            if low and high is not None:
+                count = (low + high) // 2
+            else:
+                count = (
+                    min(max(count + 1, int(step * count)), self.most) if high is None else int(high / step)
+                )
+                step = min(step * step, 2.0)
+            count = max(count, low + 1)
         return self._checked(low, high)
+
+    def serve(self, adapters: int, slots: int) -> Serving:
+        """Return the simulation of one number of adapters on a number of slots, with the workload's own seed."""
+        return self._simulate([(adapters, slots, self.seeds[0])])[0]
 
     def _checked(self, low: int, high: int | None) -> AdapterChoice:
         """Go down from the number found until enough of all seeds serve it."""

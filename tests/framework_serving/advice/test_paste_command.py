@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework_vllm.engine.paste_command import paste_commands
+from framework_serving.advice.paste_command import paste_commands
 
 MODEL = {"name": "opt-1.3b", "hf_id": "facebook/opt-1.3b"}
 

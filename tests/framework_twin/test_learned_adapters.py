@@ -1,0 +1,75 @@
+"""Learning how many adapters an engine serves, and asking for it, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.framework_twin.own_model import framework, query
+
+pytestmark = pytest.mark.slow
+ENGINE = ["model=llama-3.1-8b", "gpu=l4", "backend.max_num_seqs=256", "backend.max_model_len=2048"]
+LEARN = ["learn-adapters", *ENGINE, "--workers", "1"]
+STUDY = [*ENGINE, "workload=adapters", "workload.n_adapters=4,8", "backend.max_loras=4", "-m"]
+LEARNED = ["advisor=[adapter_caching]", "advisor.adapter_caching.method=learned"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model learned from a dozen populations."""
+    found = tmp_path_factory.mktemp("learned")
+    told = framework(found, *LEARN, "--populations", "12", "--check", "1")
+    assert "12 populations on Llama-3.1-8B on L4" in told or "12 populations on" in told
+    assert "capacity = estimate ×" in told
+    return found
+
+
+def test_the_learned_answer_is_simulated_and_states_what_it_loses(folder: Path) -> None:
+    framework(folder, *STUDY, *LEARNED)
+    (row,) = query(folder, "SELECT recommendation, predicted, reason, facts FROM advice")
+    facts = json.loads(row["facts"])
+    assert facts["method"] == "learned"
+    assert facts["simulated"] is True
+    assert "learned from 12 simulated populations" in row["reason"]
+    advised = json.loads(row["recommendation"])
+    words = [f"{key}={value}" for key, value in advised.items() if key.startswith(("workload.", "backend."))]
+    framework(folder, *ENGINE, "workload=adapters", *words, "outputs_dir=again")
+    (run,) = query(folder, "SELECT total_tok_s, starved FROM results", "again")
+    assert (run["total_tok_s"], run["starved"]) == (row["predicted"], 0.0)
+
+
+def test_what_was_simulated_is_not_simulated_again(folder: Path) -> None:
+    before = (folder / "outputs/adapter_capacity/populations.jsonl").read_text()
+    framework(folder, *LEARN, "--populations", "12")
+    assert (folder / "outputs/adapter_capacity/populations.jsonl").read_text() == before
+
+
+def test_without_a_model_the_advisor_says_how_to_make_one(tmp_path: Path) -> None:
+    told = framework(tmp_path, *STUDY, *LEARNED, "workload.duration_s=60")
+    assert "make it: python -m framework learn-adapters" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gpu=l4"], "model: not chosen; add model=NAME"),
+        ([*ENGINE, "--populations", "0"], "--populations"),
+        (
+            [
+                "model=llama-3.1-8b",
+                "gpu=l4",
+                "backend.max_model_len=2048",
+                "backend.gpu_memory_utilization=0.3",
+            ],
+            "serve adapters",
+        ),
+    ],
+)
+def test_an_engine_that_can_not_be_learned_is_one_clear_line(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    told = framework(tmp_path, "learn-adapters", *words, ok=False)
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
