@@ -54,7 +54,6 @@ SHARED_DOMAIN = {("framework_twin", "framework_serving"), ("framework_vllm", "fr
 MAX_ENTRIES = 15
 MORE_ENTRIES = {
     "framework": 20,  # the layers, and what a plugin's author imports without a folder in between
-    "framework/cli": 16,  # a file for each family of verbs
     "plugins/framework_twin": 16,  # roles that every plugin has, and the stages between settings and result
     "plugins/framework_hadoop/java/mapreduce": 22,  # Java: a file a class, a folder a package
 }

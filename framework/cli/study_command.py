@@ -12,7 +12,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from framework.cli.arrow_alone import load_arrow_alone
 from framework.cli.study_arguments import prepared, without_schemas
 from framework.configuration.composition import register_with_hydra
 from framework.configuration.hydra_private import composed_once
@@ -22,6 +21,7 @@ from framework.errors import ConfigError, RunFailedError, StoreError, UserError,
 from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by
 from framework.report.number_format import count_noun
+from framework.run.arrow_alone import load_arrow_alone
 from framework.run.runner import execute, execute_job
 from framework.run_record import RunOutcome
 from framework.store.bundles.remote import is_url

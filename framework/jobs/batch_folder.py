@@ -27,7 +27,7 @@ from framework.run_record import Failure, RunOutcome
 from framework.store import durable
 from framework.store.layout import sweeps_folder
 
-_GIVEN_UP = "given up"
+_GIVEN_UP, _CANCELLED = "given up", ": cancelled"
 _EXPORTED = ("FRAMEWORK_", "PYTHONPATH")
 
 
@@ -129,10 +129,19 @@ class BatchFolder:
         """Claim a task for a job; return whether it may carry it out: not if it was given up, or is another job's."""
         return self._claim(task, f"job {job_id}") == f"job {job_id}"
 
-    def give_up(self, task: int) -> str | None:
+    def give_up(self, task: int, why: str = "") -> str | None:
         """See that a task is never begun; return the id of the job that has begun it if it is too late."""
-        holder = self._claim(task, _GIVEN_UP)
-        return None if holder == _GIVEN_UP else holder.removeprefix("job ")
+        holder = self._claim(task, _GIVEN_UP + why)
+        return None if holder.startswith(_GIVEN_UP) else holder.removeprefix("job ")
+
+    def cancel(self, task: int) -> None:
+        """Note that a task is to end: a queue may forget a job that was cancelled before it began."""
+        self.give_up(task, _CANCELLED)
+
+    def was_cancelled(self, task: int) -> bool:
+        """Return whether a task was cancelled before it began."""
+        claim = self.folder / "claims" / str(task)
+        return claim.exists() and claim.read_text() == _GIVEN_UP + _CANCELLED
 
     def _claim(self, task: int, text: str) -> str:
         claim = self.folder / "claims" / str(task)

@@ -8,7 +8,7 @@ from framework.errors import StoreError, did_you_mean
 from framework.jobs.batch_folder import batches_folder
 from framework.jobs.job_ledger import JobLedger, ledgers
 from framework.jobs.known_queues import queue_named
-from framework.jobs.submission import settle_open_batches
+from framework.jobs.submission import cancel_jobs, settle_open_batches
 from framework.processes.job_queue import JobQueue
 from framework.store.side_files.sweep_plans import read_plans
 from framework.sweep.launchers import Launcher, launchers_at_work
@@ -40,7 +40,8 @@ def cancel_sweep(sweep_id: str | None, outputs: str) -> int:
     if len(under_way) > 1:
         raise StoreError(f"several sweeps have jobs; name one: {', '.join(sorted(under_way))}")
     for name, (queue, job_ids) in active.items():
-        queue.cancel(job_ids)
+        jobs = [job for job in known[name].jobs.values() if job.job_id in job_ids]
+        cancel_jobs(queue, batches_folder(outputs, name), jobs)
         print(
             f"{name}: {len(job_ids)} jobs cancelled; to run the missing points, repeat the command of the sweep"
         )

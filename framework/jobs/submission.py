@@ -195,7 +195,7 @@ class QueuedSweep:
                 self.session.announce(
                     f"max_failures={self.session.max_failures}: the other jobs are cancelled"
                 )
-                self.queue.cancel(sorted({self.ledger.jobs[key].job_id for key in waiting}))
+                cancel_jobs(self.queue, self.use.room, [self.ledger.jobs[key] for key in waiting])
             if waiting:
                 time.sleep(POLL_S)
         return [outcomes[job.job_key] for job in jobs]
@@ -244,6 +244,8 @@ class QueuedSweep:
             text = f"{self.use.name} job {submitted.job_id} ended as {state.state}{where} without a result"
             tail = self._log_tail(submitted)
             kind, said = reason_in_log(tail, state.failure_kind)
+            if kind == "lost" and self._folder(submitted).was_cancelled(submitted.task):
+                kind, said = "cancelled", ": it was cancelled before it began"
             logs = self._logs(submitted)
             named = f" (log: {logs[-1]})" if logs else ""
             failure = Failure("launcher", kind, f"{text}{said}{named}", tail)
@@ -278,6 +280,13 @@ class QueuedSweep:
         ids = {self.ledger.jobs[key].job_id for key in waiting}
         counts = Counter(states[job_id].state.lower() for job_id in ids)
         return " · ".join(f"{count} {state}" for state, count in counts.most_common())
+
+
+def cancel_jobs(queue: JobQueue, room: Path, jobs: Sequence[SubmittedJob]) -> None:
+    """Cancel the jobs of points, and note it where the queue may forget it. Raises `QueueError`."""
+    for batch, task in {(job.batch, job.task) for job in jobs}:
+        BatchFolder(room / batch).cancel(task)
+    queue.cancel(sorted({job.job_id for job in jobs}))
 
 
 def settle_open_batches(ledger: JobLedger, queue: JobQueue, room: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from framework.errors import StoreError, TimeLimitError, one_line
 from framework.jobs.batch_folder import BatchFolder, TaskLimits
+from framework.run.arrow_alone import load_arrow_alone
 from framework.run.provenance import JOB
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome
@@ -83,6 +84,7 @@ def carry_out(folder: Path, task: int, job_id: str) -> int:
         return 0
     tasks, limits = batch.read()
     os.environ[JOB] = job_id
+    load_arrow_alone()
     points = tasks[task]
     with _notices(limits, len(points), job_id, batch, task):
         job: Any = None

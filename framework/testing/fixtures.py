@@ -64,16 +64,21 @@ def command_line_in(folder: Path) -> CommandLine:
 
 def install_toy(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the toy study's plugin an installed distribution, for this process and those that it starts."""
-    info = site / "framework_toy_study-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(_METADATA)
-    (info / "entry_points.txt").write_text(_ENTRY_POINT)
+    install_toy_into(site)
     monkeypatch.syspath_prepend(str(site))
     path = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *([path] if path else [])]))
     if "FRAMEWORK_PLUGINS" in os.environ:
         monkeypatch.setenv("FRAMEWORK_PLUGINS", f"{os.environ['FRAMEWORK_PLUGINS']},toy")
     forget_plugins()
+
+
+def install_toy_into(site: Path) -> None:
+    """Make the toy study's plugin an installed distribution of a folder of the import path."""
+    info = site / "framework_toy_study-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(_METADATA)
+    (info / "entry_points.txt").write_text(_ENTRY_POINT)
 
 
 def forget_plugins() -> None:

@@ -155,6 +155,10 @@ def test_a_sweep_is_cancelled_by_a_verb(
     assert run_verb(["cancel"]) == 0
     assert "2 jobs cancelled" in capsys.readouterr().out
     assert set(slurm.jobs().values()) == {"CANCELLED"}
+    slurm.forget()  # as a cluster without accounting does with jobs that never began
+    slurm.will_end()
+    assert study(*SWEEP) == 0
+    assert failures() == [(0, "launcher", "cancelled"), (1, "launcher", "cancelled")]
 
 
 @pytest.mark.slow
