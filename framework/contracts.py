@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from framework.input_files.file_head import FileHead
     from framework.processes.between_runs import BetweenRuns
+    from framework.quantity import Quantity
 
 Json = Any  # a JSON value: None, bool, int, float, str, or a list or dict of these
 
@@ -400,6 +401,24 @@ class ImportedTable:
     units: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, pa.Array] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Law:
+    """What physics says of a metric before anything is learned: a simulation, or a formula.
+
+    The verb `predict` starts from it, corrects it by what was measured, and says which of both to trust.
+
+    Attributes:
+        name: how it is listed.
+        predict: metric and configurations (nested, as of a run) → the value of each with its band; None where the
+            law says nothing of it. Must not raise for a configuration that is not of its domain.
+        backends: backends whose runs are made by the law itself: their values are its predictions.
+    """
+
+    name: str
+    predict: Callable[[str, Sequence[Mapping[str, Any]]], Sequence[Quantity | None]]
+    backends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

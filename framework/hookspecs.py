@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from framework.contracts import (
         DoctorCheck,
         Importer,
+        Law,
         Metric,
         MetricDefinition,
         ReportScope,
@@ -120,6 +121,11 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
 @hookspec
 def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
     """Return batch systems that can carry out sweeps, by name, as functions of (settings, folder of batches)."""
+
+
+@hookspec
+def laws() -> Iterable[Law]:
+    """Return simulations and formulas that predict metrics of configurations, as baselines of `predict`."""
 
 
 @hookspec

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from framework.contracts import Json, StoreReader, Workload, WorkloadTables
 from framework.errors import ConfigError
+from framework.store.bundles import record_json
 
 
 def stored_value(text: str | None) -> Json:
     """Return a stored parameter as the value it was: JSON where it is, else text."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return record_json.stored_value(text)
 
 
 def stored_config(params: Mapping[str, str | None]) -> dict[str, Any]:
     """Return a run's configuration, nested and with typed values, from its rows of `params` (dotted name → text)."""
-    config: dict[str, Any] = {}
-    for name, text in params.items():
-        *above, last = name.split(".")
-        node = config
-        for part in above:
-            node = node.setdefault(part, {})
-        node[last] = stored_value(text)
-    return config
+    return record_json.nested(params)
 
 
 def stored_settings(config: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from framework.contracts import DoctorCheck, MetricDefinition, ReportScope, TableBlock, WhatIf
+    from framework.contracts import DoctorCheck, Law, MetricDefinition, ReportScope, TableBlock, WhatIf
 
 hookimpl = pluggy.HookimplMarker("framework")
 
@@ -53,6 +53,14 @@ def what_ifs() -> Iterable[WhatIf]:
     from framework_twin.what_if import questions
 
     return questions()
+
+
+@hookimpl
+def laws() -> Iterable[Law]:
+    """What the twin simulates is the baseline of `predict`."""
+    from framework_twin.measured.twin_law import twin_law
+
+    return [twin_law()]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from framework.analysis.prediction.features import Column, FloatArray
+from framework.analysis.prediction.features import Column, FloatArray, group_codes
 from framework.analysis.prediction.novelty import Group
 from framework.analysis.prediction.predictor import RunPredictor
 from framework.contracts import StoreReader
@@ -17,7 +17,7 @@ from framework.errors import UserError, did_you_mean
 _NOT_CAUSES = frozenset({"seed", "repeat", "repeats", "outputs_dir", "experiment"})
 
 _METRIC_OF_RUNS = """
-SELECT m.run_id, m.value, m.unit
+SELECT m.run_id, m.value, m.unit, r.backend
 FROM metrics m JOIN runs r USING (run_id)
 WHERE m.name = ? AND m.value IS NOT NULL AND r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail'{where}
 ORDER BY m.run_id
@@ -37,7 +37,8 @@ class LoggedRuns:
         metric, unit: what was measured.
         target: its value in each run.
         columns: the parameters that differ between the runs, by dotted name.
-        constants: the parameters that are the same in all runs, as text.
+        constants: the parameters that are the same in all runs, as text; "" for null.
+        backends: what made each run.
     """
 
     run_ids: tuple[str, ...]
@@ -46,6 +47,7 @@ class LoggedRuns:
     target: FloatArray
     columns: Mapping[str, Column]
     constants: Mapping[str, str] = field(default_factory=dict)
+    backends: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.run_ids)
@@ -78,6 +80,7 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
         next((unit for unit in found.column("unit").to_pylist() if unit), ""),
         np.asarray(found.column("value").to_numpy(), dtype=np.float64),
         *_varying_and_constant(run_ids, params),
+        backends=tuple(found.column("backend").to_pylist()),
     )
 
 
@@ -101,7 +104,7 @@ def _varying_and_constant(run_ids: list[str], params: object) -> tuple[dict[str,
     for name in sorted(texts):
         given = np.array([value is not None for value in texts[name].tolist()])
         if len(set(texts[name].tolist())) < 2:
-            constants[name] = str(texts[name][0])
+            constants[name] = "" if texts[name][0] is None else str(texts[name][0])
         else:
             columns[name] = numbers[name] if np.all(np.isfinite(numbers[name][given])) else texts[name]
     return columns, constants
@@ -110,17 +113,58 @@ def _varying_and_constant(run_ids: list[str], params: object) -> tuple[dict[str,
 def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
     """Return how to learn from runs.
 
-    Each configuration group that is named (`model.name`, `gpu.name` …) is a unit that a row may be new in; the
-    group's other parameters say what it is.
+    Each configuration group that has a name (`model.name`, `gpu.name` …) is a unit that a row may be new in. A row is
+    of a known unit if everything that follows from the name (layers, memory …) is as in some run, whatever its name;
+    where nothing follows from the name, the name is all that says what a unit is.
     """
-    names = [name for name in runs.columns if _names_a_unit(name)]
-    groups = tuple(Group(name.partition(".")[0], (name,), (name,), _facts_of(name, runs)) for name in names)
-    return RunPredictor(groups=groups, level=level)
+    return RunPredictor(
+        groups=tuple(_unit_of(name, runs) for name in runs.columns if _names_a_unit(name)), level=level
+    )
 
 
-def _facts_of(key: str, runs: LoggedRuns) -> tuple[str, ...]:
-    prefix = key.rpartition(".")[0] + "."
-    return tuple(name for name in runs.columns if name.startswith(prefix) and name != key)
+def _unit_of(name: str, runs: LoggedRuns) -> Group:
+    """Return the unit of a name: what describes it is its key; without a description, it may contradict facts."""
+    prefix = name.rpartition(".")[0] + "."
+    key = described_by(name, runs.columns)
+    facts = tuple(other for other in runs.columns if other.startswith(prefix) and other not in (name, *key))
+    return Group(
+        name.partition(".")[0], key, naming_columns(name, runs.columns), facts if key == (name,) else ()
+    )
+
+
+def described_by(name: str, columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the columns that say what a unit is: those that have one value for each of its names; else the name."""
+    group = name.rpartition(".")[0]
+    naming = {name, *naming_columns(name, columns)}
+    if (
+        group == "workload"
+    ):  # what it is made of are settings: a rate between two that were run is no newcomer
+        return (name,)
+    unit = group_codes(columns, [name])
+    found = []
+    for other in columns:
+        if other.startswith(f"{group}.") and other not in naming:
+            both = group_codes(columns, [name, other])
+            if len(np.unique(both)) == len(np.unique(unit)):
+                found.append(other)
+    return tuple(found) or (name,)
+
+
+def naming_columns(name: str, columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the columns of a group that only name its units: texts with a value of their own for each name."""
+    group = name.rpartition(".")[0]
+    units = len(np.unique(group_codes(columns, [name])))
+    return tuple(
+        other
+        for other, values in columns.items()
+        if other == name
+        or (
+            other.startswith(f"{group}.")
+            and values.dtype.kind != "f"
+            and len(np.unique(group_codes(columns, [other]))) == units
+            and len(np.unique(group_codes(columns, [name, other]))) == units
+        )
+    )
 
 
 def _names_a_unit(name: str) -> bool:

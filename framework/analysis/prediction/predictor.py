@@ -38,6 +38,7 @@ from framework.analysis.prediction.novelty import Group, contradictions, joint_c
 
 KNOWN, NEW_CONFIGURATION = "known", "configuration"
 ROWS_FOR_BOOSTING = 400
+_EXACT = 1e-9  # mean error of log target below which no other candidate is tried
 _UNTESTED_WIDENING = 2.0  # of intervals where no second unit exists on which to measure the error
 
 
@@ -73,6 +74,8 @@ class RunPredictor:
             half as much as trees, boosted trees from there on.
         newcomer_learner: for rows of new units; None: as above, with smaller trees, since what is to be learned is
             coarser.
+        candidates: learners of which each basis takes the one that errs least on its held-out rows; empty: those
+            above, without a choice.
         seed: of folds and learners.
     """
 
@@ -82,6 +85,7 @@ class RunPredictor:
     level: float = 0.9
     learner: Learner | None = None
     newcomer_learner: Learner | None = None
+    candidates: tuple[Learner, ...] = ()
     seed: int = 0
 
     def learner_for(self, rows: int, newcomer: bool = False) -> Learner:
@@ -125,7 +129,7 @@ class FittedPredictor:
         features = self.encoder.encode(columns)
         rows = len(features)
         predicted, low, high = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-        basis_of_row, contradicted = self._basis_of_row(columns, rows)
+        basis_of_row, contradicted = self._basis_of_row(columns)
         repeated = self._repeated(columns)
         kind = self._kind_of_row(columns, repeated)
         for name in sorted(set(basis_of_row)):
@@ -162,10 +166,18 @@ class FittedPredictor:
         position = [group.name for group in self.plan.groups].index(basis)
         return frozenset(feature for group in self.plan.groups[: position + 1] for feature in group.identity)
 
-    def _basis_of_row(
-        self, columns: Mapping[str, Column], rows: int
-    ) -> tuple[np.ndarray, tuple[str | None, ...]]:
+    def chosen(self, basis: str) -> tuple[str, Mapping[str, float]]:
+        """Return what predicts rows of a basis, and the median relative error of each candidate on held-out rows."""
+        found = self._basis(KNOWN if basis == NEW_CONFIGURATION else basis)
+        return found.learner, found.errors
+
+    def basis_of_rows(self, columns: Mapping[str, Column]) -> np.ndarray:
+        """Return for each row the last of the groups that it is new in, or `known`."""
+        return self._basis_of_row(columns)[0]
+
+    def _basis_of_row(self, columns: Mapping[str, Column]) -> tuple[np.ndarray, tuple[str | None, ...]]:
         """Return for each row the last of the groups that it is new in, or `known`; and what it contradicts."""
+        rows = len(next(iter(columns.values()))) if columns else 0
         basis = np.full(rows, KNOWN, dtype=object)
         contradicted: list[str | None] = [None] * rows
         for group in self.plan.groups:
@@ -201,9 +213,7 @@ class FittedPredictor:
         configuration = group_codes(self.columns, self.plan.configuration_in(self.columns))
         unit = self._units(self.plan.balance) if self.plan.balance else None
         parts = row_parts(configuration, unit, self.plan.seed)
-        return self._learned(
-            self.plan.learner_for(len(self.target)), self.encoder.encode(self.columns), parts, unit
-        )
+        return self._learned(self._learners(newcomer=False), self.encoder.encode(self.columns), parts, unit)
 
     def _newcomer_basis(self, name: str) -> _Basis:
         identity = self._dropped(name)
@@ -213,7 +223,7 @@ class FittedPredictor:
         features = self.encoder.encode(self.columns).without(identity)
         parts = unit_parts(unit, self.plan.seed)
         learned = self._learned(
-            self.plan.learner_for(len(self.target), newcomer=True),
+            self._learners(newcomer=True),
             features,
             parts,
             None,
@@ -227,9 +237,12 @@ class FittedPredictor:
             return np.zeros(len(self.target), dtype=np.int64)
         return group_codes(self.columns, group.key)
 
+    def _learners(self, newcomer: bool) -> Sequence[Learner]:
+        return self.plan.candidates or (self.plan.learner_for(len(self.target), newcomer),)
+
     def _learned(
         self,
-        learner: Learner,
+        learners: Sequence[Learner],
         features: Features,
         parts: Sequence[Part],
         balance: IntArray | None,
@@ -238,21 +251,33 @@ class FittedPredictor:
         """Learn from all rows, and intervals from the rows held out part by part.
 
         Args:
-            learner: what to learn with.
+            learners: what to learn with: the one that errs least on the rows held out.
             features: of the training rows.
             parts: the folds.
             balance: units whose few rows are repeated; None for none.
             weight: weight of each row's error in the intervals; None: equal.
         """
 
-        def fitted(rows: IntArray) -> Model:
+        def fitted(learner: Learner, rows: IntArray) -> Model:
             if balance is not None:
                 rows = rows[balanced_rows(balance[rows])]
             return learner.fit(features.rows(rows), self.target[rows], self.plan.seed)
 
         rows = np.concatenate([part.out for part in parts])
         kind = np.concatenate([part.kind for part in parts])
-        guess = np.concatenate([fitted(part.learned).predict(features.rows(part.out)) for part in parts])
+        learner, guess, errors = learners[0], np.zeros(0), dict[str, float]()
+        least = np.inf
+        for candidate in learners:
+            own = np.concatenate(
+                [fitted(candidate, part.learned).predict(features.rows(part.out)) for part in parts]
+            )
+            wrong = np.abs(np.log(self.target[rows] / own))
+            errors[candidate.name] = float(np.expm1(np.median(wrong)))
+            mean = float(np.average(wrong, weights=None if weight is None else weight[rows]))
+            if not len(guess) or mean < least:
+                learner, guess, least = candidate, own, mean
+            if least < _EXACT:
+                break  # the law's own runs: nothing is left to be learned
         intervals = ResidualIntervals.fit(
             _with_prediction(features.rows(rows), guess, kind),
             np.log(self.target[rows] / guess),
@@ -261,7 +286,8 @@ class FittedPredictor:
             None if weight is None else weight[rows],
             self.plan.seed,
         )
-        return _Basis(fitted(np.arange(len(features))), intervals)
+        model = fitted(learner, np.arange(len(features)))
+        return _Basis(model, intervals, learner=learner.name, errors=errors)
 
 
 @dataclass(frozen=True)
@@ -272,6 +298,8 @@ class _Basis:
         dropped: features that the model does not know.
         newcomer: whether its errors were measured on whole units.
         widening: factor on the interval's offsets where no unit could be held out.
+        learner: name of what the model was made with.
+        errors: name of each candidate to its median relative error on held-out rows, as a fraction.
     """
 
     model: Model
@@ -279,6 +307,8 @@ class _Basis:
     dropped: frozenset[str] = frozenset()
     newcomer: bool = False
     widening: float = 1.0
+    learner: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def predict(self, features: Features, kind: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         own = features.without(self.dropped) if self.dropped else features

@@ -1,10 +1,8 @@
-"""The verb `predict`: a metric of configurations that were never run, from all runs that were."""
+"""The verb `predict`: a metric of configurations that were never run, from laws and all runs that were."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,14 +11,12 @@ from framework.contracts import Better, TableBlock
 from framework.errors import UserError
 
 if TYPE_CHECKING:
-    from framework.analysis.prediction.features import Column
     from framework.analysis.prediction.logged_runs import LoggedRuns
-    from framework.analysis.prediction.predictor import Prediction
+    from framework.analysis.prediction.prediction_answer import PredictionAnswer
     from framework.store.side_files.answers import Prediction as PredictionRow
 
 _LEAST_RUNS = 8
-_MOST_CONFIGURATIONS = 100_000
-Settings = dict[str, str]
+_KIND = {"known": "configurations", "configuration": "configurations"}
 
 
 def run_predict(
@@ -48,7 +44,8 @@ def run_predict(
     Raises:
         UserError: no such metric or parameter, too few runs, an invalid value; one line.
     """
-    from framework.analysis.prediction.logged_runs import logged_runs, plan_for
+    from framework.analysis.prediction.logged_runs import logged_runs
+    from framework.analysis.prediction.prediction_answer import answer
     from framework.identity.run_key import canonical_hash, new_run_id
     from framework.plugins import metric_definitions
     from framework.report.terminal.terminal_tables import print_note, print_table
@@ -58,23 +55,19 @@ def run_predict(
 
     runs = logged_runs(Store(outputs), metric, where)
     check_runs(runs)
-    axes = _axes(runs, settings, grid)
-    asked = configurations(runs, axes)
-    plan = plan_for(runs, level)
-    prediction = plan.fit(runs.columns, runs.target).predict(as_columns(runs, asked))
+    found = answer(runs, settings, grid, level)
     run_id = new_run_id(canonical_hash([metric, list(settings), list(grid), where]))
-    write_predictions(outputs, _rows(runs, asked, prediction, plan.learner_for(len(runs)).name), run_id)
+    write_predictions(outputs, _rows(runs, found), run_id)
     ingest(outputs)
     definition = metric_definitions().get(metric)
-    better = "none" if definition is None else definition.better
-    print_table(prediction_table(runs, asked, prediction, list(axes), better))
-    for note in dict.fromkeys(fact for fact in prediction.contradicted if fact is not None):
-        print_note(note)
-    print_note(_assumed(runs, asked, axes))
+    order = _order(found, "none" if definition is None else definition.better)
+    print_table(prediction_table(runs, found, order))
+    for line in notes(runs, found, order):
+        print_note(line)
     if validation:
         from framework.analysis.prediction.validation_schemes import validate, validation_table
 
-        print_table(validation_table(validate(plan, runs.columns, runs.target)))
+        print_table(validation_table(validate(found.plan, found.columns, runs.target)))
     return 0
 
 
@@ -92,147 +85,74 @@ def check_runs(runs: LoggedRuns) -> None:
         )
 
 
-def _axes(runs: LoggedRuns, settings: Sequence[str], grid: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values asked for by full parameter name; a value that all runs have needs no axis.
-
-    Raises:
-        UserError: an unknown parameter, or a value of one that has another value in all runs.
-    """
-    from framework.analysis.prediction.logged_runs import full_name, known_value
-
-    axes: dict[str, list[str]] = {}
-    for text in (*settings, *grid):
-        key, equals, values = text.partition("=")
-        if not equals or not values:
-            raise UserError(f"'{text}' is not key=value")
-        name = full_name(key.strip(), runs)
-        if name in axes:
-            raise UserError(f"'{key}' is given twice")
-        wanted = [part.strip() for part in values.replace("|", ",").split(",")]
-        if name in runs.constants:
-            constant = runs.constants[name]
-            if values != "*" and any(known_value(value, [constant]) is None for value in wanted):
-                raise UserError(f"all {len(runs)} runs use {key}={constant}; it can't be varied")
-            continue
-        known = sorted({_text(value) for value in runs.columns[name].tolist()} - {""}, key=_natural)
-        axes[name] = known if values == "*" else [known_value(value, known) or value for value in wanted]
-        if runs.columns[name].dtype.kind == "f":
-            _check_numbers(key, axes[name])
-    return axes
-
-
-def _check_numbers(key: str, values: Sequence[str]) -> None:
-    for value in values:
-        try:
-            float(value)
-        except ValueError:
-            raise UserError(
-                f"'{key}={value}': not a number, but this parameter is a number in every run"
-            ) from None
-
-
-def _text(value: object) -> str:
-    if value is None or value != value:
-        return ""
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _natural(text: str) -> tuple[bool, float, str]:
-    try:
-        return (False, float(text), "")
-    except ValueError:
-        return (True, 0.0, text)
-
-
-def configurations(runs: LoggedRuns, axes: Mapping[str, Sequence[str]]) -> list[Settings]:
-    """Return every combination of the values asked for, completed from the runs that agree with it most.
-
-    Raises:
-        UserError: more combinations than can be looked at.
-    """
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    if count > _MOST_CONFIGURATIONS:
-        raise UserError(
-            f"the grid has {count} configurations; at most {_MOST_CONFIGURATIONS} are predicted at once"
-        )
-    texts = {name: [_text(value) for value in values.tolist()] for name, values in runs.columns.items()}
-    usual: dict[tuple[str, ...], Settings] = {}
-    found = []
-    # a number between those that were run says nothing of the other parameters; a model's name says its layers
-    fixed = [
-        name for name, values in axes.items() if len(values) == 1 or runs.columns[name].dtype.kind != "f"
-    ]
-    for combination in itertools.product(*axes.values()):
-        given = dict(zip(axes, combination, strict=True))
-        key = tuple(given[name] for name in fixed)
-        if key not in usual:
-            usual[key] = _usual(texts, {name: given[name] for name in fixed})
-        found.append({**usual[key], **given})
-    return found
-
-
-def _usual(texts: Mapping[str, Sequence[str]], given: Settings) -> Settings:
-    """Return the commonest value of each parameter among the runs that share most of the given values."""
-    rows = len(next(iter(texts.values())))
-    shared = [sum(texts[name][row] == value for name, value in given.items()) for row in range(rows)]
-    most = max(shared)
-    alike = [row for row in range(rows) if shared[row] == most]
-    return {
-        name: Counter(values[row] for row in alike).most_common(1)[0][0] for name, values in texts.items()
-    }
-
-
-def as_columns(runs: LoggedRuns, asked: Sequence[Settings]) -> dict[str, Column]:
-    """Return configurations as columns of the runs' types."""
-    columns: dict[str, Column] = {}
-    for name, values in runs.columns.items():
-        texts = [settings[name] or None for settings in asked]
-        if values.dtype.kind == "f":
-            columns[name] = np.array([np.nan if text is None else float(text) for text in texts])
-        else:
-            columns[name] = np.array(texts, dtype=object)
-    return columns
-
-
-def prediction_table(
-    runs: LoggedRuns, asked: Sequence[Settings], prediction: Prediction, names: Sequence[str], better: Better
-) -> TableBlock:
-    """Return the predictions as a table, best first; as asked where no direction is better."""
+def _order(found: PredictionAnswer, better: Better) -> list[int]:
+    """Return the rows best first; as asked where no direction is better."""
     sign = {"higher": -1.0, "lower": 1.0, "none": 0.0}[better]
-    order = np.argsort(sign * prediction.predicted, kind="stable")
-    columns = [*names, runs.metric, "low", "high", "basis"]
+    return [int(row) for row in np.argsort(sign * found.prediction.predicted, kind="stable")]
+
+
+def prediction_table(runs: LoggedRuns, found: PredictionAnswer, order: Sequence[int]) -> TableBlock:
+    """Return the predictions as a table in the given order."""
+    prediction, names = found.prediction, list(found.asked.axes)
     rows = [
         [
-            *(asked[row][name] for name in names),
+            *(found.asked.rows[row][name] for name in names),
             float(prediction.predicted[row]),
             float(prediction.low[row]),
             float(prediction.high[row]),
-            prediction.basis[row],
+            "; ".join(found.outside[row]) or "inside",
+            found.methods[prediction.basis[row]][0],
         ]
         for row in order
     ]
-    return TableBlock(f"{runs.metric}, predicted from {len(runs)} runs", columns, rows)
+    source = f"{found.law} and {len(runs)} runs" if found.law else f"{len(runs)} runs"
+    columns = [*names, runs.metric, "low", "high", "what was run", "predicted by"]
+    return TableBlock(f"{runs.metric}, predicted from {source}", columns, rows)
 
 
-def _assumed(runs: LoggedRuns, asked: Sequence[Settings], axes: Mapping[str, Sequence[str]]) -> str:
-    common = {
-        name: asked[0][name] for name in runs.columns if len({settings[name] for settings in asked}) == 1
-    }
-    taken = [f"{name}={value}" for name, value in common.items() if name not in axes and value]
-    return (
-        f"set to the most frequent value of the runs: {', '.join(taken)}"
-        if taken
-        else "every parameter that differs between the runs was given"
+def notes(runs: LoggedRuns, found: PredictionAnswer, order: Sequence[int]) -> list[str]:
+    """Return the lines below the table: which of law and learning to trust, nearest runs, what was assumed."""
+    lines = list(dict.fromkeys(fact for fact in found.prediction.contradicted if fact is not None))
+    if found.law and not found.measured:
+        lines.append(
+            f"trust: all runs are the {found.law}'s own, so its band is that of its physics, tested elsewhere"
+        )
+    methods = {_KIND.get(basis, f"{basis}s"): method for basis, method in found.methods.items()}
+    for kind, (chosen, errors) in methods.items() if found.measured or not found.law else ():
+        shares = ", ".join(f"{name} {error:.1%}" for name, error in errors.items())
+        lines.append(f"trust: {chosen}. Median error on {kind} that were held out: {shares}")
+    nearest = ", ".join(f"{run_id} ({value:.4g})" for run_id, value in found.nearest[order[0]])
+    lines.append(f"runs nearest to the first row: {nearest}")
+    assumed = _assumed(found)
+    lines.append(
+        f"set to the most frequent value of the runs: {', '.join(assumed)}"
+        if assumed
+        else "every parameter that differs between the runs was given, or follows from what was given"
     )
+    return lines
 
 
-def _rows(
-    runs: LoggedRuns, asked: Sequence[Settings], prediction: Prediction, method: str
-) -> list[PredictionRow]:
+def _assumed(found: PredictionAnswer) -> list[str]:
+    """Return `name=value` of the parameters that were filled in; those that follow from a name are left out."""
+    given, rows = found.asked.axes, found.asked.rows
+    follow = {name for group in found.plan.groups for name in (*group.key, *group.identity)}
+    names = {group.name for group in found.plan.groups}
+    shown = []
+    for name in found.asked.runs.columns:
+        values = {row.get(name, "") for row in rows}
+        unit = name == f"{name.partition('.')[0]}.name"
+        if name in given or len(values) != 1 or values == {""} or (name in follow and not unit):
+            continue
+        if name.startswith("workload.") and "workload" in names and not unit:
+            continue  # part of the workload that is named
+        shown.append(f"{name}={values.pop()}")
+    return shown
+
+
+def _rows(runs: LoggedRuns, found: PredictionAnswer) -> list[PredictionRow]:
     from framework.store.side_files.answers import Prediction as PredictionRow
 
+    prediction = found.prediction
     return [
         PredictionRow(
             row,
@@ -241,8 +161,8 @@ def _rows(
             float(prediction.low[row]),
             float(prediction.high[row]),
             unit=runs.unit,
-            method=f"{method}, {prediction.basis[row]}",
+            method=f"{found.methods[prediction.basis[row]][0]}, {'; '.join(found.outside[row]) or 'inside'}",
             config=settings,
         )
-        for row, settings in enumerate(asked)
+        for row, settings in enumerate(found.asked.rows)
     ]

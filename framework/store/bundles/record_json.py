@@ -165,3 +165,28 @@ def leaf_number(value: Json) -> float | None:
         except OverflowError:
             return None
     return float(value) if isinstance(value, str) and value in ("inf", "-inf", "nan") else None
+
+
+def stored_value(text: str | None) -> Json:
+    """Return a stored parameter as the value it was: JSON where it is, else text."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def nested(params: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return dotted name → text, as the table `params` has it, as a nested configuration with typed values.
+
+    The opposite of `leaves` and `leaf_text`.
+    """
+    config: dict[str, Any] = {}
+    for name, text in params.items():
+        *above, last = name.split(".")
+        node = config
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = stored_value(text)
+    return config

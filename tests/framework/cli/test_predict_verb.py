@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,9 @@ pytest.importorskip("threadpoolctl")
 
 from framework import plugins
 from framework.cli.verbs import run_verb
-from framework.contracts import Metric, MetricDefinition
+from framework.contracts import Law, Metric, MetricDefinition
 from framework.errors import UserError
+from framework.quantity import Quantity
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle import write_bundle
 from framework.store.database.ingest import ingest
@@ -83,3 +85,45 @@ def test_each_model_of_a_grid_is_predicted_with_its_own_layers(store: Path) -> N
         json.loads(config) for (config,) in predicted(store, "speed", "batch=12", "--grid", "model=*")
     ]
     assert {each["model.name"]: float(each["model.layers"]) for each in configurations} == LAYERS
+
+
+def test_a_law_is_the_baseline_and_says_so(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A law that knows the layers predicts a model that no run has; its constant is corrected by the runs."""
+    from framework.analysis.prediction import prediction_answer
+
+    def half(metric: str, configs: list[dict[str, Any]]) -> list[Quantity | None]:
+        return [
+            Quantity(500.0 * float(config["backend"]["batch"]) ** 0.5 / float(config["model"]["layers"]))
+            if metric == "speed"
+            else None
+            for config in configs
+        ]
+
+    monkeypatch.setattr(prediction_answer, "installed_laws", lambda: [Law("toy law", half)])
+    (config,) = predicted(store, "speed", "model.layers=96", "batch=16")[0]
+    assert json.loads(config)["model.layers"] == "96"
+    ((value, method),) = Store(store).rows("SELECT predicted, method FROM predictions")[1]
+    assert value == pytest.approx(1000 * 16**0.5 / 96, rel=0.05)
+    assert method.startswith("law, ")
+    assert "new model" in method
+    shown = capsys.readouterr()
+    assert "predicted from toy law and 14 runs" in shown.out
+    assert "trust: law" in shown.err
+    assert "runs nearest to the first row: large-16 (" in shown.err
+
+
+def test_beyond_the_numbers_that_were_run_a_prediction_says_so_and_is_less_certain(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted(store, "speed", "model=small", "--grid", "batch=64,65")
+    (inside, beyond) = Store(store).rows("SELECT high / low, method FROM predictions ORDER BY row")[1]
+    assert "inside" in inside[1]
+    assert "batch above all runs" in beyond[1]
+    assert beyond[0] > 1.5 * inside[0] or beyond[0] > inside[0] ** 1.9
+
+
+def test_an_unknown_model_is_named_with_the_nearest(store: Path) -> None:
+    with pytest.raises(UserError, match=r"^unknown model 'opt-1\.3c' \(did you mean 'opt-1\.3b'\?\)$"):
+        run_verb(["predict", "speed", "model=opt-1.3c", "--outputs", str(store)])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from framework.contracts import (
     DoctorCheck,
     Importer,
+    Law,
     Metric,
     MetricDefinition,
     ReportScope,
@@ -195,6 +196,14 @@ def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
     from framework_queue.overnight import OvernightQueue
 
     return {"overnight": OvernightQueue}
+
+
+@hookimpl
+def laws() -> Iterable[Law]:
+    """Let the verb `predict` start from Erlang C where it applies, and learn only what it leaves open."""
+    from framework_queue.theory import expected_waits
+
+    return [Law("Erlang C", expected_waits)]
 
 
 @hookimpl

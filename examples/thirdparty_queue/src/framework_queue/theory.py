@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framework.contracts import Json, Metric, Slider, WhatIf
 from framework.errors import ConfigError
+from framework.quantity import Quantity
 
 
 def erlang_c_wait_s(arrival_rate_hz: float, service_mean_s: float, servers: int) -> float:
@@ -61,3 +62,12 @@ def wait_question() -> WhatIf:
         Slider("service_mean_s", "mean service time", (0.1, 0.2, 0.4, 0.8), 0.4, "s"),
     )
     return WhatIf("queue", "A queue", "How long do visitors wait? Erlang C answers.", controls, answer)
+
+
+def expected_waits(metric: str, configs: Sequence[Mapping[str, Any]]) -> list[Quantity | None]:
+    """Return what Erlang C says of `wait_mean_s` for configurations; None where it says nothing."""
+    found: list[Quantity | None] = []
+    for config in configs:
+        wait = predicted_wait(config).value if metric == "wait_mean_s" else None
+        found.append(None if wait is None else Quantity(wait))
+    return found
