@@ -28,8 +28,8 @@ class Asked:
     Attributes:
         runs: the runs to learn from; a parameter that is the same in all of them is a column if a row differs in it.
         axes: values asked for by full parameter name.
-        rows: parameter → text, complete; a row has more parameters than the runs' columns if its model was never
-            run and is described by its file.
+        rows: parameter → text, complete; a model that was never run is described by its file, so that its row may
+            have more parameters than the runs.
     """
 
     runs: LoggedRuns
@@ -61,8 +61,8 @@ def asked_rows(
         runs: finished runs.
         settings: `key=value`.
         grid: `key=a,b,c`, or `key=*` for every value that was run.
-        described: whether a model, GPU … that no run has may be asked for by the name of its file, where all runs have
-            the same one. A law can predict it, learning alone can't.
+        described: whether a unit that no run has may be asked for by the name of its file, where all runs have the
+            same one. A law can predict it, learning alone can't.
 
     Raises:
         UserError: an unknown parameter or option, or a value of a parameter that has another value in all runs, or

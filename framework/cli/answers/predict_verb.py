@@ -94,6 +94,8 @@ def _order(found: PredictionAnswer, better: Better) -> list[int]:
 def prediction_table(runs: LoggedRuns, found: PredictionAnswer, order: Sequence[int]) -> TableBlock:
     """Return the predictions as a table in the given order."""
     prediction, names = found.prediction, list(found.asked.axes)
+    methods = [found.methods[basis][0] for basis in prediction.basis]
+    several = len(set(methods)) > 1  # else the line on trust says it
     rows = [
         [
             *(found.asked.rows[row][name] for name in names),
@@ -101,12 +103,12 @@ def prediction_table(runs: LoggedRuns, found: PredictionAnswer, order: Sequence[
             float(prediction.low[row]),
             float(prediction.high[row]),
             "; ".join(found.outside[row]) or "inside",
-            found.methods[prediction.basis[row]][0],
+            *([methods[row]] if several else []),
         ]
         for row in order
     ]
     source = f"{found.law} and {len(runs)} runs" if found.law else f"{len(runs)} runs"
-    columns = [*names, runs.metric, "low", "high", "what was run", "predicted by"]
+    columns = [*names, runs.metric, "low", "high", "what was run", *(["predicted by"] if several else [])]
     return TableBlock(f"{runs.metric}, predicted from {source}", columns, rows)
 
 
