@@ -5,7 +5,8 @@
 Each model, GPU and cluster is left out once. `chosen` is what `predict` does: of law, corrected law and learning it
 takes what errs least when units of the training rows are held out. The law of the serving runs is the twin without a
 profile (the constants of its engine's work were fitted to the same published runs, so its own error is a bit too
-small); data engines have no law here. Errors are medians of the absolute relative error, in percent; a unit counts once.
+small); data engines have no law here. Errors are medians of the absolute relative error, in percent; each unit
+counts once.
 """
 
 from __future__ import annotations

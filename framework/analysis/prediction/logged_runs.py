@@ -123,13 +123,12 @@ def plan_for(runs: LoggedRuns, level: float) -> RunPredictor:
 
 
 def _unit_of(name: str, runs: LoggedRuns) -> Group:
-    """Return the unit of a name: what describes it is its key; without a description, it may contradict facts."""
+    """Return the unit of a name: what describes it is its key, and a row may contradict what is known of the name."""
     prefix = name.rpartition(".")[0] + "."
+    facts = tuple(other for other in runs.columns if other.startswith(prefix) and other != name)
+    identity = naming_columns(name, runs.columns)
     key = described_by(name, runs.columns)
-    facts = tuple(other for other in runs.columns if other.startswith(prefix) and other not in (name, *key))
-    return Group(
-        name.partition(".")[0], key, naming_columns(name, runs.columns), facts if key == (name,) else ()
-    )
+    return Group(name.partition(".")[0], key, identity, facts, (name,))
 
 
 def described_by(name: str, columns: Mapping[str, Column]) -> tuple[str, ...]:

@@ -24,12 +24,14 @@ class Group:
         identity: features that distinguish units by name alone; a unit never seen is predicted without them.
         facts: columns that say what a unit is (a cluster's nodes, disks, network). A row that contradicts them is
             a new unit under an old name.
+        named: columns by which a unit is asked for, where the key is what the unit is; empty: the key.
     """
 
     name: str
     key: tuple[str, ...]
     identity: tuple[str, ...]
     facts: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 def stacked(train: Mapping[str, Column], other: Mapping[str, Column]) -> dict[str, Column]:
@@ -70,9 +72,10 @@ def contradictions(
     """
     rows = len(next(iter(other.values())))
     found: list[str | None] = [None] * rows
-    if not all(name in train and name in other for name in group.key):
+    named = group.named or group.key
+    if not all(name in train and name in other for name in named):
         return tuple(found)
-    units, asked = joint_codes(train, other, group.key)
+    units, asked = joint_codes(train, other, named)
     for name in group.facts:
         if name not in train or name not in other:
             continue
@@ -82,7 +85,7 @@ def contradictions(
         for row, (unit, value) in enumerate(zip(asked.tolist(), other[name].tolist(), strict=True)):
             known = seen.get(unit)
             if known and found[row] is None and not _missing(value) and value not in known:
-                unit_name = " ".join(_shown(other[key][row]) for key in group.key)
+                unit_name = " ".join(_shown(other[key][row]) for key in named)
                 found[row] = (
                     f"{group.name} {unit_name} was never seen with {name}={_shown(value)} (only {_several(known)}): "
                     f"predicted as a new {group.name}"
