@@ -18,6 +18,9 @@ TABS = (
     ("Overview", "/"),
     ("Runs", "/runs"),
     ("Pareto", "/pareto"),
+    ("Effects", "/effects"),
+    ("Cost", "/cost"),
+    ("Predictions", "/predictions"),
     ("Compare", "/compare"),
     ("What if", "/what-if"),
     ("Live", "/live"),
@@ -36,7 +39,7 @@ def page_html(page: Page) -> str:
 
 def error_html(message: str) -> str:
     """Return the page that says why there is no answer."""
-    return page_html(Page("Refused", "refused.html", {"message": message}))
+    return page_html(Page("Refused", "shared/refused.html", {"message": message}))
 
 
 @cache

@@ -26,6 +26,9 @@ PAGES = {
     "/compare": "compare_page",
     "/pareto": "pareto_page",
     "/live": "live_page",
+    "/effects": "effects_page",
+    "/cost": "cost_page",
+    "/predictions": "predictions_page",
     "/what-if": "what_if_page",
     "/sql": "sql_page",
 }

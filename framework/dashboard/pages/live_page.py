@@ -24,7 +24,7 @@ def page(desk: Desk, asked: Asked) -> Page:
         "states": _STATES,
         "part": part,
     }
-    return Page("Live", "live_part.html" if part else "live.html", content, "Live", fragment=part)
+    return Page("Live", "shared/live_part.html" if part else "live.html", content, "Live", fragment=part)
 
 
 def _row(state: SweepState) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.dashboard.address import Asked, RefusedError, link
 from framework.dashboard.desk import Desk, Page
-from framework.dashboard.pages.example_queries import EXAMPLES
+from framework.dashboard.example_queries import EXAMPLES
 from framework.errors import UserError, one_line
 from framework.store import result_formats
 

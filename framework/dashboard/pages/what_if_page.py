@@ -37,7 +37,7 @@ def page(desk: Desk, asked: Asked) -> Page:
     }
     return Page(
         f"What if: {question.title}",
-        "what_if_part.html" if part else "what_if.html",
+        "shared/what_if_part.html" if part else "what_if.html",
         content,
         "What if",
         part,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from framework.dashboard.pages.example_queries import EXAMPLES
+from framework.dashboard.example_queries import EXAMPLES
 from framework.report.sample_figure import sample_figure
 from framework.store.bundles.bundle import write_bundle
 from framework.store.database.ingest import ingest
