@@ -10,6 +10,7 @@ from framework_serving.fronts.front_points import LATENCY, THROUGHPUT, fronts
 from framework_serving.fronts.front_report import front_section, knee_table, replica_front_table
 from framework_serving.physical.physical_report import physical_section
 from framework_serving.report.adapter_charts import adapter_section
+from framework_serving.report.adapter_costs import cost_section
 from framework_serving.report.adapter_tables import adapter_tables
 from framework_serving.report.charts import Axis, Style, batch_chart, tradeoff_chart
 from framework_serving.report.open_loop import open_loop_section
@@ -49,6 +50,7 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
         yield ReportSection("Throughput, latency and memory", figures, order=20)
     further = (
         adapter_section(scope.store, points, scope.run_ids),
+        cost_section(points),
         front_section(points, style),
         open_loop_section(points, style),
         physical_section(scope, points, style),
