@@ -32,5 +32,18 @@ TWIN_METRICS: tuple[MetricDefinition, ...] = (
     ),
     MetricDefinition("adapter_loads", "", "adapters copied from host memory into a GPU slot", "lower"),
     MetricDefinition("adapter_disk_loads", "", "adapters read from disk into host memory", "lower"),
+    MetricDefinition(
+        "time_load_share",
+        "",
+        "share of time in adapter loads, disk included: part of time_lora_share",
+        "lower",
+    ),
+    MetricDefinition(
+        "time_scan_share",
+        "",
+        "share of time in passing over waiting requests while every slot is taken: part of time_host_share",
+        "lower",
+    ),
+    MetricDefinition("kv_capacity_tokens", "tokens", "KV cache of a replica", "higher"),
     MetricDefinition("adapters_running_mean", "", "distinct adapters in the running batch, mean over time"),
 )

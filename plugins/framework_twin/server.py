@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,7 @@ class SimulatedServer:
         blocks = settings.kv_blocks if capacity is None else capacity.blocks
         assert blocks is not None
         engine = _engine(settings, generation, memory, blocks, workload.facts.get("horizon_s"))
+        engine = replace(engine, touches_first=physics.touches_first)
         adapters = physics.loads.table(ranks.tolist(), memory.max_lora_rank)
         return cls(settings, shape, gpu, engine, physics, adapters, capacity)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from framework.contracts import Metric, Result, SanityCheck, WorkloadTables
+from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_serving.metrics.shared_rules import censored_ttft, with_intervals
 from framework_twin import translation
 from framework_twin.kernel.inputs import Requests
@@ -28,7 +29,13 @@ MAX_SAMPLES = 500
 def serve(server: SimulatedServer, workload: WorkloadTables) -> Result:
     """Simulate a workload; return the serving tables, the twin's own metrics, and how far they can be trusted."""
     requests = server.requests(workload)
-    output = server.simulate(requests)
+    return result_of(server, workload, requests, server.simulate(requests))
+
+
+def result_of(
+    server: SimulatedServer, workload: WorkloadTables, requests: Requests, output: SimulationOutput
+) -> Result:
+    """Return what `serve` does, of a simulation that has been run."""
     factors = _interval_factors(server, requests, output)
     metrics = [
         *translation.token_gap_metrics(output),
@@ -82,6 +89,7 @@ def _load_metrics(server: SimulatedServer, output: SimulationOutput) -> list[Met
             Metric("adapter_loads", float(output.adapter_loads), "", "twin"),
             Metric("adapter_disk_loads", float(output.adapter_disk_loads), "", "twin"),
             Metric("adapters_running_mean", output.adapters_mean, "", "twin"),
+            Metric("kv_capacity_tokens", float(server.engine.kv_blocks * KV_BLOCK_TOKENS), "tokens", "twin"),
         ]
     if output.prefix_query_tokens:
         share = output.prefix_hit_tokens / output.prefix_query_tokens
@@ -122,6 +130,11 @@ def _physics_metrics(server: SimulatedServer, requests: Requests, output: Simula
         Metric(name, sum(output.component_s[part] for part in parts) / total_s, "", "twin")
         for name, parts in SHARES.items()
     ]
+    if len(server.adapters):
+        metrics += [
+            Metric(name, output.component_s[part] / total_s, "", "twin")
+            for name, part in (("time_load_share", "adapter_load"), ("time_scan_share", "scheduler"))
+        ]
     gpus = server.settings.gpu_count
     context_bytes_s = activity(output, requests, gpus).context_tokens_s * server.shape.kv_bytes_per_token
     weight_bytes_s = output.steps * server.shape.streamed_weight_bytes / gpus / output.duration_s

@@ -1,4 +1,4 @@
-"""What adapters cost a server: memory, computing, loading and scheduling; and which numbers of them are worth a choice."""
+"""What adapters cost a server: memory, computing, loading, scheduling; and which points are worth a choice."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _costs(points: Sequence[SweepPoint]) -> Iterator[Figure | None]:
         (_slots, "slots on the GPU"),
         (_metric("time_load_share", 100.0), "% of time"),
         lambda point: f"{point.workload}, {point.number(ADAPTERS):.0f} adapters",
-        "The engine computes nothing while it loads. With every slot taken, one new adapter can push out several others "
-        "of the same step, which are loaded again; with a slot for each adapter nothing is loaded twice.",
+        "The engine computes nothing while it loads. With every slot taken, one new adapter can push out several "
+        "others of the same step, which are loaded again; with a slot for each adapter nothing is loaded twice.",
     )
     yield _lines(
         "Scheduling: the share of time in which the queue is searched",

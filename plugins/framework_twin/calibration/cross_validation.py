@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
-from framework_twin.calibration.fit import fit_runs
+from framework_twin.calibration.fit import FittedCoefficients, fit_runs
 from framework_twin.calibration.intervals import HeldOut, coverage, predicted_regime
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
@@ -61,12 +61,14 @@ def cross_validate(
     runs: Sequence[MeasuredRun],
     *,
     prior: StepModel | None = None,
+    fitted: FittedCoefficients | None = None,
     max_evaluations: int = 6,
     progress: Progress = lambda done, total: None,
 ) -> CrossValidation:
     """Leave out each family of each model, GPU and engine in turn, refit from the roofline, predict it.
 
-    `prior` replaces the uncalibrated model of all runs (one model and GPU only).
+    `prior` replaces the uncalibrated model of all runs (one model and GPU only). With `fitted`, the fit to all of
+    them, a family is left out by one step from there instead of a fit anew.
     """
     clean = [run for run in runs if run.clean]
     folds = _folds(clean)
@@ -84,8 +86,11 @@ def cross_validate(
             )
             continue
         start = prior or uncalibrated_model(train[0].setup)
-        fitted = fit_runs(train, start, max_evaluations=max_evaluations)
-        model = replace(start, coefficients=fitted.coefficients)
+        if fitted is None or fitted.sensitivity is None:
+            coefficients = fit_runs(train, start, max_evaluations=max_evaluations).coefficients
+        else:
+            coefficients = fitted.without(run.setup.run_id for run in test)
+        model = replace(start, coefficients=coefficients)
         for run in test:
             values = predict_measured(run, model).values
             found = pairs_of(run, values)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,8 @@ LORA_PRIOR_SPREAD = {
     "lora_per_slot_token_s": 1.0,
     "lora_rank_share": 0.7,
     "scheduler_per_waiting_s": 0.5,
+    "lora_per_rank_token_s": 1.0,
+    "lora_large_step_share": 0.3,
 }
 """The same for coefficients that only runs with adapters determine."""
 
@@ -63,6 +66,14 @@ TARGET_NOISE = {
     "prefill_time_s": 0.1,
 }
 """Relative standard deviation given to each fitted quantity: run-to-run noise and the law's own error."""
+
+OPEN_LOOP_NOISE = {"tpot_mean_ms": 0.03, "itl_median_ms": 0.06, "itl_p99_ms": 0.2, "running_mean": 0.06}
+"""The same for what a table says of a Poisson load besides: its batches differ all the time, so that the median gap
+tells decode steps from those with prompts, and the largest gaps are steps full of prompts or loads."""
+
+MOST_RUNS = 36
+"""Runs that a fit simulates: of more, as many are taken evenly over their settings. Neighbours say nearly the
+same."""
 
 HOST_COEFFICIENTS = (
     "host_s",
@@ -81,9 +92,29 @@ _SERVED_HOST_SPREAD = 1.0
 _LEAST_SPREAD = 0.1
 """How far runs may move a device coefficient that steps know better: what the served engine's neighbours cost it."""
 
+_REWEIGHTINGS = 30
+_LARGEST_STEP = 0.5
+"""The furthest that leaving rows out moves the logarithm of a coefficient: beyond it the slopes say nothing."""
 _PROFILED_NOISE = 3.0  # a profiler slows small batches by up to 6 %, so those rows weigh less
 _STEP = 0.02  # finite-difference step in log space: small steps drown in scheduling noise
 _CENTRE = 1.0  # scipy's relative step needs variables away from 0
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How residuals change with the logarithm of each free coefficient, at a fit's optimum.
+
+    Attributes:
+        names: the coefficients, one a column.
+        rows: what each residual belongs to, "" for the prior.
+        residuals: in units of their standard deviation.
+        slopes: their derivatives, shape (rows, names).
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[str, ...]
+    residuals: Floats
+    slopes: Floats
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,31 @@ class FittedCoefficients:
 
     coefficients: StepCoefficients
     relative_std: dict[str, float]
+    sensitivity: Sensitivity | None = None
+
+    def without(self, left_out: Iterable[str]) -> StepCoefficients:
+        """Return the coefficients of a fit without some of its rows, by the slopes at this one's optimum.
+
+        Near the optimum a refit finds the same, at many times the cost (a simulation of every run per coefficient).
+        """
+        found = self.sensitivity
+        assert found is not None
+        gone = set(left_out)
+        kept = np.array([row not in gone for row in found.rows])
+        residuals, slopes = found.residuals[kept], found.slopes[kept]
+        step = np.zeros(len(found.names))
+        for _ in range(_REWEIGHTINGS):
+            weight = (
+                1.0 + (residuals + slopes @ step) ** 2
+            ) ** -0.25  # its square is the soft-l1 loss's slope
+            step = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
+            step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        values = {name: getattr(self.coefficients, name) for name in found.names}
+        moved = {
+            name: value * float(np.exp(change))
+            for (name, value), change in zip(values.items(), step, strict=True)
+        }
+        return replace(self.coefficients, **moved)
 
 
 def fit_runs(
@@ -105,12 +161,12 @@ def fit_runs(
 
     Raises `InputError` when neither a run nor a step carries a quantity to fit.
     """
-    usable = [run for run in runs if _targets(run)]
+    usable = _spread_evenly([run for run in runs if _targets(run)])
     if not usable and not steps:
         raise InputError(
             "calibrate: no run has a measured quantity that can be fitted (itl, throughput, steps)"
         )
-    with_adapters = any(run.setup.n_adapters for run in usable) or any(step.adapters for step in steps)
+    with_adapters = any(run.setup.max_loras for run in usable) or any(step.adapters for step in steps)
     spread = {**PRIOR_SPREAD, **(LORA_PRIOR_SPREAD if with_adapters else {})}
     if steps:
         known = fit_steps(steps, prior.coefficients, spread)
@@ -124,7 +180,8 @@ def fit_runs(
         model = replace(prior, coefficients=coefficients)
         return np.concatenate([_run_residuals(run, model, workload) for run in usable])
 
-    return fit_coefficients(residuals, prior.coefficients, spread, max_evaluations=max_evaluations)
+    rows = [run.setup.run_id for run in usable for _ in _targets(run)]
+    return fit_coefficients(residuals, prior.coefficients, spread, max_evaluations=max_evaluations, rows=rows)
 
 
 def fit_steps(
@@ -156,8 +213,11 @@ def fit_coefficients(
     spread: Mapping[str, float],
     *,
     max_evaluations: int = 10,
+    rows: Sequence[str] = (),
 ) -> FittedCoefficients:
     """Minimise scaled residuals plus the prior over the coefficients named in `spread`.
+
+    With `rows`, what each residual belongs to, the result can say what a fit without some of them would be.
 
     Uncertainties come from the Gauss-Newton approximation of the posterior at the optimum.
     """
@@ -185,7 +245,13 @@ def fit_coefficients(
     )
     covariance = np.linalg.pinv(fit.jac.T @ fit.jac)
     std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
-    return FittedCoefficients(coefficients(fit.x), dict(zip(names, map(float, std), strict=True)))
+    sensitivity = None
+    if rows:
+        bend = (1.0 + fit.fun**2) ** 0.75  # scipy's slopes contain the curvature of the loss
+        labels = (*rows, *([""] * len(names)))
+        sensitivity = Sensitivity(tuple(names), labels, fit.fun, fit.jac * bend[:, None])
+    relative_std = dict(zip(names, map(float, std), strict=True))
+    return FittedCoefficients(coefficients(fit.x), relative_std, sensitivity)
 
 
 def runs_hash(run_ids: Iterable[str]) -> str:
@@ -199,17 +265,35 @@ def measured_value(run: MeasuredRun, quantity: str) -> float | None:
     return value if value is not None and value > 0 else None
 
 
-def _targets(run: MeasuredRun) -> list[str]:
-    return [name for name in TARGET_NOISE if measured_value(run, name) is not None]
+def _spread_evenly(runs: Sequence[MeasuredRun]) -> list[MeasuredRun]:
+    """Return at most `MOST_RUNS` of the runs, in steps of equal size through their settings in order."""
+    if len(runs) <= MOST_RUNS:
+        return list(runs)
+    ordered = sorted(runs, key=_settings)
+    return [ordered[int(place)] for place in np.linspace(0, len(ordered) - 1, MOST_RUNS).round()]
+
+
+def _settings(run: MeasuredRun) -> tuple[Any, ...]:
+    setup = run.setup
+    rates = tuple(sorted(set(setup.adapter_rates_rps)))
+    lengths = (setup.input_mean if setup.length_distribution == "fixed" else 0.0, setup.max_num_seqs)
+    return setup.family, rates, lengths, setup.max_lora_rank, setup.max_loras, setup.n_adapters, setup.run_id
+
+
+def _targets(run: MeasuredRun) -> dict[str, float]:
+    """Return the quantities of a run that a fit compares, with their relative standard deviation."""
+    drawn = run.setup.arrival == "poisson" and run.workload is None
+    noise = {**TARGET_NOISE, **OPEN_LOOP_NOISE} if drawn else TARGET_NOISE
+    return {name: width for name, width in noise.items() if measured_value(run, name) is not None}
 
 
 def _run_residuals(run: MeasuredRun, model: StepModel, workload: Realise) -> Floats:
     predicted = predict_measured(run, model, (0,), workload).values
     caution = _PROFILED_NOISE if "profiled_nsys" in run.quality_flags else 1.0
     out = []
-    for name in _targets(run):
+    for name, width in _targets(run).items():
         value = max(predicted.get(name, 0.0), 1e-9)
         if not np.isfinite(value):
             value = 1e-9
-        out.append(np.log(value / (measured_value(run, name) or 1.0)) / (TARGET_NOISE[name] * caution))
+        out.append(np.log(value / (measured_value(run, name) or 1.0)) / (width * caution))
     return np.array(out)

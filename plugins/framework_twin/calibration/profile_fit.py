@@ -82,7 +82,7 @@ def fit_profile(
     pairs = [pair for run in chosen for pair in pairs_of(run, predict_measured(run, model).values)]
     held_out = None
     if leave_families_out and chosen:
-        held_out = cross_validate(chosen, prior=prior, progress=progress)
+        held_out = cross_validate(chosen, prior=prior, fitted=fitted, progress=progress)
     return TwinProfile(
         name=label.name,
         models=label.models,

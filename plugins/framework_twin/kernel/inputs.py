@@ -32,6 +32,8 @@ class EngineConfig:
         max_loras: adapter slots in GPU memory; 0 without LoRA.
         max_cpu_loras: adapters held in host memory; None means as many as there are.
         max_lora_rank: rank the slots are sized for.
+        touches_first: whether a step marks all adapters that it finds in slots as used before it loads any; vLLM
+            does not, and so evicts some that the same step needs (`kernel.structures.adapter_slots`).
         adapters_preloaded: whether host memory contains the first `max_cpu_loras` adapters at the start.
         horizon_s: requests still open at this time are left unfinished; None runs to the last token.
         sample_period_s: period of the time series; None records none.
@@ -51,6 +53,7 @@ class EngineConfig:
     max_loras: int = 0
     max_cpu_loras: int | None = None
     max_lora_rank: int = 0
+    touches_first: bool = False
     adapters_preloaded: bool = True
     horizon_s: float | None = None
     sample_period_s: float | None = None
@@ -299,3 +302,12 @@ def _refuse_rows(name: str, column: npt.NDArray[Any], bad: npt.NDArray[np.bool_]
     if rows.size:
         others = f" (and {rows.size - 1} more rows)" if rows.size > 1 else ""
         raise InputError(f"requests: {name} of row {rows[0]} is {column[rows[0]]}, which {what}{others}")
+
+
+def slot_order(n_adapters: int) -> Ints:
+    """Return the order in which every step goes through its adapters: any, but always the same.
+
+    The engine holds them in a set of names, whose order has nothing to do with their numbers.
+    """
+    order: Ints = np.random.default_rng(n_adapters).permutation(n_adapters).astype(np.int64)
+    return order

@@ -50,6 +50,7 @@ SIMULATION = np.dtype(
         ("max_loras", "i8"),
         ("max_cpu_loras", "i8"),
         ("max_lora_rank", "i8"),
+        ("touches_first", "i8"),
         ("n_replicas", "i8"),
         ("replicas_on_gpu", "i8"),
         ("least_load", "i8"),
@@ -77,6 +78,8 @@ SIMULATION = np.dtype(
         ("running_links", "i8"),  # @ linked lists of requests; sentinels n_requests + replica
         ("waiting_next", "i8"),  # @ int64 per request: the one behind it in its queue
         ("finish_places", "i8"),  # @ int64 per request: its place in the finish heap
+        ("touch_order", "i8"),  # @ int64 per adapter: the order in which a step goes through its adapters
+        ("touch_place", "i8"),  # @ int64 per adapter: its place in that order
         ("cpu_to_gpu_s", "i8"),  # @ float64 per adapter
         ("disk_to_cpu_s", "i8"),  # @ float64 per adapter
         ("gap_histogram", "i8"),  # @ int64 per bin
@@ -131,7 +134,8 @@ REPLICA = np.dtype(
         ("active_adapters", "i8"),
         ("resident_adapters", "i8"),
         ("cached_adapters", "i8"),
-        ("n_pending_loads", "i8"),
+        ("n_joined", "i8"),
+        ("touch_cursor", "i8"),
         ("gpu_loads", "i8"),
         ("disk_loads", "i8"),
         ("stalled", "i8"),
@@ -155,7 +159,7 @@ REPLICA = np.dtype(
         ("closed_heap", "i8"),  # @ heap of queues by the order of their heads
         ("gpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
         ("cpu_lru", "i8"),  # @ linked list of adapters; the sentinel is n_adapters
-        ("pending_loads", "i8"),  # @ int64 per adapter
+        ("joined", "i8"),  # @ int64 per adapter: those that joined the batch of the step being scheduled
         ("references", "i8"),  # @ int64 per name: requests that use the block, or NOT_CACHED
         ("free_queue", "i8"),  # @ linked list of names and runs; the sentinel comes last
         ("run_blocks", "i8"),  # @ int64 per run of nameless blocks
@@ -198,6 +202,10 @@ QUEUE = np.dtype(
         ("gpu_loads", "i8"),
         ("resident", "i8"),
         ("cached", "i8"),
+        ("touched", "i8"),
+        ("listed", "i8"),
     ]
 )
-"""The waiting requests of one adapter, and the adapter itself; the last queue is the base model's."""
+"""The waiting requests of one adapter, and the adapter itself; the last queue is the base model's. `touched` is the
+number of the step that last had the adapter in its batch, known once it has left; `listed` says whether it is in the
+list of slots by age, which has those without requests in the batch, and those that joined it since the last step."""

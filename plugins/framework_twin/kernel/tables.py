@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framework_twin.kernel import state
-from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
+from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, slot_order
 
 Array = npt.NDArray[Any]
 
@@ -71,6 +71,7 @@ def build_tables(
         own = np.asarray(requests.adapter, dtype=np.int32)
         adapter = np.where(own >= 0, own, np.int32(n_adapters))
     disk_to_cpu_s = np.zeros(n_adapters) if adapters.disk_to_cpu_s is None else adapters.disk_to_cpu_s
+    touch_order = slot_order(n_adapters)
     prefix_start, prefix_blocks = _prefix_columns(engine, requests)
     running_links = np.zeros((n + engine.replicas, 2), dtype=np.int64)
     running_links[n:] = np.arange(n, n + engine.replicas)[:, None]
@@ -94,6 +95,8 @@ def build_tables(
         running_links=running_links,
         waiting_next=np.zeros(n, dtype=np.int64),
         finish_places=np.zeros(n, dtype=np.int64),
+        touch_order=touch_order,
+        touch_place=np.argsort(touch_order),
         cpu_to_gpu_s=np.ascontiguousarray(adapters.cpu_to_gpu_s, dtype=np.float64),
         disk_to_cpu_s=np.ascontiguousarray(disk_to_cpu_s, dtype=np.float64),
         gap_histogram=tables.gap_histogram,
@@ -168,6 +171,7 @@ def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_ada
     record["max_loras"] = engine.max_loras
     record["max_cpu_loras"] = n_adapters if engine.max_cpu_loras is None else engine.max_cpu_loras
     record["max_lora_rank"] = engine.max_lora_rank
+    record["touches_first"] = engine.touches_first
     record["n_replicas"] = engine.replicas
     record["replicas_on_gpu"] = engine.replicas_on_gpu
     record["least_load"] = engine.router == "least_load" and engine.replicas > 1
@@ -211,7 +215,7 @@ def _set_replicas(tables: Tables, engine: EngineConfig, n: int, n_adapters: int)
         closed_heap=np.zeros(heap_shape, dtype=np.int64),
         gpu_lru=gpu_lru,
         cpu_lru=cpu_lru,
-        pending_loads=np.zeros(queue_shape, dtype=np.int64),
+        joined=np.zeros(queue_shape, dtype=np.int64),
         stalled_since_s=np.zeros(shape),
         stalled_requests=np.zeros(shape, dtype=np.int64),
     )

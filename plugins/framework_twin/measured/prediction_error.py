@@ -18,6 +18,8 @@ REPORTED = (
     "requests_s",
     "completed",
     "itl_mean_ms",
+    "itl_median_ms",
+    "itl_p99_ms",
     "tpot_mean_ms",
     "ttft_mean_ms",
     "ttft_censored_ms",

@@ -12,12 +12,15 @@ from framework.contracts import Result, WorkloadTables
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS
 from framework_serving.metrics.serving_metrics import derive
+from framework_twin.kernel.inputs import Requests
+from framework_twin.kernel.output import SimulationOutput
 from framework_twin.measured.measured_runs import MeasuredRun, RunSetup
 from framework_twin.measured.realise import realise
+from framework_twin.measured.scraped_server import client_view
 from framework_twin.physics.profile import StepModel
 from framework_twin.server import SimulatedServer
 from framework_twin.settings import TwinSettings
-from framework_twin.simulation_result import serve
+from framework_twin.simulation_result import result_of
 
 MEASURED_NAMES = {
     "completed": "completed",
@@ -41,6 +44,10 @@ MEASURED_NAMES = {
     "power_mean_w": "power_mean_w",
 }
 """Column of a table of measured runs, without `measured_` → metric of ours."""
+
+SCRAPE_PERIOD_S = {"adapters": 2.4, "memory_gap": 1.0}
+"""How often the studies read the gauges of their servers (README of the data): peaks between two readings are
+missed."""
 
 _NEEDED = frozenset({*MEASURED_NAMES.values(), "starved"})
 _RANDOM_REQUESTS = 30_000
@@ -82,9 +89,13 @@ def predict_run(
         tables = workload(setup, seed)
         server = server_of(setup, model, tables)
         kv_tokens = server.engine.kv_blocks * KV_BLOCK_TOKENS
-        result = serve(server, tables)
+        requests = server.requests(tables)
+        output = server.simulate(requests)
+        result = result_of(server, tables, requests, output)
         samples.append(
-            _offline_values(setup, result) if setup.offline else _online_values(setup, tables, result)
+            _offline_values(setup, result)
+            if setup.offline
+            else _as_observed(setup, requests, output, _online_values(setup, tables, result))
         )
         if setup.source == "store" and not setup.offline:
             _widen(bands, tables, result)
@@ -161,7 +172,7 @@ def twin_settings(setup: RunSetup) -> TwinSettings:
         replicas=setup.replicas,
         mps=setup.mps,
         front_end_s=0.0 if setup.offline else None,
-        sample_period_s=None,
+        sample_period_s=None if setup.offline else SCRAPE_PERIOD_S.get(setup.source),
     )
 
 
@@ -171,6 +182,39 @@ def _offline_values(setup: RunSetup, result: Result) -> dict[str, float]:
     steps = max(1.0, setup.output_mean - 1.0)
     decode_s = float(result.facts["duration_s"]) - prefill_s
     return {"prefill_time_s": prefill_s, "decode_step_mean_ms": decode_s / steps * 1e3}
+
+
+def _as_observed(
+    setup: RunSetup, requests: Requests, output: SimulationOutput, values: dict[str, float]
+) -> dict[str, float]:
+    """Return the values as the study saw them, which read the gauges at intervals: peaks, and a client's waits."""
+    series = output.series
+    if series is None or setup.replicas > 1:
+        return values
+    if output.kv_blocks_peak:
+        capacity = output.kv_blocks_peak / output.kv_usage_peak
+        values = {**values, "kv_usage_peak": float(series.kv_blocks.max()) / capacity}
+    values = {
+        **values,
+        "running_peak": float(series.running.max()),
+        "waiting_peak": float(series.waiting.max()),
+    }
+    if setup.generation != "v1" or requests.adapter is None:
+        return values
+    view = client_view(output, requests.adapter)
+    if view is None:
+        return values
+    seen = {
+        "itl_mean_ms": view.itl_mean_ms,
+        "itl_median_ms": view.itl_median_ms,
+        "itl_p99_ms": view.itl_p99_ms,
+    }
+    later: dict[str, float] = {
+        name: values[name] + view.ttft_delay_ms
+        for name in ("ttft_mean_ms", "ttft_censored_ms")
+        if name in values
+    }
+    return {**values, **seen, **later}
 
 
 def _online_values(setup: RunSetup, workload: WorkloadTables, result: Result) -> dict[str, float]:

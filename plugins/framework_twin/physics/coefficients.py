@@ -34,11 +34,16 @@ class StepCoefficients:
         prefill_per_attention_s: one (query, key) pair of prompt attention.
         lora_s, lora_per_slot_s: adapter kernels of a step, and per configured slot.
         lora_per_adapter_s: one more distinct adapter in the batch.
-        lora_per_prefill_token_s, lora_per_slot_token_s: one prompt token in adapter kernels, and the same
-            per configured slot.
+        lora_per_prefill_token_s: one prompt token in adapter kernels.
+        lora_per_slot_token_s: any token of the step per configured slot: the grid of the kernels has a block for each
+            slot and tile of tokens, with or without work.
         lora_rank_share: share of the last but one and of `lora_per_adapter_s` that is proportional to the
             rank of the slots, at rank 16; not a time.
         scheduler_per_waiting_s: passing over one waiting request while every slot is taken.
+        lora_per_rank_token_s: any token where slots of rank 16 are configured, with or without adapters in the batch;
+            proportional to the rank.
+        lora_large_step_share: `lora_per_adapter_s` in steps of at least 128 tokens over that in smaller ones; not a
+        time.
     """
 
     host_s: float
@@ -59,6 +64,8 @@ class StepCoefficients:
     lora_per_slot_token_s: float
     lora_rank_share: float
     scheduler_per_waiting_s: float
+    lora_per_rank_token_s: float = 0.0
+    lora_large_step_share: float = 1.0
 
     def law(self, *, eager: bool = False, mps: bool = True) -> npt.NDArray[np.float64]:
         """Return the parameter vector of `step_seconds`.

@@ -122,4 +122,5 @@ def _published(shape: ModelShape, gpu: GpuSpec) -> StepModel:
     twin = published_twin(shape.name)
     if twin is None:
         raise ConfigError(f"backend.profile: no published twin for {shape.name} (arXiv 2508.08343)")
-    return StepModel(twin.law(_PUBLISHED_BATCH), UNCALIBRATED_LOADS, datasheet_power(shape, gpu), None)
+    law, power = twin.law(_PUBLISHED_BATCH), datasheet_power(shape, gpu)
+    return StepModel(law, UNCALIBRATED_LOADS, power, None, touches_first=True)

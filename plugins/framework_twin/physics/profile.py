@@ -33,9 +33,9 @@ FRONT_END_S = 6e-3
 """Time that a client waits for its first token in addition to the engine's time: HTTP, tokenising, the way between
 processes.
 
-The shipped profiles and the roofline share this value: a median of measured minus simulated mean TTFT of lightly
-loaded V1 servers (under 10 running requests) under earlier coefficients. Under the shipped ones that median is
-9.0 ms (35 runs). A profile of the user's own has its own (`calibration.profile_fit.fit_front_end`).
+For the roofline and for profiles without lightly loaded runs: a median of measured minus simulated mean TTFT of
+lightly loaded V1 servers (under 10 running requests). Other profiles have their own
+(`calibration.profile_fit.fit_front_end`).
 """
 
 PROFILE_FOLDER = Path(__file__).parents[1] / "profiles"
@@ -114,7 +114,10 @@ class TwinProfile:
 
 @dataclass(frozen=True)
 class StepModel:
-    """What a simulation needs of the physics, calibrated or not."""
+    """What a simulation needs of the physics, calibrated or not.
+
+    `touches_first` is that of `EngineConfig`: the published twin takes it so, the engine does not.
+    """
 
     coefficients: StepCoefficients
     loads: AdapterLoadTimes
@@ -124,6 +127,7 @@ class StepModel:
     tables: StepTables | None = None
     provider: str = "profile"
     reason: str = ""
+    touches_first: bool = False
 
     def law(self, *, eager: bool = False, mps: bool = True) -> npt.NDArray[np.float64]:
         """Return the parameter vector of the step-time law, with the tables behind it where there are any."""
@@ -301,7 +305,7 @@ def _from_dict(content: dict[str, Any]) -> TwinProfile:
     values = dict(content)
     coefficients = values.pop("coefficients")
     for name in COEFFICIENT_NAMES:
-        if not coefficients[name] >= 0:
+        if name in coefficients and not coefficients[name] >= 0:
             raise ValueError(f"coefficients.{name}: {coefficients[name]} is not a non-negative number")
     if not values.get("front_end_s", 0.0) >= 0:
         raise ValueError(f"front_end_s: {values['front_end_s']} is not a non-negative number")

@@ -35,6 +35,7 @@ class PublishedTwin:
         zero.update(
             host_s=self.c2 * scale * 1e-3,
             host_per_seq_s=self.c1 * scale * 1e-3,
+            lora_large_step_share=1.0,
             lora_per_adapter_s=self.decode_ms(batch) * self.d1 / 100.0 * 1e-3,
         )
         return StepCoefficients(**zero)

@@ -51,12 +51,14 @@ EFFICIENCY = {
 XFORMERS_KV_SHARE = 0.85
 """Decode attention of vLLM's own paged kernel (head sizes FlashAttention lacks) against FlashAttention."""
 
-LORA_FIXED_S = 1.4e-3
-LORA_PER_SLOT_S = 16e-6
+LORA_FIXED_S = 0.85e-3
+LORA_PER_SLOT_S = 20e-6
 LORA_PER_ADAPTER_S = 0.5e-3
-LORA_PER_PREFILL_TOKEN_S = 17e-6
-LORA_PER_SLOT_TOKEN_S = 0.35e-6
+LORA_PER_PREFILL_TOKEN_S = 20e-6
+LORA_PER_SLOT_TOKEN_S = 0.13e-6
 LORA_RANK_SHARE = 0.2
+LORA_LARGE_STEP_SHARE = {"v0": 1.0, "v1": 0.85}
+LORA_PER_RANK_TOKEN_S = {"v0": 20e-6, "v1": 0.0}
 _SCAN_S = 0.2e-6
 _LORA_REFERENCE_LAYERS = 32
 
@@ -101,4 +103,6 @@ def roofline(
         lora_per_slot_token_s=LORA_PER_SLOT_TOKEN_S * layer_share,
         lora_rank_share=LORA_RANK_SHARE,
         scheduler_per_waiting_s=_SCAN_S,
+        lora_large_step_share=LORA_LARGE_STEP_SHARE[generation],
+        lora_per_rank_token_s=LORA_PER_RANK_TOKEN_S[generation] * layer_share,
     )

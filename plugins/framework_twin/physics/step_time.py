@@ -15,8 +15,8 @@ Terms (docs/twin_physics.md derives them and says what fixes each):
 - prefill: attention inside prompts, and what the GPU waits for in a step without CUDA graphs (one with
   prompt tokens): launching the kernels one by one and handling the previous step's tokens, where these
   take longer than the kernels themselves;
-- lora: grid of the adapter kernels over the configured slots, one pass per distinct adapter, extra work
-  per prompt token, which grows with the slots;
+- lora: grid of the adapter kernels over the configured slots and all tokens of the step, one pass per distinct
+  adapter, extra work per prompt token; where slots are configured, buffers as wide as the slots' rank per token;
 - scheduler: scan over waiting requests while every slot is taken.
 
 Where the physics is known as tables instead of coefficients (`step_tables`), they stand behind the parameters: the
@@ -40,6 +40,10 @@ from framework_twin.kernel.compiled.jit import compiled, inlined
 REFERENCE_RANK = 16.0
 """Slot rank at which the adapter coefficients are stated."""
 
+LARGE_STEP_TOKENS = 128
+"""Tokens from which on vLLM's adapter kernels of V1 split their sums in 8 instead of 64 (`lora_shrink`,
+`SPLIT_K`)."""
+
 COMPONENTS = ("host", "weights", "compute", "prefill", "lora", "scheduler")
 """Names of the seconds that `step_seconds` returns, in order; the slope comes after them."""
 
@@ -62,16 +66,19 @@ PARAMETERS = (
     "lora_per_slot_token_s",
     "lora_rank_share",
     "scheduler_per_waiting_s",
+    "lora_per_rank_token_s",
+    "lora_large_step_share",
     "decode_is_eager",
     "sharing_factor",
     "table_points",
 )
 """Names of the entries of the parameter vector, in order.
 
-All are non-negative seconds but three: `lora_rank_share` is the share of the adapter kernels that grows with the
-slots' rank (their time at `REFERENCE_RANK` is 1), `decode_is_eager` is 1 where CUDA graphs are off, and
-`sharing_factor` is what a replica's kernels cost when others share the GPU (1 under MPS, more when the
-driver slices time). `table_points` is the number of rows of the tables that follow; 0: there are none.
+All are non-negative seconds but four: `lora_rank_share` is the share of the adapter kernels that grows with the
+slots' rank (their time at `REFERENCE_RANK` is 1), `lora_large_step_share` what an adapter costs in a step of
+`LARGE_STEP_TOKENS` or more in relation to a smaller step (1 where it is left out), `decode_is_eager` is 1 where CUDA
+graphs are off, and `sharing_factor` is what a replica's kernels cost when others share the GPU (1 under MPS, more
+when the driver slices time). `table_points` is the number of rows of the tables that follow; 0: there are none.
 """
 (
     _HOST,
@@ -92,6 +99,8 @@ driver slices time). `table_points` is the number of rows of the tables that fol
     _LORA_SLOT_TOKEN,
     _LORA_RANK,
     _SCAN,
+    _LORA_RANK_TOKEN,
+    _LORA_LARGE,
     _EAGER,
     _SHARING,
     _POINTS,
@@ -130,11 +139,11 @@ def _between(p: Sequence[float], points: int, column: int, row: int, tokens: flo
 
 
 def parameter_vector(**values: float) -> npt.NDArray[np.float64]:
-    """Build the vector that `step_seconds` reads; a name that is left out is 0 (1 for `sharing_factor`)."""
+    """Build the vector that `step_seconds` reads; a name that is left out is 0 (1 for the two factors)."""
     unknown = sorted(set(values) - set(PARAMETERS))
     if unknown:
         raise KeyError(f"unknown step-time parameter {unknown[0]!r}; known: {', '.join(PARAMETERS)}")
-    values = {"sharing_factor": 1.0, **values}
+    values = {"sharing_factor": 1.0, "lora_large_step_share": 1.0, **values}
     return np.array([values.get(name, 0.0) for name in PARAMETERS], dtype=np.float64)
 
 
@@ -179,10 +188,15 @@ def step_seconds(
         host += p[_PREFILL_STEP]
         prefill = p[_ATTENTION] * prefill_attention
     lora = 0.0
+    if slots > 0:
+        lora = p[_LORA_RANK_TOKEN] * (max_rank / REFERENCE_RANK) * tokens
     if distinct_adapters > 0:
         wider = 1.0 + p[_LORA_RANK] * (max_rank / REFERENCE_RANK - 1.0)
-        lora = p[_LORA] + p[_LORA_SLOT] * slots + wider * p[_LORA_ADAPTER] * distinct_adapters
-        lora += (p[_LORA_TOKEN] + wider * p[_LORA_SLOT_TOKEN] * slots) * prefill_tokens
+        each = wider * p[_LORA_ADAPTER]
+        if tokens >= LARGE_STEP_TOKENS:
+            each *= p[_LORA_LARGE]
+        lora += p[_LORA] + p[_LORA_SLOT] * slots + each * distinct_adapters
+        lora += p[_LORA_TOKEN] * prefill_tokens + wider * p[_LORA_SLOT_TOKEN] * slots * tokens
     slope = p[_CONTEXT]
     if points > 0:
         if prefill_tokens > 0:

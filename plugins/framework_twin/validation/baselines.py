@@ -58,7 +58,7 @@ def published_prediction(
     inputs = clipped_normal_mean(setup.input_mean, setup.input_std, _SHORTEST_INPUT) / setup.input_mean
     outputs = clipped_normal_mean(setup.output_mean, setup.output_std, _SHORTEST_OUTPUT) / setup.output_mean
     power = datasheet_power(model_shape(setup.model), gpu_spec(setup.gpu))
-    model = StepModel(twin.law(batch), loads, power, None)
+    model = StepModel(twin.law(batch), loads, power, None, touches_first=True)
     return predict_run(
         setup, model, seeds, lambda run, seed: _longer(drawn(run, seed), inputs, outputs)
     ).values

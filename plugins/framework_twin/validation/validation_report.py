@@ -20,6 +20,7 @@ _HEADLINES = (
     "total_tok_s",
     "completed",
     "itl_mean_ms",
+    "itl_p99_ms",
     "ttft_mean_ms",
     "ttft_censored_ms",
     "kv_usage_peak",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -86,3 +87,19 @@ def test_run_hash_ignores_order_and_names_the_set(burst_setup: RunSetup) -> None
     ids = [run.setup.run_id for run in runs]
     assert runs_hash(ids) == runs_hash(ids[::-1])
     assert runs_hash(ids) != runs_hash(ids[:2])
+
+
+def test_a_step_without_some_rows_leads_where_a_fit_without_them_does() -> None:
+    prior = StepCoefficients(**dict.fromkeys(StepCoefficients.__dataclass_fields__, 1e-3))
+    targets = [1.9e-3] * 10 + [2.1e-3] * 5 + [2.6e-3] * 10
+    rows = ["first"] * 15 + ["second"] * 10
+
+    def residuals(count: int) -> Callable[[StepCoefficients], np.ndarray]:
+        return lambda found: np.array([math.log(found.host_s / target) / 0.2 for target in targets[:count]])
+
+    spread = {"host_s": 0.5, "weights_s": 0.5}
+    fitted = fit_coefficients(residuals(25), prior, spread, max_evaluations=30, rows=rows)
+    alone = fit_coefficients(residuals(15), prior, spread, max_evaluations=30).coefficients
+    assert fitted.without(["second"]).host_s == pytest.approx(alone.host_s, rel=0.01)
+    assert fitted.without([]).host_s == pytest.approx(fitted.coefficients.host_s, rel=1e-3)
+    assert fitted.without(["second"]).weights_s == pytest.approx(1e-3, rel=0.01)

@@ -45,4 +45,5 @@ def test_starved_or_busy_servers_say_nothing_of_the_front_end(poisson_setup: Run
         replace(run, measured={**run.measured, "measured_total_tok_s": 1.0})
         for run in runs_of(poisson_setup, 0.02)
     ]
-    assert fit_front_end([*busy, *starved], model_of(poisson_setup)) == FRONT_END_S
+    model = model_of(poisson_setup)
+    assert fit_front_end([*busy, *starved], model) == model.front_end_s

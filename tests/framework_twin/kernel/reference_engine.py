@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
+from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, slot_order
 from framework_twin.physics.step_time import step_seconds
 
 LAW = step_seconds
@@ -224,14 +224,15 @@ class NaiveEngine:
         return chunks
 
     def load_adapters(self) -> float:
-        """Load what the batch lacks: what is there is touched first, then each missing one evicts the oldest."""
-        batch: list[int] = []
-        for request in self.running:
-            if request.adapter != -1 and request.adapter not in batch:
-                batch.append(request.adapter)
+        """Go through the batch: what is there becomes the newest, what is missing evicts the oldest."""
+        batch = {request.adapter for request in self.running} - {-1}
         seconds = 0.0
-        for adapter in batch:
+        order = [adapter for adapter in slot_order(len(self.adapters)).tolist() if adapter in batch]
+        here = [adapter for adapter in order if adapter in self.gpu]
+        for adapter in [*here, *order] if self.engine.touches_first else order:
             if adapter in self.gpu:
+                self.gpu.remove(adapter)
+                self.gpu.append(adapter)
                 continue
             if adapter not in self.cpu:
                 if len(self.cpu) == self.cpu_slots:
@@ -243,21 +244,19 @@ class NaiveEngine:
                 self.disk_loads += 1
                 seconds += float(self.adapters.disk_to_cpu_s[adapter])
             if len(self.gpu) == self.engine.max_loras:
-                self.gpu.remove(next(a for a in self.gpu if a not in batch))
+                self.gpu.pop(0)
             self.gpu.append(adapter)
             self.loads += 1
             seconds += float(self.adapters.cpu_to_gpu_s[adapter])
         return seconds
 
     def leave(self, adapters_before: list[int]) -> None:
-        """Move adapters that left the batch to the most recently used end."""
+        """Move adapters that left the batch to the most recently used end of the host's."""
         batch = {request.adapter for request in self.running}
         for adapter in adapters_before:
-            if adapter != -1 and adapter not in batch:
-                for order in (self.gpu, self.cpu):
-                    if adapter in order:
-                        order.remove(adapter)
-                        order.append(adapter)
+            if adapter != -1 and adapter not in batch and adapter in self.cpu:
+                self.cpu.remove(adapter)
+                self.cpu.append(adapter)
 
     def step(self, horizon_s: float) -> None:
         before = list(dict.fromkeys(request.adapter for request in self.running))

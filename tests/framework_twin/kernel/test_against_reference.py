@@ -92,6 +92,7 @@ def engines(draw: st.DrawFn, lora: bool = False, generations: Sequence[str] = ("
         max_loras=draw(st.integers(1, 4)) if lora else 0,
         max_cpu_loras=draw(st.integers(4, 6)) if lora else None,
         max_lora_rank=16 if lora else 0,
+        touches_first=lora and draw(st.booleans()),
     )
 
 

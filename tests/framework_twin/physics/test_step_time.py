@@ -136,3 +136,35 @@ def test_tensor_parallel_models_read_their_weights_faster_but_pay_for_reductions
     one, two = roofline(shape, H100, "v1"), roofline(shape, H100, "v1", tensor_parallel=2)
     assert two.weights_s == pytest.approx(one.weights_s / 2)
     assert two.kernel_s > one.kernel_s
+
+
+@given(tokens=st.integers(1, 1024), rank=st.sampled_from([8, 16, 32]))
+def test_configured_slots_cost_each_token_in_proportion_to_their_rank(tokens: int, rank: int) -> None:
+    law = replace(V0, lora_per_rank_token_s=1e-6).law()
+
+    def seconds(slots: int) -> float:
+        return sum(step_seconds(law, tokens, 0, 0, 0.0, 0, slots, rank, tokens, 0, 0, 1, 0)[:-1])
+
+    assert seconds(8) - seconds(0) == pytest.approx(1e-6 * rank / 16 * tokens)
+
+
+def test_an_adapter_costs_less_from_the_number_of_tokens_on_at_which_its_kernels_split_less() -> None:
+    changed = replace(V1, lora_large_step_share=0.5)
+
+    def of_an_adapter(decodes: int) -> float:
+        law = changed.law()
+        return step(changed, decodes, adapters=9, slots=64, law=law) - step(
+            changed, decodes, adapters=8, slots=64, law=law
+        )
+
+    assert of_an_adapter(127) == pytest.approx(changed.lora_per_adapter_s)
+    assert of_an_adapter(128) == pytest.approx(0.5 * changed.lora_per_adapter_s)
+
+
+@given(decodes=batches, prompt=st.integers(0, 2048), slots=st.integers(1, 384))
+def test_a_slot_costs_each_token_of_a_step_decoded_or_of_a_prompt(
+    decodes: int, prompt: int, slots: int
+) -> None:
+    more = step(V1, decodes, prompt, 1, slots + 1) - step(V1, decodes, prompt, 1, slots)
+    expected = V1.lora_per_slot_s + V1.lora_per_slot_token_s * (decodes + prompt)
+    assert more == pytest.approx(expected, rel=1e-6, abs=1e-9)
