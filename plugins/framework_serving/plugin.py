@@ -129,7 +129,7 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
 
 @hookimpl
 def verbs(app: typer.Typer) -> None:
-    """`learn-adapters`."""
+    """`learn-adapters`, `place`."""
     from framework_serving.advice.fleet.verbs import add_verbs
 
     add_verbs(app)

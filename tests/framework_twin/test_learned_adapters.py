@@ -11,6 +11,7 @@ from tests.framework_twin.own_model import framework, query
 
 pytestmark = pytest.mark.slow
 ENGINE = ["model=llama-3.1-8b", "gpu=l4", "backend.max_num_seqs=256", "backend.max_model_len=2048"]
+PLACED = [word for word in ENGINE if not word.startswith("gpu=")]
 LEARN = ["learn-adapters", *ENGINE, "--workers", "1"]
 STUDY = [*ENGINE, "workload=adapters", "workload.n_adapters=4,8", "backend.max_loras=4", "-m"]
 LEARNED = ["advisor=[adapter_caching]", "advisor.adapter_caching.method=learned"]
@@ -38,6 +39,36 @@ def test_the_learned_answer_is_simulated_and_states_what_it_loses(folder: Path) 
     framework(folder, *ENGINE, "workload=adapters", *words, "outputs_dir=again")
     (run,) = query(folder, "SELECT total_tok_s, starved FROM results", "again")
     assert (run["total_tok_s"], run["starved"]) == (row["predicted"], 0.0)
+
+
+def test_a_plan_is_simulated_written_and_changed_with_few_moves(folder: Path) -> None:
+    rows = [f"a{number},{8 if number % 3 else 16},{0.004 * (1 + number % 5)}" for number in range(90)]
+    (folder / "adapters.csv").write_text("\n".join(["adapter,rank,rate_rps", *rows, "idle,8,0"]))
+    words = ["place", *PLACED, "--adapters", "adapters.csv", "--gpu", "l4=0.8"]
+    told = framework(folder, *words, "--out", "deployment.yaml")
+    assert "none starves" in told
+    assert "1 adapters have no requests" in told
+    assert "--enable-lora --max-loras" in told
+    again = framework(folder, *words, "--current", "deployment.yaml")
+    assert "0 of 91 adapters move; 0 GPUs more, 0 given up" in again
+    (folder / "adapters.csv").write_text("\n".join(["adapter,rank,rate_rps", "new,8,0.01", *rows]))
+    assert "new: new to GPU" in framework(folder, *words, "--current", "deployment.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--gpu", "l4"], "which adapters? give --adapters FILE"),
+        (["workload=adapters"], "--gpu: name at least one type"),
+        (["workload=adapters", "workload.rates_rps=[500]", "--gpu", "l4"], "times what one GPU (l4) serves"),
+        (["workload=adapters", "workload.ranks=[256]", "--gpu", "l4"], "its rank 256 is above"),
+        (["workload=adapters", "--gpu", "l4=cheap"], "must be NAME, NAME=COST or NAME=COST:NUMBER"),
+    ],
+)
+def test_what_can_not_be_placed_is_one_clear_line(folder: Path, words: list[str], said: str) -> None:
+    told = framework(folder, "place", *PLACED, *words, ok=False)
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
 
 
 def test_what_was_simulated_is_not_simulated_again(folder: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 def add_verbs(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command("learn-adapters")(learn_adapters)
+    app.command()(place)
 
 
 def learn_adapters(
@@ -41,3 +42,37 @@ def learn_adapters(
     from framework_serving.advice.fleet.learn_verb import run_learn
 
     return run_learn(overrides or [], populations, first, workers, check, simulate_with, outputs)
+
+
+def place(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The engine and, without --adapters, the population: model=, backend.KEY=, workload=."
+        ),
+    ] = None,
+    adapters: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, JSON or YAML: adapter, rank, rate_rps; input_tokens, output_tokens and their _std."
+        ),
+    ] = None,
+    gpu: Annotated[
+        list[str] | None, typer.Option(help="NAME, NAME=COST or NAME=COST:NUMBER; may be repeated.")
+    ] = None,
+    current: Annotated[
+        Path | None,
+        typer.Option(help="Deployment that runs: change it with few moves instead of a new plan."),
+    ] = None,
+    headroom: Annotated[float, typer.Option(help="Share of the learned capacity to leave free.")] = 0.1,
+    simulate_with: Annotated[str, typer.Option(help="Batch backend that simulates each GPU.")] = "twin",
+    out: Annotated[Path | None, typer.Option(help="Write the deployment to this YAML file.")] = None,
+    outputs: Annotated[Path, typer.Option(help="Outputs folder with the learned model.")] = Path("outputs"),
+) -> int:
+    """Say which LoRA adapters go on which GPUs: fewest GPUs or least cost, none starving, each GPU simulated.
+
+    Example: python -m framework place model=llama-3.1-8b --adapters adapters.csv --gpu h100-64gb=3.5 --gpu l4=0.8
+    """
+    from framework_serving.advice.fleet.place_verb import run_place
+
+    return run_place(overrides or [], adapters, gpu or [], current, headroom, simulate_with, out, outputs)
