@@ -50,9 +50,8 @@ def main(file: str, cases: int) -> None:
         moved.append(len(again.moves) / len(adapters))
         extra.append(len(again.plan.gpus) - len(fresh.gpus))
     within = sum(item <= 1 for item in above) / cases
-    print(
-        f"{cases} cases on {engine.gpu}: {100 * within:.1f} % within one GPU of the lower bound, most {max(above)} above"
-    )
+    near = f"{100 * within:.1f} % within one GPU of the lower bound, most {max(above)} above"
+    print(f"{cases} cases on {engine.gpu}: {near}")
     print(
         f"a plan takes {median(seconds):.3f} s of processor time in the median, {max(seconds):.3f} s at most"
     )
