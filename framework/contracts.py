@@ -367,6 +367,11 @@ class ImportedRun:
         notes: messages to the user, one line each (what was not understood, what was left out).
         complete: False for what breaks off or was still being written: such a run is failed, whatever it says, and
             does not stand in the way of the complete one.
+        begin: what recordings of this run have in common from their first moment on (ids, times of the start): an
+            incomplete one is replaced by its complete successor, or by a longer incomplete one. "" if nothing does.
+        extent: how far the recording goes, in units of its own (events); of two incomplete ones the longer counts.
+        detail: of two complete recordings of one `begin`, the one with more detail counts (two exports of one run);
+            0: they are two runs.
     """
 
     origin_id: str
@@ -377,6 +382,9 @@ class ImportedRun:
     content: str = ""
     notes: Sequence[str] = ()
     complete: bool = True
+    begin: str = ""
+    extent: int = 0
+    detail: int = 0
 
 
 @dataclass(frozen=True)
@@ -433,7 +441,8 @@ class Importer:
         recognises: says in words what a file is (`JSON of vllm bench serve`), or None for one of another kind; for
             `import FILE`. By content, never by name. None: files of this kind are imported by naming the kind.
         options: names that `read` takes as further keywords; `import FILE NAME=TEXT` gives them.
-        folders: whether a folder of several files can be one recording; it is recognised by the first of its files.
+        folders: whether a folder of several files can be one recording, or which folders can; it is recognised by the
+            first of its files.
         otherwise: of a file that no importer recognises: what it is, and where it belongs (`is a trace: …`).
     """
 
@@ -441,7 +450,7 @@ class Importer:
     description: str
     read: Callable[..., Iterator[ImportedRun | ImportedTable]]
     recognises: Callable[[FileHead], str | None] | None = None
-    folders: bool = False
+    folders: bool | Callable[[Path], bool] = False
     options: Sequence[str] = ()
     otherwise: Callable[[FileHead], str | None] | None = None
 

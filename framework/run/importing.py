@@ -6,7 +6,7 @@ import copy
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from framework.identity.run_key import canonical_hash, new_run_id, utc_now
 from framework.input_files.file_head import FileHead
 from framework.plugins import ask
 from framework.run.derivation import worst
+from framework.run.growing_recordings import earlier_stages, replace_stages, stage_facts
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
 from framework.run_record import Failure, RunRecord
@@ -48,16 +49,84 @@ def import_files(words: Sequence[str], outputs: str) -> int:
     if not files:
         known = ", ".join(sorted(_importers()))
         raise ConfigError(f"import: no file is named (kinds of file: {known})")
-    if len(files) == 1:
+    if len(files) == 1 and not (kind is None and is_folder_of_recordings(files[0])):
         return import_file(kind, files[0], outputs, settings)
     failed = 0
     for file in files:
+        if kind is None and is_folder_of_recordings(file):
+            failed += import_folder(file, outputs, settings)
+            continue
         try:
             import_file(kind, file, outputs, settings)
         except InputError as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def is_folder_of_recordings(path: Path) -> bool:
+    """Whether a path is a folder of files to be imported one by one, and not one recording in several files."""
+    if not path.is_dir() or (path / FOLDER_INDEX).is_file():
+        return False
+    files = [file for file in path.iterdir() if not file.name.startswith(".")]
+    if any(file.is_dir() for file in files):
+        return True
+    try:
+        importer, _ = recognised(path)
+    except InputError:
+        return True
+    # parts of one recording are all of its kind; a part that begins in the middle of it is of none
+    return any(_kind_of(file) not in (importer.kind, "") for file in files if file.stat().st_size)
+
+
+def import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | None = None) -> int:
+    """Import every file below a folder by its content, print what each was, and return how many could not be read.
+
+    A file that is no recording is listed and does not count as unreadable, unless there is nothing else.
+    """
+    from framework.contracts import TableBlock
+    from framework.report.terminal.terminal_tables import print_table
+
+    rows: list[tuple[str, str, int | None, int | None, str]] = []
+    for path in _recordings_below(folder):
+        name = str(path.relative_to(folder))
+        try:
+            importer, _ = recognised(path)
+        except InputError as error:
+            rows.append(
+                (name, "", None, None, str(error).removeprefix(f"{path}: ").partition(": no known")[0])
+            )
+            continue
+        try:
+            added, total = _imported(importer, path, outputs, settings)
+            rows.append((name, importer.kind, added, total - added, ""))
+        except InputError as error:
+            rows.append((name, importer.kind, None, None, str(error).removeprefix(f"{path}: ")))
+    columns = ("file", "kind", "imported", "there_already", "trouble")
+    print_table(TableBlock(f"{folder}: {len(rows)} files", columns, rows))
+    unreadable = sum(bool(kind) and added is None for _, kind, added, *_ in rows)
+    if not any(added is not None for _, _, added, *_ in rows):
+        print(f"error: {folder}: contains no file that could be imported", file=sys.stderr)
+        return max(1, unreadable)
+    return unreadable
+
+
+def _recordings_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder in order of name; a folder that is one recording as a whole is one of them."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and is_folder_of_recordings(path):
+            yield from _recordings_below(path)
+        else:
+            yield path
+
+
+def _kind_of(file: Path) -> str:
+    try:
+        return recognised(file)[0].kind
+    except InputError:
+        return ""
 
 
 def import_file(
@@ -74,9 +143,7 @@ def import_file(
     Raises:
         InputError: unknown kind, unreadable file, or a row that breaks its schema; nothing is written then.
     """
-    from framework.report.terminal.progress_bars import progress_over
     from framework.report.terminal.terminal_tables import print_note
-    from framework.store.database.ingest import ingest
 
     if kind is None and (file / FOLDER_INDEX).is_file():
         return _import_folder(file, outputs, settings)
@@ -88,6 +155,19 @@ def import_file(
         if not (file.is_file() or (file.is_dir() and importer.folders)):
             reason = "is a folder" if file.is_dir() else "does not exist or is not a regular file"
             raise InputError(f"file '{file}' {reason}")
+    added, total = _imported(importer, file, outputs, settings)
+    print_note(f"{added} runs imported from {file}, {total - added} were already in the store")
+    return 0
+
+
+def _imported(
+    importer: Importer, file: Path, outputs: str, settings: Mapping[str, Json] | None
+) -> tuple[int, int]:
+    """Bring a file's runs into the store; return how many were new, and how many there are."""
+    from framework.report.terminal.progress_bars import progress_over
+    from framework.report.terminal.terminal_tables import print_note
+    from framework.store.database.ingest import ingest
+
     kind = importer.kind
     settings = dict(settings or {})
     # a word without a dot was read as a group's name
@@ -106,8 +186,7 @@ def import_file(
     for note in dict.fromkeys(note for item in found for note in item.notes):
         print_note(note)
     _print_verdicts(singles)
-    print_note(f"{added} runs imported from {file}, {total - added} were already in the store")
-    return 0
+    return added, total
 
 
 FOLDER_INDEX = "import.json"
@@ -139,7 +218,8 @@ def recognised(file: Path) -> tuple[Importer, str]:
     head = FileHead(_first_file(file) if folder else file)
     found = []
     for importer in _importers().values():
-        words = importer.recognises(head) if importer.recognises and folder <= importer.folders else None
+        may = not folder or _takes_folder(importer, file)
+        words = importer.recognises(head) if importer.recognises and may else None
         if words:
             found.append((importer, words))
     if not found:
@@ -155,6 +235,10 @@ def recognised(file: Path) -> tuple[Importer, str]:
         kinds = " and ".join(importer.kind for importer, _ in found)
         raise InputError(f"{file}: could be {kinds}: name the kind, import {found[0][0].kind} {file}")
     return found[0]
+
+
+def _takes_folder(importer: Importer, folder: Path) -> bool:
+    return importer.folders(folder) if callable(importer.folders) else importer.folders
 
 
 def _first_file(folder: Path) -> Path:
@@ -228,6 +312,8 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
 
     keys = [_run_key(kind, run) for run in runs]
     present = done_job_keys(outputs, keys)
+    stages = earlier_stages(outputs, kind, runs)
+    present |= {key: "" for key, run in zip(keys, runs, strict=True) if run.begin in stages.passed}
     if not all(run.complete for run in runs):
         present |= failed_job_keys(outputs, keys)
     added = 0
@@ -239,6 +325,7 @@ def keep_runs(kind: str, source: str, outputs: str, runs: list[ImportedRun]) -> 
                 write_bundle(outputs, record, run.result.tables, kept.files)
             present[key] = ""
             added += 1
+    replace_stages(outputs, [run_id for run in runs for run_id in stages.replaced.get(run.begin, ())])
     return added
 
 
@@ -307,6 +394,12 @@ def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:
         sanity=worst(checks) if checks else None,
         metrics=run.result.metrics,
         config=run.config,
-        facts={**run.result.facts, "origin_id": run.origin_id, "origin_file": source, "importer": kind},
+        facts={
+            **run.result.facts,
+            **stage_facts(run),
+            "origin_id": run.origin_id,
+            "origin_file": source,
+            "importer": kind,
+        },
         provenance=provenance(),
     )

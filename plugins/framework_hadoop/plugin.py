@@ -85,7 +85,7 @@ def importers() -> Iterable[Importer]:
             "a Spark event log: a file, or the folder of a rolling log, in any of Spark's codecs",
             spark_events.read_runs,
             _is_event_log,
-            folders=True,
+            folders=_is_rolling_log,
         ),
         Importer("hibench", "the report of HiBench (hibench.report)", _read_hibench, _is_hibench),
         Importer(
@@ -107,6 +107,10 @@ def _is_history(head: FileHead) -> str | None:
 def _is_event_log(head: FileHead) -> str | None:
     event = str(head.record.get("Event", ""))
     return "Spark event log" if event.startswith("SparkListener") else None
+
+
+def _is_rolling_log(folder: Path) -> bool:
+    return any(folder.glob("events_*"))
 
 
 def _is_aloja(head: FileHead) -> str | None:

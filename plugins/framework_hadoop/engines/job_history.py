@@ -264,6 +264,8 @@ def read_runs(file: Path) -> Iterator[ImportedRun]:
         content=canonical_hash([_identity(history), config]),
         notes=notes,
         complete=history.complete,
+        begin=canonical_hash([history.job_id, history.submitted_ms]) if history.submitted_ms else "",
+        extent=history.events,
     )
 
 

@@ -310,6 +310,10 @@ def read_runs(path: Path) -> Iterator[ImportedRun]:
         ),
         content=canonical_hash([_identity(application), config]),
         complete=application.ended_ms is not None,
+        begin=canonical_hash(
+            [name, application.name, application.attempt, application.started_ms, application.properties]
+        ),
+        extent=len(application.tasks) + len(application.jobs) + len(application.executors),
     )
 
 

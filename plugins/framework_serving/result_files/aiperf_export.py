@@ -6,11 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from framework.contracts import ImportedRun, SanityCheck
 from framework.errors import InputError
+from framework.identity.run_key import canonical_hash
 from framework.input_files.file_head import FileHead, json_records
 from framework.input_files.opening import opened_text
 from framework_serving.result_files.gathered_run import Outcome, at, content_of, number
@@ -93,7 +95,8 @@ def _read(file: Path, kind: str) -> Iterator[ImportedRun]:
                 raise InputError(f"{file}, line {line}: is not an export of {kind}")
             content = content_of(value)
             origin = at(value, "benchmark_id") or "export"
-            yield _summary(value, kind).run(f"{origin}-{content[:8]}", content)
+            run = _summary(value, kind).run(f"{origin}-{content[:8]}", content)
+            yield replace(run, begin=_shared_by_exports(value), detail=2)
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InputError(f"{file}: {error}") from error
 
@@ -216,7 +219,25 @@ def _from_table(file: Path, kind: str) -> ImportedRun:
     outcome = _summary(record, kind)
     outcome.rounding = 0.005
     digest = content_of(record)
-    return outcome.run(f"export-{digest[:8]}", digest)
+    run = outcome.run(f"export-{digest[:8]}", digest)
+    return replace(run, begin=_shared_by_exports(record), detail=1)
+
+
+_IN_EVERY_EXPORT = ("time_to_first_token", "request_latency", "request_throughput")
+
+
+def _shared_by_exports(record: Mapping[str, Any]) -> str:
+    """Return a digest of what both exports of a run say, with the two decimals of the table; "" if it is too little.
+
+    AIPerf writes a JSON file and a table of the same run next to each other.
+    """
+    told = [
+        f"{name} {statistic} {value:.2f}"
+        for name in _IN_EVERY_EXPORT
+        for statistic in ("avg", "min", "max", "p50", "p90", "p99", "std")
+        if (value := number(at(record, name, statistic))) is not None
+    ]
+    return canonical_hash(told) if len(told) >= 8 else ""
 
 
 def _table_row(file: Path, line: int, header: list[str], cells: list[str]) -> tuple[str, dict[str, Any]]:
