@@ -384,8 +384,9 @@ def import_runs(
         list[str],
         typer.Argument(
             metavar="[KIND] FILE|FOLDER... [KEY=VALUE...]",
-            help="Files or folders; before them their kind, if it can't be seen from their content (the verb `plugins`"
-            " lists the kinds); settings that the files don't say, such as gpu=h100-80gb or backend.max_num_seqs=256.",
+            help="Files or folders; before them their kind, if it can't be seen from their content (the verb"
+            " `plugins` lists the kinds); settings that the files don't say, such as gpu=h100-80gb or"
+            " backend.max_num_seqs=256.",
         ),
     ],
     outputs: Outputs = DEFAULT_OUTPUTS,
