@@ -247,8 +247,10 @@ def _carry_out(
     )
     try:
         with heartbeat:
+            result = Result()
             try:
                 result = _measure(record, backend, workload, collectors, context)
+                _judge(record, workload, result, context)
                 checks = list(result.checks)
                 record = replace(
                     record,
@@ -260,8 +262,10 @@ def _carry_out(
                     facts={**record.facts, **result.facts},
                 )
             except StageError as error:
-                result = Result()
-                record = replace(record, status="failed", failure=failure_of(error, scratch))
+                # what was measured is kept, whatever a plugin makes of it
+                result = Result(tables=result.tables, facts=result.facts, artifacts=result.artifacts)
+                facts = {**record.facts, **result.facts}
+                record = replace(record, status="failed", failure=failure_of(error, scratch), facts=facts)
             context.progress(1.0, "writing the run into the store")
             record = _kept(outputs, replace(record, finished_at=utc_now()), result, scratch, artifacts_mb)
     finally:
@@ -295,7 +299,7 @@ def _kept(outputs: str, record: RunRecord, result: Result, scratch: Path, artifa
         kept = kept_files(named, scratch / ".shortened", artifacts_mb)
         write_bundle(outputs, replace(record, artifact_notes=kept.notes), result.tables, kept.files)
     except Exception as error:  # a plugin's table may hold anything
-        failure = Failure("bundle", type(error).__name__, one_line(error))
+        failure = record.failure or Failure("bundle", type(error).__name__, one_line(error))
         record = replace(record, status="failed", metrics=(), failure=failure, artifact_notes=kept.notes)
         write_bundle(outputs, record, {}, kept.files)
     return record
@@ -316,9 +320,12 @@ def _measure(
             raise TypeError(f"{name} returned {type(result).__name__} instead of a Result")
     with stage("collectors"):
         collectors.merge_into(result)
+    return result
+
+
+def _judge(record: RunRecord, workload: WorkloadTables, result: Result, context: RunContext) -> None:
     context.progress(1.0, "deriving metrics")
     with stage("derive"):
         derive_metrics(record.config, workload, result)
     with stage("sanity"):
         judge(record.config, workload, result)
-    return result

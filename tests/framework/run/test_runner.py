@@ -123,6 +123,20 @@ def test_a_run_that_fails_in_any_stage_is_a_row_that_says_where_and_why(
     assert not list((Path(str(config.outputs_dir)) / "running").glob("*.json"))
 
 
+@pytest.mark.parametrize("fail", ["derive", "sanity"])
+def test_a_hook_that_fails_after_the_run_costs_none_of_its_tables_and_files(
+    toy_config: Make, fail: str
+) -> None:
+    config = toy_config(backend__fail=fail, backend__profile="of the engine")
+    outcome = execute(config)
+    bundle = read_bundle(Path(str(config.outputs_dir)) / "runs" / outcome.run_id)
+    assert bundle.tables["sums"]["value"].to_pylist() == [sum(3000 + i for i in range(4))]
+    assert bundle.record.facts["engine"] == "toy 1"
+    assert not bundle.record.metrics
+    kept = Path(str(config.outputs_dir)) / "runs" / outcome.run_id / "artifacts"
+    assert [file.read_text() for file in kept.rglob("profile*") if file.is_file()] == ["of the engine"]
+
+
 def test_a_failed_run_keeps_the_end_of_its_logs_and_of_the_traceback(toy_config: Make) -> None:
     config = toy_config(backend__fail="run")
     failure = _record(config, execute(config)).failure
