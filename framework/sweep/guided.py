@@ -176,8 +176,8 @@ def propose(study: GuidedStudy, store: StoreReader | None) -> Proposal:
 
 _KNOWN = """
 SELECT m.run_id, m.value, p.name, p.value FROM metrics m
-JOIN runs r USING (run_id) JOIN params p USING (run_id)
-WHERE r.experiment = ? AND r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail' AND m.name = ? AND m.value > 0
+JOIN observations r USING (run_id) JOIN params p USING (run_id)
+WHERE r.experiment = ? AND r.sanity IS DISTINCT FROM 'fail' AND m.name = ? AND m.value > 0
 """
 
 

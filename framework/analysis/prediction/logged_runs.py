@@ -18,8 +18,8 @@ _NOT_CAUSES = frozenset({"seed", "repeat", "repeats", "outputs_dir", "experiment
 
 _METRIC_OF_RUNS = """
 SELECT m.run_id, m.value, m.unit, r.backend
-FROM metrics m JOIN runs r USING (run_id)
-WHERE m.name = ? AND m.value IS NOT NULL AND r.status = 'done' AND r.sanity IS DISTINCT FROM 'fail'{where}
+FROM metrics m JOIN observations r USING (run_id)
+WHERE m.name = ? AND m.value IS NOT NULL AND r.sanity IS DISTINCT FROM 'fail'{where}
 ORDER BY m.run_id
 """
 _PARAMS_OF_RUNS = """

@@ -33,14 +33,23 @@ def add_student_t(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
+# The same run done twice, whatever made the copy, says nothing new: averages, bands and predictors count it once.
+OBSERVATIONS = """
+CREATE OR REPLACE VIEW observations AS
+SELECT * FROM runs WHERE status = 'done' AND run_id NOT IN (FROM archived)
+QUALIFY row_number() OVER (
+    PARTITION BY coalesce(run_key, run_id), repeat
+    ORDER BY sanity IS NOT DISTINCT FROM 'fail', started_at DESC, run_id DESC) = 1
+"""
+
 # Relative scatter between repeats, pooled over all configurations of a system that were run more than once.
 REFERENCE_BANDS = """
 CREATE OR REPLACE VIEW reference_bands AS
 WITH repeated AS (
     SELECT r.backend, r.model, r.gpu, m.name AS metric, count(*) AS runs, avg(m.value) AS mean,
            var_samp(m.value) AS variance
-    FROM runs r JOIN metrics m USING (run_id)
-    WHERE r.status = 'done' AND m.value IS NOT NULL
+    FROM observations r JOIN metrics m USING (run_id)
+    WHERE m.value IS NOT NULL
     GROUP BY r.backend, r.model, r.gpu, r.config_key, m.name
     HAVING count(*) > 1 AND avg(m.value) <> 0)
 SELECT backend, model, gpu, metric, sum(runs - 1)::BIGINT AS degrees,
@@ -60,15 +69,17 @@ RUNS_OF = """
 CREATE OR REPLACE MACRO runs_of(wanted) AS TABLE
 WITH named AS (
     SELECT run_id, backend, model, gpu FROM runs
-    WHERE status = 'done' AND (run_id = wanted OR sweep_id = wanted OR experiment = wanted)),
+    WHERE status = 'done' AND (run_id = wanted OR sweep_id = wanted OR experiment = wanted)
+    QUALIFY row_number() OVER (
+        PARTITION BY coalesce(run_key, run_id), repeat ORDER BY started_at DESC, run_id DESC) = 1),
 found AS (
     FROM named
     UNION ALL
-    SELECT r.run_id, r.backend, r.model, r.gpu FROM runs r SEMI JOIN (
+    SELECT r.run_id, r.backend, r.model, r.gpu FROM observations r SEMI JOIN (
         SELECT p.run_id FROM params p
         WHERE p.name || '=' || p.value = wanted OR (p.value = wanted AND names_a_unit(p.name))) p
       ON p.run_id = r.run_id
-    WHERE r.status = 'done' AND NOT EXISTS (FROM named)),
+    WHERE NOT EXISTS (FROM named)),
 names AS (
     SELECT DISTINCT unnest([run_id, sweep_id, experiment]) AS name FROM runs WHERE status = 'done'
     UNION SELECT value FROM params WHERE names_a_unit(name))
@@ -142,4 +153,4 @@ FROM judged
 ORDER BY kind, name, point
 """.replace("{floor}", str(NOISE_FLOOR))
 
-COMPARISON_VIEWS = (REFERENCE_BANDS, NAMES_A_UNIT, RUNS_OF, COMPARE)
+COMPARISON_VIEWS = (OBSERVATIONS, REFERENCE_BANDS, NAMES_A_UNIT, RUNS_OF, COMPARE)
