@@ -9,6 +9,7 @@ from typing import Any
 
 from framework.dashboard.address import Asked, RefusedError
 from framework.errors import did_you_mean
+from framework.store.views.results_view import quoted
 
 CHOSEN = ("experiment", "backend", "model", "gpu", "status", "sanity", "sweep_id")
 """Columns of `runs` that a filter gives the exact value of."""
@@ -85,8 +86,3 @@ def known_column(name: str, columns: Sequence[str]) -> str:
     if name not in columns:
         raise RefusedError(f"no run has '{name[:80]}'{did_you_mean(name, columns)}")
     return name
-
-
-def quoted(name: str) -> str:
-    """Return a name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'

@@ -7,7 +7,8 @@ from typing import Any
 from framework import plugins
 from framework.dashboard.address import Asked, link
 from framework.dashboard.desk import Desk, Page
-from framework.dashboard.pages.run_filters import CHOSEN, RunFilter, known_column, quoted, read_filter
+from framework.dashboard.pages.run_filters import CHOSEN, RunFilter, known_column, read_filter
+from framework.store.views.results_view import quoted
 
 _A_PAGE = 50
 _IDENTITY = ("run_id", "experiment", "backend", "model", "gpu", "status", "sanity", "started_at")
