@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
 from framework_cova.annotate.http_endpoint import HttpAnnotator
 from framework_cova.annotate.oracle import OracleAnnotator
@@ -141,31 +141,13 @@ def test_an_endpoint_labels_frames_and_a_wrong_reply_or_no_answer_is_a_teacher_t
         HttpAnnotator("somewhere")
 
 
-def test_a_detector_in_an_onnx_file_labels_frames_with_our_classes(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
+def test_a_detector_in_an_onnx_file_labels_frames_with_our_classes(
+    tmp_path: Path, detector_file: Callable[..., str]
+) -> None:
     from framework_cova.annotate.weight_files import OnnxAnnotator
 
-    helper, kinds = onnx.helper, onnx.TensorProto
-    values = {
-        "boxes": np.array([[5, 6, 70, 80], [1, 1, 9, 9]], np.float32),
-        "labels": np.array([3, 77], np.int64),
-        "scores": np.array([0.9, 0.8], np.float32),
-    }
-    nodes = [
-        helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value, name))
-        for name, value in values.items()
-    ]
-    given = helper.make_tensor_value_info("image", kinds.FLOAT, [1, 3, "h", "w"])
-    types = {"boxes": kinds.FLOAT, "labels": kinds.INT64, "scores": kinds.FLOAT}
-    outputs = [
-        helper.make_tensor_value_info(name, types[name], value.shape) for name, value in values.items()
-    ]
-    graph = helper.make_graph(nodes, "detector", [given], outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    file = tmp_path / "detector.onnx"
-    onnx.save(model, str(file))
-    teacher = OnnxAnnotator(str(file), [1, 3, 8])
+    file = detector_file(tmp_path / "detector.onnx", [[5, 6, 70, 80], [1, 1, 9, 9]], [3, 77])
+    teacher = OnnxAnnotator(file, [1, 3, 8])
     found = teacher.label(frames(1)[0])
     assert found.label.tolist() == [1]
     assert found.xyxy.tolist() == [[5, 6, 70, 80]]

@@ -61,7 +61,7 @@ def doctor_checks() -> Iterable[DoctorCheck]:
 @hookimpl
 def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
     """Arms, policies and ways of sharing side by side when a sweep ends."""
-    from framework_cova.study.arm_tables import tables
+    from framework_cova.findings.arm_tables import tables
 
     return tables(scope)
 
@@ -69,7 +69,7 @@ def sweep_tables(scope: ReportScope) -> Iterable[TableBlock]:
 @hookimpl
 def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantity | float]]:
     """What the claims of `cova_specialization` are computed from."""
-    from framework_cova.study.claim_gains import computations
+    from framework_cova.findings.claim_gains import computations
 
     return computations(scope)
 
@@ -77,6 +77,6 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
 @hookimpl
 def report_sections(scope: ReportScope) -> Iterable[ReportSection]:
     """Gains, curves, pictures with boxes, and the map of motion."""
-    from framework_cova.study.camera_report import sections
+    from framework_cova.findings.camera_report import sections
 
     return sections(scope)

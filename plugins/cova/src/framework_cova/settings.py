@@ -50,7 +50,7 @@ class StageSettings:
     choose: str = "motion"
     min_score: float = 0.3
     valid_classes: list[int] | None = None
-    steps: int = 200
+    steps: int = 100
     generic_scenes: int = 80
     generic_steps: int = 1500
     students_dir: str = "outputs/students"

@@ -94,7 +94,7 @@ class VideoCapture(_Recorded):
         self._path, self._stall_s, self._max_frames = path, stall_s, max_frames
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames; see `Capture`."""
+        """Yield frames; see `Capture`. A source that stalls or breaks off midway has ended; `skipped` says so."""
         import av
 
         stream_source = "://" in self._path
@@ -120,9 +120,11 @@ class VideoCapture(_Recorded):
                 except Exception as error:
                     stalled = "timed out" in str(error).lower() or "exit" in type(error).__name__.lower()
                     what = f"sent nothing for {self._stall_s:g} s" if stalled else "broke off"
-                    raise InputError(
-                        f"workload.capture.path: {self._path} {what} after {number} frames: {one_line(error)}"
-                    ) from error
+                    what += f" after {number} frames: {one_line(error)}"
+                    if number == 0:
+                        raise InputError(f"workload.capture.path: {self._path} {what}") from error
+                    self._left_out[f"everything later, since the source {what}"] += 1
+                    break  # what came before is as good as ever
                 if packet is None:
                     break
                 try:

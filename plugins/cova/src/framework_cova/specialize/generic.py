@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from framework.identity.run_key import canonical_hash
+from framework.processes.file_lock import locked
 from framework_cova.boxes import Boxes
 from framework_cova.scene.generated_camera import GeneratedCamera
 from framework_cova.scene.recipe import SceneRecipe
@@ -46,8 +47,11 @@ def generic_student(
     seed: int,
     code: str,
     folder: Path,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Train the student on generic frames, or take it from the folder where that was done before.
+
+    Of several processes that need the same student one trains it and the others wait.
 
     Args:
         node: the student's configuration, part of its identity.
@@ -60,10 +64,14 @@ def generic_student(
     """
     key = canonical_hash([json.loads(json.dumps(node, default=str)), scenes, steps, size, seed, code])
     file = folder / f"{key}.pt"
+    found = {"file": file.name, "trained_steps": 0, "resumed_at": 0}
     if student.load(file):
-        return {"file": file.name, "trained_steps": 0, "resumed_at": 0}
-    student.start(seed)
-    images, truth = generic_frames(scenes, *size)
-    resumed = student.train(images, truth, steps, seed, folder / f"{key}.part")
-    student.save(file)
-    return {"file": file.name, "trained_steps": steps - resumed, "resumed_at": resumed}
+        return found
+    with locked(folder / f"{key}.lock", what=f"the generic student {file}"):
+        if student.load(file):
+            return found
+        student.start(seed)
+        images, truth = generic_frames(scenes, *size)
+        resumed = student.train(images, truth, steps, seed, folder / f"{key}.part", progress=progress)
+        student.save(file)
+    return found | {"trained_steps": steps - resumed, "resumed_at": resumed}

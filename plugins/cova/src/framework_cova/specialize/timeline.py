@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from framework.errors import InputError
 from framework_cova.boxes import Floats
+from framework_cova.capture.sources import GeneratedCapture
 from framework_cova.motion.region_scores import RegionTally
 from framework_cova.stages import Capture, Filter, Frame, build_stage
 
@@ -47,6 +48,17 @@ def open_camera(camera: pa.Table) -> tuple[Capture, int]:
     row = camera.to_pylist()[0]
     capture: Capture = build_stage(json.loads(row["capture"]), "workload.capture")
     return capture, int(row["skip"])
+
+
+def is_repeatable(camera: pa.Table) -> bool:
+    """Return whether a camera gives the same frames again: it is generated, or its file is known by its content."""
+    return bool(camera["content"][0].as_py()) or isinstance(open_camera(camera)[0], GeneratedCapture)
+
+
+def told_counts(counts: Mapping[str, int], before: str = "", after: str = "") -> str:
+    """Return counts by reason as people read them; "" for none."""
+    text = ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
+    return f"{before}{text}{after}" if text else ""
 
 
 def every(capture: Capture, skip: int) -> Iterator[Frame]:
@@ -90,7 +102,7 @@ def read_timeline(
     if not line.scored:
         raise InputError(
             f"workload.capture: the source ended after {read} frames; backend.adapt_frames ({adapt}) and"
-            f" backend.gap_frames ({gap}) leave none to score"
+            f" backend.gap_frames ({gap}) leave none to score{told_counts(line.skipped, ' (left out: ', ')')}"
         )
     return line
 

@@ -55,11 +55,36 @@ class GridNetwork(nn.Module):
         return found
 
 
+def stacked(images: Sequence[Any]) -> torch.Tensor:
+    """Return frames (height, width, 3) of one size as one tensor of bytes, padded to whole cells."""
+    frames = torch.from_numpy(np.stack(images))
+    height, width = frames.shape[1:3]
+    return functional.pad(frames, (0, 0, 0, -width % STRIDE, 0, -height % STRIDE))
+
+
 def as_tensor(images: Sequence[Any]) -> torch.Tensor:
-    """Return frames (height, width, 3) of one size as one tensor in 0–1, padded to whole cells."""
-    stacked = torch.from_numpy(np.ascontiguousarray(np.stack(images))).permute(0, 3, 1, 2).float() / 255
-    height, width = stacked.shape[2:]
-    return functional.pad(stacked, (0, -width % STRIDE, 0, -height % STRIDE))
+    """Return frames of one size as the network takes them: (n, 3, height, width) in 0–1, padded to whole cells."""
+    return stacked(images).permute(0, 3, 1, 2).float().div_(255)
+
+
+def varied(
+    frames: torch.Tensor, labels: Sequence[Boxes], rng: np.random.Generator
+) -> tuple[torch.Tensor, list[Boxes]]:
+    """Return a batch for the network, mirrored by chance, and brighter or darker: the same objects in another light.
+
+    Args:
+        frames: of `stacked`, a copy that may be written to.
+    """
+    width = frames.shape[2]
+    mirrored = rng.random(len(frames)) < 0.5
+    light = rng.uniform(0.8, 1.2, (len(frames), 1, 1, 1)).astype(np.float32)
+    truth = list(labels)
+    for index in np.flatnonzero(mirrored):
+        frames[index] = frames[index].flip(1)
+        corners = truth[index].xyxy[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32)
+        truth[index] = truth[index].moved(corners + np.array([width, 0, width, 0], np.float32))
+    batch = frames.float().mul_(torch.from_numpy(light / 255)).clamp_(max=1)
+    return batch.permute(0, 3, 1, 2), truth
 
 
 def targets(

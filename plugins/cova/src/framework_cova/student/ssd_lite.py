@@ -10,10 +10,11 @@ import numpy as np
 
 from framework_cova.boxes import Boxes
 from framework_cova.stages import Image
-from framework_cova.student.grid_student import LEAST_SCORE, read_checkpoint, write_whole
+from framework_cova.student.batch_loop import TrainedNetwork, train_batches
+from framework_cova.student.grid_student import LEAST_SCORE
 
 
-class SsdLiteStudent:
+class SsdLiteStudent(TrainedNetwork):
     """`ssdlite320_mobilenet_v3_large`; its own class 0 is the background. Far slower to train than the grid student.
 
     Args:
@@ -31,7 +32,6 @@ class SsdLiteStudent:
     ) -> None:
         self.weights, self.classes, self.threads = weights, classes, threads
         self.batch, self.learning_rate = batch, learning_rate
-        self._network: Any = None
 
     def start(self, seed: int) -> None:
         """Begin with the weights of the file, or fresh ones. Raises `ConfigError` without torchvision."""
@@ -44,17 +44,6 @@ class SsdLiteStudent:
         file = Path(self.weights) if self.weights else None
         model = "ssdlite320_mobilenet_v3_large"
         self._network = torchvision_model(model, self.classes + 1, file, "backend.student")
-
-    def state(self) -> Any:
-        """See `Student`."""
-        return {name: value.detach().clone() for name, value in self._network.state_dict().items()}
-
-    def restore(self, state: Any) -> None:
-        """See `Student`."""
-        if self._network is None:
-            self.start(0)
-        self._network.load_state_dict(state)
-        self._network.eval()
 
     def train(
         self,
@@ -71,14 +60,11 @@ class SsdLiteStudent:
             return 0
         import torch
 
+        torch.set_num_threads(self.threads)
         network = self._network.train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
-        begun = 0
-        if kept := read_checkpoint(checkpoint):
-            network.load_state_dict(kept["weights"])
-            optimizer.load_state_dict(kept["optimizer"])
-            begun = int(kept["step"])
-        for step in range(begun, steps):
+
+        def batch_loss(step: int) -> Any:
             chosen = np.random.default_rng([seed, step]).integers(0, len(images), self.batch)
             truth = [
                 {
@@ -87,22 +73,11 @@ class SsdLiteStudent:
                 }
                 for index in chosen
             ]
-            value = sum(network([_tensor(images[index]) for index in chosen], truth).values())
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            if checkpoint is not None and (step + 1) % every == 0 and step + 1 < steps:
-                state = {
-                    "step": step + 1,
-                    "weights": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                }
-                write_whole(checkpoint, state)
-            progress((step + 1) / steps)
-        network.eval()
-        if checkpoint is not None:
-            checkpoint.unlink(missing_ok=True)
-        return begun
+            return sum(network([_tensor(images[index]) for index in chosen], truth).values())
+
+        return train_batches(
+            network, optimizer, batch_loss, steps, self.learning_rate, checkpoint, every, progress
+        )
 
     def detect(self, images: Sequence[Image]) -> list[Boxes]:
         """See `Student`."""
@@ -138,18 +113,6 @@ class SsdLiteStudent:
         for hook in hooks:
             hook.remove()
         return float(total)
-
-    def save(self, file: Path) -> None:
-        """See `Student`."""
-        write_whole(file, self.state())
-
-    def load(self, file: Path) -> bool:
-        """See `Student`."""
-        kept = read_checkpoint(file)
-        if kept is None:
-            return False
-        self.restore(kept)
-        return True
 
 
 def _tensor(image: Image) -> Any:

@@ -1,1 +1,1 @@
-"""How the study meets the framework: backends, tables, metrics, advice, report."""
+"""The backends of a camera study: what is run, measured and stored."""

@@ -15,25 +15,22 @@ from framework_cova.specialize.detection_scores import score
 from framework_cova.specialize.labelled import LabelledFrames, annotate
 from framework_cova.specialize.timeline import evenly, every, open_camera
 from framework_cova.stages import Frame
-from framework_cova.study.camera_session import (
-    CameraSession,
-    build_stages,
-    one_of,
-    read_settings,
-    score_metrics,
-    stage_fingerprint,
-)
+from framework_cova.study.camera_backend import CameraBackend, one_of
+from framework_cova.study.camera_session import CameraSession, score_metrics
 from framework_cova.study.tables import schemas
 
 POLICIES = ("once", "on_drift", "periodic")
 SURE = 0.3  # score from which a detection takes part in the agreement
 
 
-class CameraDrift:
+class CameraDrift(CameraBackend):
     """Serves a camera window by window; keys: see `DriftSettings`."""
 
+    kind = DriftSettings
+    settings: DriftSettings
+
     def __init__(self, **keys: Any) -> None:
-        self.settings: DriftSettings = read_settings(DriftSettings, keys)
+        super().__init__(**keys)
         one_of(self.settings.policy, "policy", POLICIES)
         s = self.settings
         if s.window < 2 or not 1 <= s.sampled <= s.window:
@@ -43,18 +40,6 @@ class CameraDrift:
             )
         if not 0 < s.fall < 1:
             raise ConfigError(f"configuration key 'backend.fall': must lie in (0, 1), got {s.fall}")
-
-    def check(self, workload: WorkloadTables) -> None:
-        """Raise `ConfigError` for a workload that is no camera, or a stage that can't be built."""
-        if "camera" not in workload.tables:
-            raise ConfigError(
-                "backend=camera_drift needs a camera: workload=camera_generated, camera_video, camera_folder"
-            )
-        build_stages(self.settings)
-
-    def fingerprint(self) -> str:
-        """See `Fingerprinted`: stages may be anyone's code."""
-        return stage_fingerprint(self.settings)
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
         """Return mAP over the time in service, agreement by window, and how often the student was trained again."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from framework.contracts import Metric, Result, RunContext, SanityCheck, WorkloadTables
+from framework.contracts import Metric, Result, RunContext, SanityCheck, Verdict, WorkloadTables
 from framework.errors import ConfigError
 from framework_cova.capture.sources import GeneratedCapture
 from framework_cova.scene.generated_camera import GeneratedCamera
@@ -17,25 +17,22 @@ from framework_cova.specialize.detection_scores import DetectionScores, score
 from framework_cova.specialize.labelled import LabelledFrames, annotate
 from framework_cova.specialize.timeline import Timeline, open_camera, to_label
 from framework_cova.stages import Frame
-from framework_cova.study.camera_session import (
-    CameraSession,
-    build_stages,
-    one_of,
-    read_settings,
-    score_metrics,
-    stage_fingerprint,
-)
+from framework_cova.study.camera_backend import CameraBackend, one_of
+from framework_cova.study.camera_session import CameraSession, score_metrics
 from framework_cova.study.tables import schemas
 
 SHARING = ("none", "sites", "all")
 SITE_STEP = 31  # sites of different scenes are different
 
 
-class CameraFleet:
+class CameraFleet(CameraBackend):
     """Trains the students of a fleet; the number of labels and of steps in all is the same however they share."""
 
+    kind = FleetSettings
+    settings: FleetSettings
+
     def __init__(self, **keys: Any) -> None:
-        self.settings: FleetSettings = read_settings(FleetSettings, keys)
+        super().__init__(**keys)
         one_of(self.settings.sharing, "sharing", SHARING)
         s = self.settings
         if s.cameras < 1 or not 1 <= s.sites <= s.cameras:
@@ -47,14 +44,9 @@ class CameraFleet:
 
     def check(self, workload: WorkloadTables) -> None:
         """Raise `ConfigError` for a workload that is no generated camera, or a stage that can't be built."""
-        capture = open_camera(workload.tables["camera"])[0] if "camera" in workload.tables else None
-        if not isinstance(capture, GeneratedCapture):
+        super().check(workload)
+        if not isinstance(open_camera(workload.tables["camera"])[0], GeneratedCapture):
             raise ConfigError("backend=camera_fleet draws its cameras: workload=camera_generated")
-        build_stages(self.settings)
-
-    def fingerprint(self) -> str:
-        """See `Fingerprinted`: stages may be anyone's code."""
-        return stage_fingerprint(self.settings)
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
         """Return the mean mAP over cameras, what was shared, and each camera's score."""
@@ -165,7 +157,7 @@ class CameraFleet:
             )
         ]
         unlabelled = sum(not one.frames for one in labelled)
-        verdict = "warn" if unlabelled else "pass"
+        verdict: Verdict = "warn" if unlabelled else "pass"
         checks = [
             SanityCheck(
                 "cameras_labelled", verdict, f"{len(labelled) - unlabelled} of {len(labelled)} cameras"

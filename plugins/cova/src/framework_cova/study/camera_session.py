@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import framework_cova
 from framework.contracts import Metric, RunContext, WorkloadTables
-from framework.errors import ConfigError, did_you_mean
 from framework.identity.fingerprint import source_fingerprint
 from framework.identity.run_key import canonical_hash
 from framework_cova.boxes import Boxes, Floats
@@ -20,7 +19,7 @@ from framework_cova.settings import StageSettings
 from framework_cova.specialize.detection_scores import DetectionScores, score
 from framework_cova.specialize.generic import HELD_OUT, generic_frames, generic_student
 from framework_cova.specialize.labelled import LabelledFrames
-from framework_cova.specialize.timeline import Timeline, read_timeline
+from framework_cova.specialize.timeline import Timeline, is_repeatable, read_timeline
 from framework_cova.stages import (
     Annotator,
     Filter,
@@ -33,68 +32,8 @@ from framework_cova.stages import (
 )
 
 STAGES = ("filter", "annotate", "student", "inference")
+_LAST_TIMELINE: dict[str, Timeline] = {}
 GENERIC_HELD_OUT = 8  # scenes on which forgetting is seen
-
-
-def read_settings(kind: type[StageSettings], keys: Mapping[str, Any]) -> Any:
-    """Return typed settings; raises `ConfigError` naming a key that is unknown or out of range."""
-    names = {item.name for item in fields(kind)}
-    for key in keys:
-        if key not in names:
-            raise ConfigError(f"configuration key 'backend.{key}': unknown key{did_you_mean(key, names)}")
-    found = kind(**dict(keys))
-    for key, least in (
-        ("labels", 1),
-        ("steps", 0),
-        ("generic_scenes", 1),
-        ("generic_steps", 1),
-        ("adapt_frames", 1),
-        ("gap_frames", 0),
-        ("scored_frames", 1),
-        ("score_every", 1),
-    ):
-        if getattr(found, key) < least:
-            raise ConfigError(
-                f"configuration key 'backend.{key}': must be at least {least}, got {getattr(found, key)}"
-            )
-    if not 0 <= found.min_score <= 1 or found.joules_per_gflop < 0:
-        raise ConfigError(
-            "configuration key 'backend.min_score': must lie in [0, 1], and joules_per_gflop must not be below 0, got"
-            f" {found.min_score}, {found.joules_per_gflop}"
-        )
-    one_of(found.choose, "choose", ("motion", "random", "uncertain"))
-    return found
-
-
-def one_of(value: str, key: str, known: Sequence[str]) -> None:
-    """Raise `ConfigError` unless a word is a known one."""
-    if value not in known:
-        raise ConfigError(
-            f"configuration key 'backend.{key}': unknown {key} '{value}'{did_you_mean(value, known)}"
-        )
-
-
-def build_stages(settings: StageSettings) -> None:
-    """Raise `ConfigError` for a stage that can't be built, before anything starts."""
-    for name in STAGES:
-        build_stage(getattr(settings, name), f"backend.{name}")
-
-
-def stage_fingerprint(settings: StageSettings) -> str:
-    """Return a text that changes with the code of a stage that isn't this plugin's own."""
-    from importlib.util import find_spec
-
-    found = [code_hash()]
-    for name in STAGES:
-        module = str((getattr(settings, name) or {}).get("_target_", "")).rpartition(".")[0]
-        if module and not module.startswith("framework_cova."):
-            try:
-                spec = find_spec(module)
-            except ModuleNotFoundError:
-                continue
-            if spec and spec.origin and Path(spec.origin).is_file():
-                found.append(canonical_hash(Path(spec.origin).read_text(encoding="utf-8")))
-    return " ".join(found)
 
 
 @cache
@@ -128,19 +67,36 @@ class CameraSession:
         return Path(self.settings.students_dir)
 
     def timeline(self, workload: WorkloadTables) -> Timeline:
-        """Return the camera's frames."""
+        """Return the camera's frames; the last camera's are kept, since the next run of a sweep may need them."""
         s = self.settings
         camera = workload.tables["camera"]
-        return read_timeline(
-            camera, self.motion, s.adapt_frames, s.gap_frames, s.scored_frames, s.score_every
-        )
+        parts = (s.adapt_frames, s.gap_frames, s.scored_frames, s.score_every)
+        key = canonical_hash([camera.to_pylist(), s.filter, parts]) if is_repeatable(camera) else ""
+        if not key or key not in _LAST_TIMELINE:
+            _LAST_TIMELINE.clear()  # two of a large video may be more than there is memory
+            line = read_timeline(camera, self.motion, *parts)
+            if not key:
+                return line
+            _LAST_TIMELINE[key] = line
+        return _LAST_TIMELINE[key]
 
     def generic(self, image: Image) -> dict[str, Any]:
         """Make the student the generic one for frames of this size; return what that took."""
         s, size = self.settings, (image.shape[1], image.shape[0])
-        code = code_hash()
+
+        def progress(share: float) -> None:
+            self.context.progress(0.2 + 0.2 * share, "training the generic student, once for all runs")
+
         return generic_student(
-            self.student, s.student, s.generic_scenes, s.generic_steps, size, self.seed, code, self.folder
+            self.student,
+            s.student,
+            s.generic_scenes,
+            s.generic_steps,
+            size,
+            self.seed,
+            code_hash(),
+            self.folder,
+            progress,
         )
 
     def train(

@@ -10,47 +10,31 @@ import cv2
 import pyarrow as pa
 
 from framework.contracts import Metric, Result, RunContext, SanityCheck, WorkloadTables
-from framework.errors import ConfigError
 from framework_cova.boxes import Boxes
 from framework_cova.settings import SpecializationSettings
 from framework_cova.specialize.detection_scores import score
 from framework_cova.specialize.generic import generic_frames
 from framework_cova.specialize.labelled import LabelledFrames, annotate, of_truth
-from framework_cova.specialize.timeline import Timeline, to_label
+from framework_cova.specialize.timeline import Timeline, to_label, told_counts
 from framework_cova.stages import Frame, TeacherError
-from framework_cova.study.camera_session import (
-    CameraSession,
-    build_stages,
-    one_of,
-    read_settings,
-    score_metrics,
-    stage_fingerprint,
-)
-from framework_cova.study.tables import schemas
+from framework_cova.study.camera_backend import CameraBackend, one_of
+from framework_cova.study.camera_session import CameraSession, score_metrics
+from framework_cova.study.tables import GENERIC, STUDENT, TEACHER, TRUTH, schemas
 
 ARMS = ("generic", "generic_more", "specialized", "truth", "random", "teacher")
 PICTURES = 2
 SHOWN_SCORE = 0.3  # detections below aren't drawn
 
 
-class CameraStudent:
+class CameraStudent(CameraBackend):
     """Specialises a student to one camera. Keys: see `SpecializationSettings`."""
 
+    kind = SpecializationSettings
+    settings: SpecializationSettings
+
     def __init__(self, **keys: Any) -> None:
-        self.settings: SpecializationSettings = read_settings(SpecializationSettings, keys)
+        super().__init__(**keys)
         one_of(self.settings.arm, "arm", ARMS)
-
-    def check(self, workload: WorkloadTables) -> None:
-        """Raise `ConfigError` for a workload that is no camera, or a stage that can't be built."""
-        if "camera" not in workload.tables:
-            raise ConfigError(
-                "backend=camera_student needs a camera: workload=camera_generated, camera_video, camera_folder"
-            )
-        build_stages(self.settings)
-
-    def fingerprint(self) -> str:
-        """See `Fingerprinted`: stages may be anyone's code."""
-        return stage_fingerprint(self.settings)
 
     def run(self, workload: WorkloadTables, context: RunContext) -> Result:
         """Return scores on later frames, costs, and pictures."""
@@ -132,9 +116,9 @@ class CameraStudent:
             height, width = frame.image.shape[:2]
             _, jpeg = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
             pictures.append({"frame": frame.number, "width": width, "height": height, "jpeg": jpeg.tobytes()})
-            sources = {"teacher": self._teacher(session, frame), "generic": old, self.settings.arm: new}
+            sources = {TEACHER: self._teacher(session, frame), GENERIC: old, STUDENT: new}
             if frame.truth is not None:
-                sources["truth"] = frame.truth
+                sources[TRUTH] = frame.truth
             for source, found in sources.items():
                 sure = found.chosen(found.score >= SHOWN_SCORE)
                 for xyxy, label, value in zip(sure.xyxy, sure.label, sure.score, strict=True):
@@ -200,13 +184,13 @@ def _checks(line: Timeline, labelled: LabelledFrames, s: SpecializationSettings)
     found = []
     trained = s.arm in ("specialized", "truth", "random") and s.steps
     if line.skipped:
-        found.append(SanityCheck("frames_left_out", "warn", _counts(line.skipped)))
+        found.append(SanityCheck("frames_left_out", "warn", told_counts(line.skipped)))
     if trained and not labelled.frames:
         detail = "no frame with motion to label: the student stays the generic one"
         found.append(SanityCheck("frames_labelled", "warn", detail))
     elif trained and (labelled.left_out or len(labelled.frames) < s.labels):
         detail = f"{len(labelled.frames)} frames labelled of {s.labels} asked for"
-        more = f"; {_counts(labelled.left_out)}" if labelled.left_out else ""
+        more = f"; {told_counts(labelled.left_out)}" if labelled.left_out else ""
         found.append(SanityCheck("frames_labelled", "warn", detail + more))
     elif trained:
         found.append(SanityCheck("frames_labelled", "pass", f"{len(labelled.frames)} frames"))
@@ -215,7 +199,3 @@ def _checks(line: Timeline, labelled: LabelledFrames, s: SpecializationSettings)
         detail = f"the source ended early: {len(line.scored)} frames scored of {wanted}"
         found.append(SanityCheck("frames_scored", "warn", detail))
     return found
-
-
-def _counts(counts: Any) -> str:
-    return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))

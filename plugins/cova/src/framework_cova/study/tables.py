@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+TRUTH, TEACHER, GENERIC, STUDENT = "truth", "teacher", "generic", "student"
+"""Sources of boxes in the table `camera_boxes`: `student` is the one that the run ended with."""
+
+
 def schemas() -> dict[str, pa.Schema]:
     """Return schema by table."""
     import pyarrow as pa

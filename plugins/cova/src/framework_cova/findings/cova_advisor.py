@@ -8,7 +8,7 @@ from statistics import fmean
 
 from framework.contracts import Advice, AdvisorScope
 from framework.errors import ConfigError
-from framework_cova.study.camera_runs import CameraRun, camera_runs, interval
+from framework_cova.findings.camera_runs import CameraRun, camera_runs, over_cameras, place, scores_by_camera
 
 # what a user would set again, as it is written on the command line, and where it stands in the stored parameters
 _SETTINGS = {
@@ -60,8 +60,8 @@ class CovaAdvisor:
         chosen = min(
             good, key=lambda one: (one.costs[0], float(dict(one.settings)["backend.steps"]), -one.map)
         )
-        cameras = {run.params.get("workload.capture.scene") for run in chosen.runs}
-        found = interval([run.metrics["detection_map"] for run in chosen.runs])
+        cameras = {place(run.camera) for run in chosen.runs}
+        found = over_cameras(scores_by_camera(chosen.runs, lambda run: True))
         saved = 1 - chosen.costs[0] / best.costs[0] if best.costs[0] else 0.0
         yield Advice(
             advisor="cova",
@@ -105,12 +105,16 @@ def comparable(runs: Iterable[CameraRun]) -> list[Option]:
 def front(options: list[Option]) -> list[Option]:
     """Return the options that no other beats in mAP, teacher calls, ms and joules a frame, best mAP first.
 
-    Milliseconds are measured: differences below 10 % are noise and count as none.
+    Milliseconds are measured on a machine that does other things as well; options of the same arithmetic, thus of the
+    same joules, take the same time, and their mean counts.
     """
+    by_work: dict[float, list[float]] = {}
+    for one in options:
+        by_work.setdefault(round(one.costs[2], 9), []).append(one.costs[1])
 
     def as_costs(one: Option) -> tuple[float, ...]:
-        calls, ms, joules = one.costs
-        return -one.map, calls, round(ms / max(min(o.costs[1] for o in options), 1e-9), 1) // 1.1, joules
+        calls, _, joules = one.costs
+        return -one.map, calls, fmean(by_work[round(joules, 9)]), joules
 
     kept = []
     for one in options:

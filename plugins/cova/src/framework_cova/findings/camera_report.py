@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
-from framework_cova.boxes import CLASSES
-from framework_cova.study.arm_tables import ARM_WORDS, curves, tables
-from framework_cova.study.camera_runs import (
+from framework_cova.findings.arm_tables import ARM_WORDS, tables
+from framework_cova.findings.camera_runs import (
     CameraRun,
     camera_runs,
-    interval,
-    relative_gains,
-    scores_by_camera,
+    over_seeds,
     usual,
 )
+from framework_cova.findings.frame_pictures import frame_pictures
+from framework_cova.findings.pay_curves import break_even, pay_curves
 
 COLOURS = (
     "#E69F00",
@@ -25,8 +23,7 @@ COLOURS = (
     "#009E73",
     "#0072B2",
     "#CC79A7",
-)  # of sources, as lines on a picture
-_DASHES = {"truth": "dot", "teacher": "dash"}
+)  # of arms and policies
 
 
 def sections(scope: ReportScope) -> list[ReportSection]:
@@ -38,7 +35,7 @@ def sections(scope: ReportScope) -> list[ReportSection]:
     if runs:
         blocks += [*_gains(runs), *_curves(runs)]
         own = [run for run in runs if run.arm == "specialized" and run.variation == usual(runs)] or runs
-        blocks += [*_pictures(scope, own[0]), *_motion(scope, own[0])]
+        blocks += [*frame_pictures(scope, own[0]), *_motion(scope, own[0])]
     blocks += _windows(scope, camera_runs(scope.store, scope.run_ids, "camera_drift"))
     return [ReportSection("Cameras with a student of their own", blocks, order=30)]
 
@@ -55,7 +52,7 @@ def _gains(runs: Sequence[CameraRun]) -> list[Figure]:
                     run.metrics["detection_map"]
                 )
         if scenes:
-            found = [interval(values) for _, values in sorted(scenes.items())]
+            found = [over_seeds(values) for _, values in sorted(scenes.items())]
             traces.append(
                 {
                     "type": "bar",
@@ -79,113 +76,53 @@ def _gains(runs: Sequence[CameraRun]) -> list[Figure]:
     return [Figure("mAP by camera", {"data": traces, "layout": layout}, caption)] if traces else []
 
 
+_AXES = (
+    ("labels", "Gain against frames annotated", "log", "frames that the teacher labels"),
+    ("label noise", "Gain against label noise", "linear", "noise of the teacher (backend.annotate.noise)"),
+    ("steps", "Gain against training steps", "log", "steps"),
+)
+
+
 def _curves(runs: Sequence[CameraRun]) -> list[Figure]:
-    """Return gain against labels and against label noise."""
-    generic = scores_by_camera(runs, lambda run: run.arm == "generic")
+    """Return gain against labels, label noise and steps, with the value from which on it pays."""
+    found = pay_curves(runs)
     figures = []
-    for words, title, axis in (
-        (
-            "labels",
-            "Gain against frames annotated",
-            {"type": "log", "title": {"text": "frames that the teacher labels"}},
-        ),
-        (
-            "label noise",
-            "Gain against label noise",
-            {"title": {"text": "noise of the teacher (backend.annotate.noise)"}},
-        ),
-        ("steps", "Gain against training steps", {"type": "log", "title": {"text": "steps"}}),
-    ):
-        points = []
-        for value, members in curves(runs).get(words, {}).items():
-            gains = relative_gains(scores_by_camera(members, lambda run: True), generic)
-            if gains:
-                points.append((float(value), interval([100 * one for one in gains])))
+    for words, title, scale, axis in _AXES:
+        points = [
+            (one.number, one.gain) for one in found.get(words, ()) if one.number is not None and one.gain
+        ]
         if len(points) < 2:
             continue
-        points.sort(key=lambda one: one[0])
         line = {
             "type": "scatter",
             "mode": "lines+markers",
             "x": [x for x, _ in points],
-            "y": [one.value for _, one in points],
+            "y": [100 * one.value for _, one in points],
             "error_y": {
                 "type": "data",
                 "symmetric": False,
-                "array": [(one.high or one.value) - one.value for _, one in points],
+                "array": [
+                    100 * ((one.value if one.high is None else one.high) - one.value) for _, one in points
+                ],
                 "arrayminus": [
-                    one.value - (one.low if one.low is not None else one.value) for _, one in points
+                    100 * (one.value - (one.value if one.low is None else one.low)) for _, one in points
                 ],
             },
             "line": {"color": COLOURS[4]},
         }
-        layout = {
-            "xaxis": axis,
+        layout: dict[str, Any] = {
+            "xaxis": {"type": scale, "title": {"text": axis}},
             "yaxis": {"title": {"text": "mAP over the generic student's, %"}, "zeroline": True},
         }
-        caption = "Mean over cameras and seeds, 95 % interval. Where it reaches 0: don't specialise."
+        caption = f"Mean over {len(found[words][0].gains)} cameras, 95 % interval."
+        zero = break_even(found[words])
+        if zero is None:
+            caption += " Below 0 it does not pay."
+        else:
+            caption += f" At {words} {zero:.2g} (dashed) the gain is used up: below 0 it does not pay."
+            end = {"x0": zero, "x1": zero, "y0": 0, "y1": 1, "yref": "paper"}
+            layout["shapes"] = [{"type": "line", **end, "line": {"dash": "dash", "color": "#888"}}]
         figures.append(Figure(title, {"data": [line], "layout": layout}, caption))
-    return figures
-
-
-def _pictures(scope: ReportScope, run: CameraRun) -> list[Figure]:
-    """Return scored frames with the boxes of each source; a click on the legend hides one."""
-    shots = scope.store.query(
-        "SELECT * FROM camera_pictures WHERE run_id = ? ORDER BY frame", [run.run_id]
-    ).to_pylist()
-    boxes = scope.store.query(
-        "SELECT * FROM camera_boxes WHERE run_id = ? ORDER BY source", [run.run_id]
-    ).to_pylist()
-    figures = []
-    for shot in shots:
-        width, height = shot["width"], shot["height"]
-        traces = []
-        sources = sorted({box["source"] for box in boxes})
-        for number, source in enumerate(sources):
-            x: list[float | None] = []
-            y: list[float | None] = []
-            text: list[str | None] = []
-            for box in boxes:
-                if box["frame"] != shot["frame"] or box["source"] != source:
-                    continue
-                left, top, right, bottom = (box[f"{side}_px"] for side in ("left", "top", "right", "bottom"))
-                name = CLASSES[box["label"]] if box["label"] < len(CLASSES) else f"class {box['label']}"
-                x += [left, right, right, left, left, None]
-                y += [top, top, bottom, bottom, top, None]
-                text += [f"{source}: {name} {box['score']:.2f}"] * 5 + [None]
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "name": ARM_WORDS.get(source, source),
-                    "x": x or [None],
-                    "y": y or [None],
-                    "text": text or [None],
-                    "hoverinfo": "text",
-                    "showlegend": True,
-                    "line": {
-                        "color": COLOURS[number % len(COLOURS)],
-                        "width": 2,
-                        "dash": _DASHES.get(source, "solid"),
-                    },
-                }
-            )
-        picture = "data:image/jpeg;base64," + base64.b64encode(shot["jpeg"]).decode()
-        layout = {
-            "images": [
-                {"source": picture, "xref": "x", "yref": "y", "x": 0, "y": 0, "sizex": width, "sizey": height}
-                | {"sizing": "stretch", "layer": "below"}
-            ],
-            "xaxis": {"range": [0, width], "showgrid": False, "constrain": "domain", "title": {"text": "px"}},
-            "yaxis": {"range": [height, 0], "showgrid": False, "scaleanchor": "x", "title": {"text": "px"}},
-            "height": 520,
-        }
-        caption = (
-            f"Frame {shot['frame']}, never trained on. Boxes with a score of at least 0.3; run {run.run_id}."
-        )
-        figures.append(
-            Figure(f"Frame {shot['frame']}: who sees what", {"data": traces, "layout": layout}, caption)
-        )
     return figures
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from framework.contracts import StoreReader
 from framework.quantity import Quantity, student_t_975
 
+Camera = tuple[str, ...]
+"""Settings `name=value` that a score without labels depends on; runs that share them are compared."""
+
+SEED = "workload.seed="
 _FOR_LABELS = (
     "backend.arm",
     "backend.labels",
@@ -38,7 +42,7 @@ class CameraRun:
         return self.params.get("backend.arm", "")
 
     @property
-    def camera(self) -> tuple[str, ...]:
+    def camera(self) -> Camera:
         """What the generic student's score depends on: the camera, the seed, the student, how it looks at frames."""
         return tuple(
             f"{name}={value}"
@@ -82,8 +86,8 @@ def camera_runs(store: StoreReader, run_ids: Sequence[str], backend: str) -> lis
     return [CameraRun(one, params[one], metrics[one]) for one in ids]
 
 
-def interval(values: Sequence[float]) -> Quantity:
-    """Return the mean with its 95 % interval by Student's t; none for a single value."""
+def over_seeds(values: Sequence[float]) -> Quantity:
+    """Return the mean of runs of one camera with its 95 % interval by Student's t; none for a single value."""
     middle = fmean(values)
     if len(values) < 2:
         return Quantity(middle)
@@ -91,9 +95,24 @@ def interval(values: Sequence[float]) -> Quantity:
     return Quantity(middle, middle - half, middle + half)
 
 
-def scores_by_camera(
-    runs: Iterable[CameraRun], wanted: Callable[[CameraRun], bool]
-) -> dict[tuple[str, ...], float]:
+def over_cameras(values: Mapping[Camera, float]) -> Quantity:
+    """Return the mean over cameras with its 95 % interval; none for a single camera.
+
+    Seeds of one camera see the same frames and are no further evidence on cameras. So a camera counts once, with the
+    mean of its seeds, and Student's t has a degree of freedom less than there are cameras.
+    """
+    by_place: dict[Camera, list[float]] = {}
+    for camera, value in values.items():
+        by_place.setdefault(place(camera), []).append(value)
+    return over_seeds([fmean(seeds) for seeds in by_place.values()])
+
+
+def place(camera: Camera) -> Camera:
+    """Return a camera without the seed: what was filmed."""
+    return tuple(item for item in camera if item.startswith("workload.") and not item.startswith(SEED))
+
+
+def scores_by_camera(runs: Iterable[CameraRun], wanted: Callable[[CameraRun], bool]) -> dict[Camera, float]:
     """Return the mAP of wanted runs by camera and seed; the last one where there are several."""
     return {
         run.camera: run.metrics["detection_map"]
@@ -102,9 +121,9 @@ def scores_by_camera(
     }
 
 
-def relative_gains(new: dict[tuple[str, ...], float], base: dict[tuple[str, ...], float]) -> list[float]:
+def relative_gains(new: Mapping[Camera, float], base: Mapping[Camera, float]) -> dict[Camera, float]:
     """Return new / base − 1 for each camera and seed that has both; a base of 0 has no relative gain."""
-    return [new[camera] / base[camera] - 1 for camera in new if base.get(camera, 0) > 0]
+    return {camera: new[camera] / base[camera] - 1 for camera in new if base.get(camera, 0) > 0}
 
 
 def usual(runs: Sequence[CameraRun]) -> tuple[tuple[str, str], ...] | None:
@@ -115,13 +134,16 @@ def usual(runs: Sequence[CameraRun]) -> tuple[tuple[str, str], ...] | None:
     return max(arms, key=lambda one: len(arms[one]), default=None)
 
 
-def shown_interval(values: Sequence[float], percent: bool = False) -> str:
-    """Return `mean (low to high)`; a dash for nothing."""
+def shown_interval(values: Mapping[Camera, float], percent: bool = False) -> str:
+    """Return `mean (low to high)` over cameras; a dash for nothing."""
     if not values:
         return "–"
-    found = interval(values)
+    found = over_cameras(values)
     scale, places = (100.0, 1) if percent else (1.0, 3)
     text = f"{scale * found.value:.{places}f}"
     if found.low is None or found.high is None:
         return text
-    return f"{text} ({scale * found.low:.{places}f} to {scale * found.high:.{places}f})"
+    low, high = found.low, found.high
+    if not percent:  # a score lies in 0–1, whatever Student's t makes of very few cameras
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{text} ({scale * low:.{places}f} to {scale * high:.{places}f})"
