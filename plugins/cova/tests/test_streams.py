@@ -157,7 +157,8 @@ def test_a_stream_that_ends_early_is_scored_as_far_as_it_goes_and_a_change_of_re
     teacher = ("backend/annotate=onnx", f"backend.annotate.weights={weights}")
     with served(over_http(stream[: len(stream) * 2 // 3] + (tmp_path / "large.ts").read_bytes())) as port:
         path = f"workload.capture.path=http://127.0.0.1:{port}/live.ts"
-        door.run(path, *teacher, "backend.arm=generic", workload="camera_video")
+        early = ("backend.adapt_frames=60", "backend.scored_frames=100")
+        door.run(path, *teacher, *early, "backend.arm=generic", workload="camera_video")
     checks = door.checks()
     assert "since the source broke off after" in checks
     assert "resolution differs from the first frame's" in checks
