@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from framework.configuration.plain_values import whole
 from framework.contracts import Json, WorkloadTables
+from framework.errors import ConfigError
 from framework_serving.hardware.catalogue import described_gpu, described_model
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
@@ -51,6 +54,7 @@ class SimulatedServer:
             ConfigError: such a server could not start; one line that names the key.
         """
         shape, gpu = described(settings)
+        _check_machine(settings)
         ranks = translation.adapter_ranks(workload)
         settings = settings.with_engine_defaults(shape, gpu, len(ranks) > 0 or bool(settings.max_loras))
         if physics is None:
@@ -106,6 +110,16 @@ class SimulatedServer:
             facts["profile_runs"] = profile.fit.runs
             facts["profile_error_percent"] = dict(profile.fit.held_out or profile.fit.in_sample)
         return facts
+
+
+def _check_machine(settings: TwinSettings) -> None:
+    """Raise `ConfigError` where the deployment needs more GPUs than `gpu.count` says there are."""
+    count = settings.gpu.get("count") if isinstance(settings.gpu, Mapping) else None
+    if count is not None and settings.gpu_count > whole(count, "gpu.count", least=1):
+        raise ConfigError(
+            f"gpu.count: the machine has {count} GPUs, but replicas and parallelism of backend take"
+            f" {settings.gpu_count}"
+        )
 
 
 def _memory(

@@ -32,11 +32,21 @@ def unix_utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
-def _named(config: Mapping[str, Json], group: str) -> str | None:
+def option_name(config: Mapping[str, Json], group: str) -> str | None:
+    """Return what a group's option is called: its name, else the id or the file that it was given by."""
     value = config.get(group)
     if isinstance(value, Mapping):
-        value = value.get("name")
+        given = leaf_text(value.get("name")) or leaf_text(value.get("id"))
+        return given or _last_folder(leaf_text(value.get("path")) or "")
     return leaf_text(value) or None
+
+
+def _last_folder(path: str) -> str | None:
+    """Return the last part of a path that is no file: `models/own/config.json` is called `own`."""
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    if len(parts) > 1 and "." in parts[-1]:
+        parts.pop()
+    return parts[-1] if parts else None
 
 
 def run_row(record: RunRecord) -> dict[str, Any]:
@@ -52,8 +62,8 @@ def run_row(record: RunRecord) -> dict[str, Any]:
         "started_at": utc(record.started_at),
         "finished_at": utc(record.finished_at),
         "sanity": record.sanity,
-        "model": _named(record.config, "model"),
-        "gpu": _named(record.config, "gpu"),
+        "model": option_name(record.config, "model"),
+        "gpu": option_name(record.config, "gpu"),
         "job_key": record.job_key,
         "config_key": config_key({name: leaf_text(value) for name, value in leaves(record.config)}),
         "sweep_index": record.sweep_index,

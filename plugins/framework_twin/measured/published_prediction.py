@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from framework.errors import ConfigError
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
@@ -27,17 +28,22 @@ from framework_twin.physics.power import activity
 from framework_twin.physics.uncalibrated.bands import band, hardware_class
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.engine_work import EngineWork, release_of
-from framework_twin.physics.uncalibrated.power_model import board_watts
+from framework_twin.physics.uncalibrated.power_model import Utilisation, shares_of, utilisation
 from framework_twin.physics.uncalibrated.step_physics import StepPhysics, step_physics
+
+Ints = npt.NDArray[np.int64]
 
 TASK_PROMPT_TOKENS = {
     "gpqa": 300,
     "lm-arena-chat": 150,
-    "sourcegraph-fim": 450,
-    "image-chat": 1500,
-    "video-chat": 3000,
+    "sourcegraph-fim": 3000,
+    "image-chat": 1100,
+    "video-chat": 2200,
 }
-"""Usual prompt of a leaderboard's task, where its length was not published: assumptions, not measurements."""
+"""Usual prompt of a leaderboard's task, where its length was not published: assumptions that agree with how much
+longer the mean step is than the usual one, not measurements."""
+_GEMMA_IMAGE_TOKENS = 400
+"""An image is 256 tokens for Gemma 3, whatever its size, beside the text."""
 _OTHER_PROMPT_TOKENS = 150
 _V0_BUDGET, _V1_BUDGET = 4096, 8192
 _ENOUGH_BLOCKS = 10**7
@@ -90,7 +96,8 @@ def predict_published(
 
 
 def _server(setup: PublishedSetup, physics: str, work: EngineWork | None) -> _Server:
-    shape, gpu = _typed(model_shape(setup.model), setup), gpu_spec(setup.gpu)
+    shape, gpu = model_shape(setup.model), gpu_spec(setup.gpu)
+    shape = typed_shape(shape, setup, gpu)
     spread = deployment_of(setup)
     generation = _generation(setup)
     release = release_of_run(setup)
@@ -101,14 +108,19 @@ def _server(setup: PublishedSetup, physics: str, work: EngineWork | None) -> _Se
     found = step_physics(
         shape, gpu, spread, generation=generation, release=release, physics=physics, work=work
     )
-    prompt = setup.input_tokens or next(
-        (tokens for task, tokens in TASK_PROMPT_TOKENS.items() if task in setup.note), _OTHER_PROMPT_TOKENS
-    )
+    prompt = setup.input_tokens or _task_prompt(setup, shape)
     return _Server(setup, shape, gpu, spread, found, generation, prompt)
 
 
+def _task_prompt(setup: PublishedSetup, shape: ModelShape) -> int:
+    task = next((task for task in TASK_PROMPT_TOKENS if task in setup.note), "")
+    if task == "image-chat" and shape.family.startswith("gemma"):
+        return _GEMMA_IMAGE_TOKENS
+    return TASK_PROMPT_TOKENS.get(task, _OTHER_PROMPT_TOKENS)
+
+
 def release_of_run(setup: PublishedSetup) -> str:
-    """Return the engine release of a row (`ENGINE_WORK`)."""
+    """Return the engine release of a row (`engine_works`)."""
     generation = _generation(setup)
     architecture = gpu_spec(setup.gpu).architecture
     return release_of(generation, setup.version, server=setup.server, architecture=architecture)
@@ -130,7 +142,7 @@ def deployment_of(setup: PublishedSetup) -> Deployment:
     return Deployment(tensor, pipeline, data, expert)
 
 
-def _typed(shape: ModelShape, setup: PublishedSetup) -> ModelShape:
+def typed_shape(shape: ModelShape, setup: PublishedSetup, gpu: GpuSpec) -> ModelShape:
     """Return the shape with a row's number types; a checkpoint that mixes types keeps those of its configuration."""
     if shape.expert_type and not shape.weight_type:
         own, stated = number_type(shape.expert_type).name, setup.expert_type or setup.weight_type
@@ -140,6 +152,8 @@ def _typed(shape: ModelShape, setup: PublishedSetup) -> ModelShape:
     dense = number_type(setup.weight_type, "weight_dtype").name if setup.weight_type else shape.weight_type
     experts = number_type(setup.expert_type, "moe_dtype").name if setup.expert_type else ""
     kv = number_type(setup.kv_type, "kv_dtype").name if setup.kv_type else shape.kv_type
+    if not kv and gpu.fp4_tflops and (dense == "nvfp4" or (dense == "fp8" and not shape.weight_type)):
+        kv = "fp8"  # checkpoints that were quantised afterwards, for Blackwell, say so of their cache as well
     plain = ("bf16", "fp16")
     return replace(
         shape,
@@ -183,15 +197,26 @@ def _run(server: _Server, batch: int, outputs: np.ndarray) -> SimulationOutput:
     return simulate(_engine(server, batch, server.prompt + int(outputs.max())), requests, vector)
 
 
+def published_utilisation(setup: PublishedSetup) -> Utilisation:
+    """Return what a run's accelerators do, for a fit of the power law; raises as `predict_published`."""
+    server = _server(setup, "auto", None)
+    if setup.load == "steady":
+        batch, outputs = _steady_outputs(server)
+    else:
+        batch, outputs = setup.concurrency, _lockstep_outputs(server)
+    return _utilisation(server, _run(server, batch, outputs), outputs)
+
+
 def _lockstep(server: _Server) -> dict[str, float]:
     """One batch to its end. The engine stops a request where the model's context ends."""
-    setup = server.setup
+    outputs = _lockstep_outputs(server)
+    output = _run(server, len(outputs), outputs)
+    return {"duration_s": output.duration_s, "power_mean_w": _watts(server, output, outputs)}
+
+
+def _lockstep_outputs(server: _Server) -> Ints:
     room = server.shape.max_model_len - server.prompt
-    tokens = max(1, min(int(setup.output_tokens), room))
-    output = _run(server, setup.concurrency, np.full(setup.concurrency, tokens))
-    values = {"duration_s": output.duration_s}
-    values["power_mean_w"] = _watts(server, output, setup.concurrency, np.full(setup.concurrency, tokens))
-    return values
+    return np.full(server.setup.concurrency, max(1, min(int(server.setup.output_tokens), room)))
 
 
 def _closed_loop(server: _Server) -> dict[str, float]:
@@ -214,40 +239,54 @@ def _closed_loop(server: _Server) -> dict[str, float]:
 
 
 def _steady(server: _Server) -> dict[str, float]:
-    setup, ranks = server.setup, server.spread.data
-    assert setup.running is not None
-    batch = max(1, round(setup.running / ranks))
-    rng = np.random.default_rng(0)
-    count = int(min(6 * batch, max(3 * batch, 400)))
-    outputs = np.maximum(2, rng.gamma(2.0, setup.output_tokens / 2.0, count))
-    outputs[:batch] = np.maximum(2, outputs[:batch] * rng.random(batch))
-    outputs = outputs.astype(np.int64)
+    setup = server.setup
+    batch, outputs = _steady_outputs(server)
+    running = _present(server)
     output = _run(server, batch, outputs)
     first, last = output.requests.first_token_s, output.requests.last_token_s
     per_token = ((last - first) / np.maximum(1, outputs - 1))[batch:]
     gaps = output.token_gaps
-    tok_s = setup.running / gaps.mean_s
-    watts = _watts(server, output, batch, outputs)
+    tok_s = running / gaps.mean_s
+    watts = _watts(server, output, outputs)
     gpus = setup.gpus or server.spread.gpus
     values = {"output_tok_s": tok_s, "tpot_mean_ms": 1e3 * float(np.mean(per_token))}
     if server.generation == "v1":
         values.update({f"itl_p{share}_ms": 1e3 * gaps.percentile_s(share) for share in (50, 90, 99)})
     else:
-        tok_s = values["output_tok_s"] = (
-            server.physics.work.decoding * setup.running / (values["tpot_mean_ms"] / 1e3)
-        )
+        tok_s = values["output_tok_s"] = running / (values["tpot_mean_ms"] / 1e3)
     values["power_mean_w"] = watts * gpus
     values["energy_j_per_output_token"] = watts * gpus / tok_s
     return values
 
 
-def _watts(server: _Server, output: SimulationOutput, batch: int, outputs: np.ndarray) -> float:
+def _present(server: _Server) -> float:
+    """Return how many of a steady state's requests run, on average over what was averaged."""
+    setup = server.setup
+    assert setup.running is not None
+    ending = server.physics.work.tail * setup.running / float(setup.output_tokens) ** 0.5
+    return float(setup.running / (1.0 + ending))
+
+
+def _steady_outputs(server: _Server) -> tuple[int, Ints]:
+    """Return the batch of a rank and answers that keep it full, the first of them at any point of their lives."""
+    batch = max(1, round(_present(server) / server.spread.data))
+    rng = np.random.default_rng(0)
+    count = int(min(6 * batch, max(3 * batch, 400)))
+    outputs = np.maximum(2, rng.gamma(2.0, server.setup.output_tokens / 2.0, count))
+    outputs[:batch] = np.maximum(2, outputs[:batch] * rng.random(batch))
+    return batch, outputs.astype(np.int64)
+
+
+def _watts(server: _Server, output: SimulationOutput, outputs: Ints) -> float:
     """Mean watts of one accelerator while the run lasts."""
+    return shares_of(server.gpu).watts(_utilisation(server, output, outputs), server.gpu.tdp_w)
+
+
+def _utilisation(server: _Server, output: SimulationOutput, outputs: Ints) -> Utilisation:
     requests = Requests(
         np.zeros(len(outputs)), np.full(len(outputs), server.prompt, np.int32), outputs.astype(np.int32)
     )
-    done = activity(output, requests, 1)
-    return board_watts(server.shape, server.gpu, server.spread, done)
+    return utilisation(server.shape, server.gpu, server.spread, activity(output, requests, 1))
 
 
 def _notes(server: _Server) -> tuple[str, ...]:

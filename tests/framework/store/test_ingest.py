@@ -20,6 +20,7 @@ from framework.store.database import ingest as ingest_module
 from framework.store.database import migrations, schema_version
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
+from framework.store.database.run_rows import option_name
 from framework.store.database.writer_lock import writer_lock
 from framework.store.layout import database_path
 from framework.store.lookup import outdated_runs
@@ -41,6 +42,20 @@ def test_every_bundle_is_in_the_store_once_however_often_it_is_ingested(outputs,
     assert (report.added, report.skipped) == (1, 2)
     assert ingest(outputs).added == 0
     assert counts(outputs, "runs", "metrics", "samples", "bundles") == (3, 9, 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("model", "called"),
+    [
+        ({"name": "small"}, "small"),
+        ({"name": None, "id": "org/big"}, "org/big"),
+        ({"path": "models/own"}, "own"),
+        ({"path": "models/own/config.json"}, "own"),
+        ({"layers": 3}, None),
+    ],
+)
+def test_a_run_is_listed_by_what_its_model_was_given_by(model, called):
+    assert option_name({"model": model}, "model") == called
 
 
 def test_an_ingest_without_news_does_not_write(outputs, add_run):

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.physics.power import Activity
 from framework_twin.physics.step_time import step_seconds
+from framework_twin.physics.uncalibrated.bands import run_bands
 from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.engine_work import EngineWork, engine_works
 from framework_twin.physics.uncalibrated.operators import installed
+from framework_twin.physics.uncalibrated.power_model import (
+    PowerShares,
+    Utilisation,
+    power_shares,
+    shares_of,
+    utilisation,
+)
 from framework_twin.physics.uncalibrated.providers import priced
 from framework_twin.physics.uncalibrated.roofline_tables import roofline_tables
 from framework_twin.physics.uncalibrated.step_physics import step_physics
+from framework_twin.server import SimulatedServer
+from framework_twin.settings import TwinSettings
 
 H100, B200, MI300X = gpu_spec("H100-80GB"), gpu_spec("B200"), gpu_spec("MI300X")
 DENSE, MOE = model_shape("meta-llama/Llama-3.1-8B"), model_shape("Qwen/Qwen3-30B-A3B")
@@ -138,3 +151,101 @@ def test_tables_come_from_the_file_of_an_earlier_look(tmp_path, monkeypatch) -> 
     for file in tmp_path.rglob("*.json"):
         file.write_text("{ damaged")
     assert kept_tables(DENSE, H100, Deployment(), operator_tables).plain() == first.plain()
+
+
+def test_sampling_takes_time_for_each_entry_of_the_vocabulary_unless_the_family_samples_plainly() -> None:
+    work = EngineWork(0.0, sampler_s=1e-10)
+    assert work.sampling_s(replace(DENSE, vocab=200_000)) == pytest.approx(20e-6)
+    assert work.sampling_s(model_shape("openai/gpt-oss-20b")) == 0.0
+    found = step_physics(DENSE, H100, Deployment(), physics="roofline", work=work)
+    assert found.coefficients.kernel_per_seq_s == pytest.approx(1e-10 * DENSE.vocab)
+
+
+def test_reductions_cost_host_time_a_layer_as_soon_as_a_group_is_tensor_parallel() -> None:
+    work = EngineWork(1e-3, reduction_s=1e-5)
+    assert work.host(DENSE, Deployment()) == pytest.approx(1e-3)
+    assert work.host(DENSE, Deployment(tensor=2)) == pytest.approx(1e-3 + 1e-5 * DENSE.layers)
+
+
+def test_a_data_parallel_rank_waits_for_the_prompts_of_the_others_but_not_for_their_decodes() -> None:
+    work = EngineWork(0.0, prompt_step_s=1e-2)
+    alone = roofline_tables(MOE, H100, Deployment())
+    one = work.around(alone, MOE, H100, Deployment())
+    two = work.around(alone, MOE, H100, Deployment(data=2))
+    few, many = np.searchsorted(alone.tokens, [64, 4096])
+    assert two.products_s[few] == pytest.approx(one.products_s[few])
+    assert two.products_s[many] > 1.5 * one.products_s[many]
+    assert two.pair_s == pytest.approx(2 * one.pair_s)
+
+
+def test_tokens_travel_once_to_each_machine_and_not_once_to_each_expert() -> None:
+    near = roofline_tables(MOE, B200, Deployment(tensor=2, data=4, expert=8)).products_s[-1]
+    far = roofline_tables(MOE, B200, Deployment(tensor=4, data=4, expert=16)).products_s[-1]
+    message = 16_384 / 4 * MOE.hidden * MOE.dtype_bytes
+    worst = MOE.moe_layers * 2 * 8 * message / (0.5 * B200.network_gb_s * 1e9)
+    assert near < far < near + worst / 4
+
+
+def test_shipped_numbers_of_every_release_are_read() -> None:
+    works = engine_works()
+    assert {"v0", "v0-server", "v1-0.11", "v1"} <= set(works)
+    assert works["v0"].context_s > 0
+    assert works["v1-0.11"].sampler_s > 0
+    assert all(work.host_s >= 0 and work.kernels > 0 for work in works.values())
+
+
+@needs_operators
+def test_wide_heads_are_priced_as_more_heads() -> None:
+    wide = replace(DENSE, heads=16, kv_heads=4, head_dim=256)
+    narrow = replace(DENSE, heads=32, kv_heads=8, head_dim=128)
+    ours, theirs = (priced(shape, H100, Deployment()).tables for shape in (wide, narrow))
+    assert np.allclose(ours.attend_s, theirs.attend_s)
+    assert np.allclose(ours.products_s, theirs.products_s)
+
+
+def test_watts_grow_with_bytes_products_and_padding_up_to_the_limit() -> None:
+    shares = PowerShares(0.1, 0.1, 100.0, 0.9, 0.5)
+    still = Utilisation(0.0, 0.0, 0.0, 0.0)
+    assert shares.watts(still, 700) == pytest.approx(70)
+    assert shares.watts(still._replace(bytes_s=1e12), 700) == pytest.approx(170)
+    worked = shares.watts(still._replace(products=0.04), 700)
+    assert worked == pytest.approx(70 + 0.9 * 0.2 * 700)
+    assert shares.watts(still._replace(products=0.04, padding=0.05), 700) > worked
+    assert shares.watts(Utilisation(1.0, 3e12, 0.9, 0.0), 700) == pytest.approx(0.97 * 700)
+
+
+def test_experts_in_fp8_multiply_padding_and_a_generation_without_watts_takes_those_of_all() -> None:
+    done = Activity(busy_share=0.9, tokens_s=800.0, context_tokens_s=1e6, steps_s=100.0)
+    plain = utilisation(MOE, H100, Deployment(), done)
+    eight = utilisation(replace(MOE, weight_type="fp8"), H100, Deployment(), done)
+    assert eight.padding > 5 * plain.padding
+    assert utilisation(DENSE, H100, Deployment(), done).padding == 0.0
+    assert shares_of(MI300X) == power_shares()["*"]
+    assert shares_of(H100) != power_shares()["*"]
+
+
+def test_every_time_speed_and_energy_of_an_uncalibrated_run_has_a_band() -> None:
+    bands = run_bands("operators", "hopper dense")
+    named = (
+        "duration_s",
+        "ttft_p95_ms",
+        "tpot_p50_ms",
+        "e2e_p99_ms",
+        "output_tok_s_per_gpu",
+        "energy_j_per_request",
+    )
+    assert {*named, "tok_s_per_w", "energy_delay_js", "steady_output_tok_s"} <= set(bands)
+    assert all(low < 1.0 < high for low, high in bands.values())
+    low, high = bands["tpot_mean_ms"]
+    assert bands["duration_s"] == (low, high)
+    assert bands["output_tok_s_per_gpu"] == pytest.approx((1 / high, 1 / low))
+
+
+def test_a_machine_with_fewer_gpus_than_the_deployment_takes_is_refused() -> None:
+    gpu = {**asdict(H100), "count": 2}
+    plan = TwinSettings(model=asdict(DENSE), gpu=gpu, tensor_parallel=4)
+    load = WorkloadTables({}, {})
+    with pytest.raises(ConfigError, match="the machine has 2 GPUs"):
+        SimulatedServer.start(plan, load)
+    with pytest.raises(ConfigError, match="at least 1"):
+        SimulatedServer.start(replace(plan, gpu={**gpu, "count": 0}), load)

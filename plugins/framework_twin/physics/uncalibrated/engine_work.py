@@ -7,8 +7,11 @@ kernels. Fitted on published runs (docs/accuracy.md has the errors with whole mo
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -28,14 +31,18 @@ class EngineWork:
         spread_s: more of it for each further accelerator, growing with the root of their number.
         parallel_s: more of it as soon as there are several accelerators.
         data_s: more of it where data-parallel ranks wait for each other.
-        sequence_s: for each sequence of a step: scheduling, sampling, streaming.
-        root_sequence_s: times the root of the sequences: work that larger batches share.
+        reduction_s: more of it for each layer that a tensor-parallel group reduces.
+        sequence_s: for each sequence of a step: scheduling, streaming.
+        sampler_s: for each sequence and entry of the vocabulary: top-p and top-k sampling sort all logits.
+        context_s: for each token of context in a step: the tables of cache blocks are built anew.
         prompt_step_s: more of a step that holds prompt tokens.
         expert_layer_s: of each layer with routed experts, whatever the batch.
         kernels, kernels_blackwell, kernels_fp8_experts, kernels_mxfp4_blackwell: factors on the kernels' time: this
             release against the one that the tables were measured with.
+        attend: factor on the start-up of decode attention.
         front_end_s: from the client to the engine and back.
-        decoding: share of the running requests that get a token in a step; the others wait for their prompts.
+        tail: of a leaderboard that averages over whole runs: requests missing from the stated batch while a run ends,
+            as a share of batch² / √(tokens of an answer).
         together: share of closed-loop requests that find the others at the same point, as all do at the start.
     """
 
@@ -43,19 +50,23 @@ class EngineWork:
     spread_s: float = 0.0
     parallel_s: float = 0.0
     data_s: float = 0.0
+    reduction_s: float = 0.0
     sequence_s: float = 0.0
-    root_sequence_s: float = 0.0
+    sampler_s: float = 0.0
+    context_s: float = 0.0
     prompt_step_s: float = 0.0
     expert_layer_s: float = 0.0
     kernels: float = 1.0
+    kernels_ampere: float = 1.0
     kernels_blackwell: float = 1.0
     kernels_experts: float = 1.0
     kernels_fp8_experts: float = 1.0
     kernels_mxfp4_blackwell: float = 1.0
     kernels_recurrent: float = 1.0
+    attend: float = 1.0
     front_end_s: float = 6e-3
     together: float = 0.12
-    decoding: float = 1.0
+    tail: float = 0.0
 
     def host(self, shape: ModelShape, deployment: Deployment) -> float:
         """Return seconds of host work in every step of a deployment."""
@@ -64,6 +75,7 @@ class EngineWork:
             self.host_s
             + self.spread_s * further**0.5
             + self.parallel_s * (further > 0)
+            + self.reduction_s * shape.layers * (deployment.tensor > 1)
             + self.data_s * (deployment.data > 1)
             + self.expert_layer_s * shape.moe_layers * (not shape.kv_rank)
         )
@@ -72,6 +84,8 @@ class EngineWork:
         """Return the factor on the kernels' time."""
         factor = self.kernels
         blackwell = gpu.architecture.startswith("blackwell")
+        if gpu.architecture == "ampere":
+            factor *= self.kernels_ampere
         if blackwell:
             factor *= self.kernels_blackwell
         if shape.linear_layers:
@@ -84,62 +98,52 @@ class EngineWork:
             factor *= self.kernels_mxfp4_blackwell if blackwell and kind == "mxfp4" else 1.0
         return factor
 
-    def around(self, tables: StepTables, shape: ModelShape, gpu: GpuSpec) -> StepTables:
-        """Return tables with this release's kernels and its work that is not proportional to the batch."""
+    def around(
+        self, tables: StepTables, shape: ModelShape, gpu: GpuSpec, deployment: Deployment
+    ) -> StepTables:
+        """Return tables with this release's kernels and its work that is not proportional to the batch.
+
+        Data-parallel ranks step together: each waits while another computes prompts, so prompts count once a rank.
+        """
+        products = tables.products_s * self.kernel_factor(shape, gpu)
+        decodes = np.interp(np.minimum(tables.tokens, _MOST_DECODES), tables.tokens, products)
         return replace(
             tables,
-            products_s=tables.products_s * self.kernel_factor(shape, gpu),
-            attend_s=tables.attend_s + self.root_sequence_s * np.sqrt(tables.tokens),
+            products_s=decodes + deployment.data * (products - decodes),
+            pair_s=tables.pair_s * deployment.data,
+            window_pair_s=tables.window_pair_s * deployment.data,
+            attend_s=self.attend * tables.attend_s,
         )
 
+    def sampling_s(self, shape: ModelShape) -> float:
+        """Return seconds of sampling one sequence's token, on the accelerator."""
+        return 0.0 if shape.family in _PLAIN_SAMPLING else self.sampler_s * shape.vocab
 
-ENGINE_WORK = {
-    # 2024, one batch through the Python interface, no server
-    "v0": EngineWork(0.72e-3, parallel_s=2.7e-3, sequence_s=63e-6, prompt_step_s=11e-3),
-    "v0-cdna2": EngineWork(2.97e-3, parallel_s=1.44e-3, sequence_s=66e-6),
-    "v0-cdna3": EngineWork(0.0, parallel_s=1.03e-3, prompt_step_s=0.79),
-    "v0-xe-hpc": EngineWork(0.0, sequence_s=2.18e-3, prompt_step_s=10e-3),
-    # 2024, HTTP server: the engine and the server share one process
-    "v0-server": EngineWork(
-        0.0, spread_s=15e-3, sequence_s=139e-6, root_sequence_s=2.87e-3, kernels=1.05, decoding=0.84
-    ),
-    # 2025, 0.8 to 0.11: a core of its own behind the server
-    "v1-0.11": EngineWork(
-        0.12e-3,
-        parallel_s=0.05e-3,
-        data_s=10e-3,
-        sequence_s=37e-6,
-        prompt_step_s=28e-3,
-        expert_layer_s=80e-6,
-        kernels=1.02,
-        kernels_blackwell=1.05,
-        kernels_experts=0.88,
-        kernels_fp8_experts=1.44,
-        kernels_mxfp4_blackwell=0.75,
-        kernels_recurrent=1.05,
-    ),
-    # since 0.12: scheduling overlaps with the accelerator
-    "v1": EngineWork(
-        0.57e-3,
-        parallel_s=0.3e-3,
-        data_s=5.6e-3,
-        sequence_s=4.2e-6,
-        prompt_step_s=13.8e-3,
-        expert_layer_s=1.5e-6,
-        kernels=0.96,
-        kernels_blackwell=0.97,
-        kernels_experts=0.965,
-        kernels_fp8_experts=1.356,
-        kernels_mxfp4_blackwell=0.9,
-        front_end_s=25e-3,
-    ),
-}
-"""Release of the engine to its work."""
+
+_MOST_DECODES = 256
+"""Tokens of a step that are taken for decodes of a data-parallel rank; more of them are prompts."""
+_PLAIN_SAMPLING = ("gpt-oss",)
+"""Families whose published generation settings hold neither top-p nor top-k, which servers apply by default."""
+
+WORK_FILE = Path(__file__).with_name("engine_work.json")
+"""Release to its numbers that differ from the defaults, as benchmarks/engine_work_fit.py writes them.
+
+v0: 2024, one batch through the Python interface, no server; by class of accelerator outside NVIDIA. v0-server: 2024,
+engine and HTTP server share a process. v1-0.11: 0.8 to 0.11, a core of its own behind the server. v1: since 0.12,
+scheduling overlaps with the accelerator.
+"""
+
+
+@cache
+def engine_works() -> dict[str, EngineWork]:
+    """Return release of the engine to its work."""
+    content = json.loads(WORK_FILE.read_text(encoding="utf-8"))
+    return {release: EngineWork(**{"host_s": 0.0, **numbers}) for release, numbers in content.items()}
 
 
 def release_of(generation: str, version: str | None, *, server: bool = True, architecture: str = "") -> str:
-    """Return the key of `ENGINE_WORK` for an engine generation and version (`0.11.1`; None: today's)."""
-    if generation == "v0" and f"v0-{architecture}" in ENGINE_WORK:
+    """Return the key of `engine_works` for an engine generation and version (`0.11.1`; None: today's)."""
+    if generation == "v0" and f"v0-{architecture}" in engine_works():
         return f"v0-{architecture}"
     if generation == "v0":
         return "v0-server" if server and version and version.startswith("2024") else "v0"

@@ -48,6 +48,8 @@ RELATIVES = {
 _DECODE_UP_TO = 512
 _CONTEXTS = (512, 2048, 8192)
 _PROMPT = 4096
+_WIDEST_HEAD = 128
+"""Wider heads are priced as more heads of this width: as many bytes and operations; the tables lack most of them."""
 _ATTENTION = ("_attention", "_mla_block", "_mla")
 
 
@@ -121,13 +123,16 @@ def _compiled(shape: ModelShape, gpu: GpuSpec, system: str, deployment: Deployme
 
 def _config(shape: ModelShape) -> dict[str, Any]:
     """Return a configuration with the shape's layers, in the words of an architecture that the package knows."""
+    width, split = shape.head_dim, 1
+    if width > _WIDEST_HEAD and width % _WIDEST_HEAD == 0:
+        width, split = _WIDEST_HEAD, width // _WIDEST_HEAD
     config: dict[str, Any] = {
         "architectures": ["LlamaForCausalLM"],
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_dim,
+        "num_attention_heads": shape.heads * split,
+        "num_key_value_heads": shape.kv_heads * split,
+        "head_dim": width,
         "intermediate_size": shape.intermediate if shape.gated_mlp else -(-2 * shape.intermediate // 3),
         "vocab_size": shape.vocab,
         "max_position_embeddings": shape.max_model_len,

@@ -203,12 +203,7 @@ class _Roofline:
             blocks = layers + shape.dense_mlp_layers + (shape.moe_layers if spread.data == 1 else 0)
             total += blocks * self._reduction(message, spread.tensor)
         if spread.data > 1 and shape.moe_layers:
-            there = (
-                message * min(shape.experts_per_token, spread.expert)
-                if spread.expert > 1
-                else message * spread.data
-            )
-            total += shape.moe_layers * 2 * self._exchange(there, spread.expert_shards)
+            total += shape.moe_layers * 2 * self._exchange(message / spread.tensor)
         if spread.pipeline > 1:
             total += (spread.pipeline - 1) * (30e-6 + message / (self.gpu.network_gb_s * 1e9))
         return total
@@ -218,8 +213,18 @@ class _Roofline:
         rate = self._link_rate(members)
         return self.reach.reduce_s * (1 + 0.1 * members) + 2.0 * (members - 1) / members * message / rate
 
-    def _exchange(self, message: float, members: int) -> float:
-        return 2 * self.reach.reduce_s + (members - 1) / members * message / self._link_rate(members)
+    def _exchange(self, message: float) -> float:
+        """Tokens of one accelerator on their way to their experts: once to each of those within the machine, once to
+        each other machine; without expert groups, to every rank."""
+        gpu, spread = self.gpu, self.spread
+        machines = max(1, spread.expert_shards // gpu.gpus_per_node)
+        within = min(spread.expert_shards, gpu.gpus_per_node)
+        reached = min(self.shape.experts_per_token, spread.expert) if spread.expert > 1 else spread.data
+        near = (
+            message * min(reached, within) * (within - 1) / within / (self.reach.link * gpu.link_gb_s * 1e9)
+        )
+        far = message * min(reached, machines) * (machines - 1) / machines
+        return 2 * self.reach.reduce_s * machines + near + far / (self.reach.link * gpu.network_gb_s * 1e9)
 
     def _link_rate(self, members: int) -> float:
         beyond = members > self.gpu.gpus_per_node

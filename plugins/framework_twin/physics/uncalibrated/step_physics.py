@@ -9,7 +9,7 @@ from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.coefficients import StepCoefficients
 from framework_twin.physics.roofline import roofline
 from framework_twin.physics.uncalibrated.deployment import Deployment
-from framework_twin.physics.uncalibrated.engine_work import ENGINE_WORK, EngineWork
+from framework_twin.physics.uncalibrated.engine_work import EngineWork, engine_works
 from framework_twin.physics.uncalibrated.providers import priced
 from framework_twin.physics.uncalibrated.step_tables import StepTables
 
@@ -49,20 +49,20 @@ def step_physics(
         ConfigError: the deployment can't exist, or the provider asked for can't answer.
     """
     found = priced(shape, gpu, deployment, physics)
-    work = work or ENGINE_WORK[release]
+    work = work or engine_works()[release]
     rest = roofline(shape, gpu, generation, attention_backend=attention_backend)
-    tables = work.around(found.tables, shape, gpu)
+    tables = work.around(found.tables, shape, gpu, deployment)
     coefficients = replace(
         rest,
         host_s=work.host(shape, deployment),
         host_per_seq_s=work.sequence_s,
         hidden_host_per_seq_s=0.0,
-        prefill_step_s=work.prompt_step_s,
+        prefill_step_s=work.prompt_step_s * deployment.data,
         weights_s=0.0,
         compute_per_token_s=0.0,
         kernel_s=0.0,
-        kernel_per_seq_s=0.0,
-        per_context_token_s=0.0,
+        kernel_per_seq_s=work.sampling_s(shape),
+        per_context_token_s=work.context_s,
         prefill_per_attention_s=tables.pair_s,
     )
     return StepPhysics(coefficients, tables, found.provider, found.reason, work)
