@@ -9,6 +9,7 @@ from framework.errors import ConfigError
 from framework_serving.engine_defaults import USES, engine_defaults
 from framework_serving.engine_knobs import ReplicaKnobs
 from framework_twin.physics.uncalibrated.deployment import Deployment
+from framework_twin.physics.uncalibrated.speculation import Speculation
 
 if TYPE_CHECKING:
     from framework_serving.hardware.gpu_spec import GpuSpec
@@ -34,6 +35,9 @@ class TwinSettings(ReplicaKnobs):
         pipeline_parallel: stages that the layers are cut into.
         data_parallel: ranks with a scheduler and a KV cache of their own that share the experts.
         expert_parallel: groups that the experts are distributed over; 1: each is cut over all GPUs.
+        speculative_tokens: tokens that are drafted for each sequence and step; null: no speculative decoding.
+        speculative_acceptance: probability that a drafted token is kept, given those before it were.
+        speculative_draft_share: time of drafting one token, as a share of the model's own step; 0: n-grams.
         adapters_preloaded: whether host memory contains the adapters when the run begins (vLLM's `--lora-modules`);
             false: each is read from disk at its first request.
         engine_version: version of vLLM, such as `0.11.0`, whose own defaults null knobs get, by GPU and use.
@@ -53,6 +57,9 @@ class TwinSettings(ReplicaKnobs):
     pipeline_parallel: int = 1
     data_parallel: int = 1
     expert_parallel: int = 1
+    speculative_tokens: int | None = None
+    speculative_acceptance: float | None = None
+    speculative_draft_share: float = 0.0
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
@@ -71,12 +78,50 @@ class TwinSettings(ReplicaKnobs):
         self.check_word("physics", ("auto", "profile", "operators", "roofline"))
         if self.profile != "auto" and self.physics not in ("auto", "profile"):
             raise ConfigError(f"backend.physics: {self.physics} takes no profile; leave backend.profile out")
+        self._check_speculation()
         if self.front_end_s is not None and not 0 <= self.front_end_s < float("inf"):
             raise ConfigError(
                 f"backend.front_end_s: {self.front_end_s} is not a number of seconds of at least 0"
             )
         if self.engine == "v1" and self.chunked_prefill is False:
             raise ConfigError("backend.chunked_prefill: false needs engine v0; v1 always chunks prompts")
+
+    def _check_speculation(self) -> None:
+        self.check_counts("speculative_tokens", optional=True)
+        stated = [
+            key
+            for key in ("speculative_acceptance", "speculative_draft_share")
+            if getattr(self, key) not in (None, 0.0)
+        ]
+        if self.speculative_tokens is None:
+            if stated:
+                raise ConfigError(f"backend.{stated[0]}: without effect without backend.speculative_tokens")
+            return
+        if self.speculative_acceptance is None or not 0 <= self.speculative_acceptance <= 1:
+            raise ConfigError(
+                f"backend.speculative_acceptance: {self.speculative_acceptance} is no probability, and"
+                " backend.speculative_tokens needs one"
+            )
+        if not 0 <= self.speculative_draft_share < float("inf"):
+            raise ConfigError(
+                f"backend.speculative_draft_share: {self.speculative_draft_share} is no share of at least 0"
+            )
+        if self.profile not in ("auto", "roofline"):
+            raise ConfigError(
+                f"backend.profile: '{self.profile}' was fitted without speculative decoding;"
+                " backend.speculative_tokens takes operators or the roofline"
+            )
+        if self.physics == "profile":
+            raise ConfigError("backend.physics: profiles were fitted without speculative decoding")
+
+    @property
+    def speculation(self) -> Speculation | None:
+        """How the engine speculates; None where it doesn't."""
+        if self.speculative_tokens is None:
+            return None
+        return Speculation(
+            self.speculative_tokens, self.speculative_acceptance or 0.0, self.speculative_draft_share
+        )
 
     def with_engine_defaults(self, shape: ModelShape, gpu: GpuSpec, lora: bool) -> TwinSettings:
         """Return the settings with the defaults of `engine_version` for null knobs; the same without a version.

@@ -43,6 +43,8 @@ BURSTS = "workload.bursts.every_s=6 workload.bursts.length_s=2 workload.bursts.f
 TRACE = f"{HOST} workload=trace"
 SMALL_KV = f"{FIXED} backend.kv_blocks=200"
 
+DRAFTED = f"{FIXED} backend.speculative_tokens=3 backend.speculative_acceptance=0.7"
+
 Case = tuple[str, str]
 REFUSED = "refused: "
 
@@ -79,6 +81,9 @@ TWIN: Mapping[str, Case] = {
     "physics": (f"{FIXED} gpu=l40s", "backend.physics=roofline"),
     "pipeline_parallel": (f"{FIXED} gpu=l40s", "backend.pipeline_parallel=2"),
     "data_parallel": (f"{FIXED} model=none model.id=Qwen/Qwen3-30B-A3B gpu=b200", "backend.data_parallel=2"),
+    "speculative_tokens": (DRAFTED, "backend.speculative_tokens=5"),
+    "speculative_acceptance": (DRAFTED, "backend.speculative_acceptance=0.3"),
+    "speculative_draft_share": (DRAFTED, "backend.speculative_draft_share=0.2"),
     "expert_parallel": (
         f"{FIXED} model=none model.id=Qwen/Qwen3-30B-A3B gpu=b200 backend.tensor_parallel=2",
         "backend.expert_parallel=2",

@@ -69,6 +69,7 @@ def choose_physics(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec) -> t
         settings.deployment,
         "roofline" if settings.profile == "roofline" else settings.physics,
         getattr(settings, "engine_version", None),
+        settings.speculation,
     )
 
 
@@ -85,7 +86,7 @@ def _measured_generation(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec
 
 
 def _measured(settings: TwinSettings, shape: ModelShape, gpu: GpuSpec, generation: str) -> TwinProfile | None:
-    if settings.deployment.gpus > 1 or not _as_published(shape, gpu):
+    if settings.deployment.gpus > 1 or settings.speculation or not _as_published(shape, gpu):
         return None
     return find_profile(shape.name, gpu.name, generation, dtype="auto", folder=_folder(settings))
 

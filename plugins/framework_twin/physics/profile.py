@@ -26,6 +26,7 @@ from framework_twin.physics.power import PowerCoefficients, datasheet_power
 from framework_twin.physics.roofline import roofline
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.engine_work import release_of
+from framework_twin.physics.uncalibrated.speculation import Speculation
 from framework_twin.physics.uncalibrated.step_physics import step_physics
 from framework_twin.physics.uncalibrated.step_tables import StepTables
 
@@ -175,13 +176,18 @@ def assembled(
     deployment: Deployment | None = None,
     physics: str = "auto",
     engine_version: str | None = None,
+    speculation: Speculation | None = None,
 ) -> StepModel:
     """Return the physics of a profile, without one that of a provider; what a profile lacks is the datasheet's."""
     power = datasheet_power(shape, gpu)
     if profile is not None:
         loads = profile.loads or UNCALIBRATED_LOADS
         return StepModel(profile.coefficients, loads, profile.power or power, profile, profile.front_end_s)
-    if physics == "auto" and _known_by_profiles(shape, gpu, deployment or Deployment()):
+    if (
+        physics == "auto"
+        and speculation is None
+        and _known_by_profiles(shape, gpu, deployment or Deployment())
+    ):
         coefficients = roofline(shape, gpu, generation, attention_backend=attention_backend)
         return StepModel(coefficients, UNCALIBRATED_LOADS, power, None, provider="roofline", reason=_SISTERS)
     found = step_physics(
@@ -193,13 +199,16 @@ def assembled(
         physics=physics,
         attention_backend=attention_backend,
     )
+    coefficients, tables = found.coefficients, found.tables
+    if speculation is not None:
+        coefficients, tables = speculation.coefficients(coefficients), speculation.tables(tables)
     return StepModel(
-        found.coefficients,
+        coefficients,
         UNCALIBRATED_LOADS,
         power,
         None,
         front_end_s=found.work.front_end_s,
-        tables=found.tables,
+        tables=tables,
         provider=found.provider,
         reason=found.reason,
     )

@@ -25,6 +25,7 @@ from framework_twin.physics.uncalibrated.power_model import (
 )
 from framework_twin.physics.uncalibrated.providers import priced
 from framework_twin.physics.uncalibrated.roofline_tables import roofline_tables
+from framework_twin.physics.uncalibrated.speculation import Speculation
 from framework_twin.physics.uncalibrated.step_physics import step_physics
 from framework_twin.server import SimulatedServer
 from framework_twin.settings import TwinSettings
@@ -249,3 +250,48 @@ def test_a_machine_with_fewer_gpus_than_the_deployment_takes_is_refused() -> Non
         SimulatedServer.start(plan, load)
     with pytest.raises(ConfigError, match="at least 1"):
         SimulatedServer.start(replace(plan, gpu={**gpu, "count": 0}), load)
+
+
+def test_speculation_speeds_small_batches_up_slows_large_ones_and_leaves_prompts() -> None:
+    plain = step_physics(DENSE, H100, Deployment(), physics="roofline")
+    guess = Speculation(4, 0.7)
+    assert guess.kept == pytest.approx((1 - 0.7**5) / (1 - 0.7))
+    laws = [
+        plain.tables.behind(plain.coefficients.law()),
+        guess.tables(plain.tables).behind(guess.coefficients(plain.coefficients).law()),
+    ]
+    small, large = [[step_s(law, batch, 0, 500 * batch) for law in laws] for batch in (1, 256)]
+    assert small[1] == pytest.approx(small[0] / guess.kept, rel=0.25)
+    assert large[1] > 0.9 * large[0]
+    prompt = [step_s(law, 1, 8192, 500) - step_s(law, 1, 0, 500) for law in laws]
+    assert prompt[1] == pytest.approx(prompt[0], rel=0.1)
+
+
+def test_speculation_that_keeps_nothing_costs_and_drafts_cost_more() -> None:
+    tables = roofline_tables(DENSE, H100, Deployment())
+    never = Speculation(4, 0.0)
+    assert never.kept == 1.0
+    assert (never.tables(tables).products_s >= tables.products_s).all()
+    dear = Speculation(4, 0.7, draft_share=0.3).tables(tables)
+    assert (dear.products_s > Speculation(4, 0.7).tables(tables).products_s).all()
+
+
+@pytest.mark.parametrize(
+    ("stated", "complaint"),
+    [
+        ({"speculative_acceptance": 0.5}, "backend.speculative_acceptance: without effect"),
+        ({"speculative_draft_share": 0.5}, "backend.speculative_draft_share: without effect"),
+        ({"speculative_tokens": 3}, "backend.speculative_tokens needs one"),
+        ({"speculative_tokens": 3, "speculative_acceptance": 1.5}, "1.5 is no probability"),
+        ({"speculative_tokens": 0, "speculative_acceptance": 0.5}, "backend.speculative_tokens"),
+        (
+            {"speculative_tokens": 3, "speculative_acceptance": 0.5, "physics": "profile"},
+            "fitted without speculative decoding",
+        ),
+    ],
+)
+def test_settings_of_speculation_that_say_nothing_or_contradict_are_refused(
+    stated: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        TwinSettings(model=asdict(DENSE), gpu=asdict(H100), **stated).check()  # type: ignore[arg-type]

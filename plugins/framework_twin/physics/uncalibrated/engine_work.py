@@ -19,7 +19,7 @@ from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.hardware.number_types import number_type
 from framework_twin.physics.uncalibrated.deployment import Deployment
-from framework_twin.physics.uncalibrated.step_tables import StepTables
+from framework_twin.physics.uncalibrated.step_tables import MOST_DECODES, StepTables
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class EngineWork:
         Data-parallel ranks step together: each waits while another computes prompts, so prompts count once a rank.
         """
         products = tables.products_s * self.kernel_factor(shape, gpu)
-        decodes = np.interp(np.minimum(tables.tokens, _MOST_DECODES), tables.tokens, products)
+        decodes = np.interp(np.minimum(tables.tokens, MOST_DECODES), tables.tokens, products)
         return replace(
             tables,
             products_s=decodes + deployment.data * (products - decodes),
@@ -120,8 +120,6 @@ class EngineWork:
         return 0.0 if shape.family in _PLAIN_SAMPLING else self.sampler_s * shape.vocab
 
 
-_MOST_DECODES = 256
-"""Tokens of a step that are taken for decodes of a data-parallel rank; more of them are prompts."""
 _PLAIN_SAMPLING = ("gpt-oss",)
 """Families whose published generation settings hold neither top-p nor top-k, which servers apply by default."""
 

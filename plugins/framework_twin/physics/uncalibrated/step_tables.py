@@ -15,6 +15,8 @@ GRID = np.unique(
     np.concatenate([np.arange(1, 5), np.round(2.0 ** np.arange(2.0, 14.01, 0.5))]).astype(np.int64)
 )
 """Tokens of a step at which tables are stated: powers of √2 up to 16,384."""
+MOST_DECODES = 256
+"""Tokens of a step that are taken for decodes where tables must tell them from prompts; more of them are prompts."""
 
 
 @dataclass(frozen=True)
