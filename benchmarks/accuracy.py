@@ -166,7 +166,7 @@ _HELD_OUT = """## With sources, accelerators and models left out
 
 Median and 90th percentile of the error, %. Watts are refitted on the shipped times. Where a source is left out, no
 run of its engine's release remains: the numbers of the nearest release stand in, which is the error of a release
-that nobody measured. A release of one GPU or few models is off in the same way where these are left out.
+without measurements. A release of one GPU or few models is off in the same way where these are left out.
 """
 _LEFT_OUT = """## What is not modelled
 

@@ -99,12 +99,12 @@ class TwinSettings(ReplicaKnobs):
             return
         if self.speculative_acceptance is None or not 0 <= self.speculative_acceptance <= 1:
             raise ConfigError(
-                f"backend.speculative_acceptance: {self.speculative_acceptance} is no probability, and"
+                f"backend.speculative_acceptance: {self.speculative_acceptance} is not a probability, and"
                 " backend.speculative_tokens needs one"
             )
         if not 0 <= self.speculative_draft_share < float("inf"):
             raise ConfigError(
-                f"backend.speculative_draft_share: {self.speculative_draft_share} is no share of at least 0"
+                f"backend.speculative_draft_share: {self.speculative_draft_share} is not a share of at least 0"
             )
         if self.profile not in ("auto", "roofline"):
             raise ConfigError(

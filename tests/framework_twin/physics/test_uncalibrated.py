@@ -282,7 +282,7 @@ def test_speculation_that_keeps_nothing_costs_and_drafts_cost_more() -> None:
         ({"speculative_acceptance": 0.5}, "backend.speculative_acceptance: without effect"),
         ({"speculative_draft_share": 0.5}, "backend.speculative_draft_share: without effect"),
         ({"speculative_tokens": 3}, "backend.speculative_tokens needs one"),
-        ({"speculative_tokens": 3, "speculative_acceptance": 1.5}, "1.5 is no probability"),
+        ({"speculative_tokens": 3, "speculative_acceptance": 1.5}, "1.5 is not a probability"),
         ({"speculative_tokens": 0, "speculative_acceptance": 0.5}, "backend.speculative_tokens"),
         (
             {"speculative_tokens": 3, "speculative_acceptance": 0.5, "physics": "profile"},
