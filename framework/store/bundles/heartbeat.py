@@ -172,8 +172,10 @@ def newest_markers(outputs: Path | str, count: int) -> list[RunningRun]:
 def _marker_names(outputs: Path | str) -> list[str]:
     try:
         names = os.listdir(running_folder(outputs))
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:  # "nothing is running" would be a guess
+        raise StoreError(f"can't read {running_folder(outputs)}: {durable.os_reason(error)}") from error
     return sorted(name for name in names if name.endswith(".json") and name[0] != ".")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from framework.errors import StoreError
 from framework.store.database.query_limits import QueryLimits, time_limit
 from framework.store.database.schema_version import check_not_newer, read_trouble
+from framework.store.durable import os_reason
 from framework.store.layout import database_path, has_database, runs_folder
 
 if TYPE_CHECKING:
@@ -178,8 +179,10 @@ def runs_not_ingested(outputs: Path) -> int:
     """Return how many bundles lie in the outputs folder that its database does not hold or quarantine."""
     try:
         names = {name for name in os.listdir(runs_folder(outputs)) if not name.startswith(".")}
-    except OSError:
+    except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise StoreError(f"can't read {runs_folder(outputs)}: {os_reason(error)}") from error
     store = Store(outputs)
     if names and has_database(outputs):
         _, rows = store.rows("SELECT run_id FROM bundles UNION ALL SELECT name FROM quarantine")

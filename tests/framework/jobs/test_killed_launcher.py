@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from framework.errors import StoreError
 from framework.jobs import submission
 from framework.jobs.batch_folder import BatchFolder, TaskLimits, TaskPoint
 from framework.jobs.job_ledger import JobLedger
@@ -32,14 +33,15 @@ class Killed(BaseException):
 class Kill:
     """Ends the launcher at the n-th of its steps: before, after a file that it writes or a word to the queue."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, end: type[BaseException]) -> None:
         self.left = at
+        self.end = end
         self.of_launcher = True
 
     def step(self) -> None:
         self.left -= self.of_launcher
         if self.left == 0 and self.of_launcher:
-            raise Killed
+            raise self.end("no space left on the device")
 
     def around(self, function: Callable[..., object]) -> Callable[..., object]:
         def stepped(*args: object, **named: object) -> object:
@@ -131,16 +133,22 @@ def _launch(outputs: Path, queue: MemoryQueue, runs_per_job: int) -> list[RunOut
     return QueuedSweep(session, use, compose).run([job for job in JOBS if not queue.carried_out[job.index]])
 
 
+@pytest.mark.parametrize("ends", [Killed, StoreError], ids=["killed", "disk_full"])
 @pytest.mark.parametrize("runs_per_job", [1, 2])
 @pytest.mark.parametrize("late", [False, True], ids=["accepted", "accepted_after_the_end"])
 @pytest.mark.parametrize("forgets", [False, True], ids=["remembers", "forgets"])
 def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs_per_job: int, late: bool, forgets: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: type[BaseException],
+    runs_per_job: int,
+    late: bool,
+    forgets: bool,
 ) -> None:
     steps = 0
     while True:
         steps += 1
-        outputs, queue, kill = tmp_path / str(steps), MemoryQueue(late), Kill(steps)
+        outputs, queue, kill = tmp_path / str(steps), MemoryQueue(late), Kill(steps, ends)
         with monkeypatch.context() as patch:
             patch.setattr(durable, "write_whole", kill.around(durable.write_whole))
             patch.setattr(queue, "while_on_the_way", kill.step)
@@ -151,7 +159,7 @@ def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
             try:
                 _launch(outputs, queue, runs_per_job)
                 break
-            except Killed:
+            except ends:
                 pass
         if not late:
             queue.work()  # the nodes do not wait for the next launcher

@@ -18,10 +18,10 @@ from framework.errors import StoreError
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle import read_bundle, write_bundle
 from framework.store.bundles.compact import compact
-from framework.store.bundles.heartbeat import Heartbeat
+from framework.store.bundles.heartbeat import Heartbeat, read_running
 from framework.store.bundles.record_json import checksum
 from framework.store.database.ingest import ingest
-from framework.store.database.reader import Store
+from framework.store.database.reader import Store, runs_not_ingested
 from framework.store.layout import database_path
 from framework.store.side_files.answers import Prediction, write_advice, write_predictions
 
@@ -508,3 +508,12 @@ def test_a_bundle_read_by_hand_says_what_is_wrong_with_it(outputs, add_run):
     cut("samples.parquet", 0.5)(path)
     with pytest.raises(StoreError, match=r"samples.parquet has \d+ bytes instead of \d+"):
         read_bundle(path)
+
+
+@pytest.mark.parametrize("folder", ["running", "runs"])
+def test_a_folder_that_can_not_be_read_is_no_empty_one(outputs, folder):
+    outputs.mkdir(exist_ok=True)
+    (outputs / folder).write_text("no folder")
+    ask = read_running if folder == "running" else runs_not_ingested
+    with pytest.raises(StoreError, match=f"can't read .*{folder}"):
+        ask(outputs)
