@@ -207,9 +207,9 @@ def _from_table(file: Path, kind: str) -> ImportedRun:
             header = []
         elif not header:
             header = cells
+        elif len(cells) != len(header):
+            raise InputError(f"{file}, line {line}: {len(cells)} cells under {len(header)} columns")
         elif header[0] == "Metric":
-            if len(cells) != len(header):
-                raise InputError(f"{file}, line {line}: {len(cells)} cells under {len(header)} columns")
             name, entry = _table_row(file, line, header, cells)
             if name in record:
                 raise InputError(f"{file}, line {line}: metric '{cells[0]}' occurs twice")

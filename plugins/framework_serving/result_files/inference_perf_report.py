@@ -177,11 +177,26 @@ def _documents(file: Path) -> Iterator[tuple[int, Any]]:
 
     with opened_text(file) as text:
         try:
-            yield 1, yaml.safe_load(text)
+            yield 1, yaml.load(text, _loader())
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
             raise InputError(f"{file}{where}: is not YAML: {one_line(error)}") from None
+
+
+def _loader() -> type[Any]:
+    """Return YAML's safe loader, but for keys that occur twice: which of the two values counts?"""
+    import yaml
+
+    class EachKeyOnce(yaml.SafeLoader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"key '{twice}' occurs twice")
+            return super().construct_mapping(node, deep)
+
+    return EachKeyOnce
 
 
 def _llmd(report: Mapping[str, Any], figures: Mapping[str, Any]) -> Outcome:
