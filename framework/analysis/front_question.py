@@ -55,7 +55,7 @@ def ask_fronts(
     objectives = [known.objective(text) for text in wanted]
     limits = [known.limit(text) for text in slos]
     check_names(store, names)
-    groups = comparable(store, by, mixed)
+    groups = comparable(store, by, mixed, names)
     query = front_query(objectives, names, groups, limits)
     fronts = setting_fronts(store, query, objectives)
     if not fronts:

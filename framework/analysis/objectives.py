@@ -129,13 +129,31 @@ def full_parameters(store: StoreReader, names: Sequence[str]) -> list[str]:
     return found
 
 
-def comparable(store: StoreReader, by: Sequence[str], mixed: bool = False) -> list[str]:
+# Settings of a workload that differ between runs of the same one: loads, numbers of clients. Seeds make repeats.
+_LOADS = """
+WITH named AS (SELECT run_id, value AS workload FROM params WHERE name = 'workload.name'),
+asked AS (
+    SELECT run_id FROM runs WHERE status = 'done' AND (len(?::VARCHAR[]) = 0
+        OR list_contains(?::VARCHAR[], experiment) OR list_contains(?::VARCHAR[], sweep_id)
+        OR list_contains(?::VARCHAR[], run_id)))
+SELECT DISTINCT p.name FROM params p JOIN asked USING (run_id) LEFT JOIN named n USING (run_id)
+WHERE p.name LIKE 'workload.%' AND p.name NOT LIKE '%.seed' AND p.name <> 'workload.name'
+GROUP BY p.name, n.workload HAVING count(DISTINCT coalesce(p.value, '')) > 1 ORDER BY p.name
+"""
+
+
+def comparable(
+    store: StoreReader, by: Sequence[str], mixed: bool = False, names: Sequence[str] = ()
+) -> list[str]:
     """Return the parameters that must agree for two settings to be compared: the workload, and those of `by`.
 
-    A workload is given, not chosen, so it counts unless `mixed` is set. Raises as `full_parameters`.
+    A workload is given, not chosen, and so is its load: its name and its settings that differ between runs count
+    unless `mixed` is set. `names`: the experiments, sweeps or runs that are asked about. Raises as `full_parameters`.
     """
     found = full_parameters(store, by)
+    if mixed:
+        return found
     given = store.query("SELECT 1 FROM params WHERE name = 'workload.name' AND value IS NOT NULL LIMIT 1")
-    if given.num_rows and not mixed and "workload.name" not in found:
-        found.append("workload.name")
-    return found
+    workload = ["workload.name"] if given.num_rows else []
+    loads = store.query(_LOADS, [list(names)] * 4).column(0).to_pylist()
+    return [*found, *(name for name in (*workload, *loads) if name not in found)]

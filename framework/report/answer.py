@@ -75,7 +75,7 @@ def read_answer(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> 
     first = answers[0]
     across = _second(store, run_ids, objective)
     axes = [wanted, *([known.objective(across)] if across else [])]
-    groups = comparable(store, by)
+    groups = comparable(store, by, names=list(run_ids))
     fronts = setting_fronts(store, front_query(axes, list(run_ids), groups, []), axes)
     runs = [point.run_ids[0] for front in fronts for point in front.points][:_MOST_NAMED]
     chosen = [answer.choice.best.setting for answer in answers]

@@ -73,8 +73,9 @@ def find_answers(
         wanted,
         *(Objective(limit.metric, "higher" if limit.most is None else "lower") for limit in limits),
     ]
-    query = front_query(axes, names, comparable(store, by, mixed), limits)
-    points = read_points(store, query)
+    groups = comparable(store, by, mixed, names)
+    query = front_query(axes, names, groups, limits)
+    points = _called(read_points(store, query), groups, len(by))
     if not points:
         metrics = ", ".join(dict.fromkeys(item.metric for item in axes))
         raise UserError(f"no finished run has all of {metrics}")
@@ -85,10 +86,47 @@ def find_answers(
     if not found:
         raise UserError(_nothing(points, limits))
     answers = []
-    for item in found:
+    for item in _compared(found, _named(groups, len(by))):
         runs = [point.run_ids[0] for point in (*item.ranked, *item.outside)][:_MOST_COMPARED]
         answers.append(Answer(wanted, limits, item, read_parameters(store, runs, full=True)))
     return answers, query
+
+
+def _named(groups: Sequence[str], asked: int) -> int:
+    """Return how many of the groups are names: those asked for and the workload's, which come before its loads."""
+    return asked + sum(name.endswith(".name") for name in groups[asked:])
+
+
+def _called(points: Sequence[SettingPoint], groups: Sequence[str], asked: int) -> list[SettingPoint]:
+    """Return the points with kinds as they are called: names as they are, a load with its key where loads differ."""
+    named = list(range(_named(groups, asked)))
+    loads = [place for place in range(len(groups)) if place not in named]
+    seen: dict[tuple[tuple[str, ...], int], set[str]] = {}
+    for point in points:
+        own = tuple(point.kind[place] for place in named)
+        for place in loads:
+            seen.setdefault((own, place), set()).add(point.kind[place])
+    found = []
+    for point in points:
+        own = tuple(point.kind[place] for place in named)
+        varied = [
+            f"{groups[place].rpartition('.')[2]}={point.kind[place]}"
+            for place in loads
+            if len(seen[own, place]) > 1 and point.kind[place] != "–"
+        ]
+        found.append(replace(point, kind=(*own, *varied)))
+    return found
+
+
+def _compared(found: Sequence[Choice], named: int) -> list[Choice]:
+    """Return the choices without the loads that were run with one setting only, where others had a choice.
+
+    `named`: how many names a question has; what is behind them is a load.
+    """
+    compared = [item for item in found if len(item.ranked) + len(item.outside) > 1]
+    return (
+        [item for item in found if item in compared or len(item.kind) <= named] if compared else list(found)
+    )
 
 
 def answer_lines(answer: Answer) -> Iterator[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from framework.analysis.objectives import check_names
+from framework.configuration.group_options import group_option
 from framework.contracts import StoreReader
-from framework.errors import UserError
+from framework.errors import ConfigError, UserError
 from framework.quantity import Quantity
 from framework.report.answer_words import Answer, answer_lines, band, find_answers
 from framework.report.number_format import format_value
 from framework.report.terminal.terminal_tables import print_note
 from framework.run.rebuild import chosen_options, stored_config
+from framework.store.bundles.record_json import leaf_text, leaves
 from framework.store.database.reader import Store
 
 
@@ -43,22 +46,53 @@ def _to_paste(store: StoreReader, answer: Answer) -> Iterator[str]:
 
     run = answer.choice.best.run_ids[0]
     params = store.query("SELECT name, value FROM params WHERE run_id = ?", [run]).to_pylist()
-    yield f"  run it  python -m framework {overrides(store, answer, run)}"
-    config = stored_config({row["name"]: row["value"] for row in params})
+    texts = {row["name"]: row["value"] for row in params}
+    words = overrides(store, answer, run, texts)
+    if words:  # an imported run was composed of nothing
+        yield f"  run it  python -m framework {words}"
+    else:
+        yield f"  run it  not from here: run {run} was imported and names no setting that a study has"
+    config = stored_config(texts)
     for _, commands in ask("engine_commands", str, config=config):
         for command in commands:
             yield f"  serve   {command}"
 
 
-def overrides(store: StoreReader, answer: Answer, run: str) -> str:
-    """Return the overrides that compose a setting: the options of all groups, then what was varied beside them."""
+def overrides(store: StoreReader, answer: Answer, run: str, params: Mapping[str, str | None]) -> str:
+    """Return the overrides that compose a setting: the options of all groups, then all that the run has otherwise.
+
+    What was varied is named last; what was set for all runs alike (their load) is needed to run the same again.
+    """
     options = chosen_options(store, [run]).get(run, {})
     words = {group: option for group, option in options.items() if group in _GROUPS}
+    for group, option in list(words.items()):
+        for name, value in _changed(group, option, params):
+            words[name] = value
     for name, values in answer.parameters.items():
         group = name.removesuffix(".name")
-        if run in values and group not in words:
+        if run in values and group not in words and not (options and name in words):
             words[group] = values[run].lower() if group != name else values[run]
-    return " ".join(f"{name}={value}" for name, value in words.items())
+    return " ".join(shlex.quote(f"{name}={value}") for name, value in words.items())
+
+
+def _changed(group: str, option: str, params: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of a run's settings that its option of a group does not give; seeds make repeats."""
+    try:
+        usual = {name: leaf_text(value) for name, value in leaves({group: group_option(group, option)})}
+    except ConfigError:
+        return  # the option is a file that this machine lacks
+    for name, value in params.items():
+        if name not in usual or name.endswith((".seed", "._target_", ".name")):
+            continue
+        if usual[name] != value and not _same_number(usual[name], value):
+            yield name, "null" if value is None else value
+
+
+def _same_number(a: str | None, b: str | None) -> bool:
+    try:
+        return a is not None and b is not None and float(a) == float(b)
+    except ValueError:
+        return False
 
 
 _GROUPS = frozenset({"backend", "model", "gpu", "workload"})
