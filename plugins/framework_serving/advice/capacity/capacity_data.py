@@ -1,5 +1,7 @@
 """The data set that a capacity model learns from: boundaries of many populations on engines, made by simulation.
 
+Examples of an engine that was simulated with other physics (a profile fitted again) do not count.
+
 A file of one JSON object a line: an engine's probe, or a population with the boundaries found for it. What is there
 is not made again, so an interrupted command goes on; a line that was cut off is made anew.
 """
@@ -20,7 +22,7 @@ from typing import Any
 from framework.contracts import BatchBackend, Json, WorkloadTables
 from framework.errors import InputError
 from framework_serving.advice.capacity.boundary import Boundary, Point, enclose, simulated
-from framework_serving.advice.capacity.engine_probes import EngineProbe, engine_id, probe
+from framework_serving.advice.capacity.engine_probes import EngineProbe, engine_id, physics_of, probe
 from framework_serving.advice.capacity.population_draws import draw
 from framework_serving.advice.capacity.workload_adapters import WorkloadPopulation
 from framework_serving.workloads.adapter_mix import AdapterMixWorkload
@@ -75,6 +77,8 @@ def read_data(file: Path) -> CapacityData:
             data = json.loads(line)
             if "probe" in data:
                 found = EngineProbe.from_json(data["probe"])
+                if found.engine in probes and probes[found.engine].physics != found.physics:
+                    examples = {key: item for key, item in examples.items() if key[0] != found.engine}
                 probes[found.engine] = found
             else:
                 example = _example(data)
@@ -113,11 +117,12 @@ def make_data(
     engine = engine_id(settings)
     own = known.probes.get(engine)
     with file.open("a") as out:
-        if own is None:
+        stale = own is not None and own.physics != physics_of(backend)
+        if own is None or stale:
             own = probe(backend, settings)
             out.write(json.dumps({"probe": own.as_json()}) + "\n")
             out.flush()
-        done = {example.index for example in known.examples if example.engine == engine}
+        done = {example.index for example in known.examples if example.engine == engine and not stale}
         missing = [index for index in populations if index not in done]
         tasks = [(backend, settings, own, index, duration_s) for index in missing]
         for count, example in enumerate(_labelled(tasks, workers), start=1):

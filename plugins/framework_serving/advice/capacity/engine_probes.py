@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from framework.contracts import BatchBackend, BatchJob, Json, Result, WorkloadTables
+from framework.contracts import BatchBackend, BatchJob, Json, Result, SweepFingerprinted, WorkloadTables
 from framework.errors import UserError
 from framework.identity.run_key import canonical_hash
 from framework_serving.advice.adapter_search import SLOTS
@@ -49,6 +49,7 @@ class EngineProbe:
         steps: rough law of its steps.
         kv_tokens: largest rank → slots → tokens of the KV cache; slots with which it does not start are missing.
         refusals: largest rank → why it does not start with more slots.
+        physics: hash of what the backend simulates with; what was made with another one is not of this engine.
     """
 
     engine: str
@@ -58,6 +59,7 @@ class EngineProbe:
     steps: StepEstimate
     kv_tokens: Mapping[int, Mapping[int, float]]
     refusals: Mapping[int, str]
+    physics: str = ""
 
     def usable_rank(self, rank: float) -> int | None:
         """Return the smallest largest rank, of those probed, that admits a rank; None: the rank is above all."""
@@ -103,6 +105,11 @@ def engine_id(settings: Mapping[str, Json]) -> str:
     return str(canonical_hash(kept))[:16]
 
 
+def physics_of(backend: BatchBackend) -> str:
+    """Return a hash of what a backend simulates with; "" for one that does not say."""
+    return backend.sweep_fingerprint() if isinstance(backend, SweepFingerprinted) else ""
+
+
 def probe(backend: BatchBackend, settings: Mapping[str, Json]) -> EngineProbe:
     """Simulate an engine idle with every largest rank and number of slots, saturated, and in lock step.
 
@@ -131,7 +138,7 @@ def probe(backend: BatchBackend, settings: Mapping[str, Json]) -> EngineProbe:
     steps = estimate_steps(backend, settings, max(tables[RANKS[0]]))
     model, gpu = (str((settings.get(group) or {}).get("name")) for group in ("model", "gpu"))
     speed = _tok_s(results[len(jobs)])
-    return EngineProbe(engine_id(settings), model, gpu, speed, steps, tables, refusals)
+    return EngineProbe(engine_id(settings), model, gpu, speed, steps, tables, refusals, physics_of(backend))
 
 
 def refusal(result: Result) -> str | None:

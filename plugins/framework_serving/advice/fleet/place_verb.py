@@ -29,6 +29,7 @@ from framework_serving.advice.fleet.gpu_types import GpuType, Packer
 from framework_serving.advice.fleet.learn_verb import FOLDER, MODEL, composed_engine
 from framework_serving.advice.fleet.learned_advice import engine_of
 from framework_serving.advice.fleet.replanning import Replan, replan
+from framework_serving.advice.fleet.running_load import RunningLoad, logged_load, scraped_load
 from framework_serving.advice.paste_command import paste_commands
 
 
@@ -47,9 +48,30 @@ class Hardware:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class LoadSource:
+    """Where the load is read from; at most one of the three.
+
+    Attributes:
+        adapters: file of one row an adapter.
+        log: log of requests.
+        metrics: URLs of the engines' `/metrics`, one for each GPU of the deployment.
+        column: the log's column with the adapter.
+        rank: of adapters whose rank nothing says.
+        seconds: between the first and the last reading of `metrics`.
+    """
+
+    adapters: Path | None = None
+    log: Path | None = None
+    metrics: Sequence[str] = ()
+    column: str = "adapter"
+    rank: int = 16
+    seconds: float = 30.0
+
+
 def run_place(
     overrides: Sequence[str],
-    adapters_file: Path | None,
+    source: LoadSource,
     gpus: Sequence[str],
     current: Path | None,
     headroom: float,
@@ -64,11 +86,15 @@ def run_place(
     """
     if not 0 <= headroom < 1:
         raise UserError(f"--headroom: must be at least 0 and below 1, got {headroom:g}")
-    named = read_adapters(adapters_file) if adapters_file else _composed(overrides)
+    deployment = read_deployment(current) if current else None
+    load = _load(overrides, source, deployment)
+    named = load.named
+    for remark in load.remarks:
+        print(remark)
     hardware = known_hardware(overrides, gpus, simulate_with, outputs)
     fill = {kind.name: 1.0 - headroom for kind in hardware.kinds}
     packer = Packer(hardware.model, named.adapters.crowd_variance, fill)
-    present = _present(read_deployment(current), named, hardware.kinds) if current else None
+    present = _present(deployment, named, hardware.kinds) if deployment else None
     again: list[Replan] = []
 
     def make(own: Packer) -> FleetPlan:
@@ -87,6 +113,7 @@ def run_place(
     print_table(_table(checked, named, hardware.model))
     if present is not None and again:
         _print_moves(again[-1], present, named)
+        _print_slots(again[-1], present)
     print(_summary(checked, named, bound))
     for note in hardware.notes:
         print_note(note)
@@ -139,6 +166,20 @@ def _gpu_text(text: str) -> tuple[str, float, int | None]:
     if found[1] <= 0 or (found[2] is not None and found[2] < 1):
         raise UserError(f"--gpu {text}: cost must be above 0, number at least 1")
     return found
+
+
+def _load(overrides: Sequence[str], source: LoadSource, deployment: Deployment | None) -> RunningLoad:
+    if sum(bool(item) for item in (source.adapters, source.log, source.metrics)) > 1:
+        raise UserError("give one of --adapters, --log and --metrics")
+    if source.log:
+        return logged_load(source.log, source.column, deployment, source.rank)
+    if source.metrics:
+        if deployment is None:
+            raise UserError("--metrics: needs the deployment that runs (--current FILE)")
+        if source.seconds <= 0:
+            raise UserError("--seconds: must be above 0")
+        return scraped_load(source.metrics, source.seconds, deployment)
+    return RunningLoad(read_adapters(source.adapters) if source.adapters else _composed(overrides))
 
 
 def _composed(overrides: Sequence[str]) -> NamedAdapters:
@@ -227,6 +268,16 @@ def _print_moves(found: Replan, present: Sequence[PlacedGpu], named: NamedAdapte
         print(f"  {named.names[move.adapter]}: {origin} to GPU {move.after}")
     if len(found.moves) > 20:
         print(f"  and {len(found.moves) - 20} more")
+
+
+def _print_slots(found: Replan, present: Sequence[PlacedGpu]) -> None:
+    """Print which GPUs that stay should have another number of slots."""
+    homes = {move.adapter: move.after for move in found.moves}
+    for place, gpu in enumerate(found.plan.gpus):
+        stayed = [item for item in gpu.adapters if homes.get(int(item)) != place]
+        old = next((item for item in present if len(stayed) and stayed[0] in item.adapters), None)
+        if old is not None and old.slots != gpu.slots:
+            print(f"GPU {place}: --max-loras {old.slots} has become wrong, set {gpu.slots}")
 
 
 def engine_command(gpu: PlacedGpu, named: NamedAdapters, settings: Mapping[str, Mapping[str, Json]]) -> str:

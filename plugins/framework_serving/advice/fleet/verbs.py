@@ -57,6 +57,19 @@ def place(
             help="CSV, JSON or YAML: adapter, rank, rate_rps; input_tokens, output_tokens and their _std."
         ),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Log of requests instead: arrival, tokens, adapter of each; any trace format."),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="URL of an engine's /metrics instead; one for each GPU of --current, in its order."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long --metrics is read.")] = 30.0,
+    adapter_column: Annotated[str, typer.Option(help="Column of --log with the adapter.")] = "adapter",
+    rank: Annotated[int, typer.Option(help="Rank of adapters of --log that --current does not name.")] = 16,
     gpu: Annotated[
         list[str] | None, typer.Option(help="NAME, NAME=COST or NAME=COST:NUMBER; may be repeated.")
     ] = None,
@@ -73,6 +86,7 @@ def place(
 
     Example: python -m framework place model=llama-3.1-8b --adapters adapters.csv --gpu h100-64gb=3.5 --gpu l4=0.8
     """
-    from framework_serving.advice.fleet.place_verb import run_place
+    from framework_serving.advice.fleet.place_verb import LoadSource, run_place
 
-    return run_place(overrides or [], adapters, gpu or [], current, headroom, simulate_with, out, outputs)
+    source = LoadSource(adapters, log, metrics or [], adapter_column, rank, seconds)
+    return run_place(overrides or [], source, gpu or [], current, headroom, simulate_with, out, outputs)

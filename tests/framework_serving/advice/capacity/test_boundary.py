@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,17 @@ def test_a_data_set_is_read_back_and_a_cut_line_left_out(tmp_path: Path) -> None
     again = read_data(file)
     assert again.probes == {"known": ENGINE}
     assert again.examples == data.examples[:2]
+
+
+def test_examples_made_with_other_physics_do_not_count(tmp_path: Path) -> None:
+    import json
+
+    (example,) = known_data(1).examples
+    probes = [replace(ENGINE, physics=name).as_json() for name in ("old", "new")]
+    lines = [{"probe": probes[0]}, _line(example), {"probe": probes[1]}]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = read_data(tmp_path / "data.jsonl")
+    assert (found.examples, found.probes["known"].physics) == ((), "new")
 
 
 def test_a_line_of_another_kind_is_named(tmp_path: Path) -> None:
