@@ -26,6 +26,10 @@ from framework_serving.advice.fleet.gpu_types import GpuType, Packer
 from framework_serving.advice.fleet.replanning import replan
 
 
+DRIFTED = 8
+"""One case in so many is placed again after a drift."""
+
+
 def main(file: str, cases: int) -> None:
     model = CapacityModel.load(Path(file))
     engine = next(iter(model.engines.values()))
@@ -41,6 +45,8 @@ def main(file: str, cases: int) -> None:
             continue
         seconds.append(time.process_time() - began)
         above.append(len(plan.gpus) - math.ceil(lower_bound(packer, kinds, adapters) - 1e-6))
+        if len(above) % DRIFTED:
+            continue
         rates = adapters.rate_rps * np.exp(rng.normal(0.0, 0.2, len(adapters)))
         changed = replace(adapters, rate_rps=rates)
         try:
