@@ -25,7 +25,6 @@ from framework_serving.advice.fleet.fleet_plan import plan_fleet
 from framework_serving.advice.fleet.gpu_types import GpuType, Packer
 from framework_serving.advice.fleet.replanning import replan
 
-
 DRIFTED = 8
 """One case in so many is placed again after a drift."""
 
