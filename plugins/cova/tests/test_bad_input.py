@@ -40,8 +40,7 @@ def test_a_killed_training_is_resumed_where_it_was(door: Any) -> None:
     door.framework(*words, steps)
     assert {file.suffix for file in (folder / "outputs/students").iterdir()} == {".pt", ".lock"}
     bundles = [json.loads(path.read_text()) for path in (folder / "outputs/runs").rglob("run.json")]
-    facts = json.dumps([bundle for bundle in bundles if bundle["status"] == "done"])
-    assert '"resumed_at": 2990' in facts
+    assert '"resumed_at": 2990' in json.dumps(bundles)
 
 
 def test_a_folder_with_empty_files_and_another_resolution_is_read_and_what_was_left_out_is_counted(

@@ -95,6 +95,7 @@ def test_a_fleet_spends_the_same_labels_however_it_shares(door: Any) -> None:
 
 def test_without_the_plugin_the_framework_is_whole_and_knows_nothing_of_cameras(door: Any) -> None:
     others = {"FRAMEWORK_PLUGINS": "serving,twin,metrics,hadoop,vllm"}
-    assert "camera_generated" not in door.framework("plugins", **others)
+    listed = door.framework("plugins", ok=None, **others)  # it also warns of plugins that are slow just now
+    assert "camera_generated" not in listed
     assert "unknown" in door.framework("backend=camera_student", ok=False, **others)
-    assert "camera_generated" in door.framework("plugins")
+    assert "camera_generated" in door.framework("plugins", ok=None)
