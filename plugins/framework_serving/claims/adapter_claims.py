@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from framework.errors import NotEvaluatedError
 from framework.quantity import Quantity
 from framework_serving.claims.evidence import Evidence
@@ -30,6 +32,23 @@ def slot_regret(evidence: Evidence, model: str, mix: str, slots: int) -> Quantit
             if value is not None:
                 return Quantity(100 * (1 - value / best[adapters].metrics["total_tok_s"].value))
     raise NotEvaluatedError(f"no run of {model}, mix '{mix}', with {adapters:g} adapters and {slots} slots")
+
+
+def learned_error(evidence: Evidence) -> Quantity:
+    """Return the halved SMAPE, %, of the throughput that the learned answer gives for populations held out whole.
+
+    It is the error of the model behind the latest learned advice in the store (`learn-adapters` measures it).
+    """
+    rows = evidence.store.query(
+        "SELECT facts FROM advice WHERE advisor = 'adapter_caching' AND facts LIKE '%throughput_smape_halved%' "
+        "ORDER BY advised_at"
+    ).to_pylist()
+    if not rows:
+        raise NotEvaluatedError(
+            "no learned answer in this store; python -m framework learn-adapters, then "
+            "advisor.adapter_caching.method=learned"
+        )
+    return Quantity(float(json.loads(rows[-1]["facts"])["model_throughput_smape_halved"]))
 
 
 def _own(evidence: Evidence, model: str, mix: str) -> list[SweepPoint]:

@@ -15,7 +15,12 @@ from framework_serving.advice.bca_advisor import batch_points
 from framework_serving.advice.bca_rule import BcaRule, choose_batch, freed_gib
 from framework_serving.advice.replication_advisor import setup_of
 from framework_serving.advice.replication_rule import baselines
-from framework_serving.claims.adapter_claims import best_adapter_throughput, most_adapters, slot_regret
+from framework_serving.claims.adapter_claims import (
+    best_adapter_throughput,
+    learned_error,
+    most_adapters,
+    slot_regret,
+)
 from framework_serving.claims.evidence import Evidence
 from framework_serving.fronts.front_points import front_gain
 from framework_serving.physical.physical_report import lockstep_shares, share_of_peak_bandwidth
@@ -223,6 +228,7 @@ COMPUTATIONS: dict[str, Callable[..., Quantity]] = {
         most_adapters,
         best_adapter_throughput,
         slot_regret,
+        learned_error,
     )
 }
 

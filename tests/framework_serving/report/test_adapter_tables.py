@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
 from framework.errors import NotEvaluatedError
 from framework.quantity import Quantity
 from framework_serving.claims.claim_quantities import COMPUTATIONS
 from framework_serving.claims.evidence import Evidence
+from framework_serving.report.adapter_costs import cost_section
 from framework_serving.report.adapter_tables import adapter_tables
 from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, best_slots
 from framework_serving.sweeps.sweep_points import SweepPoint
@@ -108,3 +112,50 @@ def test_a_mix_that_always_starves_has_no_answer_and_an_empty_line() -> None:
         COMPUTATIONS["most_adapters"](evidence(starving), model=LLAMA, mix="m")
     *_, summary = adapter_tables(starving)
     assert summary.rows[0][2:] == (None, None, None, None)
+
+
+class AdviceStore:
+    def __init__(self, *facts: str) -> None:
+        self.facts = facts
+
+    def query(self, sql: str, parameters: object = ()) -> pa.Table:
+        assert "FROM advice" in sql
+        return pa.table({"facts": pa.array(self.facts, pa.string())})
+
+
+def test_the_error_of_the_learned_answer_is_that_of_the_model_behind_the_latest_one() -> None:
+    """Made by hand: two learned answers."""
+    told = [f'{{"method": "learned", "model_throughput_smape_halved": {error}}}' for error in (4.2, 2.5)]
+    store = AdviceStore(*told)
+    assert COMPUTATIONS["learned_error"](Evidence(store, [])).value == 2.5  # type: ignore[arg-type]
+    with pytest.raises(NotEvaluatedError, match="learn-adapters"):
+        COMPUTATIONS["learned_error"](Evidence(AdviceStore(), []))  # type: ignore[arg-type]
+
+
+def priced(adapters: int, slots: int, tok_s: float, ttft_ms: float, **metrics: float) -> SweepPoint:
+    made = point(adapters, slots, tok_s)
+    found = {"ttft_mean_ms": ttft_ms, **metrics}
+    return replace(made, metrics={**made.metrics, **{name: Quantity(value) for name, value in found.items()}})
+
+
+def test_the_costs_of_adapters_have_a_figure_each_and_the_front_leaves_out_what_is_beaten() -> None:
+    points = [
+        priced(64, 8, 900.0, 500.0, kv_capacity_tokens=3e5, time_load_share=0.2, time_scan_share=0.01),
+        priced(64, 32, 980.0, 100.0, kv_capacity_tokens=2e5, time_load_share=0.05, time_scan_share=0.0),
+        priced(128, 32, 1900.0, 900.0, kv_capacity_tokens=2e5, time_load_share=0.1, time_scan_share=0.02),
+    ]
+    section = cost_section(points)
+    assert section is not None
+    titles = [block.title.split(":")[0] for block in section.blocks]
+    assert titles == ["Memory", "Loading", "Scheduling", "Worth a choice"], (
+        "no adapters in a step were measured"
+    )
+    memory, *_, front = section.blocks
+    assert (memory.spec["data"][0]["x"], memory.spec["data"][0]["y"]) == ([8.0, 32.0], [300.0, 200.0])
+    best, beaten = front.spec["data"]
+    assert (sorted(best["x"]), beaten["x"]) == ([64.0, 128.0], [64.0])
+    assert beaten["text"] == ["8"]
+
+
+def test_a_study_without_a_sweep_over_slots_has_no_costs() -> None:
+    assert cost_section([point(8, 4, 1.0)]) is None
