@@ -134,20 +134,26 @@ class FittedCoefficients:
         assert found is not None
         gone = set(left_out)
         kept = np.array([row not in gone for row in found.rows])
-        residuals, slopes = found.residuals[kept], found.slopes[kept]
-        step = np.zeros(len(found.names))
-        for _ in range(_REWEIGHTINGS):
-            weight = (
-                1.0 + (residuals + slopes @ step) ** 2
-            ) ** -0.25  # its square is the soft-l1 loss's slope
-            step = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
-            step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        # the step that a fit that ended early would still make is no consequence of what is left out
+        step = _best_step(found.residuals[kept], found.slopes[kept]) - _best_step(
+            found.residuals, found.slopes
+        )
         values = {name: getattr(self.coefficients, name) for name in found.names}
         moved = {
             name: value * float(np.exp(change))
             for (name, value), change in zip(values.items(), step, strict=True)
         }
         return replace(self.coefficients, **moved)
+
+
+def _best_step(residuals: Floats, slopes: Floats) -> Floats:
+    """Return the change of the coefficients' logarithms that minimises the soft-l1 loss of linear residuals."""
+    step = np.zeros(slopes.shape[1])
+    for _ in range(_REWEIGHTINGS):
+        weight = (1.0 + (residuals + slopes @ step) ** 2) ** -0.25  # its square is the loss's slope
+        step = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
+        step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+    return step
 
 
 def fit_runs(
