@@ -25,6 +25,20 @@ class ConfigError(UserError):
     exit_status = 2
 
 
+class SetupError(ConfigError):
+    """Something that a run needs is not to be had on this machine: an interpreter, a model, room.
+
+    A sweep does not start the other points that need the same.
+
+    Attributes:
+        keys: groups and keys of the configuration on which that depends (`model`, `backend.python`).
+    """
+
+    def __init__(self, text: str, keys: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.keys = tuple(keys)
+
+
 class InputError(UserError):
     """A file or table that can't be read or breaks its schema; names the file and, where known, the row."""
 

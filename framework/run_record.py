@@ -93,6 +93,8 @@ class RunOutcome:
         outdated: why they could not be.
         bands: metric to (low, high), where an interval is known.
         findings: checks that warn or fail, one line each.
+        holds_for: groups and keys of the configuration; other runs with the same values of these fail for the same
+            reason. None: says nothing of others.
     """
 
     run_id: str
@@ -104,3 +106,4 @@ class RunOutcome:
     outdated: str | None = None
     bands: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+    holds_for: tuple[str, ...] | None = None

@@ -126,11 +126,13 @@ def task(config: DictConfig) -> RunOutcome:
         return _single_run(config)
     session, position = sessions.current(), config.sweep
     if session is not None:
-        if session.gave_up:
-            raise GaveUpError
         point = session.points[position.index, position.repeat]
+        if session.gave_up or session.cannot_run(point):
+            raise GaveUpError
         with _claim(config):
-            return execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
+            outcome = execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
+        session.learn(point, outcome)
+        return outcome
     from framework.report.terminal.progress_bars import run_progress
 
     # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
@@ -228,6 +230,11 @@ def sweep_status() -> int:
         raise RunFailedError(
             f"stopped after {count_noun(len(session.failed), 'failure')} (max_failures={session.max_failures}): "
             f"{session.not_started} of {len(session.points)} runs were not started; the same command resumes"
+        )
+    if session.causes and session.not_started:
+        raise RunFailedError(
+            f"{session.causes[-1][-1]}: {session.not_started} of {len(session.points)} runs need the same and were "
+            "not started; the same command resumes"
         )
     if session.failed:
         raise RunFailedError(

@@ -194,4 +194,12 @@ def batches_folder(outputs: Path | str, sweep_id: str) -> Path:
 def _outcome(plain: Mapping[str, Any]) -> RunOutcome:
     failure = Failure(**plain["failure"]) if plain["failure"] else None
     bands = {name: (low, high) for name, (low, high) in plain["bands"].items()}
-    return RunOutcome(**{**plain, "failure": failure, "bands": bands, "findings": tuple(plain["findings"])})
+    return RunOutcome(
+        **{
+            **plain,
+            "failure": failure,
+            "bands": bands,
+            "findings": tuple(plain["findings"]),
+            "holds_for": None,
+        }
+    )

@@ -26,7 +26,7 @@ from framework.contracts import (
     Workload,
     WorkloadTables,
 )
-from framework.errors import ConfigError, StoreError, UserError, one_line
+from framework.errors import ConfigError, SetupError, StoreError, UserError, one_line
 from framework.identity.run_key import new_run_id, run_key, utc_now, without_volatile
 from framework.identity.versions import code_version, derivation_hash, execution_hash
 from framework.processes import between_runs
@@ -100,7 +100,8 @@ def execute_job(config: DictConfig, progress: Progress = lambda fraction, text: 
     except StoreError:
         raise
     except UserError as error:
-        return record_refusal(config, Failure("validate", type(error).__name__, one_line(error)))
+        refused = record_refusal(config, Failure("validate", type(error).__name__, one_line(error)))
+        return replace(refused, holds_for=error.keys if isinstance(error, SetupError) else None)
 
 
 def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:

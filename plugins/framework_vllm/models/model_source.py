@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from framework.errors import ConfigError
+from framework.errors import ConfigError, SetupError
 from framework_serving.hardware.catalogue import shape_of_group
 from framework_serving.hardware.model_shape import ModelShape
 from framework_vllm.models.tiny_model import GENERATED, generated_model
@@ -29,7 +29,7 @@ def check_model(settings: EngineSettings) -> None:
     """Raise `ConfigError` if no model is named, or a folder that is not there; nothing is generated yet."""
     source = _source(settings)
     if source != GENERATED and _is_path(source) and not Path(source).expanduser().is_dir():
-        raise ConfigError(f"{_key(settings)}: there is no folder '{source}'")
+        raise SetupError(f"{_key(settings)}: there is no folder '{source}'", ("model", "backend.model_path"))
     if source == GENERATED and model_shape(settings) is None:
         raise ConfigError(
             f"model.path: '{GENERATED}' needs the dimensions of the model, as in model=tiny-llama"

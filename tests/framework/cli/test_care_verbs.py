@@ -177,6 +177,19 @@ def test_a_local_sweep_is_cancelled_by_a_verb_and_its_log_can_be_followed(
         run_verb(["cancel"])
 
 
+@pytest.mark.slow
+def test_what_is_missing_here_is_found_once_and_not_by_every_point_that_needs_it(study: Study) -> None:
+    grid = ("-m", "workload.size=1,2", "backend.speed=1,2,3")
+    with pytest.raises(
+        RunFailedError, match="not to be had here: 4 of 6 runs need the same and were not started"
+    ):
+        study(*grid, "backend.fail=setup")
+    rows = Store("outputs").rows(
+        "SELECT kind, value FROM failures JOIN params USING (run_id) WHERE name = 'workload.size'"
+    )
+    assert sorted(rows[1]) == [("SetupError", "1"), ("SetupError", "2")]
+
+
 def test_labels_stay_when_the_database_is_built_again(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:

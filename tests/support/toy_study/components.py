@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from framework.contracts import Advice, AdvisorScope, Metric, Result, RunContext, WorkloadTables
-from framework.errors import ConfigError, InputError
+from framework.errors import ConfigError, InputError, SetupError
 from framework.identity.fingerprint import tables_hash
 
 
@@ -59,6 +59,8 @@ class ToyBackend:
     def check(self, workload: WorkloadTables) -> None:
         if self.fail == "check":
             raise ConfigError("configuration key 'backend.fail': these numbers can't be added")
+        if self.fail == "setup":
+            raise SetupError("numbers of this size are not to be had here", ("workload.size",))
         if self.fail == "check_crash":
             raise LookupError("a defect of the check")
 
