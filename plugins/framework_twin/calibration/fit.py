@@ -148,7 +148,7 @@ class FittedCoefficients:
 
 def _best_step(residuals: Floats, slopes: Floats) -> Floats:
     """Return the change of the coefficients' logarithms that minimises the soft-l1 loss of linear residuals."""
-    step = np.zeros(slopes.shape[1])
+    step: Floats = np.zeros(slopes.shape[1])
     for _ in range(_REWEIGHTINGS):
         weight = (1.0 + (residuals + slopes @ step) ** 2) ** -0.25  # its square is the loss's slope
         step = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
