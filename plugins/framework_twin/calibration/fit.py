@@ -151,8 +151,8 @@ def _best_step(residuals: Floats, slopes: Floats) -> Floats:
     step: Floats = np.zeros(slopes.shape[1])
     for _ in range(_REWEIGHTINGS):
         weight = (1.0 + (residuals + slopes @ step) ** 2) ** -0.25  # its square is the loss's slope
-        step = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
-        step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        best = -np.linalg.lstsq(slopes * weight[:, None], residuals * weight, rcond=None)[0]
+        step = np.clip(best, -_LARGEST_STEP, _LARGEST_STEP).astype(np.float64)
     return step
 
 
