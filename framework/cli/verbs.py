@@ -189,6 +189,10 @@ def export(
 
 
 def report(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments, or ids of sweeps; of several, the first two are compared."),
+    ] = None,
     experiment: Annotated[
         str | None,
         typer.Option(help="Experiment, or id of a sweep. Default: the experiment that was run last."),
@@ -200,11 +204,11 @@ def report(
 ) -> int:
     """Write a self-contained HTML report with plots, advice and provenance.
 
-    Example: python -m framework report --experiment memory_gap
+    Example: python -m framework report memory_gap
     """
     from framework.cli.report_verb import run_report
 
-    return run_report(experiment, out, outputs)
+    return run_report([*(names or []), *([experiment] if experiment else [])], out, outputs)
 
 
 def dashboard(

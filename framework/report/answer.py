@@ -54,7 +54,7 @@ class ReportAnswer:
     sql: str
 
 
-def read_answer(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> ReportAnswer | None:
+def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]) -> ReportAnswer | None:
     """Return the answer over the runs; None where no metric of theirs has a better direction."""
     objective = _objective(store, run_ids)
     if objective is None:
@@ -86,12 +86,13 @@ def read_answer(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> 
         tiles=_tiles(first),
         others=[f"{_sentence(answer)} – {how_sure(answer)}" for answer in answers[1:]],
         changes=list(changes(first)),
-        command=f"python -m framework advise {verb} {objective} --from {experiment}"
+        command=f"python -m framework advise {verb} {objective}"
+        + "".join(f" --from {name}" for name in names)
         + "".join(f" --by {name}" for name in by),
         figure=front_figure(fronts, axes, read_parameters(store, runs), chosen)
         if fronts and across
         else None,
-        sql=front_query(axes, [experiment], groups, []),
+        sql=front_query(axes, names, groups, []),
     )
 
 

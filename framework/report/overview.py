@@ -148,13 +148,13 @@ def read_failures(store: StoreReader, run_ids: Sequence[str], max_rows: int) -> 
     ]
 
 
-def read_advice(store: StoreReader, experiment: str, run_ids: Sequence[str]) -> list[GivenAdvice]:
+def read_advice(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]) -> list[GivenAdvice]:
     """Return the advice that is based on any of the runs; of each advisor on each subject the latest."""
     rows = store.query(
-        "SELECT * FROM advice WHERE experiment = ? AND list_has_any(run_ids, ?::VARCHAR[])"
+        "SELECT * FROM advice WHERE list_contains(?::VARCHAR[], experiment) AND list_has_any(run_ids, ?::VARCHAR[])"
         " QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject)"
         " ORDER BY advisor, subject, advice_id",
-        [experiment, list(run_ids)],
+        [list(names), list(run_ids)],
     ).to_pylist()
     return [
         GivenAdvice(

@@ -78,6 +78,21 @@ def select_runs(store: StoreReader, outputs: Path, name: str | None) -> ReportSe
     return _selection(store, experiment, wanted or _latest_by_backend(plans, experiment))
 
 
+def select_several(store: StoreReader, outputs: Path, names: Sequence[str]) -> ReportSelection:
+    """Return the scope of a report across experiments: their runs together, without the claims of any of them.
+
+    Raises:
+        UserError: a name is none of the store's, or is given twice.
+    """
+    found = [select_runs(store, outputs, name) for name in names]
+    if len(set(names)) < len(names):
+        raise UserError(f"{' '.join(names)}: each experiment or sweep is named once")
+    runs = list(dict.fromkeys(run_id for item in found for run_id in item.scope.run_ids))
+    return ReportSelection(
+        ReportScope(store, " and ".join(names), runs), sum(item.left_out for item in found)
+    )
+
+
 def _selection(store: StoreReader, experiment: str, plans: Sequence[SweepPlan]) -> ReportSelection:
     runs = store.query(_CURRENT_RUNS, [experiment]).to_pylist()
     ids = {plan.sweep_id for plan in plans}

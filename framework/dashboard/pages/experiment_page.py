@@ -43,7 +43,7 @@ def _answer(desk: Desk, name: str) -> dict[str, Any]:
     chosen = _selected(desk, name)
     scope, run_ids = chosen.scope, chosen.scope.run_ids
     try:
-        answer = read_answer(desk.store, scope.experiment, run_ids)
+        answer = read_answer(desk.store, [scope.experiment], run_ids)
     except UserError:  # the runs are of kinds that no objective compares
         answer = None
     findings = read_findings(desk.store, run_ids)
@@ -51,7 +51,7 @@ def _answer(desk: Desk, name: str) -> dict[str, Any]:
         "overview": read_overview(desk.store, run_ids),
         "left_out": chosen.left_out,
         "answer": answer,
-        "advice": read_advice(desk.store, scope.experiment, run_ids),
+        "advice": read_advice(desk.store, [scope.experiment], run_ids),
         "failures": read_failures(desk.store, run_ids, _MOST_FAILURES),
         "findings": findings,
         "finding_rows": [(f.verdict, f.name, f.runs, f.detail or None, f.example_run) for f in findings],

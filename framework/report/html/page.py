@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework import plugins
-from framework.contracts import ReportScope
+from framework.contracts import ReportScope, ReportSection, TableBlock
 from framework.report import overview, plugin_blocks
 from framework.report.answer import read_answer
 from framework.report.html.file_links import LinkedFile
@@ -37,7 +37,12 @@ def save_report(report: RenderedReport, out_dir: Path) -> Path:
 
 
 def render_report(
-    scope: ReportScope, notes: Sequence[str] = (), files: Sequence[LinkedFile] = ()
+    scope: ReportScope,
+    notes: Sequence[str] = (),
+    files: Sequence[LinkedFile] = (),
+    *,
+    names: Sequence[str] = (),
+    compared: Sequence[TableBlock] = (),
 ) -> RenderedReport:
     """Return the page about the runs of a scope.
 
@@ -45,9 +50,14 @@ def render_report(
         scope: the experiment and its runs.
         notes: lines that the reader must see first, e.g. what is left out.
         files: what the runs keep, with links from where the page will be.
+        names: the experiments of the scope; empty: the one that it names.
+        compared: tables that compare them; shown first of the sections.
     """
     store, run_ids = scope.store, scope.run_ids
     contributed, problems = plugin_blocks.report_sections(scope)
+    names = names or [scope.experiment]
+    if compared:
+        contributed.insert(0, ReportSection("Comparison", list(compared)))
     warnings = [*notes, *(f"A section is missing: {problem}." for problem in problems)]
     if not run_ids:
         warnings.append("This experiment has no runs yet.")
@@ -56,12 +66,12 @@ def render_report(
         overview=overview.read_overview(store, run_ids),
         warnings=warnings,
         contributed=contributed,
-        advice=overview.read_advice(store, scope.experiment, run_ids),
+        advice=overview.read_advice(store, names, run_ids),
         runs=read_run_table(store, run_ids, plugins.metric_definitions(), MAX_RUNS),
         failures=overview.read_failures(store, run_ids, MAX_FAILURES),
         findings=overview.read_findings(store, run_ids),
         files=files,
         provenance=overview.read_provenance(store, run_ids),
-        answer=read_answer(store, scope.experiment, run_ids),
+        answer=read_answer(store, names, run_ids),
     )
     return RenderedReport(page_html(content), tuple(problems))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from framework.cli.report_verb import run_report
+from framework.cli.verbs import run_verb
 from framework.errors import UserError
 from framework.report.plugin_blocks import PluginProblem
 from framework.report.scope import folder_name, select_runs
@@ -25,7 +26,7 @@ def test_the_report_lies_in_the_experiments_folder_and_its_path_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store_of(tmp_path, [done_run(1), done_run(2, batch=2)])
-    assert run_report(None, None, tmp_path) == 0
+    assert run_report([], None, tmp_path) == 0
     file = tmp_path / "reports" / "study" / "report.html"
     assert file.is_file()
     assert capsys.readouterr().out.strip() == f"{file} · 2 runs of study"
@@ -39,20 +40,36 @@ def test_the_latest_experiment_is_the_default(tmp_path: Path) -> None:
     assert select_runs(store, tmp_path, None).scope.experiment == "old"
 
 
+def test_a_report_across_experiments_compares_them_and_shows_the_runs_of_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [done_run(i, batch=i + 1, experiment=name) for name, i in (("old", 1), ("old", 2), ("new", 3))]
+    same = replace(done_run(4, batch=2, experiment="new"), metrics=runs[0].metrics)
+    store_of(tmp_path, [*runs, same])
+    assert run_verb(["report", "old", "new", "--outputs", str(tmp_path)]) == 0
+    assert "4 runs of old and new" in capsys.readouterr().out
+    html = (tmp_path / "reports" / "old_and_new" / "report.html").read_text()
+    assert "<h2>Comparison" in html.replace('<h2 id="comparison">', "<h2>") or ">Comparison<" in html
+    assert "configuration that differs" in html
+    assert "--from old --from new" in html
+    with pytest.raises(UserError, match="named once"):
+        run_verb(["report", "old", "old", "--outputs", str(tmp_path)])
+
+
 def test_a_misspelt_experiment_gets_a_suggestion(tmp_path: Path) -> None:
     store_of(tmp_path, [done_run(1, experiment="memory_gap")])
     with pytest.raises(
         UserError, match=r"no runs of experiment 'memory_gab' \(did you mean 'memory_gap'\?\)"
     ):
-        run_report("memory_gab", None, tmp_path)
+        run_report(["memory_gab"], None, tmp_path)
 
 
 def test_without_runs_there_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no runs yet"):
-        run_report(None, None, tmp_path / "nothing")
+        run_report([], None, tmp_path / "nothing")
     store_of(tmp_path, [])
     with pytest.raises(UserError, match="no runs yet"):
-        run_report(None, None, tmp_path)
+        run_report([], None, tmp_path)
 
 
 def test_a_missing_section_makes_the_exit_status_1_and_a_line_on_standard_error(
@@ -60,7 +77,7 @@ def test_a_missing_section_makes_the_exit_status_1_and_a_line_on_standard_error(
 ) -> None:
     contribute(problems=(PluginProblem("plugin 'third' failed in report_sections", "KeyError: 'x'"),))
     store_of(tmp_path, [done_run(1)])
-    assert run_report("study", tmp_path / "here", tmp_path) == 1
+    assert run_report(["study"], tmp_path / "here", tmp_path) == 1
     assert "plugin 'third' failed in report_sections" in capsys.readouterr().err
     assert (tmp_path / "here" / "report.html").is_file()
 
@@ -117,7 +134,7 @@ def test_runs_whose_metrics_are_defined_differently_get_a_warning_with_the_comma
         for run, code in zip(runs, ("first", "first", "second"), strict=True)
     ]
     store_of(tmp_path, marked)
-    assert run_report(None, tmp_path / "here", tmp_path) == 0
+    assert run_report([], tmp_path / "here", tmp_path) == 0
     html = (tmp_path / "here" / "report.html").read_text()
     assert "first in 2 runs, second in 1 run" in html
     assert f"`python -m framework derive --outputs {tmp_path}`" in html
