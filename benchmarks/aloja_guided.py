@@ -18,7 +18,8 @@ import numpy as np
 from framework.analysis.prediction.features import FeatureEncoder, Features, group_codes
 from framework.analysis.prediction.gaussian_process import GaussianProcess, unit_scaled
 from framework.analysis.prediction.next_runs import choose_next, medoids
-from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import CONFIGURATION, Executions
 
 BATCH = 10
 LEAST_CONFIGURATIONS = 400  # of a cluster: a quarter is the test, and 200 of the rest must be a choice

@@ -15,7 +15,8 @@ import numpy as np
 
 from framework.analysis.prediction.features import FeatureEncoder, group_codes
 from framework_hadoop.executions.execution_features import execution_features
-from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import CONFIGURATION, Executions
 from framework_hadoop.executions.outliers import find_outliers
 from framework_hadoop.knowledge.published_learners.model_tree import ModelTree
 

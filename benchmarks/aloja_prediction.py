@@ -17,7 +17,8 @@ import numpy as np
 from framework.analysis.prediction.features import FeatureEncoder, group_codes
 from framework.analysis.prediction.predictor import Prediction
 from framework_hadoop.executions.execution_features import execution_features, execution_predictor
-from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import CONFIGURATION, Executions
 from framework_hadoop.knowledge.published_learners.learner_words import LEARNERS
 
 LEAST_ROWS_OF_A_CLUSTER = 200

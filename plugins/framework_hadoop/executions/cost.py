@@ -21,7 +21,7 @@ import numpy as np
 
 from framework.errors import InputError, did_you_mean
 from framework_hadoop.executions.disks import disk_layout
-from framework_hadoop.executions.execution_files import Executions
+from framework_hadoop.executions.execution_table import Executions
 
 SECONDS_PER_HOUR = 3600.0
 

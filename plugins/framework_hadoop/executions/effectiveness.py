@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import TableBlock
-from framework_hadoop.executions.execution_files import Executions
+from framework_hadoop.executions.execution_table import Executions
 
 Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 """Returns the rows of a SQL statement with `?` placeholders."""

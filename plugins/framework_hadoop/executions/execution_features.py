@@ -8,7 +8,7 @@ from framework.analysis.prediction.features import Column
 from framework.analysis.prediction.novelty import Group
 from framework.analysis.prediction.predictor import RunPredictor
 from framework_hadoop.executions.disks import disk_layout
-from framework_hadoop.executions.execution_files import COLUMNS, CONFIGURATION, Executions
+from framework_hadoop.executions.execution_table import COLUMNS, CONFIGURATION, Executions
 
 _HARDWARE = tuple(column.name for column in COLUMNS if column.group == "cluster" and column.name != "cluster")
 CLUSTER = Group("cluster", ("cluster",), ("cluster", "vm_size", "provider"), _HARDWARE)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from framework_hadoop.executions.effectiveness import Query
-    from framework_hadoop.executions.execution_files import Executions
+    from framework_hadoop.executions.execution_table import Executions
 
 OUTLIERS_VIEW = """
 CREATE OR REPLACE VIEW outliers AS
@@ -215,7 +215,7 @@ def execution_database(
     import pyarrow as pa
 
     from framework.analysis.prediction.features import group_codes
-    from framework_hadoop.executions.execution_files import to_arrow
+    from framework_hadoop.executions.execution_table import to_arrow
     from framework_hadoop.executions.recorded import param_columns
 
     rows = np.flatnonzero(executions.finished)

@@ -16,7 +16,7 @@ import numpy as np
 
 from framework.errors import InputError
 from framework.input_files.opening import opened_text
-from framework_hadoop.executions.execution_files import COLUMNS, ExecutionColumn, Executions
+from framework_hadoop.executions.execution_table import COLUMNS, ExecutionColumn, Executions
 
 HEADINGS = (
     "Type",

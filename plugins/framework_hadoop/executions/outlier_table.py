@@ -9,7 +9,7 @@ import numpy as np
 
 from framework.contracts import TableBlock
 from framework.errors import InputError
-from framework_hadoop.executions.execution_files import Executions
+from framework_hadoop.executions.execution_table import Executions
 from framework_hadoop.executions.outliers import OutlierReport
 
 _HEADINGS = ("row", "ID", "benchmark", "cluster", "time_s", "expected_s", "ratio", "neighbours", "verdict")

@@ -19,7 +19,7 @@ import numpy as np
 from framework.analysis.prediction.features import FeatureEncoder, FloatArray, IntArray, group_codes
 from framework.analysis.prediction.learners import fit_boosting, leaf_rows
 from framework_hadoop.executions.execution_features import execution_features
-from framework_hadoop.executions.execution_files import Executions
+from framework_hadoop.executions.execution_table import Executions
 
 Verdict = Literal["ok", "warning", "outlier", "failed", "no time"]
 

@@ -18,7 +18,8 @@ from framework_hadoop.executions.cost import (
     price_facts,
     read_price_list,
 )
-from framework_hadoop.executions.execution_files import BY_NAME, COLUMNS, Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import BY_NAME, COLUMNS, Executions
 
 if TYPE_CHECKING:
     import pyarrow as pa

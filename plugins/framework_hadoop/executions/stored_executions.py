@@ -16,7 +16,7 @@ import numpy as np
 from framework.contracts import ImportedRun, Metric, Result, StoreReader
 from framework.errors import UserError
 from framework.identity.run_key import canonical_hash
-from framework_hadoop.executions.execution_files import COLUMNS, Executions, from_arrow
+from framework_hadoop.executions.execution_table import COLUMNS, Executions, from_arrow
 from framework_hadoop.executions.outliers import OutlierReport, OutlierRule, find_outliers
 
 EXPERIMENT = "outliers"

@@ -12,7 +12,7 @@ from framework.analysis.prediction.features import Column, FeatureEncoder, Float
 from framework.analysis.prediction.libraries import learning_library
 from framework_hadoop.executions.effectiveness import Query, Spread
 from framework_hadoop.executions.execution_features import execution_features, execution_predictor
-from framework_hadoop.executions.execution_files import Executions
+from framework_hadoop.executions.execution_table import Executions
 
 KNOBS = (
     "network",

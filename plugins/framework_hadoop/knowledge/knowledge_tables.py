@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from framework.contracts import TableBlock
     from framework_hadoop.executions.effectiveness import Effect
-    from framework_hadoop.executions.execution_files import Executions
+    from framework_hadoop.executions.execution_table import Executions
     from framework_hadoop.knowledge.best_configuration import BestConfiguration, TreeNode
 
 

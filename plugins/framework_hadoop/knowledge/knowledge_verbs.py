@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from framework_hadoop.executions.effectiveness import Query
-    from framework_hadoop.executions.execution_files import Executions
+    from framework_hadoop.executions.execution_table import Executions
 
 File = Annotated[Path, typer.Argument(help="Executions in ALOJA's columns (CSV or .csv.gz).")]
 Outputs = Annotated[Path, typer.Option(help="Outputs folder.")]
@@ -243,8 +243,9 @@ def knowledge(
     """
     from framework.report.terminal.terminal_tables import console, print_table
     from framework_hadoop.executions.effectiveness import effects_table, setting_effects
-    from framework_hadoop.executions.execution_files import BY_NAME, read_executions
+    from framework_hadoop.executions.execution_files import read_executions
     from framework_hadoop.executions.execution_sql import file_query
+    from framework_hadoop.executions.execution_table import BY_NAME
     from framework_hadoop.executions.outliers import trusted
     from framework_hadoop.knowledge.best_configuration import (
         KNOBS,

@@ -17,13 +17,8 @@ import numpy as np
 from framework.configuration.plain_values import one_of
 from framework.contracts import Metric, Result, RunContext, SanityCheck, Verdict, WorkloadTables
 from framework.errors import ConfigError, InputError
-from framework_hadoop.executions.execution_files import (
-    COLUMNS,
-    Executions,
-    from_arrow,
-    read_executions,
-    to_arrow,
-)
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import COLUMNS, Executions, from_arrow, to_arrow
 
 if TYPE_CHECKING:
     from framework.analysis.prediction.predictor import Prediction, RunPredictor
@@ -183,8 +178,8 @@ def _add_validation(result: Result, plan: RunPredictor, columns: Any, target: np
 
 def _add_knowledge(result: Result, known: Executions, predicted_s: np.ndarray) -> None:
     from framework_hadoop.executions.effectiveness import setting_effects
-    from framework_hadoop.executions.execution_files import BY_NAME
     from framework_hadoop.executions.execution_sql import file_query
+    from framework_hadoop.executions.execution_table import BY_NAME
     from framework_hadoop.knowledge.best_configuration import KNOBS, best_configurations, tree_of_executions
     from framework_hadoop.knowledge.knowledge_tables import best_rows, effect_rows, tree_table
 

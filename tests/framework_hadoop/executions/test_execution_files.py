@@ -8,7 +8,8 @@ import pytest
 
 from framework.errors import InputError
 from framework_hadoop.executions.disks import DiskLayout, disk_layout
-from framework_hadoop.executions.execution_files import from_arrow, read_executions, to_arrow
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import from_arrow, to_arrow
 from tests.framework_hadoop.aloja_files import HEADINGS, execution, executions, write
 from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 

@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("lightgbm")
 
 from benchmarks.aloja_outliers import published_outliers
-from framework_hadoop.executions.execution_files import Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
 from framework_hadoop.executions.execution_sql import file_query
+from framework_hadoop.executions.execution_table import Executions
 from framework_hadoop.executions.outliers import find_outliers, trusted
 from framework_hadoop.knowledge.best_configuration import (
     best_configurations,

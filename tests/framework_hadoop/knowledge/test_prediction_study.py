@@ -11,7 +11,8 @@ from framework.analysis.prediction.features import group_codes
 from framework.contracts import Result, RunContext
 from framework.errors import ConfigError, InputError
 from framework_hadoop.executions.execution_features import execution_features, execution_predictor
-from framework_hadoop.executions.execution_files import CONFIGURATION, Executions, read_executions
+from framework_hadoop.executions.execution_files import read_executions
+from framework_hadoop.executions.execution_table import CONFIGURATION, Executions
 from framework_hadoop.knowledge.knowledge_tables import tree_of, tree_table
 from framework_hadoop.knowledge.prediction_study import HELD_OUT, ExecutionFiles, ExecutionPrediction
 from tests.framework_hadoop.aloja_files import execution, executions, write
