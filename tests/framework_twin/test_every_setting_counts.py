@@ -7,6 +7,7 @@ and what is changed; both are composed and executed as a command does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -321,7 +322,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     profiles = folder / "profiles"
     profiles.mkdir()
     shipped = (PROFILE_FOLDER / "llama-3.1-8b_h100-64gb_v1.yaml").read_text()
-    (profiles / "own.yaml").write_text(shipped.replace("host_s: 0.0010", "host_s: 0.0100"))
+    slower = re.sub(r"(\bhost_s: )\S+", r"\g<1>0.01", shipped, count=1)
+    assert slower != shipped
+    (profiles / "own.yaml").write_text(slower)
     found["PROFILES"] = str(profiles)
     histogram = f"workload.lengths.kind=histogram workload.lengths.input_histogram={BINS}"
     plain = "workload.lengths.input_tokens=null workload.lengths.output_tokens=null"
