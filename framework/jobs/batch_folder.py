@@ -18,7 +18,7 @@ import os
 import shlex
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,9 @@ def batches_folder(outputs: Path | str, sweep_id: str) -> Path:
 
 
 def _outcome(plain: Mapping[str, Any]) -> RunOutcome:
+    """Return an outcome as it was written; what this version does not know of it, a later one has written."""
+    known = {field.name for field in fields(RunOutcome)}
+    plain = {name: value for name, value in plain.items() if name in known}
     failure = Failure(**plain["failure"]) if plain["failure"] else None
     bands = {name: (low, high) for name, (low, high) in plain["bands"].items()}
     return RunOutcome(

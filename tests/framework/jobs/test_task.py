@@ -72,6 +72,11 @@ def test_the_points_of_a_task_are_carried_out_and_what_they_came_to_is_read_back
     assert isinstance(outcome, RunOutcome)
     assert (outcome.run_id, outcome.bands) == ("run-1", {"x_s": (1.0, 2.0)})
     assert batch.result(2, 0) is None
+    file = batch.folder / "results" / "1.0.json"
+    later = json.loads(file.read_text())
+    later["outcome"]["of_a_later_version"] = 1
+    file.write_text(json.dumps(later))
+    assert isinstance(batch.result(1, 0), RunOutcome)
 
 
 def test_a_task_that_was_given_up_or_is_another_jobs_does_nothing(tmp_path: Path) -> None:
