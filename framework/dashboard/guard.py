@@ -25,11 +25,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 COOKIE = "framework_dashboard"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MOST_ADDRESS = 60_000
-# plotly.js sets an empty style on some texts: what has this hash is nothing at all.
-_NO_STYLE = "'unsafe-hashes' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+# plotly.js gives some texts of a figure a style attribute; style sheets in a page and all scripts in it are forbidden.
+_STYLE = "style-src 'self'; style-src-attr 'unsafe-inline'"
 _HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {_NO_STYLE}; img-src 'self' data: blob:; "
+        f"default-src 'none'; script-src 'self'; {_STYLE}; img-src 'self' data: blob:; "
         "connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
