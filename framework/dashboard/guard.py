@@ -25,7 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 COOKIE = "framework_dashboard"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MOST_ADDRESS = 60_000
-# plotly.js gives some texts of a figure a style attribute; style sheets in a page and all scripts in it are forbidden.
+# plotly.js gives some texts of a figure a style attribute; style sheets and scripts within a page are forbidden.
 _STYLE = "style-src 'self'; style-src-attr 'unsafe-inline'"
 _HEADERS = {
     "Content-Security-Policy": (
