@@ -63,7 +63,7 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
             "mode": "markers",
             "name": front.points[0].model,
             "legendgroup": front.points[0].model,
-            "showlegend": all(front.points[0].model != other.points[0].model for other in fronts[:place]),
+            "showlegend": False,  # Plotly takes a legend's colour for a word, and these are energies
             **_coordinates(front.points, LATENCY, THROUGHPUT),
             "marker": {
                 "symbol": [_symbol(point) for point in front.points],
@@ -75,8 +75,12 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
             "text": [_hover(point) for point in front.points],
             "hovertemplate": "%{text}<extra></extra>",
         }
-        for place, front in enumerate(fronts)
+        for front in fronts
     ]
+    for model in dict.fromkeys(front.points[0].model for front in fronts):
+        mark = {"symbol": "circle-open", "size": 10, "color": style.colours[model], "line": {"width": 2}}
+        own = {"type": "scatter", "mode": "markers", "name": model, "legendgroup": model, "marker": mark}
+        traces.append({**own, "x": [None], "y": [None], "hoverinfo": "skip"})
     energies = [point.metrics[ENERGY.metric].value for point in points]
     spec = layout(_AXES[LATENCY.metric], _AXES[THROUGHPUT.metric])
     spec["coloraxis"] = {
