@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,9 @@ def on_files(files: Files, config: Any) -> Files:
     for path, text in reference_pages().items():
         files.append(File.generated(config, path, content=text))
     for file, path in STUDIES.items():
-        files.append(File.generated(config, path, content=file.read_text()))
+        found = File.generated(config, path, content=file.read_text())
+        found.inclusion = InclusionLevel.NOT_IN_NAV  # a new one need not be in the navigation
+        files.append(found)
     return files
 
 
