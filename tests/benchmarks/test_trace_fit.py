@@ -54,6 +54,7 @@ def test_a_made_run_is_predicted_exactly_by_the_coefficients_that_made_it(tmp_pa
     assert slower.ttft_mean > 0
 
 
+@pytest.mark.slow
 @needs_shared_data(OBSERVED)
 def test_profile_of_the_first_hundred_requests_predicts_the_other_two_hundred() -> None:
     trace = read_trace(MEASURED_DATA / OBSERVED)

@@ -104,6 +104,7 @@ def test_the_help_of_every_verb_uses_plain_words_and_has_an_example() -> None:
     ] == []
 
 
+@pytest.mark.slow
 def test_messages_in_the_sources_use_plain_words() -> None:
     phrases = {
         str(file.relative_to(ROOT)): [phrase for text in messages(source) for phrase in found(text)]

@@ -76,6 +76,7 @@ CASES: dict[type | Callable[..., Any], dict[str, Callable[[Outside], bool]]] = {
         "progress": lambda o: "PROBE-STEP-" in o.screen,
         "window": lambda o: o.one("SELECT probe_window_s FROM results") == 7.0,
         "command_prefix": lambda o: json.loads(o.seen("prefix") or "") == ["profile", "engine-0"],
+        "between_runs": lambda o: o.seen("kept") in ("true", "True"),
     },
     RunWindow: {
         **dict.fromkeys(("begin_s", "end_s"), lambda o: o.one("SELECT probe_window_s FROM results") == 7.0),

@@ -67,9 +67,10 @@ def test_every_hook_has_its_case() -> None:
         "claim_computations",
         "engine_commands",
         "job_queues",
+        "laws",
         "run_sections",
         "what_ifs",
-    }  # of runs and of jobs: their own tests
+    }  # of runs, of jobs, of predictions: their own tests
 
 
 @pytest.mark.slow

@@ -105,6 +105,7 @@ def test_energy_of_a_token_is_measured_power_over_measured_throughput(tmp_path: 
     assert energy_j_per_token(runs[0]) == pytest.approx(287.3 / 4042)
 
 
+@pytest.mark.slow
 @needs_shared_data(SERVING_RUNS.name)
 def test_measured_runs_of_two_studies_are_read_whole() -> None:
     runs = {run.origin_id: run for run in read_serving_runs(SERVING_RUNS)}

@@ -75,6 +75,7 @@ def plugin(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(site)}
 
 
+@pytest.mark.slow
 def test_a_profile_of_an_own_model_is_taken(studied: Path) -> None:
     found = query(studied, "SELECT DISTINCT name, value FROM facts WHERE name IN ('profile', 'calibrated')")
     assert {row["name"]: row["value"] for row in found} == {"profile": "mine", "calibrated": "true"}

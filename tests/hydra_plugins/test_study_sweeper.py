@@ -76,6 +76,7 @@ def test_a_grid_that_is_no_mapping_is_named(study: Study, tmp_path: Path, sweepe
         study(*_own_file(tmp_path, sweeper))
 
 
+@pytest.mark.slow
 def test_what_a_sweep_varied_is_kept_without_how_it_was_carried_out(study: Study) -> None:
     study("+experiment=toy_grid", "backend.speed=3", "workload.size=4", "progress=false", "outputs_dir=here")
     names = Store("here").query("SELECT name FROM varied ORDER BY name")["name"].to_pylist()

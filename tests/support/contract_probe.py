@@ -42,6 +42,7 @@ class ProbeBackend:
             "run_id": context.run_id,
             "speed": context.config["backend"]["speed"],
             "seed": context.seed,
+            "kept": context.between_runs is not None,
             "prefix": list(context.command_prefix("engine-0")),
         }
         return Result(

@@ -39,6 +39,7 @@ def point_sets(draw: st.DrawFn, max_objectives: int = 4) -> Points:
     return points, better
 
 
+@pytest.mark.slow
 @given(point_sets())
 def test_a_point_is_on_the_front_exactly_if_nobody_dominates_it(case: Points) -> None:
     points, better = case
@@ -107,6 +108,7 @@ def test_more_noise_never_takes_a_point_off_the_front(case: Points, width: float
     assert np.all(wide[narrow])
 
 
+@pytest.mark.slow
 @given(point_sets())
 def test_noisy_front_drops_a_point_exactly_if_another_beats_it_for_certain(case: Points) -> None:
     points, better = case

@@ -35,6 +35,7 @@ def test_a_failed_run_is_exit_status_1_and_one_line(command_line: CommandLine) -
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_bad_configuration_is_exit_status_2_and_one_line(command_line: CommandLine) -> None:
     refused = command_line("+experiment=toy_single", "backend.sped=2")
     assert refused.returncode == 2
@@ -44,6 +45,7 @@ def test_a_bad_configuration_is_exit_status_2_and_one_line(command_line: Command
     assert refused.stdout == ""
 
 
+@pytest.mark.slow
 def test_debug_shows_where_an_error_came_from(command_line: CommandLine) -> None:
     refused = command_line("+experiment=toy_single", "backend.speed=-1", "--debug")
     assert refused.returncode != 0

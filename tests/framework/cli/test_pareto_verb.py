@@ -89,6 +89,7 @@ def test_a_direction_can_be_turned(outputs: Path, tmp_path: Path) -> None:
     assert [row["run_ids"] for row in front(outputs, tmp_path, "speed:lower")] == ["large-1-0"]
 
 
+@pytest.mark.slow
 def test_the_page_holds_the_plot_and_json_the_data(
     outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import omegaconf
+import pytest
 from hydra.core.utils import JobReturn
 
 from framework.configuration.hydra_private import flags_apart
@@ -32,6 +33,7 @@ def _private_uses(file: Path) -> Iterator[str]:
             yield f"{file.relative_to(ROOT)}:{node.value.lineno}: {node.arg}="
 
 
+@pytest.mark.slow
 def test_private_interfaces_of_hydra_are_used_in_one_module_alone() -> None:
     files = [file for top in ("framework", "plugins", "examples") for file in (ROOT / top).rglob("*.py")]
     assert [use for file in files if file != HOME for use in _private_uses(file)] == []

@@ -133,6 +133,7 @@ def _launch(outputs: Path, queue: MemoryQueue, runs_per_job: int) -> list[RunOut
     return QueuedSweep(session, use, compose).run([job for job in JOBS if not queue.carried_out[job.index]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [Killed, StoreError], ids=["killed", "disk_full"])
 @pytest.mark.parametrize("runs_per_job", [1, 2])
 @pytest.mark.parametrize("late", [False, True], ids=["accepted", "accepted_after_the_end"])

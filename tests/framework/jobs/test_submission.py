@@ -172,6 +172,7 @@ def test_more_points_than_an_array_may_have_are_several_arrays(
     assert len({job.split("_")[0] for job in slurm.jobs()}) == 2
 
 
+@pytest.mark.slow
 def test_jobs_that_slurm_refuses_are_one_line(study: Study, slurm: FakeSlurm) -> None:
     slurm.refuse("invalid partition specified: nowhere")
     with pytest.raises(UserError) as refused:

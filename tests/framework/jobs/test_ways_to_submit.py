@@ -126,6 +126,7 @@ def test_jobs_behind_ssh_are_cancelled_there(
     assert set(behind_ssh.jobs().values()) == {"CANCELLED"}
 
 
+@pytest.mark.slow
 def test_a_host_that_is_not_there_and_a_folder_it_does_not_see_are_one_line(
     study: Study, behind_ssh: FakeSlurm, tmp_path: Path
 ) -> None:

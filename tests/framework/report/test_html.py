@@ -216,6 +216,7 @@ def test_an_experiment_without_runs_has_a_report_that_says_so(sample: Store) -> 
     assert "No run has finished" in text
 
 
+@pytest.mark.slow
 def test_a_report_of_failures_alone_and_one_of_a_single_run(tmp_path: Path) -> None:
     store = store_of(tmp_path / "outputs", [failed_run(1), failed_run(2, "<oops>"), done_run(3)])
     failures = Outline(rendered(scope_of(store, "2026-00001", "2026-00002"))).text

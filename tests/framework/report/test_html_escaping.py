@@ -5,6 +5,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -95,6 +96,7 @@ def page_full_of(text: str) -> Markup:
 PLAIN = functools.cache(lambda: page_full_of("harmless"))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(text=texts)
 @example(text="hostile " + "".join(HOSTILE))

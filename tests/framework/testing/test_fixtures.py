@@ -11,6 +11,7 @@ from framework.errors import RunFailedError
 from framework.testing.fixtures import CommandLine, TemporaryStore
 
 
+@pytest.mark.slow
 def test_a_temporary_store_takes_runs_and_answers(
     toy_study: str, framework_store: TemporaryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ A = "ID,Benchmark,Exe.Time,Maps,Cluster,End.time\n101,kmeans,2800,8,Azure L,2014
 B = "ID,Benchmark,Exe.Time,Maps,Cluster,End.time\n101,terasort,430,10,al-14,20150105171811\n103,sort,610,10,al-14,3\n"
 
 
+@pytest.mark.slow
 def test_one_id_of_two_files_is_two_executions_and_the_order_of_imports_does_not_matter(
     tmp_path: Path,
 ) -> None:

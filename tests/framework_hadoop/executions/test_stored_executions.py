@@ -34,6 +34,7 @@ def test_executions_come_back_from_the_store_as_they_were_read(outputs: Path) ->
     assert found.columns["block_size_mb"].tolist() == [64.0] * 406
 
 
+@pytest.mark.slow
 def test_verdicts_are_in_the_store_and_sql_leaves_out_whom_not_to_trust(outputs: Path) -> None:
     _, _, new = judge_stored(Store(outputs), outputs, OutlierRule())
     ingest(outputs)

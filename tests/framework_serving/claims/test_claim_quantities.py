@@ -83,6 +83,7 @@ def test_a_published_claim_follows_from_the_published_figures(store: Any, tmp_pa
     assert freed == pytest.approx(63.23, abs=0.3)  # arXiv 2503.08311, table 4
 
 
+@pytest.mark.slow
 @needs_shared_data(SERVING_RUNS.name)
 def test_published_claims_follow_from_the_measured_runs(store: Any) -> None:
     recorded(store, SERVING_RUNS)

@@ -157,6 +157,7 @@ def _random_runs(seed: int) -> list[RunRecord]:
     return records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_fronts_in_the_report_and_by_sql_agree(tmp_path: Path, seed: int) -> None:
     for record in _random_runs(seed):

@@ -135,6 +135,7 @@ def test_runs_of_the_twin_are_not_fitted_to(store: MeasuredStore, tmp_path: Path
     assert read_stored(own, "mine") == ([], [])
 
 
+@pytest.mark.slow
 def test_served_runs_move_the_host_and_leave_the_device(advice: Advice) -> None:
     profile = read_profile(Path(advice.facts["file"]))
     found = profile.coefficients
@@ -146,6 +147,7 @@ def test_served_runs_move_the_host_and_leave_the_device(advice: Advice) -> None:
     assert profile.fit.in_sample["itl_mean_ms"] < 3.0
 
 
+@pytest.mark.slow
 def test_workloads_that_took_no_part_in_the_fit_come_out_as_measured(advice: Advice) -> None:
     errors = advice.facts["errors"]
     held_out = [item for item in errors if item["held_out"]]
@@ -167,6 +169,7 @@ def test_workloads_that_took_no_part_in_the_fit_come_out_as_measured(advice: Adv
     assert all(low - 1e-5 <= item["measured"] / item["predicted"] <= high + 1e-5 for item in itl)
 
 
+@pytest.mark.slow
 def test_the_table_at_the_end_of_a_sweep_shows_held_out_workloads_last(
     store: MeasuredStore, advice: Advice
 ) -> None:

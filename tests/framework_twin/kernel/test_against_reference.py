@@ -106,6 +106,7 @@ def test_kernel_agrees_with_naive_engine(engine: EngineConfig, seed: int, n: int
     assert_same(simulate(engine, requests, LAW), *run_naively(engine, requests, LAW))
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(engines(lora=True), st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.0, 0.5, 3.0]))
 def test_kernel_agrees_with_naive_engine_on_adapters(
@@ -144,6 +145,7 @@ def conversations(rng: np.random.Generator, requests: Requests, block_size: int)
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(
     engines(generations=["v1"]),

@@ -134,6 +134,7 @@ def test_without_the_extra_the_roofline_answers_and_says_so(monkeypatch: pytest.
     assert "pip install 'framework-lab[operators]'" in found.reason
 
 
+@pytest.mark.slow
 @needs_operators
 def test_tables_come_from_the_file_of_an_earlier_look(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from framework_twin.physics.uncalibrated.kept_tables import kept_tables
