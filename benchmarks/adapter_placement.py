@@ -8,8 +8,8 @@ of one plan for 1,000 adapters, and re-placement when each rate drifts by 20 %.
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -79,4 +79,10 @@ def drawn(rng: np.random.Generator, n: int, mean: float | None = None) -> Adapte
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("cases", type=int, nargs="?", default=200)
+    given = parser.parse_args()
+    main(given.model, given.cases)
