@@ -47,10 +47,15 @@ _WORK_ON_RUNS = frozenset(
 
 @dataclass(frozen=True)
 class PluginProblem:
-    """What could not be contributed: what failed, and the error in one line."""
+    """What could not be contributed: what failed, and the error in one line; or what was contributed late.
+
+    Attributes:
+        is_failure: False for a hook that was slow: a busy machine is no fault of a plugin.
+    """
 
     what: str
     error: str
+    is_failure: bool = True
 
     def __str__(self) -> str:
         return f"{self.what}: {self.error}"
@@ -194,7 +199,7 @@ def _answers(
             continue
         took_s = time.monotonic() - started_s
         if took_s > SLOW_S and hook not in _WORK_ON_RUNS:
-            discover().note(PluginProblem(f"plugin '{plugin}' is slow", f"{hook} took {took_s:.1f} s"))
+            discover().note(PluginProblem(f"plugin '{plugin}' is slow", f"{hook} took {took_s:.1f} s", False))
         yield plugin, value, None
 
 

@@ -14,7 +14,7 @@ from framework.plugins import ask, discover, metric_definitions
 
 
 def show_plugins() -> int:
-    """Print plugins with their hooks; return 1 if one of them failed to load."""
+    """Print plugins with their hooks; return 1 if one of them, or one of the hooks asked here, failed."""
     from framework.report.terminal.terminal_tables import print_table
 
     found = discover().plugins
@@ -34,7 +34,8 @@ def show_plugins() -> int:
     if kinds:
         print_table(TableBlock("Importers", ("kind", "reads"), sorted(kinds)))
     metric_definitions()
-    return 1 if any(plugin.error for plugin in found) or discover().problems else 0
+    failed = any(problem.is_failure for problem in discover().problems)
+    return 1 if failed or any(plugin.error for plugin in found) else 0
 
 
 _FURTHER_HOOKS: dict[str, type | None] = {"config_schemas": tuple, "sql_views": str, "table_schemas": None}
