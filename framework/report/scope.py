@@ -97,7 +97,12 @@ def _selection(store: StoreReader, experiment: str, plans: Sequence[SweepPlan]) 
     runs = store.query(_CURRENT_RUNS, [experiment]).to_pylist()
     ids = {plan.sweep_id for plan in plans}
     keys = {key for plan in plans for key in plan.job_keys}
-    chosen = [run["run_id"] for run in runs if run["sweep_id"] in ids or run["job_key"] in keys]
+    elsewhere = {run_id for plan in plans for run_id in plan.done_elsewhere.values()}
+    chosen = [
+        run["run_id"]
+        for run in runs
+        if run["sweep_id"] in ids or run["job_key"] in keys or run["run_id"] in elsewhere
+    ]
     if not chosen:  # no plan is available, e.g. bundles from elsewhere
         chosen = [run["run_id"] for run in runs]
     scope = ReportScope(store, experiment, chosen, claims_file(experiment))

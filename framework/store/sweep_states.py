@@ -53,8 +53,11 @@ def sweep_states(outputs: Path) -> list[SweepState]:
     """
     by_key: dict[str, tuple[str, str, str, str]] = {}
     latest: dict[str, str] = defaultdict(str)
+    done: dict[str, tuple[str, str, str, str]] = {}
     for sweep, key, status, run_id, at, reason in _finished(outputs):
         latest[sweep or ""] = max(latest[sweep or ""], at or "")
+        if status == "done":
+            done[run_id] = (status, run_id, at, reason)
         if key is not None and by_key.get(key, ("",))[0] != "done":
             by_key[key] = (status, run_id, at, reason)
     running = {run.record.job_key: run for run in _running(outputs)}
@@ -62,7 +65,8 @@ def sweep_states(outputs: Path) -> list[SweepState]:
     for plan in read_plans(outputs):
         state = SweepState(plan.sweep_id, len(plan.job_keys), latest=latest[plan.sweep_id])
         for key, point in zip(plan.job_keys, plan.points, strict=False):
-            status, _, at, reason = by_key.get(key, ("open", "", "", ""))
+            other = done.get(plan.done_elsewhere.get(key, ""), ("open", "", "", ""))
+            status, _, at, reason = by_key.get(key, other)
             words = " ".join(map(str, point.get("overrides") or ())) or "(one configuration)"
             if key in running and status != "done":
                 status = "running"

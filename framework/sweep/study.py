@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra.core.utils import JobReturn
@@ -44,7 +44,7 @@ from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes, check_size, check_study_axes
 from framework.sweep.claims_of_points import HeldElsewhereError, is_free
 from framework.sweep.dry_run import show_plan
-from framework.sweep.grid import Axis, Point, merged_grids, points
+from framework.sweep.grid import Axis, Point, PointKey, merged_grids, points
 from framework.sweep.launchers import known_as_launcher
 from framework.sweep.planning import changes_since_last, plan_sweep
 from framework.sweep.repeats import check_repeats, next_round
@@ -139,6 +139,7 @@ class _Study:
         self.fixed = fixed
         self.todo = todo
         self.launch = launch
+        self.resumed: set[PointKey] = set()
         self.base: dict[str, Json] = describing_config(task, partly=True)
         first = self._planned(todo)
         self.session = begin(SweepSession(first.sweep_id, first.experiment, str(task.outputs_dir)))
@@ -174,6 +175,7 @@ class _Study:
                         progress.extend(len(batch), skipped=len(batch) - len(pending))
             except KeyboardInterrupt:
                 session.interrupted = True
+        self._keep_found_done()
 
     def _planned(self, todo: Sequence[Point]) -> SweepPlan:
         return plan_sweep(study_name(self.config), self.base, self.code, todo)
@@ -191,12 +193,26 @@ class _Study:
         if self.config.resume:
             done = done_job_keys(session.outputs_dir, list(keys))
             session.skipped |= {keys[key].key: run_id for key, run_id in done.items()}
+            self.resumed.update(keys[key].key for key in done)
             self._derive_again(list(done.values()))
         pending = [point for point in batch if point.key not in session.skipped]
         if self.config.failed_only:
             failed = {keys[key].key for key in failed_job_keys(session.outputs_dir, list(keys))}
             pending = [point for point in pending if point.key in failed]
         return pending
+
+    def _keep_found_done(self) -> None:
+        """Add to the plan the runs of other commands that stand for points of this sweep.
+
+        Their job keys are other ones: only the composed configuration showed that they are the same.
+        """
+        session = self.session
+        found = {key: run_id for key, run_id in session.skipped.items() if key not in self.resumed}
+        if found:
+            plan = self._planned(list(session.points.values()))
+            keys = dict(zip(session.points, plan.job_keys, strict=True))
+            runs = {keys[key]: run_id for key, run_id in found.items()}
+            save_plan(Path(session.outputs_dir), replace(plan, done_elsewhere=runs))
 
     def _derive_again(self, run_ids: Sequence[str]) -> None:
         """Bring metrics of an earlier definition up to date, from the tables that are stored."""

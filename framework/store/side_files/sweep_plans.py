@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from framework.contracts import Json
@@ -20,6 +20,8 @@ class SweepPlan:
         planned_at: UTC, ISO 8601.
         base: leaves of the base configuration (before any point's overrides), without volatile keys.
         points: index, overrides and repeat of every point of the study; `job_keys` runs parallel to it.
+        done_elsewhere: job key to run id of points that turned out to be done when they were started: a run of
+            another command that came to the same configuration.
     """
 
     sweep_id: str
@@ -29,6 +31,7 @@ class SweepPlan:
     base: Mapping[str, Json]
     points: Sequence[Mapping[str, Json]]
     job_keys: Sequence[str]
+    done_elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_plan(outputs: Path, plan: SweepPlan) -> Path:
@@ -47,7 +50,9 @@ def read_plans(outputs: Path) -> list[SweepPlan]:
     for file in sweeps_folder(outputs).glob("[!.]*.json"):
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
-            plan = SweepPlan(**{field.name: stored[field.name] for field in fields(SweepPlan)})
+            plan = SweepPlan(
+                **{item.name: stored[item.name] for item in fields(SweepPlan) if item.name in stored}
+            )
             if isinstance(plan.base, dict) and isinstance(plan.job_keys, list):
                 found.append((file.stat().st_mtime_ns, plan))
         except (OSError, ValueError, KeyError, TypeError):

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from framework.errors import ConfigError, RunFailedError, StoreError
+from framework.report.scope import select_runs
 from framework.run_record import RunOutcome
 from framework.store.database.reader import Store
+from framework.store.sweep_states import sweep_states
 from framework.sweep import session as sessions
 from framework.sweep.session import SweepSession
 from framework.sweep.study import Grids
@@ -60,6 +62,19 @@ def test_points_that_are_added_run_and_those_that_are_done_are_skipped(study: St
     study("backend.speed=1,2,8", "workload.size=4")
     assert sorted(_session().skipped) == [(0, 0), (1, 0)]
     assert sorted(_session().outcomes) == [(2, 0)]
+
+
+@pytest.mark.slow
+def test_a_run_of_another_command_stands_for_its_point_in_the_report_and_in_the_state(study: Study) -> None:
+    study("backend.speed=1,2", "workload.size=4")
+    ran = dict(_query("SELECT sweep_index, run_id FROM runs"))
+    study("backend.speed=2", "workload.size=4,5", "backend.fail=null")  # the same run in other words
+    assert list(_session().skipped.values()) == [ran[1]]
+    sweep = _session().sweep_id
+    assert {state.name: dict(state.counts) for state in sweep_states(Path("outputs"))}[sweep] == {"done": 2}
+    shown = select_runs(Store("outputs"), Path("outputs"), sweep).scope.run_ids
+    assert set(shown) == set(_session().run_ids)
+    assert ran[1] in shown
 
 
 def test_a_given_value_replaces_the_axis_in_every_grid(study: Study) -> None:
