@@ -24,6 +24,7 @@ from framework.store import durable
 from framework.store.database.reader import Store
 from framework.sweep.session import SweepSession
 from tests.support.fake_slurm import FakeSlurm
+from tests.support.launcher_pauses import while_it_watches
 
 
 class Killed(BaseException):
@@ -156,7 +157,7 @@ def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
             for name in ("submit", "find"):
                 patch.setattr(queue, name, kill.around(getattr(queue, name)))
             patch.setattr(submission, "POLL_S", 0.0)
-            patch.setattr(submission.time, "sleep", partial(kill.spare, queue.work))
+            while_it_watches(patch, partial(kill.spare, queue.work))
             try:
                 _launch(outputs, queue, runs_per_job)
                 break
@@ -168,7 +169,7 @@ def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
             monkeypatch.setattr(queue, "find", lambda name, count: [])
         with monkeypatch.context() as patch:
             patch.setattr(submission, "POLL_S", 0.0)
-            patch.setattr(submission.time, "sleep", queue.work)
+            while_it_watches(patch, queue.work)
             _launch(outputs, queue, runs_per_job)
         queue.work()
         assert queue.carried_out == Counter(range(7)), f"killed at step {steps}"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import RunFailedError, UserError
-from framework.jobs import submission
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm
+from tests.support.launcher_pauses import interrupt, while_it_watches
 
 SWEEP = ("-m", "+experiment=toy_single", "workload.size=4", "hydra/launcher=slurm", "backend.speed=1,2")
 Study = Callable[..., int]
@@ -26,19 +24,6 @@ def rows(sql: str) -> list[tuple[object, ...]]:
 
 def failures() -> list[tuple[object, ...]]:
     return rows("SELECT sweep_index, stage, kind FROM failures ORDER BY ALL")
-
-
-def while_it_watches(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have something happen whenever the launcher pauses between two looks at its jobs."""
-    clock = SimpleNamespace(
-        **{name: getattr(time, name) for name in ("time", "monotonic", "strftime", "gmtime")}
-    )
-    clock.sleep = lambda seconds: happens()
-    monkeypatch.setattr(submission, "time", clock)
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

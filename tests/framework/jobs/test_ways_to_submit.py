@@ -11,13 +11,13 @@ import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError
-from framework.jobs import submission
 from framework.jobs.background_queue import BackgroundQueue
 from framework.jobs.known_queues import known_queues, queue_named
 from framework.plugins import discover
 from framework.processes.job_queue import QueueError
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm, install
+from tests.support.launcher_pauses import interrupt, while_it_watches
 from tests.support.waiting import wait_for
 
 POINTS = ("-m", "+experiment=toy_single", "workload.size=4", "backend.speed=1,2,3")
@@ -116,11 +116,8 @@ def test_jobs_behind_ssh_are_cancelled_there(
 ) -> None:
     behind_ssh.will_end(*3 * ["PENDING"])
 
-    def leave(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(submission.time, "sleep", leave)
+        while_it_watches(patch, interrupt)
         assert study(*POINTS, *SSH) == 130
     assert run_verb(["cancel"]) == 0
     assert set(behind_ssh.jobs().values()) == {"CANCELLED"}
@@ -144,11 +141,8 @@ def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_atta
 ) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=wait", "hydra.launcher.array_parallelism=2"]
 
-    def leave(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(submission.time, "sleep", leave)
+        while_it_watches(patch, interrupt)
         assert study(*sweep) == 130
     wait_for(lambda: len(list(Path("outputs/running").glob("[!.]*.json"))) == 2)
     Path("go").touch()
@@ -165,11 +159,8 @@ def test_the_background_is_cancelled_waiting_and_running(
 ) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=slow"]
 
-    def leave(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(submission.time, "sleep", leave)
+        while_it_watches(patch, interrupt)
         assert study(*sweep) == 130
     (room,) = Path("outputs/sweeps").glob("*.jobs")
     (batch,) = room.iterdir()
