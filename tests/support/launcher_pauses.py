@@ -6,7 +6,8 @@ Only the launcher's own clock is replaced: others sleep too, a `subprocess` that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,13 @@ def while_it_watches(patch: pytest.MonkeyPatch, happens: Callable[[], object]) -
     patch.setattr(submission, "time", clock)
 
 
-def interrupt() -> None:
-    """What Ctrl-C does."""
-    raise KeyboardInterrupt
+@contextmanager
+def left_at_the_first_pause() -> Iterator[None]:
+    """Press Ctrl-C as soon as the launcher watches its jobs."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        while_it_watches(patch, interrupt)
+        yield

@@ -12,7 +12,7 @@ from framework.cli.verbs import run_verb
 from framework.errors import RunFailedError, UserError
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm
-from tests.support.launcher_pauses import interrupt, while_it_watches
+from tests.support.launcher_pauses import left_at_the_first_pause, while_it_watches
 
 SWEEP = ("-m", "+experiment=toy_single", "workload.size=4", "hydra/launcher=slurm", "backend.speed=1,2")
 Study = Callable[..., int]
@@ -95,8 +95,7 @@ def test_ctrl_c_leaves_jobs_alone_and_the_same_command_attaches_to_them(
     study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slurm.will_end("PENDING", "PENDING")
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         assert study(*SWEEP) == 130
     said = capsys.readouterr()
     assert "2 jobs continue without this terminal" in said.out + said.err
@@ -112,11 +111,10 @@ def test_ctrl_c_leaves_jobs_alone_and_the_same_command_attaches_to_them(
 
 @pytest.mark.slow
 def test_jobs_that_ended_while_nobody_watched_become_rows_once_and_are_submitted_again(
-    study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+    study: Study, slurm: FakeSlurm
 ) -> None:
     slurm.will_end("PENDING", "PENDING")
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         assert study(*SWEEP) == 130
     slurm.set_all("PREEMPTED")
     slurm.will_end()
@@ -131,11 +129,10 @@ def test_jobs_that_ended_while_nobody_watched_become_rows_once_and_are_submitted
 
 @pytest.mark.slow
 def test_a_sweep_is_cancelled_by_a_verb(
-    study: Study, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: Study, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slurm.will_end("PENDING", "PENDING")
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         study(*SWEEP)
     assert run_verb(["cancel"]) == 0
     assert "2 jobs cancelled" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from framework.plugins import discover
 from framework.processes.job_queue import QueueError
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm, install
-from tests.support.launcher_pauses import interrupt, while_it_watches
+from tests.support.launcher_pauses import left_at_the_first_pause
 from tests.support.waiting import wait_for
 
 POINTS = ("-m", "+experiment=toy_single", "workload.size=4", "backend.speed=1,2,3")
@@ -111,13 +111,10 @@ def test_a_cluster_that_is_reached_by_ssh_alone_carries_out_a_sweep(
 
 
 @pytest.mark.slow
-def test_jobs_behind_ssh_are_cancelled_there(
-    study: Study, behind_ssh: FakeSlurm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_behind_ssh_are_cancelled_there(study: Study, behind_ssh: FakeSlurm) -> None:
     behind_ssh.will_end(*3 * ["PENDING"])
 
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         assert study(*POINTS, *SSH) == 130
     assert run_verb(["cancel"]) == 0
     assert set(behind_ssh.jobs().values()) == {"CANCELLED"}
@@ -137,12 +134,11 @@ def test_a_host_that_is_not_there_and_a_folder_it_does_not_see_are_one_line(
 
 @pytest.mark.slow
 def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_attaches(
-    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=wait", "hydra.launcher.array_parallelism=2"]
 
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         assert study(*sweep) == 130
     wait_for(lambda: len(list(Path("outputs/running").glob("[!.]*.json"))) == 2)
     Path("go").touch()
@@ -154,13 +150,10 @@ def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_atta
 
 
 @pytest.mark.slow
-def test_the_background_is_cancelled_waiting_and_running(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_background_is_cancelled_waiting_and_running(study: Study) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=slow"]
 
-    with monkeypatch.context() as patch:
-        while_it_watches(patch, interrupt)
+    with left_at_the_first_pause():
         assert study(*sweep) == 130
     (room,) = Path("outputs/sweeps").glob("*.jobs")
     (batch,) = room.iterdir()
