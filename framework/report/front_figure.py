@@ -25,14 +25,20 @@ def front_figure(
     """Return the figure over the first two objectives (one objective: over the rank of the settings).
 
     Args:
-        fronts: one a kind; the first eight are shown, the others wait in the legend.
+        fronts: one a kind; those with an answer come first, in its order. The first eight are shown, the others
+            wait in the legend.
         objectives: the axes: the second one across, the first one up.
         parameters: short name → run → value, for the texts on hover.
         chosen: keys of settings to mark as the answer.
         query: the SQL that gives the points, for the caption.
     """
+    places = {setting: place for place, setting in enumerate(chosen)}
+
+    def place_of(front: SettingFront) -> int:
+        return min((places.get(point.setting, len(places)) for point in front.points), default=len(places))
+
     traces: list[dict[str, Any]] = []
-    for number, front in enumerate(fronts):
+    for number, front in enumerate(sorted(fronts, key=place_of)):
         name = ", ".join(front.kind) or "settings"
         color = COLORS[number % SHOWN_FIRST]
         visible: bool | str = True if number < SHOWN_FIRST else "legendonly"
