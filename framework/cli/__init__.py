@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from framework.processes.end_signals import exit_status_of, interrupted_by, signals_end_in_order
+from framework.processes.end_signals import exit_status_of, interrupted_by, not_lost, signals_end_in_order
 
 _VERB = re.compile(r"[A-Za-z][\w-]*")
 
@@ -37,7 +37,8 @@ def _one_line_for_errors(arguments: list[str]) -> int:
 
     debugging = os.environ.get("FRAMEWORK_DEBUG") == "1"
     try:
-        return _dispatch(arguments)
+        with not_lost():
+            return _dispatch(arguments)
     except UserError as error:
         if debugging:
             raise

@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.configuration.resources import cache_folder
 from framework.errors import ConfigError, StoreError, UserError, did_you_mean
+from framework.processes.end_signals import stay_after
 from framework.store.database.query_limits import QueryLimits
 from framework.store.database.reader import Store, runs_not_ingested
 
@@ -193,7 +194,8 @@ def query_shell(answer: Callable[[str, str], int], format: str) -> int:
         except EOFError:
             print()
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            stay_after(interrupt)
             print()
             text = ""
             continue
@@ -229,7 +231,8 @@ def _answered(answer: Callable[[str, str], int], query: str, format: str) -> Non
         answer(query, format)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        stay_after(interrupt)
         print("interrupted", file=sys.stderr)
 
 

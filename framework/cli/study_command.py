@@ -19,7 +19,7 @@ from framework.configuration.resources import conf_dir
 from framework.configuration.study_config import study_name
 from framework.errors import ConfigError, RunFailedError, StoreError, UserError, one_line
 from framework.plugins import check_names
-from framework.processes.end_signals import exit_status_of, interrupted_by
+from framework.processes.end_signals import exit_status_of, interrupted_by, not_lost
 from framework.report.number_format import count_noun
 from framework.run.arrow_alone import load_arrow_alone
 from framework.run.runner import execute, execute_job
@@ -73,7 +73,8 @@ def _carried_out(arguments: list[str]) -> int | None:
             if config.sweep.id is None and _asks_for_sweep(config):
                 needs_sweep.append(True)
                 return None
-            return task(config)
+            with not_lost():
+                return task(config)
         except Exception as error:  # kept from Hydra, which would announce it in words of its own
             if config.sweep.id is not None:
                 raise

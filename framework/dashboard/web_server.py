@@ -14,6 +14,7 @@ from pathlib import Path
 
 from framework.dashboard.guard import LOOPBACK, Admission
 from framework.errors import ConfigError, UserError
+from framework.processes.end_signals import stay_after
 from framework.store.database.query_limits import QueryLimits
 
 _TOKEN = re.compile(r"[\w-]{16,200}", re.ASCII)
@@ -91,8 +92,9 @@ def run_dashboard(
                 file=sys.stderr,
             )
         try:
-            with suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[bound])
+            uvicorn.Server(config).run(sockets=[bound])
+        except KeyboardInterrupt as interrupt:
+            stay_after(interrupt)
         finally:
             desk.close()
     return 0

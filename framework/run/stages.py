@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from framework.errors import UserError, one_line
+from framework.errors import TimeLimitError, UserError, one_line
+from framework.processes.end_signals import not_lost, raise_if_ended
 from framework.run_record import Failure
 
 _LOG_TAIL_LINES = 40
@@ -28,13 +29,23 @@ class StageError(Exception):
 def stage(name: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn whatever the body raises into a `StageError`; `passing`, Ctrl-C and exits go through as they are."""
     try:
-        yield
+        with not_lost():
+            yield
+        raise_if_ended()
     except (KeyboardInterrupt, SystemExit, StageError):
         raise
     except passing:
         raise
     except BaseException as error:
-        raise StageError(name) from error
+        raise StageError(name) from _uncovered(error)
+
+
+def _uncovered(error: BaseException) -> BaseException:
+    """Return the time limit that an error came of, or the error: the limit is raised anywhere, as a signal is."""
+    within: BaseException | None = error
+    while within is not None and not isinstance(within, TimeLimitError):
+        within = within.__context__
+    return within or error
 
 
 def failure_of(error: StageError, scratch: Path | None) -> Failure:

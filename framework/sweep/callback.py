@@ -8,6 +8,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from framework.processes.end_signals import not_lost
 from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
 
@@ -48,6 +49,7 @@ class StudyCallback(Callback):
         if session is None or session.dry:
             return
         try:
-            end_sweep(config, session)
+            with not_lost():
+                end_sweep(config, session)
         except Exception as error:
             session.end_error = error

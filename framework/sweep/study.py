@@ -37,6 +37,7 @@ from framework.errors import ConfigError, one_line
 from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash
 from framework.processes.between_runs import kept_between_runs
+from framework.processes.end_signals import not_lost
 from framework.report.terminal.terminal_tables import SweepProgress
 from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
@@ -166,7 +167,7 @@ class _Study:
             session.on_outcome = lambda point, outcome: progress.update(point.description, outcome)
             session.on_queue, session.announce = progress.queue, progress.note
             try:
-                with kept_between_runs():
+                with not_lost(), kept_between_runs():
                     while batch:
                         if pending:
                             self._launch(pending)

@@ -5,11 +5,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from framework.processes.end_signals import EndSignal, exit_status_of, interrupted_by, signals_end_in_order
+from framework.errors import TimeLimitError
+from framework.processes.end_signals import (
+    EndSignal,
+    exit_status_of,
+    interrupted_by,
+    signals_end_in_order,
+    stay_after,
+)
+from framework.run.stages import StageError, stage
 from tests.support.waiting import wait_for
 
 
@@ -20,8 +29,8 @@ def test_a_signal_ends_the_block_as_ctrl_c_does(number: int, status: int) -> Non
     with pytest.raises(EndSignal) as ended, signals_end_in_order():
         os.kill(os.getpid(), number)
     assert isinstance(ended.value, KeyboardInterrupt)
-    assert exit_status_of(ended.value) == exit_status_of() == status
-    assert interrupted_by() == f"ended by {signal.Signals(number).name}"
+    assert exit_status_of(ended.value) == status
+    assert interrupted_by(ended.value) == f"ended by {signal.Signals(number).name}"
     assert signal.getsignal(number) is signal.SIG_DFL
     signal.signal(number, before)
 
@@ -33,6 +42,49 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _covered(interrupted: Callable[[], None]) -> None:
+    try:
+        interrupted()
+    finally:
+        raise AttributeError("a clean-up that met what was left half done")
+
+
+def test_a_signal_that_an_error_of_a_library_has_covered_still_ends_the_block() -> None:
+    with pytest.raises(EndSignal) as ended, signals_end_in_order(), stage("run"):
+        _covered(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert ended.value.number == signal.SIGTERM
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_was_raised_in_a_finaliser_still_ends_the_block() -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(EndSignal), signals_end_in_order(), stage("run"):
+        Finalised()
+
+
+def test_a_time_limit_that_an_error_of_a_library_has_covered_is_what_the_run_failed_of() -> None:
+    limit = TimeLimitError("the job's time limit is reached")
+    with pytest.raises(StageError) as failed, stage("run"):
+        _covered(partial(_raise, limit))
+    assert failed.value.__cause__ is limit
+
+
+def test_only_ctrl_c_can_be_stayed_after() -> None:
+    with signals_end_in_order():
+        with pytest.raises(EndSignal) as ended:
+            os.kill(os.getpid(), signal.SIGINT)
+        stay_after(ended.value)
+        with pytest.raises(EndSignal):
+            stay_after(EndSignal(signal.SIGTERM))
 
 
 @pytest.mark.slow
