@@ -422,11 +422,16 @@ class Law:
         predict: metric and configurations (nested, as of a run) → the value of each with its band; None where the
             law says nothing of it. Must not raise for a configuration that is not of its domain.
         backends: backends whose runs are made by the law itself: their values are its predictions.
+        of_runs: for `compare NAME LAW`: store, and name of an experiment, sweep or run → a table of what was measured
+            in each of its runs, what the law says with its band, and the difference; then a line for each run of
+            which it says nothing. It may use all that the store holds of a run, not its configuration alone. None:
+            only `predict` asks this law.
     """
 
     name: str
     predict: Callable[[str, Sequence[Mapping[str, Any]]], Sequence[Quantity | None]]
     backends: tuple[str, ...] = ()
+    of_runs: Callable[[StoreReader, str], Sequence[TableBlock | str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from framework.errors import ConfigError, StoreError
 from framework.plugins import discover
 from framework.store.database.reader import Store
+
+if TYPE_CHECKING:
+    from framework.contracts import Law
 
 
 def _warn_of_mixed(store: Store, run_ids: list[str] | None = None) -> None:
@@ -130,11 +134,18 @@ def run_artifacts(name: str | None, outputs: str, limit: int = 1000) -> int:
 
 
 def run_compare(a: str, b: str, outputs: str) -> int:
-    """Print how two runs, sweeps or experiments differ: in what was set, and in the metrics beyond noise."""
+    """Print how two runs, sweeps or experiments differ: in what was set, and in the metrics beyond noise.
+
+    If one of the two is the name of a law (`twin`), the other's runs are shown next to what the law says of them.
+    """
+    from framework.analysis.prediction.laws import law_named
     from framework.report.comparison import compare_tables
     from framework.report.terminal.terminal_tables import print_table
 
     store = Store(outputs)
+    found = law_named(store, a, b)
+    if found is not None:
+        return _print_law_of_runs(store, *found)
     tables = compare_tables(store, a, b)
     _, runs = store.rows("SELECT run_id FROM runs_of(?) UNION SELECT run_id FROM runs_of(?)", [a, b])
     _warn_of_mixed(store, [run_id for (run_id,) in runs])
@@ -143,3 +154,18 @@ def run_compare(a: str, b: str, outputs: str) -> int:
     if len(tables) == 1:
         print("the two have no point in common")
     return 0
+
+
+def _print_law_of_runs(store: Store, law: Law, name: str) -> int:
+    """Print runs next to what a law says of them; the status is 0 if it says something."""
+    from framework.report.terminal.terminal_tables import print_note, print_table
+
+    assert law.of_runs is not None
+    rows = 0
+    for block in law.of_runs(store, name):
+        if isinstance(block, str):
+            print_note(block)
+        else:
+            rows += len(block.rows)
+            print_table(block)
+    return 0 if rows else 1

@@ -257,12 +257,14 @@ def compare(
     a: Annotated[
         str, typer.Argument(help="Run id, sweep id, experiment, name of what was run, or KEY=VALUE.")
     ],
-    b: Annotated[str, typer.Argument(help="The same.")],
+    b: Annotated[str, typer.Argument(help="The same, or a law: `twin` shows what it predicts for each run.")],
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Compare settings and metrics of two runs, sweeps or experiments; mark differences larger than run-to-run noise.
 
     What was run can be named too: a model, a GPU, a cluster (`compare al-02 al-03`), or any setting with its value.
+
+    Measured or imported runs can be shown next to a prediction: `compare import:vllm-bench twin`.
 
     Example: python -m framework compare memory_gap slm_pareto
     """

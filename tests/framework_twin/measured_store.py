@@ -119,7 +119,7 @@ class MeasuredStore:
         self.connection = duckdb.connect()
         self.connection.execute(
             "CREATE TABLE runs(run_id TEXT, experiment TEXT, backend TEXT, status TEXT, sanity TEXT, seed BIGINT, "
-            "workload_hash TEXT, started_at TEXT)"
+            "workload_hash TEXT, started_at TEXT, sweep_id TEXT)"
         )
         for table in ("params", "facts", "metrics", "provenance"):
             self.connection.execute(f"CREATE TABLE {table}(run_id TEXT, name TEXT, value TEXT)")
@@ -166,8 +166,8 @@ class MeasuredStore:
         run_id = f"run-{len(self.run_ids):02}"
         self.run_ids.append(run_id)
         content = tables.content_hash if tables else None
-        row = [run_id, "mine", "vllm" if tables else "vllm_offline", "done", "pass", 0, content, run_id]
-        self.connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row = [run_id, "mine", "vllm" if tables else "vllm_offline", "done", "pass", 0, content, run_id, None]
+        self.connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         groups = {"model": vars(model_shape(MODEL)), "gpu": vars(gpu_spec(GPU))}
         named = {**params, **_params(groups)}
         for table, values in (("params", named), ("facts", facts), ("metrics", metrics)):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from framework.analysis.prediction.features import FloatArray
-from framework.contracts import Law
+from framework.contracts import Law, StoreReader
 from framework.plugins import ask
 
 MOST_SIMULATED = 1000
@@ -39,6 +39,16 @@ class LawValues:
 def installed_laws() -> list[Law]:
     """Return the plugins' laws, those of the plugin loaded last first."""
     return [law for _, laws in ask("laws", Law) for law in laws]
+
+
+def law_named(store: StoreReader, a: str, b: str) -> tuple[Law, str] | None:
+    """Return the law that one of two names means, with the other name; what runs are called so comes first."""
+    for law in installed_laws():
+        for name, other in ((b, a), (a, b)):
+            called = "SELECT run_id FROM runs WHERE ? IN (run_id, sweep_id, experiment) LIMIT 1"
+            if law.of_runs is not None and name == law.name and not store.query(called, [name]).num_rows:
+                return law, other
+    return None
 
 
 def law_values(law: Law, metric: str, configs: Sequence[Mapping[str, Any]]) -> LawValues:

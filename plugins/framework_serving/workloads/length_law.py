@@ -114,12 +114,17 @@ def moment_law(kind: str, mean: float, std: float, low: int, high: int | None, k
     """
     import numpy as np
 
-    top = math.ceil(mean + TAIL_STDS * std) + 1 if high is None else high
+    top = open_end(mean, std) if high is None else high
     _check_range(mean, low, top, key)
     if std < 1.0:
         return _two_point_law(mean, low, top)
     counts = np.arange(low, top + 1, dtype=np.float64)
     return LengthLaw(low, _with_moments(kind, mean, std, counts, key))
+
+
+def open_end(mean: float, std: float) -> int:
+    """Return the largest count of a law whose upper end is open, tokens."""
+    return math.ceil(mean + TAIL_STDS * std) + 1
 
 
 @lru_cache(maxsize=64)

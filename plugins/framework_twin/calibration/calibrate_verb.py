@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from framework_twin.calibration.run_groups import Fitted, Measurements
 
 
@@ -45,7 +43,7 @@ def run_calibrate(
                 console.print(fitted, markup=False)
             else:
                 written += 1
-                _print_fit(Console(), fitted)
+                _print_fit(fitted)
     return 0 if written else 1
 
 
@@ -58,16 +56,12 @@ def _read(source: str, outputs: str) -> Measurements:
     return measurements_of(Store(outputs), source)
 
 
-def _print_fit(console: Console, fitted: Fitted) -> None:
+def _print_fit(fitted: Fitted) -> None:
     """Print the median absolute percentage errors of one profile."""
-    from rich.table import Table
+    from framework.contracts import TableBlock
+    from framework.report.terminal.terminal_tables import print_table
 
     fit = fitted.profile.fit
-    table = Table(title=f"{fitted.path}: {fit.runs} runs", title_justify="left")
-    table.add_column("metric")
-    table.add_column("in-sample %", justify="right")
-    table.add_column("held out %", justify="right")
-    for metric, error in fit.in_sample.items():
-        left_out = fit.held_out.get(metric)
-        table.add_row(metric, f"{error:.2f}", "–" if left_out is None else f"{left_out:.2f}")
-    console.print(table)
+    rows = [(metric, error, fit.held_out.get(metric)) for metric, error in fit.in_sample.items()]
+    title = f"{fitted.path}: {fit.runs} runs"
+    print_table(TableBlock(title, ("metric", "in-sample %", "held out %"), rows))

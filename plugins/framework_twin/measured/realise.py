@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from framework.contracts import WorkloadTables
 from framework_serving import tables
-from framework_serving.workloads.length_law import LengthLaw, moment_law, widest_std
+from framework_serving.workloads.length_law import LengthLaw, moment_law, open_end, widest_std
 from framework_serving.workloads.lengths import pair_within
 from framework_twin.measured.measured_runs import RunSetup
 
@@ -27,7 +27,7 @@ _TWO_TURN_CORRELATION = -0.35
 _ENDED_EARLIER = {"qwen": 0.958, "llama-3": 0.992}
 # The clients of both cut ShareGPT so: prompt at most 1024 tokens, prompt and answer together at most 2048.
 _SHORTEST_PROMPT, _LONGEST_PROMPT, _LONGEST_ANSWER, _LONGEST_REQUEST = 4, 1024, 1100, 2048
-_OF_WIDEST = 0.97  # a law of the largest spread that a cut allows is no longer shaped like a gamma
+_OF_WIDEST = 0.97  # a law of the largest spread that a range allows is no longer shaped like a gamma
 
 
 def realise(setup: RunSetup, seed: int) -> WorkloadTables:
@@ -89,11 +89,12 @@ def length_laws(setup: RunSetup) -> tuple[LengthLaw, LengthLaw]:
 
 
 def _law(mean: float, std: float, spread: float, low: int, high: int | None, column: str) -> LengthLaw:
-    """Return the law of a length; where its deviation is not stated, `spread` means, as far as the cut allows."""
+    """Return the law of a length; where its deviation is not stated, `spread` means, as far as the range allows."""
     if math.isnan(std):
-        std = spread * mean
-        if high is not None and low <= mean <= high:
-            std = min(std, _OF_WIDEST * widest_std("gamma", mean, low, high))
+        std, low = spread * mean, min(low, max(1, math.floor(mean)))
+        top = open_end(mean, std) if high is None else high
+        if low <= mean <= top:
+            std = min(std, _OF_WIDEST * widest_std("gamma", mean, low, top))
     return moment_law("gamma", mean, std, low, high, column)
 
 

@@ -45,11 +45,17 @@ MEASURED_NAMES = {
 }
 """Column of a table of measured runs, without `measured_` → metric of ours."""
 
+_FURTHER = (
+    *("e2e_mean_ms", "e2e_p50_ms", "e2e_p90_ms", "e2e_p95_ms", "e2e_p99_ms", "ttft_p90_ms", "ttft_p95_ms"),
+    *("itl_p90_ms", "itl_p95_ms", "tpot_p50_ms", "tpot_p90_ms", "tpot_p95_ms", "tpot_p99_ms"),
+)
+STORED_NAMES = {**MEASURED_NAMES, **{name: name for name in _FURTHER}}
+"""The same for runs of the store, whose results state more figures than a fit looks at."""
+
 SCRAPE_PERIOD_S = {"adapters": 2.4, "memory_gap": 1.0}
 """How often the studies read the gauges of their servers (README of the data): peaks between two readings are
 missed."""
 
-_NEEDED = frozenset({*MEASURED_NAMES.values(), "starved"})
 _RANDOM_REQUESTS = 30_000
 
 Realise = Callable[[RunSetup, int], WorkloadTables]
@@ -109,7 +115,7 @@ def predict_run(
 def _widen(bands: dict[str, tuple[float, float]], workload: WorkloadTables, result: Result) -> None:
     """Take the bands that the simulation states, where they are wider than those so far."""
     found = {metric.name: metric for metric in (*result.metrics, *derive({}, workload, result))}
-    for name, ours in MEASURED_NAMES.items():
+    for name, ours in STORED_NAMES.items():
         metric = found.get(ours)
         if metric is None or metric.low is None or metric.high is None:
             continue
@@ -222,10 +228,10 @@ def _online_values(setup: RunSetup, workload: WorkloadTables, result: Result) ->
 
     A table's mean of running requests counts idle times, which ours (and so a store's) leaves out.
     """
-    found = {
-        metric.name: metric.value for metric in (*result.metrics, *derive({}, workload, result, _NEEDED))
-    }
-    values = {name: found.get(ours) for name, ours in MEASURED_NAMES.items()}
+    names = STORED_NAMES if setup.source == "store" else MEASURED_NAMES
+    needed = {*names.values(), "starved"}
+    found = {metric.name: metric.value for metric in (*result.metrics, *derive({}, workload, result, needed))}
+    values = {name: found.get(ours) for name, ours in names.items()}
     values["starved"] = found.get("starved")
     if setup.source != "store" and values["running_mean"] is not None:
         values["running_mean"] *= float(result.facts["busy_share"])

@@ -21,7 +21,7 @@ _LATEST_GENERATION = "v1"
 IMPORTED = "recorded"
 """Backend of a run that other tools made."""
 
-_OF = "(experiment = ? OR run_id = ?)"
+_OF = "? IN (experiment, sweep_id, run_id)"
 Values = Mapping[str, str | None]
 
 
@@ -67,7 +67,7 @@ class MeasuredSteps:
 def read_stored(
     store: StoreReader, experiment: str, run_ids: Sequence[str] | None = None
 ) -> tuple[list[StoredRun], list[BadRow]]:
-    """Return the finished runs of an experiment (of these ids, if given) in order of their start.
+    """Return the finished runs of an experiment, sweep or run id (of these ids, if given) in order of their start.
 
     Runs of the twin are left out: it is not to be fitted to itself. A run whose workload can't be built again is
     returned apart with the reason.
@@ -78,10 +78,10 @@ def read_stored(
     rows = store.query(
         "SELECT run_id, backend, coalesce(sanity, 'pass') AS sanity, seed, workload_hash FROM runs "
         f"WHERE {_OF} AND status = 'done' ORDER BY started_at, run_id",
-        [experiment, experiment],
+        [experiment],
     ).to_pylist()
     if not rows:
-        raise InputError(f"'{experiment}' is neither a file nor an experiment or run that is finished")
+        raise InputError(f"'{experiment}' is neither a file nor an experiment, sweep or run that is finished")
     rows = [row for row in rows if run_ids is None or row["run_id"] in set(run_ids)]
     values = {table: _values(store, table, experiment) for table in ("params", "facts", "metrics")}
     options = chosen_options(store, [row["run_id"] for row in rows])
@@ -179,7 +179,7 @@ def _values(store: StoreReader, table: str, experiment: str) -> dict[str, dict[s
     rows = store.query(
         f"SELECT t.run_id, t.name, CAST(t.value AS VARCHAR) AS value FROM {table} t JOIN runs r USING (run_id) "
         f"WHERE {_OF.replace('run_id', 'r.run_id')} AND r.status = 'done'",
-        [experiment, experiment],
+        [experiment],
     )
     values: dict[str, dict[str, str | None]] = defaultdict(dict)
     for run_id, name, value in zip(*(rows[column].to_pylist() for column in rows.column_names), strict=True):

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from framework.contracts import Law, RunContext, WorkloadTables
+from framework.contracts import Law, RunContext, StoreReader, TableBlock, WorkloadTables
 from framework.errors import UserError
 from framework.identity.run_key import canonical_hash
 from framework.quantity import Quantity
@@ -18,7 +18,7 @@ _NULL_ALLOWED = {"max_num_seqs", "enable_prefix_caching"}
 
 def twin_law() -> Law:
     """Return the law; runs of the backend `twin` are its own."""
-    return Law("twin", simulated, ("twin",))
+    return Law("twin", simulated, ("twin",), of_runs)
 
 
 def simulated(metric: str, configs: Sequence[Mapping[str, Any]]) -> list[Quantity | None]:
@@ -33,6 +33,13 @@ def simulated(metric: str, configs: Sequence[Mapping[str, Any]]) -> list[Quantit
         described = all(isinstance(config.get(group), Mapping) for group in ("model", "gpu"))
         jobs.append((_settings(config), config, workload) if described and workload is not None else None)
     return list(_values(metric, jobs))
+
+
+def of_runs(store: StoreReader, name: str) -> Sequence[TableBlock | str]:
+    """Return the measured runs of a name next to what the twin gives for the very requests that they served."""
+    from framework_twin.validation.run_by_run import measured_and_predicted
+
+    return measured_and_predicted(store, name)
 
 
 def _workload(config: Mapping[str, Any]) -> WorkloadTables | None:

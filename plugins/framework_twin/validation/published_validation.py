@@ -8,12 +8,13 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from framework.contracts import TableBlock
 from framework.errors import UserError
 from framework_twin.measured.measured_runs import BadRow
 from framework_twin.measured.published_prediction import PublishedPrediction, predict_published
@@ -174,7 +175,7 @@ def write_summary(report: PublishedReport, errors: Sequence[PublishedError], pat
 
 def print_published(console: Console, report: PublishedReport, errors: Sequence[PublishedError]) -> None:
     """Print what was predicted by whom, the errors, and why the rest was not."""
-    from rich.table import Table
+    from framework.report.terminal.terminal_tables import print_table
 
     total = len(report.predicted) + len(report.refused)
     console.print(
@@ -182,16 +183,9 @@ def print_published(console: Console, report: PublishedReport, errors: Sequence[
     )
     for provider, count in Counter(item.provider for _, item in report.predicted).most_common():
         console.print(f"  {provider}: {count} runs", markup=False)
-    table = Table(title="Errors in %, and share of runs inside the 80 % band", title_justify="left")
-    for name in ("group", "metric"):
-        table.add_column(name, overflow="fold")
-    for name in ("runs", "median", "p90", "bias", "inside"):
-        table.add_column(name, justify="right")
-    for error in errors:
-        numbers = (error.median, error.p90, error.bias, error.inside)
-        cells = [str(error.rows), *(f"{number:.1f}" for number in numbers)]
-        table.add_row(error.group, error.metric, *cells)
-    console.print(table)
+    title = "Errors in %, and share of runs inside the 80 % band"
+    columns = ("group", "metric", "runs", "median", "p90", "bias", "inside")
+    print_table(TableBlock(title, columns, [astuple(error) for error in errors]))
     for bad in report.refused[:_REASONS_SHOWN]:
         console.print(f"no prediction for row {bad.row} ({bad.run_id}): {bad.reason}", markup=False)
     if len(report.refused) > _REASONS_SHOWN:

@@ -20,13 +20,14 @@ def run_validate(
 
     from framework.errors import InputError
     from framework.report.terminal.progress_bars import progress_bar
+    from framework.report.terminal.terminal_tables import print_table
     from framework.store.database.reader import Store
     from framework_twin.calibration.cross_validation import cross_validate as leave_families_out
     from framework_twin.measured.measured_runs import read_measured_runs
     from framework_twin.measured.published_table import is_published_table
     from framework_twin.measured.stored_runs import stored_runs
     from framework_twin.validation.published_validation import run_published
-    from framework_twin.validation.run_by_run import print_runs
+    from framework_twin.validation.run_by_run import figures_table
     from framework_twin.validation.validate import validate_runs
     from framework_twin.validation.validation_report import print_report, write_predictions, write_summary
 
@@ -48,6 +49,6 @@ def run_validate(
     if json_path is not None:
         write_summary(report, crossed, json_path)
     if stored:
-        print_runs(runs, report.rows)
+        print_table(figures_table(runs, report.rows))
     print_report(Console(), report, crossed)
     return 0 if report.rows else 1

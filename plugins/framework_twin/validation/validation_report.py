@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.analysis.error_measures import ErrorSummary
+from framework.contracts import TableBlock
 from framework_twin.calibration.cross_validation import CrossValidation
 from framework_twin.measured.prediction_error import GroupError
 from framework_twin.validation.validate import ValidationReport
@@ -26,6 +28,7 @@ _HEADLINES = (
     "kv_usage_peak",
     "power_mean_w",
 )
+_FIGURES = ("MAPE", "halved SMAPE", "median APE", "p90 APE", "bias")
 _REASONS_SHOWN = 10
 
 
@@ -35,10 +38,10 @@ def print_report(console: Console, report: ValidationReport, crossed: CrossValid
     console.print(
         f"{len(report.rows)} of {total} runs predicted, {len(report.unpredictable)} without a prediction"
     )
-    _print_errors(console, "Twin", report.errors)
+    _print_errors("Twin", report.errors)
     for name, errors in report.baselines.items():
         groups = ("all clean", "regime above")
-        _print_errors(console, f"Baseline: {name}", [item for item in errors if item.group in groups])
+        _print_errors(f"Baseline: {name}", [item for item in errors if item.group in groups])
     for agreement in report.agreements:
         share = 100.0 * agreement.right / agreement.count
         console.print(
@@ -48,7 +51,7 @@ def print_report(console: Console, report: ValidationReport, crossed: CrossValid
         if metric in _HEADLINES:
             console.print(f"80 % interval of {metric}: {100.0 * hits / count:.0f} % of {count} runs inside")
     if crossed is not None:
-        _print_errors(console, "Held-out families", crossed.errors)
+        _print_errors("Held-out families", crossed.errors)
         for metric, share in crossed.coverage.items():
             if metric in _HEADLINES:
                 console.print(f"80 % interval of {metric}, held-out families: {100.0 * share:.0f} % inside")
@@ -60,22 +63,20 @@ def print_report(console: Console, report: ValidationReport, crossed: CrossValid
         console.print(f"… and {len(report.unpredictable) - _REASONS_SHOWN} more rows without a prediction")
 
 
-def _print_errors(console: Console, title: str, errors: Sequence[GroupError]) -> None:
-    from rich.table import Table
+def _print_errors(title: str, errors: Sequence[GroupError]) -> None:
+    from framework.report.terminal.terminal_tables import print_table
 
-    table = Table(title=f"{title} : errors in %", title_justify="left")
-    table.add_column("group")
-    table.add_column("metric")
-    for name in ("runs", "MAPE", "halved SMAPE", "median APE", "p90 APE", "bias"):
-        table.add_column(name, justify="right")
-    for item in errors:
-        if item.group != "all clean" and item.metric not in _HEADLINES:
-            continue
-        found = item.errors
-        numbers = (found.mape, found.smape_halved, found.median_ape, found.p90_ape, found.bias)
-        cells = ["–" if number is None else f"{number:.2f}" for number in numbers]
-        table.add_row(item.group, item.metric, str(found.count), *cells)
-    console.print(table)
+    rows = [
+        (item.group, item.metric, item.errors.count, *_figures(item.errors))
+        for item in errors
+        if item.group == "all clean" or item.metric in _HEADLINES
+    ]
+    if rows:
+        print_table(TableBlock(f"{title}: errors in %", ("group", "metric", "runs", *_FIGURES), rows))
+
+
+def _figures(found: ErrorSummary) -> tuple[float | None, ...]:
+    return found.mape, found.smape_halved, found.median_ape, found.p90_ape, found.bias
 
 
 def write_predictions(report: ValidationReport, path: Path) -> None:

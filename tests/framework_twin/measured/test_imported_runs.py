@@ -12,6 +12,7 @@ from framework.cli.study_command import run_study
 from framework.cli.verbs import run_verb
 from framework.run.importing import import_files
 from framework.store.database.reader import Store
+from framework_twin.measured.realise import length_laws
 from framework_twin.measured.stored_runs import stored_runs
 from framework_twin.validation.run_by_run import beside
 from framework_twin.validation.validate import validate_runs
@@ -53,6 +54,7 @@ def as_vllm_bench(requests: list[dict[str, Any]], rate: float, detailed: bool = 
         "total_token_throughput": sum(tokens) / duration,
         "mean_ttft_ms": 1e3 * sum(ttfts) / len(ttfts),
         "mean_itl_ms": 1e3 * sum(gaps) / len(gaps),
+        "mean_e2el_ms": 1e3 * sum(last - sent for sent, _, last, _ in times) / len(times),
     }
     if detailed:
         found |= {
@@ -67,7 +69,9 @@ def as_vllm_bench(requests: list[dict[str, Any]], rate: float, detailed: bool = 
 
 
 @pytest.mark.slow
-def test_imported_runs_stand_beside_the_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_runs_stand_beside_the_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What the twin itself served, written as a load generator writes it, is predicted as it was."""
     monkeypatch.chdir(tmp_path)
     rates = "workload.arrivals.rate_rps=5,20"
@@ -89,12 +93,24 @@ def test_imported_runs_stand_beside_the_twin(tmp_path: Path, monkeypatch: pytest
     assert bad == []
     assert all(run.workload is not None and run.clean for run in runs)
     lines = list(beside(runs, validate_runs(runs).rows))
-    assert {line[1] for line in lines} >= {"total_tok_s", "ttft_mean_ms", "itl_mean_ms", "requests_s"}
+    figures = {line[1] for line in lines}
+    assert figures >= {"total_tok_s", "ttft_mean_ms", "itl_mean_ms", "requests_s", "e2e_mean_ms"}
     assert (
         max(abs(line[6]) for line in lines if line[1] in ("total_tok_s", "itl_mean_ms", "ttft_mean_ms")) < 1.0
     )
 
     assert run_verb(["validate", "import:vllm-bench"]) == 0
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    assert run_verb(["compare", "import:vllm-bench", "twin"]) == 0
+    shown = capsys.readouterr().out
+    for run_id, name, *figures, _ in lines:
+        assert any(line.split()[:2] == [run_id, name] for line in shown.splitlines())
+        assert None not in figures or name == "completed"
+    assert run_verb(["compare", "twin", runs[0].setup.run_id]) == 0  # either order, one run
+    shown = capsys.readouterr().out
+    assert runs[0].setup.run_id in shown
+    assert runs[1].setup.run_id not in shown
     compared = Store("outputs").query(
         "SELECT DISTINCT point FROM compare('import:vllm-bench', 'own') "
         "WHERE kind = 'metric' AND name = 'total_tok_s'"
@@ -162,3 +178,16 @@ def test_a_closed_loop_is_predicted_with_as_many_users(tmp_path: Path) -> None:
     assert (run.setup.arrival, run.setup.concurrency) == ("concurrency", 2)
     assert run.workload is not None
     assert run.workload.facts["concurrency"] == 2
+
+
+@pytest.mark.parametrize("tokens", [2, 5, 12, 100])
+def test_a_load_of_short_prompts_whose_spread_is_unknown_is_predicted(tmp_path: Path, tokens: int) -> None:
+    """Prompts can't spread as those of long ones do where the mean is near the shortest there is."""
+    row = {"arrival_s": 0.0, "first_token_s": 0.02, "last_token_s": 0.2, "output_tokens": 20}
+    file = tmp_path / "result.json"
+    found = as_vllm_bench([{**row, "input_tokens": tokens}] * 4, 4.0, detailed=False)
+    file.write_text(json.dumps(found))
+    import_files([str(file), *SERVER], str(tmp_path / "outputs"))
+    (run,), _ = stored_runs(Store(tmp_path / "outputs"), "import:vllm-bench")
+    inputs, _ = length_laws(run.setup)
+    assert inputs.mean == pytest.approx(tokens)

@@ -50,10 +50,10 @@ class MemoryStore:
         self.connection = duckdb.connect()
         self.connection.execute(
             "CREATE TABLE runs(run_id TEXT, experiment TEXT, backend TEXT, status TEXT, sanity TEXT, seed BIGINT, "
-            "workload_hash TEXT, started_at TEXT)"
+            "workload_hash TEXT, started_at TEXT, sweep_id TEXT)"
         )
         self.connection.execute(
-            f"INSERT INTO runs VALUES ('a', 'mine', 'vllm', 'done', '{sanity}', 0, NULL, '2026')"
+            f"INSERT INTO runs VALUES ('a', 'mine', 'vllm', 'done', '{sanity}', 0, NULL, '2026', NULL)"
         )
         self._fill("params", {**PARAMS, **changed_params})
         self._fill("facts", FACTS)
