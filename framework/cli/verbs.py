@@ -163,7 +163,7 @@ def sql(
     from framework.cli.sql_verb import run_sql
     from framework.store.database.query_limits import QueryLimits
 
-    limits = QueryLimits(timeout, max_memory, max_rows)
+    limits = QueryLimits(timeout, max_memory, max_rows, alone=True)
     if query is not None:
         return run_sql(query, format, str(outputs), limits)
     from framework.cli.sql_verb import query_shell
@@ -185,7 +185,7 @@ def export(
     from framework.cli.sql_verb import run_export
     from framework.store.database.query_limits import QueryLimits
 
-    return run_export(query, file, str(outputs), QueryLimits(timeout, max_memory))
+    return run_export(query, file, str(outputs), QueryLimits(timeout, max_memory, alone=True))
 
 
 def report(

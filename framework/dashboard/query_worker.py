@@ -13,7 +13,6 @@ import io
 import json
 import os
 import queue
-import resource
 import sys
 import threading
 from pathlib import Path
@@ -21,10 +20,9 @@ from typing import Any
 
 from framework.dashboard.frames_of_bytes import ERROR, READY, ROWS, read_frame, write_frame
 from framework.errors import StoreError, UserError, one_line
-from framework.store.database.query_limits import QueryLimits
+from framework.store.database.query_limits import QueryLimits, memory_limit
 from framework.store.database.reader import Store
 
-_MORE_GIB = 0.3  # for what is not DuckDB's own: rows on their way out, and temporary values
 _A_BATCH = 500
 
 
@@ -36,22 +34,25 @@ def main(outputs: str, timeout_s: str, memory_gib: str) -> None:
     store = Store(Path(outputs), limits)
     import pyarrow  # noqa: F401
 
-    _limit_memory(limits.memory + _MORE_GIB)
     waiting: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read_requests, args=(waiting,), daemon=True).start()
-    write_frame(answers, READY, b"")
-    while True:
-        request = json.loads(waiting.get())
-        try:
-            kind, content = ROWS, _rows(store, **request)
-        except MemoryError:
-            kind, content = ERROR, limits.out_of_memory.encode()
-        except UserError as error:
-            kind, content = ERROR, one_line(error).encode("utf-8", "backslashreplace")
-        except Exception as error:  # whatever DuckDB and Arrow have for what they can't do
-            message = limits.out_of_memory if "alloc" in str(error).lower() else f"SQL: {one_line(error)}"
-            kind, content = ERROR, message.encode("utf-8", "backslashreplace")
-        write_frame(answers, kind, content)
+    with memory_limit(limits.memory):
+        write_frame(answers, READY, b"")
+        while True:
+            write_frame(answers, *_answer(store, limits, json.loads(waiting.get())))
+
+
+def _answer(store: Store, limits: QueryLimits, request: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return the rows that are asked for, or why there are none, as a message."""
+    try:
+        return ROWS, _rows(store, **request)
+    except MemoryError:
+        message = limits.out_of_memory
+    except UserError as error:
+        message = one_line(error)
+    except Exception as error:  # whatever DuckDB and Arrow have for what they can't do
+        message = limits.out_of_memory if "alloc" in str(error).lower() else f"SQL: {one_line(error)}"
+    return ERROR, message.encode("utf-8", "backslashreplace")
 
 
 def _read_requests(waiting: queue.Queue[bytes]) -> None:
@@ -59,19 +60,6 @@ def _read_requests(waiting: queue.Queue[bytes]) -> None:
     while (found := read_frame(requests)) is not None:
         waiting.put(found[1])
     os._exit(0)  # the server has ended, whatever is being computed
-
-
-def _limit_memory(more_gib: float) -> None:
-    used = next(
-        (
-            int(line.split()[1]) * 1024
-            for line in Path("/proc/self/status").read_text().splitlines()
-            if "VmData" in line
-        ),
-        0,
-    )
-    most = used + int(more_gib * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _rows(store: Store, sql: str, most_rows: int, most_bytes: int) -> bytes:

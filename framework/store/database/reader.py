@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import StoreError
-from framework.store.database.query_limits import QueryLimits, time_limit
+from framework.store.database.query_limits import QueryLimits, held_to
 from framework.store.database.schema_version import check_not_newer, read_trouble
 from framework.store.durable import os_reason
 from framework.store.layout import database_path, has_database, runs_folder
@@ -129,16 +129,16 @@ class Store:
         limits = self.limits or QueryLimits(timeout_s=0)
         cursor = self._fresh().cursor()
         try:
-            with time_limit(cursor, limits.timeout_s) as ran_out:
+            with held_to(limits, cursor) as ran_out:
                 cursor.execute("USE store")
                 _check_reads_only(cursor, sql)
                 yield cursor
-        except (duckdb.Error, RuntimeError, OSError) as error:
+        except (duckdb.Error, RuntimeError, OSError, MemoryError) as error:
             if ran_out.is_set():
                 raise StoreError(limits.out_of_time) from None
             if "interrupt" in str(error).lower() and not isinstance(error, OSError):
                 raise KeyboardInterrupt from error  # Ctrl-C, as DuckDB tells it
-            if isinstance(error, duckdb.OutOfMemoryException):
+            if isinstance(error, (duckdb.OutOfMemoryException, MemoryError)):
                 raise StoreError(limits.out_of_memory) from None
             if isinstance(error, duckdb.Error):
                 raise StoreError(sql_trouble(error)) from error

@@ -53,6 +53,29 @@ def test_a_query_that_takes_too_much_is_stopped_in_one_line(store, query, limits
     assert sql_verb.run_sql("SELECT 1", "csv", store, limits) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("query", "limit", "said"),
+    [
+        ("SELECT range(1000000000)", ("--max-memory", "0.1"), "needs more than 0.1 GiB of memory"),
+        ("SELECT md5(repeat('x', 900000000))", ("--max-memory", "0.1"), "needs more than 0.1 GiB of memory"),
+        ("SELECT list_sort(range(20000000))", ("--timeout", "0.1"), "stopped after 0.1 s"),
+    ],
+)
+def test_constants_that_duckdb_computes_unlimited_while_it_plans_are_limited_too(store, query, limit, said):
+    command = [sys.executable, "-m", "framework", "sql", query, *limit, "--outputs", store]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: SQL: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_limit_of_the_systems_memory_ends_with_the_query(store):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert run_verb(["sql", "SELECT 1", "--max-memory", "0.5", "--outputs", store]) == 0
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
 def test_the_defaults_are_limits_and_nonsense_is_refused():
     assert QueryLimits().timeout_s == 60
     assert 0 < QueryLimits().memory <= 4
