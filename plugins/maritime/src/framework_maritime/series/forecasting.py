@@ -7,22 +7,20 @@ ships, ARIMA to the first part of the same series, and both are scored on the re
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from framework.errors import ConfigError
 from framework_maritime.series.crbm import Crbm, train
-from framework_maritime.series.windows import Scaler, Series, history, usable_rows
+from framework_maritime.series.gru import gru_forecaster
+from framework_maritime.series.windows import Forecaster, Scaler, Series, history, usable_rows
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 LEARNERS = ("crbm", "last", "seasonal", "var", "arima", "gru")
-
-Forecaster = Callable[[Series, Rows], Array]
-"""Forecasts the given rows of a series in its own units, from the rows before each."""
 
 
 def training_windows(
@@ -92,8 +90,6 @@ def forecaster(
     if learner == "arima":
         return _arima
     if learner == "gru":
-        from framework_maritime.series.gru import gru_forecaster
-
         v, past = training_windows(training, scaler, delay, windows, seed)
         return gru_forecaster(v, past, scaler, delay, seed)
     raise ConfigError(f"backend.learner: unknown learner '{learner}' (known: {', '.join(LEARNERS)})")

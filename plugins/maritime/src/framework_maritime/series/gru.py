@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from framework.errors import ConfigError
-from framework_maritime.series.windows import Scaler, Series, history
-
-if TYPE_CHECKING:
-    from framework_maritime.series.forecasting import Forecaster
+from framework_maritime.series.windows import Forecaster, Scaler, Series, history
 
 Array = npt.NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,10 @@ class Series:
         if len(whole):
             whole[0] = False
         return cls(np.asarray(values, float), whole)
+
+
+Forecaster = Callable[[Series, npt.NDArray[np.int64]], Array]
+"""Forecasts the given rows of a series in its own units, from the rows before each."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ from framework.errors import ConfigError
 from framework_maritime.series.crbm import train
 from framework_maritime.series.forecasting import (
     LEARNERS,
-    Forecaster,
     crbm_forecaster,
     crbm_reconstruction,
     forecaster,
     nrmse,
     training_windows,
 )
-from framework_maritime.series.windows import Scaler, Series, usable_rows
+from framework_maritime.series.windows import Forecaster, Scaler, Series, usable_rows
 from framework_maritime.settings import ForecastSettings
 from framework_maritime.study.fleet_tables import FleetTables
 
