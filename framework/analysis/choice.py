@@ -112,7 +112,10 @@ def relaxations(choice: Choice, objective: Objective, limits: Sequence[Limit]) -
 
 
 def at_the_edge(choice: Choice, parameters: Mapping[str, Mapping[str, str]]) -> list[tuple[str, float, str]]:
-    """Return numeric parameters, of at least three values, of which the best has the largest or smallest."""
+    """Return numeric parameters, of at least three values, of which the best has the largest or smallest.
+
+    A count that is 1 or 0 is no edge: nothing is below it.
+    """
     edges = []
     mine = choice.best.run_ids[0]
     for name, values in parameters.items():
@@ -122,6 +125,8 @@ def at_the_edge(choice: Choice, parameters: Mapping[str, Mapping[str, str]]) -> 
             value = float(values[mine])
         except (ValueError, KeyError):
             continue
-        if len(numbers) >= 3 and value in (numbers[0], numbers[-1]):
+        counts = all(number.is_integer() for number in numbers)
+        at_edge = value == numbers[-1] or (value == numbers[0] and not (counts and value in (0, 1)))
+        if len(numbers) >= 3 and at_edge:
             edges.append((name, value, "largest" if value == numbers[-1] else "smallest"))
     return edges

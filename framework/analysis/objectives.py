@@ -11,6 +11,7 @@ from framework.contracts import StoreReader
 from framework.errors import UserError, did_you_mean
 
 Direction = Literal["higher", "lower"]
+_MODEL = "model.name"
 _LIMIT = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|>=|=)\s*(\S+)\s*$")
 
 
@@ -127,6 +128,20 @@ def full_parameters(store: StoreReader, names: Sequence[str]) -> list[str]:
             raise UserError(f"'{name}' may mean {', '.join(ends)}: write one of them")
         found.append(ends[0])
     return found
+
+
+def with_subject(store: StoreReader, by: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return `by`, and `model` behind it where the runs asked about have several.
+
+    Who asks which setting to use has a model to run, as a workload: both are given, all else is chosen.
+    """
+    several = store.query(
+        "SELECT count(DISTINCT value) > 1 AS several FROM params JOIN runs USING (run_id)"
+        f" WHERE name = '{_MODEL}' AND status = 'done' AND (len(?::VARCHAR[]) = 0"
+        " OR list_has_any(?::VARCHAR[], [experiment, sweep_id, run_id]))",
+        [list(names)] * 2,
+    ).to_pylist()[0]["several"]
+    return [*by, "model"] if several and _MODEL not in full_parameters(store, by) else list(by)
 
 
 # Settings of a workload that differ between runs of the same one: loads, numbers of clients. Seeds make repeats.

@@ -59,23 +59,17 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
     objective = _objective(store, run_ids)
     if objective is None:
         return None
-    models = store.query(
-        "SELECT count(DISTINCT value) AS n FROM params WHERE name = 'model.name'"
-        " AND run_id IN (SELECT unnest(?::VARCHAR[]))",
-        [list(run_ids)],
-    ).to_pylist()[0]["n"]
-    by = ["model"] if models > 1 else []
     known = KnownMetrics.read(store)
     try:
-        answers, _ = find_answers(store, objective, [], None, by, list(run_ids), checked=True)
+        found = find_answers(store, objective, [], None, [], list(run_ids), checked=True)
     except (UserError, StoreError):
         return None
     wanted = known.objective(objective)
-    answers.sort(key=lambda answer: -wanted.sign * answer.choice.best.values[0].value)
+    answers = sorted(found.answers, key=lambda answer: -wanted.sign * answer.choice.best.values[0].value)
     first = answers[0]
     across = _second(store, run_ids, objective)
     axes = [wanted, *([known.objective(across)] if across else [])]
-    groups = comparable(store, by, names=list(run_ids))
+    groups = comparable(store, found.by, names=list(run_ids))
     fronts = setting_fronts(store, front_query(axes, list(run_ids), groups, []), axes)
     runs = [point.run_ids[0] for front in fronts for point in front.points][:_MOST_NAMED]
     chosen = [answer.choice.best.setting for answer in answers]
@@ -87,8 +81,7 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
         others=[f"{_sentence(answer)} – {how_sure(answer)}" for answer in answers[1:]],
         changes=list(changes(first)),
         command=f"python -m framework advise {verb} {objective}"
-        + "".join(f" --from {name}" for name in names)
-        + "".join(f" --by {name}" for name in by),
+        + "".join(f" --from {name}" for name in names),
         figure=front_figure(fronts, axes, read_parameters(store, runs), chosen)
         if fronts and across
         else None,

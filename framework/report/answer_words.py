@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from framework.analysis.objectives import (
     check_names,
     comparable,
     full_parameters,
+    with_subject,
 )
 from framework.analysis.setting_fronts import SettingPoint, front_query, read_points
 from framework.contracts import StoreReader
@@ -49,6 +51,22 @@ class Answer:
         return ", ".join(items) or "the only setting"
 
 
+@dataclass(frozen=True)
+class Found:
+    """What there is to answer.
+
+    Attributes:
+        query: the SQL behind the answers.
+        by: what was asked for with an answer for each value, the model included where there are several.
+        without: why a model, workload or value has no answer, one line each.
+    """
+
+    answers: list[Answer]
+    query: str
+    by: Sequence[str]
+    without: Sequence[str]
+
+
 def find_answers(
     store: StoreReader,
     objective: str,
@@ -57,9 +75,18 @@ def find_answers(
     by: Sequence[str],
     names: Sequence[str],
     mixed: bool = False,
+    mixed_models: bool = False,
     checked: bool = False,
-) -> tuple[list[Answer], str]:
-    """Return an answer for each value of `by`, and the SQL behind them.
+) -> Found:
+    """Return an answer for each model, workload and value of `by`.
+
+    Args:
+        objective, slos: as people write them.
+        per: number in the configuration by which the objective is divided.
+        by: parameters of which each value has an answer.
+        names: experiments, sweeps or runs; empty: all.
+        mixed, mixed_models: compare settings of different workloads, of different models, too.
+        checked: the names are known to be there.
 
     Raises:
         UserError: an unknown metric, parameter or name; no run has all metrics; nothing keeps the limits.
@@ -73,6 +100,7 @@ def find_answers(
         wanted,
         *(Objective(limit.metric, "higher" if limit.most is None else "lower") for limit in limits),
     ]
+    by = by if mixed_models else with_subject(store, by, names)
     groups = comparable(store, by, mixed, names)
     query = front_query(axes, names, groups, limits)
     points = _called(read_points(store, query), groups, len(by))
@@ -82,14 +110,20 @@ def find_answers(
     if per:
         points = _divided(store, points, per)
         wanted = replace(wanted, metric=f"{wanted.metric} per {per}")
+    points = _with_a_choice(points, _named(groups, len(by)))
     found = choices.choose(points, wanted)
     if not found:
         raise UserError(_nothing(points, limits))
     answers = []
-    for item in _compared(found, _named(groups, len(by))):
+    for item in found:
         runs = [point.run_ids[0] for point in (*item.ranked, *item.outside)][:_MOST_COMPARED]
         answers.append(Answer(wanted, limits, item, read_parameters(store, runs, full=True)))
-    return answers, query
+    answered = {item.kind for item in found}
+    without: dict[tuple[str, ...], list[SettingPoint]] = {}
+    for point in points:
+        if point.kind not in answered:
+            without.setdefault(point.kind, []).append(point)
+    return Found(answers, query, by, [f"{', '.join(k)}: {_nothing(p, limits)}" for k, p in without.items()])
 
 
 def _named(groups: Sequence[str], asked: int) -> int:
@@ -118,15 +152,15 @@ def _called(points: Sequence[SettingPoint], groups: Sequence[str], asked: int) -
     return found
 
 
-def _compared(found: Sequence[Choice], named: int) -> list[Choice]:
-    """Return the choices without the loads that were run with one setting only, where others had a choice.
+def _with_a_choice(points: Sequence[SettingPoint], named: int) -> list[SettingPoint]:
+    """Return the points without the loads that were run with one setting only, where others had a choice.
 
     `named`: how many names a question has; what is behind them is a load.
     """
-    compared = [item for item in found if len(item.ranked) + len(item.outside) > 1]
-    return (
-        [item for item in found if item in compared or len(item.kind) <= named] if compared else list(found)
-    )
+    settings = Counter(point.kind for point in points)
+    if max(settings.values()) == 1:
+        return list(points)
+    return [point for point in points if settings[point.kind] > 1 or len(point.kind) <= named]
 
 
 def answer_lines(answer: Answer) -> Iterator[str]:

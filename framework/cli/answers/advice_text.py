@@ -27,17 +27,20 @@ def show_answer(
     names: Sequence[str],
     outputs: Path,
     mixed: bool = False,
+    mixed_models: bool = False,
 ) -> None:
     """Print the answers. Raises as `find_answers`."""
     store = Store(outputs)
-    answers, query = find_answers(store, objective, slos, per, by, names, mixed)
-    for answer in answers:
+    found = find_answers(store, objective, slos, per, by, names, mixed, mixed_models)
+    for answer in found.answers:
         for line in answer_lines(answer):
             print(line)
         for line in _to_paste(store, answer):
             print(line)
         print()
-    print_note(f'the runs behind it: python -m framework sql "{query}"')
+    for line in found.without:
+        print(f"no answer for {line}")
+    print_note(f'the runs behind it: python -m framework sql "{found.query}"')
 
 
 def _to_paste(store: StoreReader, answer: Answer) -> Iterator[str]:

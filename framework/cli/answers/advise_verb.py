@@ -30,10 +30,14 @@ def advise(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Parameter whose values have an answer each, e.g. model; may be repeated."),
+        typer.Option(help="Parameter whose values have an answer each, e.g. gpu; may be repeated."),
     ] = None,
     mix_workloads: Annotated[
         bool, typer.Option("--mix-workloads", help="Compare settings of different workloads too.")
+    ] = False,
+    mix_models: Annotated[
+        bool,
+        typer.Option("--mix-models", help="Let the model be chosen too: compare settings of all models."),
     ] = False,
     source: Annotated[
         list[str] | None,
@@ -45,9 +49,10 @@ def advise(
 ) -> int:
     """Say which setting to use: what it gives, what it beats, what would change the answer, what to paste.
 
+    Model and workload are given: each has an answer of its own. All else is a setting, and is chosen.
     Without an objective: what the advisors said of these runs.
 
-    Example: python -m framework advise --maximise output_tok_s --slo ttft_p99_ms=500 --slo itl_p99_ms=50 --by model
+    Example: python -m framework advise --maximise output_tok_s --slo ttft_p99_ms=500 --slo itl_p99_ms=50
     """
     from framework.cli.answers.advice_text import show_advice, show_answer
     from framework.errors import UserError
@@ -60,5 +65,5 @@ def advise(
             raise UserError("which metric? give --maximise METRIC or --minimise METRIC")
         return show_advice(names, outputs, must=True)
     objective = f"{maximise}:higher" if maximise else f"{minimise}:lower"
-    show_answer(objective, limits, per, by or [], names, outputs, mix_workloads)
+    show_answer(objective, limits, per, by or [], names, outputs, mix_workloads, mix_models)
     return show_advice(names, outputs, must=False)

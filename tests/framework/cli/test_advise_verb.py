@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,28 @@ RUNS = {
 }
 
 
+# several models, of which one can't keep a delay of 50
+MODELS = {
+    ("chat", "small", 1, None): (10.0, 10.0),
+    ("chat", "small", 2, None): (19.0, 12.0),
+    ("chat", "small", 4, None): (36.0, 14.0),
+    ("chat", "large", 1, None): (5.0, 30.0),
+    ("chat", "large", 2, None): (4.0, 32.0),
+    ("chat", "huge", 1, None): (2.0, 70.0),
+    ("chat", "huge", 2, None): (3.0, 80.0),
+}
+
+
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("outputs")
+    return store_of(tmp_path_factory.mktemp("outputs"), RUNS)
+
+
+def store_of(folder: Path, runs: Mapping[tuple[str, str, int, int | None], tuple[float, float]]) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("framework.store.views.macros.metric_definitions", lambda: DEFINITIONS)
-        for (workload, model, batch, gpus), values in RUNS.items():
-            name = f"{workload}-{batch}"
+        for (workload, model, batch, gpus), values in runs.items():
+            name = f"{workload}-{batch}" if model == "small" else f"{workload}-{model}-{batch}"
             config = {
                 "model": {"name": model, "hf_id": f"org/{model}"},
                 "backend": {"name": "toy", "max_num_seqs": batch, "gpus": gpus, "replicas": 1},
@@ -88,6 +104,21 @@ def test_each_workload_and_each_value_asked_for_has_its_answer(
     mixed = advise(outputs, capsys, "--maximise", "speed", "--mix-workloads")
     assert next(line for line in mixed if "use " in line).startswith("use")
     assert any("gives speed 900" in line for line in mixed)
+
+
+def test_a_model_is_given_unless_it_is_asked_to_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, question = store_of(tmp_path, MODELS), ["--maximise", "speed", "--slo", "delay_ms=50"]
+    lines = advise(outputs, capsys, *question)
+    assert [line for line in lines if ": use" in line] == [
+        "large, chat: use max_num_seqs=1",
+        "small, chat: use max_num_seqs=4",
+    ]
+    assert "no answer for huge, chat: none of 2 settings keeps all limits: delay_ms ≤ 50 (best: 70)" in lines
+    assert not any("is the smallest" in line for line in lines)  # there is no batch below 1
+    mixed = advise(outputs, capsys, *question, "--mix-models")
+    assert [line for line in mixed if ": use" in line] == ["chat: use model=small, max_num_seqs=4"]
 
 
 def test_the_objective_can_be_counted_for_each_gpu(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

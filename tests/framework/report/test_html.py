@@ -263,7 +263,7 @@ def test_a_report_opens_with_the_answer_its_numbers_and_how_sure_it_is(sample: S
     assert "gives the highest total_tok_s" in opening
     assert "How sure: " in opening
     assert "better than the next" in opening
-    assert "python -m framework advise --maximise total_tok_s --from study --by model" in opening
+    assert "python -m framework advise --maximise total_tok_s --from study Copy" in opening
     assert "FROM setting_front(['total_tok_s'" in opening
     assert html.index('id="answer"') < html.index('id="results"')
 
