@@ -22,7 +22,7 @@ _READERS = (
         "recognise_vllm",
     ),
     ("sglang-bench", "SGLang bench_serving (JSON lines)", "bench_serve", "read_sglang", "recognise_sglang"),
-    ("guidellm", "GuideLLM benchmarks.json", "guidellm_report", "read", "recognise"),
+    ("guidellm", "GuideLLM benchmarks (JSON, YAML, CSV, HTML)", "guidellm_report", "read", "recognise"),
     (
         "aiperf",
         "AIPerf profile_export (JSON, CSV, JSON lines)",

@@ -1,56 +1,106 @@
-"""GuideLLM's `benchmarks.json`: one report, several benchmarks (a rate each), each with its requests."""
+"""GuideLLM's report: several benchmarks (a rate each), in `benchmarks.json` or `.yaml` each with its requests.
+
+Its table and its page of the same run say less (`guidellm_exports`); of several forms the one that says most counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from framework.contracts import ImportedRun, SanityCheck
 from framework.errors import InputError
-from framework.input_files.file_head import FileHead, json_records
+from framework.identity.run_key import canonical_hash
+from framework.input_files.file_head import FileHead
 from framework_serving.result_files.gathered_run import Outcome, at, content_of, number
+from framework_serving.result_files.guidellm_exports import page_benchmarks, table_benchmarks
 from framework_serving.result_files.metric_names import FAILED, GUIDELLM, PROMPTS, statistic
 from framework_serving.result_files.request_rows import RequestRow, requests_of
+from framework_serving.result_files.written_documents import documents
 
 KIND = "guidellm"
 _SECONDS = {"e2e": 1e3}
 _SCALARS = ("requests_s", "output_tok_s", "total_tok_s", "goodput_requests_s")
+_DETAIL = {"page": 1, "table": 2}
 _STATES = ("successful", "errored", "incomplete")
 
 
 def recognise(head: FileHead) -> str | None:
-    """Say whether a file is a report of GuideLLM, and of which version."""
-    document = head.document if head.text.lstrip()[:1] == "{" else None
-    benchmarks = at(document, "benchmarks")
-    if not isinstance(benchmarks, list) or not (head.keys & {"metadata", "args", "config"}):
-        return None
-    if not all(isinstance(item, dict) and "metrics" in item for item in benchmarks):
-        return None
-    version = at(document, "metadata", "guidellm_version")
+    """Say whether a file is a report of GuideLLM, in which form, and of which version."""
+    form = _form(head)
+    if form != "JSON":
+        return f"report of GuideLLM ({form})" if form else None
+    benchmarks = at(head.document, "benchmarks")
+    version = at(head.document, "metadata", "guidellm_version")
     return f"report of GuideLLM{f' {version}' if version else ''} with {len(benchmarks)} benchmarks"
+
+
+def _form(head: FileHead) -> str | None:
+    """Return `JSON`, `YAML`, `table` or `page`; None for what is no report of GuideLLM."""
+    text = head.text.lstrip()
+    if text.startswith("<"):
+        return "page" if "GuideLLM" in text else None
+    if text.startswith("benchmarks:"):
+        return "YAML" if "\n    strategy:" in text else None
+    if text.startswith("{"):
+        benchmarks = at(head.document, "benchmarks")
+        if not isinstance(benchmarks, list) or not (head.keys & {"metadata", "args", "config"}):
+            return None
+        return "JSON" if all(isinstance(item, dict) and "metrics" in item for item in benchmarks) else None
+    return "table" if {"Run Info", "Benchmark", "Token Metrics"} <= set(head.columns) else None
 
 
 def read(file: Path) -> Iterator[ImportedRun]:
     """Yield a run for each benchmark. Raises `InputError` naming file and benchmark."""
-    found = False
-    for line, report in json_records(file):
+    form = _form(FileHead(file))
+    if form in ("table", "page"):
+        found = table_benchmarks(file) if form == "table" else page_benchmarks(file)
+        parts = [(report, benchmark, rest) for report, benchmark, rest in found]
+    else:
+        parts = [(report, benchmark, {}) for report, benchmark in _written(file)]
+    for place, (report, benchmark, rest) in enumerate(parts):
+        if not isinstance(at(benchmark, "metrics"), Mapping):
+            raise InputError(f"{file}, benchmark {place}: contains no metrics")
+        content = content_of([benchmark, rest] if rest else benchmark)
+        try:
+            made = _benchmark(report, benchmark)
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise InputError(f"{file}, benchmark {place}: {error}") from error
+        for name, value in rest.items():
+            made.leave(name, value)
+        identity = at(benchmark, "config", "id_") or at(benchmark, "id_") or place
+        run = made.run(f"{identity}-{content[:8]}", content)
+        yield replace(run, begin=_shared_by_forms(benchmark), detail=_DETAIL.get(form or "", 3))
+    if not parts:
+        raise InputError(f"{file}: contains no benchmark")
+
+
+def _written(file: Path) -> Iterator[tuple[Any, Any]]:
+    for line, report in documents(file):
         benchmarks = at(report, "benchmarks")
         if not isinstance(benchmarks, list):
             raise InputError(f"{file}, line {line}: is not a report of GuideLLM: no list 'benchmarks'")
-        for place, benchmark in enumerate(benchmarks):
-            found = True
-            if not isinstance(at(benchmark, "metrics"), Mapping):
-                raise InputError(f"{file}, benchmark {place}: contains no metrics")
-            content = content_of(benchmark)
-            try:
-                made = _benchmark(report, benchmark)
-            except (TypeError, ValueError, KeyError, OverflowError) as error:
-                raise InputError(f"{file}, benchmark {place}: {error}") from error
-            identity = at(benchmark, "config", "id_") or at(benchmark, "id_") or place
-            yield made.run(f"{identity}-{content[:8]}", content)
-    if not found:
-        raise InputError(f"{file}: contains no benchmark")
+        yield from ((report, benchmark) for benchmark in benchmarks)
+
+
+def _shared_by_forms(benchmark: Any) -> str:
+    """Return a digest of what all forms of a report say of a benchmark; "" where requests failed, or little is said.
+
+    The page knows no benchmark's id, and rates of all requests only.
+    """
+    metrics = at(benchmark, "metrics")
+    if at(metrics, "request_totals", "successful") != at(metrics, "request_totals", "total"):
+        return ""
+    rates = [at(metrics, name, "successful", "mean") for name in ("requests_per_second", "tokens_per_second")]
+    tails = [
+        at(metrics, name, "successful", "percentiles", end)
+        for name in ("time_to_first_token_ms", "request_latency")
+        for end in ("p95", "p99")
+    ]
+    told = [number(value) for value in (*rates, *tails)]
+    return "" if None in told else canonical_hash([f"{value:.9g}" for value in told])
 
 
 def _benchmark(report: Mapping[str, Any], benchmark: Mapping[str, Any]) -> Outcome:

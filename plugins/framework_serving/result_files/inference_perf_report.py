@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from framework.contracts import ImportedRun
-from framework.errors import InputError, one_line
+from framework.errors import InputError
 from framework.input_files.file_head import FileHead, json_records
-from framework.input_files.opening import opened_text
 from framework_serving.result_files.gathered_run import Outcome, at, content_of, number
 from framework_serving.result_files.metric_names import (
     FAILED,
@@ -22,6 +21,7 @@ from framework_serving.result_files.metric_names import (
     statistic,
 )
 from framework_serving.result_files.request_rows import RequestRow, requests_of
+from framework_serving.result_files.written_documents import documents
 
 PERF_KIND, LLMD_KIND = "inference-perf", "llm-d"
 _PERF_KEYS = frozenset({"load_summary", "successes", "failures"})
@@ -155,7 +155,7 @@ def _request(place: int, record: Mapping[str, Any]) -> RequestRow:
 
 def read_llmd(file: Path) -> Iterator[ImportedRun]:
     """Yield the run of a benchmark report. Raises `InputError` naming file and line."""
-    for line, report in _documents(file):
+    for line, report in documents(file):
         figures = at(report, "metrics") or at(report, "results", "request_performance", "aggregate")
         if not isinstance(figures, Mapping):
             raise InputError(
@@ -167,36 +167,6 @@ def read_llmd(file: Path) -> Iterator[ImportedRun]:
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(f"{file}, line {line}: {error}") from error
         yield outcome.run(f"{at(report, 'run', 'uid') or 'report'}-{content[:8]}", content)
-
-
-def _documents(file: Path) -> Iterator[tuple[int, Any]]:
-    if FileHead(file).text.lstrip()[:1] == "{":
-        yield from json_records(file)
-        return
-    import yaml  # type: ignore[import-untyped]
-
-    with opened_text(file) as text:
-        try:
-            yield 1, yaml.load(text, _loader())
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f", line {mark.line + 1}" if mark else ""
-            raise InputError(f"{file}{where}: is not YAML: {one_line(error)}") from None
-
-
-def _loader() -> type[Any]:
-    """Return YAML's safe loader, but for keys that occur twice: which of the two values counts?"""
-    import yaml
-
-    class EachKeyOnce(yaml.SafeLoader):  # type: ignore[misc]
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            names = [key.value for key, _ in node.value]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise ValueError(f"key '{twice}' occurs twice")
-            return super().construct_mapping(node, deep)
-
-    return EachKeyOnce
 
 
 def _llmd(report: Mapping[str, Any], figures: Mapping[str, Any]) -> Outcome:

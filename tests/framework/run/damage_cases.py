@@ -35,6 +35,7 @@ FORMATS: dict[str, bytes] = {
     "vllm-bench": (SERVING / "vllm_0.6.3.json").read_bytes(),
     "sglang": (SERVING / "sglang_0.5.23.jsonl").read_bytes(),
     "guidellm": (SERVING / "guidellm_0.8.1.json").read_bytes(),
+    "guidellm-csv": (SERVING / "guidellm_0.8.1.csv").read_bytes(),
     "aiperf-json": (SERVING / "aiperf_0.13.json").read_bytes(),
     "aiperf-csv": (SERVING / "aiperf_0.13.csv").read_bytes(),
     "inference-perf": (SERVING / "inference_perf_0.7_stage.json").read_bytes(),

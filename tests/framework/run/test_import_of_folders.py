@@ -26,7 +26,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a study leaves it: results of several tools, logs, notes, a damaged file, a trace."""
     folder = tmp_path_factory.mktemp("results")
     (folder / "jobs").mkdir()
-    for name in ("vllm_0.6.3.json", "aiperf_0.13.csv", "aiperf_0.13.json", "sglang_0.5.23.jsonl"):
+    guidellm = [f"guidellm_0.8.1.{form}" for form in ("json", "csv", "html")]  # one run in three forms
+    for name in ("vllm_0.6.3.json", "aiperf_0.13.csv", "aiperf_0.13.json", "sglang_0.5.23.jsonl", *guidellm):
         shutil.copy(SERVING / name, folder)
     for name in ("succeeded.jhist", "node_lost.jhist", "node_lost_binary.jhist", "pagerank.spark.jsonl"):
         shutil.copy(DATA / name, folder / "jobs")
@@ -69,7 +70,7 @@ def test_a_folder_is_imported_file_by_file_and_each_is_told(
     assert "notes.txt" in rows
     assert "broken.json" in rows
     statuses = dict(Store(tmp_path / "o").rows("SELECT status, count(*) FROM runs GROUP BY 1")[1])
-    assert statuses == {"done": 37}  # 30 executions, 3 serving results, 2 histories, Spark, power
+    assert statuses == {"done": 38}  # 30 executions, 4 serving results, 2 histories, Spark, power
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ FILES = Path(__file__).parent / "files"
 NAMES = sorted(file.name for file in FILES.iterdir() if file.suffix != ".md")
 ONE_A_READER = (
     *("vllm_0.6.3.json", "sglang_0.5.23.jsonl", "guidellm_0.8.1.json", "aiperf_0.13.csv"),
+    *("guidellm_0.8.1.csv", "guidellm_0.8.1.html"),
     *("aiperf_0.13_requests.jsonl", "genai_perf_0.0.16.json", "inference_perf_0.7_stage.json"),
     *("inference_perf_0.7_requests.json", "llmd_0.2.yaml"),
 )

@@ -69,6 +69,17 @@ EXPECTED: list[tuple[str, str, dict[str, float]]] = [
         },
     ),
     (
+        "guidellm_0.8.1.csv",
+        "guidellm",
+        {
+            "e2e_mean_ms": 54.691871007283524,
+            "itl_mean_ms": 5.267119407653808,
+            "ttft_p50_ms": 22.148609161376953,
+            "completed": 6,
+        },
+    ),
+    ("guidellm_0.8.1.html", "guidellm", {"completed": 6, "output_tok_s": 118.00425767365962}),
+    (
         "aiperf_0.13.json",
         "aiperf",
         # what AIPerf calls inter-token latency is the time per output token of each request
