@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.errors import StoreError, did_you_mean
 from framework.store.database.reader import Store
+from framework.store.durable import store_errors
 from framework.store.layout import running_folder
 from framework.store.sweep_states import SweepState, sweep_states
 
@@ -135,8 +136,9 @@ def run_log(name: str, follow: bool, outputs: str) -> int:
     logs = [f for f in artifact_files(store, Path(outputs), [run_id], 1000) if f.name == "log" and f.location]
     for log in logs:
         print(f"== {log.path}", file=sys.stderr)
-        with suppress(OSError):
-            sys.stdout.write(Path(str(log.location)).read_text(errors="replace"))
+        with store_errors("read", str(log.location)):
+            text = Path(str(log.location)).read_text(errors="replace")
+        sys.stdout.write(text)
     if logs:
         return 0
     ((tail,),) = store.rows("SELECT failure_log FROM runs WHERE run_id = ?", [run_id])[1]
@@ -155,7 +157,7 @@ def _live_log(run: Any, follow: bool, outputs: str) -> int:
     printed: dict[Path, int] = {}
     while True:
         for log in sorted(Path(scratch).rglob("*.log")):
-            with suppress(OSError), log.open(errors="replace") as file:
+            with suppress(FileNotFoundError), log.open(errors="replace") as file:
                 file.seek(printed.get(log, 0))
                 if text := file.read():
                     print(f"== {log.name}", file=sys.stderr) if log not in printed else None

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,10 +126,15 @@ def _new_runs(outputs: Path, every_s: float) -> Iterator[None]:
         from framework.store.database.ingest import ingest
         from framework.store.database.reader import runs_not_ingested
 
+        said = ""
         while not stop.wait(every_s):
-            with suppress(UserError):
+            try:
                 if runs_not_ingested(outputs):
                     ingest(outputs)
+            except UserError as error:
+                if said != str(error):
+                    said = str(error)
+                    print(f"finished runs are not brought into the database: {said}", file=sys.stderr)
 
     thread = threading.Thread(target=body, name="new runs", daemon=True)
     if every_s > 0:

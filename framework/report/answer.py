@@ -55,14 +55,20 @@ class ReportAnswer:
 
 
 def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]) -> ReportAnswer | None:
-    """Return the answer over the runs; None where no metric of theirs has a better direction."""
+    """Return the answer over the runs; None where no metric of theirs has a better direction.
+
+    Raises:
+        StoreError: the store can't be read.
+    """
     objective = _objective(store, run_ids)
     if objective is None:
         return None
     known = KnownMetrics.read(store)
     try:
         found = find_answers(store, objective, [], None, [], list(run_ids), checked=True)
-    except (UserError, StoreError):
+    except StoreError:
+        raise  # what can't be read is not "no answer"
+    except UserError:  # no finished run has the metric
         return None
     wanted = known.objective(objective)
     answers = sorted(found.answers, key=lambda answer: -wanted.sign * answer.choice.best.values[0].value)

@@ -73,7 +73,7 @@ def is_folder_of_recordings(path: Path) -> bool:
         return True
     try:
         importer, _ = recognised(path)
-    except InputError:
+    except InputError:  # of no one kind
         return True
     # parts of one recording are all of its kind; a part that begins in the middle of it is of none
     return any(_kind_of(file) not in (importer.kind, "") for file in files if file.stat().st_size)
@@ -125,7 +125,7 @@ def _recordings_below(folder: Path) -> Iterator[Path]:
 def _kind_of(file: Path) -> str:
     try:
         return recognised(file)[0].kind
-    except InputError:
+    except InputError:  # of no kind: told when it is imported
         return ""
 
 
@@ -264,7 +264,7 @@ def stated_setting(word: str) -> dict[str, Json]:
 
     try:
         name = group_option(key, text).get("name", text)
-    except ConfigError:
+    except ConfigError:  # a name of the user's own
         name = text
     return {f"{key}.name": name}
 

@@ -157,7 +157,7 @@ def outdated_runs(outputs: Path | str, run_ids: Collection[str], derivation_hash
                 found[run_id] = known if code else derivation_hash
     for source in bundle_sources(outputs) if wanted - found.keys() else ():
         for name in wanted.intersection(source.names()) - found.keys():
-            with suppress(StoreError):
+            with suppress(StoreError):  # ingest quarantines it and says why
                 record = source.manifest(name).record
                 found[name] = record.derivation_hash if record.code_version else derivation_hash
     behind = [run_id for run_id in run_ids if found.get(run_id, derivation_hash) != derivation_hash]
@@ -168,7 +168,7 @@ def _derived_by(outputs: Path | str, run_id: str) -> str | None:
     path = derivation_path(outputs, run_id)
     try:
         return read_derivation(path).derivation_hash if not is_url(outputs) and path.exists() else None
-    except StoreError:
+    except StoreError:  # then it is derived again
         return None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
-from framework.store.durable import write_whole
+from framework.store.durable import os_reason, write_whole
 from framework.store.layout import sweeps_folder
 
 _SUFFIX = ".launcher.json"
@@ -65,7 +65,7 @@ def known_as_launcher(outputs: Path | str, sweep_id: str) -> Iterator[None]:
 
     us = Launcher(sweep_id, socket.gethostname(), os.getpid(), psutil.Process().create_time())
     file = sweeps_folder(outputs) / f"{sweep_id}.{us.host}-{us.pid}{_SUFFIX}"
-    with suppress(StoreError):
+    with suppress(StoreError):  # what the sweep itself can't write, it says
         write_whole(file, json.dumps(vars(us)).encode(), durable=False)
     try:
         yield
@@ -80,8 +80,10 @@ def launchers_at_work(outputs: Path | str) -> list[Launcher]:
     for file in sorted(sweeps_folder(outputs).glob(f"[!.]*{_SUFFIX}")):
         try:
             launcher = Launcher(**json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError):
             continue
+        except OSError as error:  # "nothing to cancel" would be a guess
+            raise StoreError(f"can't read {file}: {os_reason(error)}") from error
         if launcher.alive:
             found.append(launcher)
         elif launcher.host == socket.gethostname():

@@ -115,7 +115,7 @@ def _option(name: str, value: str) -> str | None:
         try:
             if str(group_option(group, option).get("name", "")).lower() == value.lower():
                 return option
-        except ConfigError:
+        except ConfigError:  # a file that is no option is told when it is chosen
             continue
     return None
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from framework.dashboard.address import Asked, link
 from framework.dashboard.desk import Desk, Page
-from framework.errors import UserError
 from framework.report.answer import read_answer
 from framework.report.html.rendering import block_groups
 from framework.report.overview import read_advice, read_failures, read_findings, read_overview
@@ -42,15 +41,11 @@ def _selected(desk: Desk, name: str) -> ReportSelection:
 def _answer(desk: Desk, name: str) -> dict[str, Any]:
     chosen = _selected(desk, name)
     scope, run_ids = chosen.scope, chosen.scope.run_ids
-    try:
-        answer = read_answer(desk.store, [scope.experiment], run_ids)
-    except UserError:  # the runs are of kinds that no objective compares
-        answer = None
     findings = read_findings(desk.store, run_ids)
     return {
         "overview": read_overview(desk.store, run_ids),
         "left_out": chosen.left_out,
-        "answer": answer,
+        "answer": read_answer(desk.store, [scope.experiment], run_ids),
         "advice": read_advice(desk.store, [scope.experiment], run_ids),
         "failures": read_failures(desk.store, run_ids, _MOST_FAILURES),
         "findings": findings,

@@ -128,7 +128,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stop.wait(self.period_s):
-            with contextlib.suppress(OSError, StoreError):
+            with contextlib.suppress(OSError, StoreError):  # a full disk: the next beat may be written
                 if self._progress != self._written:
                     self._write(ended=False)
                 else:
@@ -151,8 +151,10 @@ def read_marker(path: Path, now_s: float | None = None) -> RunningRun | None:
         host, pid, period_s = str(document["host"]), int(document["pid"]), float(document["period_s"])
         ended = bool(document.get("ended"))
         fraction, doing = document.get("progress", (0.0, ""))
-    except (OSError, ValueError, KeyError, TypeError, StoreError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, StoreError):  # gone, or not a marker
         return None
+    except OSError as error:  # "nothing is running" would be a guess
+        raise StoreError(f"can't read {path}: {durable.os_reason(error)}") from error
     gone = host == socket.gethostname() and not durable.process_alive(pid)
     stale = ended or gone or now_s - heartbeat_s > STALE_AFTER_BEATS * period_s
     record = replace(record, status="stale" if stale else "running")

@@ -107,7 +107,7 @@ class PackedBundles:
             pack = Pack(folder)
             try:
                 run_ids = list(pack.manifests)
-            except StoreError:
+            except StoreError:  # told when the runs are read
                 run_ids = [folder.name]
             for run_id in run_ids:
                 self._pack_of.setdefault(run_id, pack)

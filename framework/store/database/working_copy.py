@@ -86,7 +86,7 @@ class WorkingCopy:
 
     def close(self) -> None:
         """Drop what was not published."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # it is thrown away
             self.connection.close()
         self._remove()
 

@@ -59,8 +59,10 @@ def list_side_files(outputs: Path) -> list[SideFile]:
         for path in sorted((outputs / kind).glob(f"[!.]*{SUFFIX[kind]}")):
             try:
                 stat = path.stat()
-            except OSError:
+            except FileNotFoundError:  # replaced or removed meanwhile
                 continue
+            except OSError as error:  # "it is gone" would take its rows out of the database
+                raise StoreError(f"can't read {path}: {os_reason(error)}") from error
             found.append(SideFile(kind, path, f"{stat.st_size} {stat.st_mtime_ns}"))
     return found
 

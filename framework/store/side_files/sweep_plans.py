@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from framework.contracts import Json
-from framework.store.durable import write_whole
+from framework.errors import StoreError
+from framework.store.durable import os_reason, write_whole
 from framework.store.layout import sweeps_folder
 
 
@@ -55,6 +56,8 @@ def read_plans(outputs: Path) -> list[SweepPlan]:
             )
             if isinstance(plan.base, dict) and isinstance(plan.job_keys, list):
                 found.append((file.stat().st_mtime_ns, plan))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue
+        except OSError as error:  # "there is no such sweep" would be a guess
+            raise StoreError(f"can't read {file}: {os_reason(error)}") from error
     return [plan for _, plan in sorted(found, key=lambda dated: dated[0])]

@@ -65,7 +65,7 @@ class ReplicationAdvisor:
             return []
         try:
             return list(simulate(scope.batch_backend(self.simulate_with, []), pairs))
-        except UserError:
+        except UserError:  # it can't be simulated: the advice rests on what was run
             return []
 
     def _advice(self, group: Sequence[SweepPoint], verdict: ReplicationVerdict) -> Advice:

@@ -237,7 +237,7 @@ def _kv_cache_gib(row: Mapping[str, str]) -> Metric:
         return Metric.absent("kv_cache_gib", NOT_MEASURED, "GiB", "recorded")
     try:
         shape = model_shape(row["model"])
-    except ConfigError:
+    except ConfigError:  # told in the metric
         return Metric.absent("kv_cache_gib", f"shape of model '{row['model']}' unknown", "GiB", "recorded")
     return Metric(
         "kv_cache_gib", tokens * replicas * shape.kv_bytes_per_token / 2**30, "GiB", "recorded tokens"

@@ -48,7 +48,7 @@ def _workload(config: Mapping[str, Any]) -> WorkloadTables | None:
         return None
     try:
         built = rebuilt_workload(config)
-    except (UserError, ValueError, TypeError):
+    except (UserError, ValueError, TypeError):  # its file is not here: no value of the law
         return None
     return built if "requests" in built.tables else None
 
@@ -75,7 +75,7 @@ def _values(metric: str, jobs: Sequence[Any]) -> Iterator[Quantity | None]:
             backend = TwinBackend(**settings)
             backend.check(workload)
             result = backend.run(workload, RunContext("", {}, 0, Path()))
-        except (UserError, ValueError, TypeError):
+        except (UserError, ValueError, TypeError):  # nothing that the twin models
             yield None
             continue
         found = {item.name: item for item in (*result.metrics, *derive(config, workload, result, {metric}))}

@@ -55,6 +55,12 @@ def test_files_are_stored_listed_and_linked_from_the_report(command_line: Comman
     (report,) = folder.glob("outputs/reports/*/report.html")
     links = re.findall(r'<a href="([^"#][^"]*)"', report.read_text())
     assert [(report.parent / unquote(link)).resolve() for link in links] == [log.resolve(), profile.resolve()]
+    run_id = log.parents[2].name
+    assert done(command_line, "log", run_id).startswith("engine up\n")
+    log.unlink()
+    unread = command_line("log", run_id)
+    assert (unread.returncode, unread.stdout) == (1, "")
+    assert f"can't read {log.relative_to(folder)}: it does not exist" in unread.stderr
 
 
 @pytest.mark.slow

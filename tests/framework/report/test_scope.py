@@ -7,7 +7,8 @@ import pytest
 
 from framework.cli.report_verb import run_report
 from framework.cli.verbs import run_verb
-from framework.errors import UserError
+from framework.errors import StoreError, UserError
+from framework.report import answer
 from framework.report.plugin_blocks import PluginProblem
 from framework.report.scope import folder_name, select_runs
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
@@ -30,6 +31,18 @@ def test_the_report_lies_in_the_experiments_folder_and_its_path_is_printed(
     file = tmp_path / "reports" / "study" / "report.html"
     assert file.is_file()
     assert capsys.readouterr().out.strip() == f"{file} · 2 runs of study"
+
+
+def test_a_store_that_can_not_be_read_is_not_a_report_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*args: object, **named: object) -> None:
+        raise StoreError("the database is damaged")
+
+    store_of(tmp_path, [done_run(1), done_run(2, batch=2)])
+    monkeypatch.setattr(answer, "find_answers", unreadable)
+    with pytest.raises(StoreError, match="the database is damaged"):
+        run_verb(["report", "--outputs", str(tmp_path)])
 
 
 def test_the_latest_experiment_is_the_default(tmp_path: Path) -> None:

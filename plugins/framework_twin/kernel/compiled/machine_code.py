@@ -43,7 +43,7 @@ def prepare() -> None:
     """Begin to load, or to build, the kernel in the background; what goes wrong shows when it is needed."""
 
     def body() -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # raised again when it is called
             entry_point()
 
     threading.Thread(target=body, name="twin kernel", daemon=True).start()

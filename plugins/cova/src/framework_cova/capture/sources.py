@@ -129,7 +129,7 @@ class VideoCapture(_Recorded):
                     break
                 try:
                     decoded = packet.decode()
-                except Exception:
+                except Exception:  # any decoder's; counted
                     self._left_out["damaged packet"] += 1
                     continue
                 for one in decoded:
