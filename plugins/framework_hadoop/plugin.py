@@ -71,7 +71,7 @@ def sql_views() -> Sequence[str]:
 def importers() -> Iterable[Importer]:
     """Importers of recorded executions."""
     from framework.contracts import Importer
-    from framework_hadoop.engines import job_history, spark_events
+    from framework_hadoop.engines import job_history, spark_import
 
     return (
         Importer(
@@ -83,7 +83,7 @@ def importers() -> Iterable[Importer]:
         Importer(
             "spark",
             "a Spark event log: a file, or the folder of a rolling log, in any of Spark's codecs",
-            spark_events.read_runs,
+            spark_import.read_runs,
             _is_event_log,
             folders=_is_rolling_log,
         ),

@@ -98,7 +98,7 @@ def counters() -> pa.Schema:
 
 
 def sql_queries() -> pa.Schema:
-    """Schema of `sql_queries`: one row a SQL execution of a Spark application, times from its start."""
+    """Schema of `sql_queries`: one row a SQL execution of a Spark application."""
     import pyarrow as pa
 
     names = {"query_id": pa.string(), "description": pa.string(), "started_s": pa.float64()}
@@ -107,9 +107,10 @@ def sql_queries() -> pa.Schema:
 
 
 def executors() -> pa.Schema:
-    """Schema of `executors`: one row an executor of a Spark application, times from its start.
+    """Schema of `executors`: one row an executor of a Spark application.
 
-    `removed_s` is null for one that stayed to the end; `reason` says why one was removed.
+    `added_s` is negative for one that was there before the first job. `removed_s` is null for one that stayed to the
+    end; `reason` says why one was removed.
     """
     import pyarrow as pa
 

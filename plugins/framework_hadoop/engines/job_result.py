@@ -154,19 +154,23 @@ def run_tables(report: RunReport, usage: Usage | None, *, shared_process: bool) 
     """Return `jobs`, `tasks`, `counters` and, of the engine's processes, `samples`."""
     import pyarrow as pa
 
-    zero_ms = min((job.submitted_ms for job in report.phase("run")), default=0)
-    if not report.phase("run"):
-        zero_ms = min((job.submitted_ms for job in report.jobs), default=0)
+    zero = zero_ms(report)
     found = {
-        "jobs": pa.Table.from_pylist([_job_row(job, report, zero_ms) for job in report.jobs], tables.jobs()),
-        "tasks": pa.Table.from_pylist([_task_row(task, zero_ms) for task in report.tasks], tables.tasks()),
+        "jobs": pa.Table.from_pylist([_job_row(job, report, zero) for job in report.jobs], tables.jobs()),
+        "tasks": pa.Table.from_pylist([_task_row(task, zero) for task in report.tasks], tables.tasks()),
         "counters": pa.Table.from_pylist(
             list(job_counters.rows(report.jobs, shared_process=shared_process)), tables.counters()
         ),
     }
     if usage is not None:
-        found["samples"] = _samples(usage, zero_ms / 1000)
+        found["samples"] = _samples(usage, zero / 1000)
     return found
+
+
+def zero_ms(report: RunReport, otherwise: int = 0) -> int:
+    """Return the moment 0 of a run's tables, ms since the epoch: when its first measured job was submitted."""
+    jobs = report.phase("run") or report.jobs
+    return min((job.submitted_ms for job in jobs), default=otherwise)
 
 
 def _job_row(job: JobReport, report: RunReport, zero_ms: int) -> dict[str, Any]:

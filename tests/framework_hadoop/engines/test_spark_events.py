@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InputError
-from framework_hadoop.engines.spark_events import read_application, read_runs
+from framework_hadoop.engines.spark_events import read_application
+from framework_hadoop.engines.spark_import import read_runs
 
 LOG = Path(__file__).parents[1] / "fixtures" / "pagerank.spark.jsonl"
 

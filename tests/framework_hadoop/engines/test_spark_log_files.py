@@ -14,7 +14,8 @@ import pytest
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError
-from framework_hadoop.engines.spark_events import read_application, read_runs
+from framework_hadoop.engines.spark_events import read_application
+from framework_hadoop.engines.spark_import import read_runs
 from framework_hadoop.history_files.spark_settings import spark_backend, spark_cluster
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

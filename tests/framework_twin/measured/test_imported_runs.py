@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from framework.cli.study_command import run_study
@@ -22,6 +23,8 @@ LOAD = (
     *("workload=fixed", "workload.num_requests=60", "workload.lengths.input_tokens=300"),
     *("workload.lengths.output_tokens=40", "workload.arrivals.kind=poisson"),
 )
+CLIENTS_CLOCK_S = 1e6
+"""What the clock of a client shows at the first arrival: a run's own begins there."""
 SHAPE = "meta-llama/Llama-3.1-8B-Instruct"
 
 
@@ -63,7 +66,7 @@ def as_vllm_bench(requests: list[dict[str, Any]], rate: float, detailed: bool = 
             "ttfts": ttfts,
             "itls": itls,
             "errors": [""] * len(requests),
-            "start_times": [row["arrival_s"] for row in requests],
+            "start_times": [CLIENTS_CLOCK_S + row["arrival_s"] for row in requests],
         }
     return found
 
@@ -88,6 +91,16 @@ def test_imported_runs_stand_beside_the_twin(
         files.append(str(file))
     store.close()
     assert import_files([*files, *SERVER], "outputs") == 0
+
+    simulated, imported = (
+        Store("outputs").rows(
+            "SELECT arrival_s, first_token_s, last_token_s FROM requests JOIN runs USING (run_id) "
+            "WHERE experiment = ? ORDER BY ALL",
+            [experiment],
+        )[1]
+        for experiment in ("own", "import:vllm-bench")
+    )
+    assert np.array(imported) == pytest.approx(np.array(simulated), abs=1e-6)  # one clock
 
     runs, bad = stored_runs(Store("outputs"), "import:vllm-bench")
     assert bad == []
