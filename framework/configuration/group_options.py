@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.configuration.composition import compose
-from framework.configuration.search_path import group_files
+from framework.configuration.search_path import option_file
 from framework.errors import ConfigError, one_line
 
 
@@ -18,7 +18,7 @@ def group_option(group: str, option: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: no such option, or its file can't be read.
     """
-    file = group_files(group).get(option)
+    file = option_file(group, option)
     if file is None:
         raise ConfigError(f"{group}: unknown {group} '{option}'")
     return _values(group, option, file, file.stat().st_mtime_ns)

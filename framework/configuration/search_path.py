@@ -82,7 +82,14 @@ def config_groups() -> list[str]:
 def group_files(group: str) -> dict[str, Path]:
     """Return the options of a group that stand as YAML files, by name, in alphabetical order."""
     found: dict[str, Path] = {}
-    for root in config_roots():
-        for file in sorted((root / group).glob("*.yaml")):
-            found.setdefault(file.stem, file)
+    for folder in (root / group for root in config_roots()):
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            if name.endswith(".yaml"):
+                found.setdefault(name.removesuffix(".yaml"), folder / name)
     return dict(sorted(found.items()))
+
+
+def option_file(group: str, option: str) -> Path | None:
+    """Return the YAML file of one option; None if there is none."""
+    files = (root / group / f"{option}.yaml" for root in config_roots())
+    return next((file for file in files if file.is_file()), None)

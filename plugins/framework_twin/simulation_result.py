@@ -71,7 +71,7 @@ def _censored_ttft(server: SimulatedServer, output: SimulationOutput) -> list[Me
         return []
     outcome, done = output.requests, output.finished
     ttft_s = outcome.first_token_s[done] - outcome.arrival_s[done] + server.front_end_s
-    waiting = float(np.isin(outcome.status, (Status.WAITING, Status.REFUSED)).sum())
+    waiting = float(((outcome.status == Status.WAITING) | (outcome.status == Status.REFUSED)).sum())
     arrived = int((outcome.status != Status.NOT_ARRIVED).sum())
     return [censored_ttft(ttft_s, waiting + output.running_mean, arrived, output.duration_s, "twin")]
 

@@ -119,9 +119,12 @@ def request_outcomes(workload: WorkloadTables, output: SimulationOutput, front_e
     """
     asked = workload.tables["requests"]
     outcome = output.requests
-    codes = np.asarray(outcome.status, dtype=np.int64)
-    errors = pa.array([_REFUSED_ERROR]).take(
-        pa.array(np.zeros_like(codes), mask=codes != int(Status.REFUSED))
+    codes = np.asarray(outcome.status)
+    refused = codes == Status.REFUSED
+    errors = (
+        pa.array([_REFUSED_ERROR]).take(pa.array(np.zeros_like(codes), mask=~refused))
+        if refused.any()
+        else pa.nulls(len(codes), pa.string())
     )
     return pa.table(
         {

@@ -72,7 +72,8 @@ class RequestTimes:
     def _served(self) -> RequestTimes:
         if self.finished.all():
             return self
-        return RequestTimes(**{item.name: getattr(self, item.name)[self.finished] for item in fields(self)})
+        rows = self.finished.nonzero()[0]
+        return RequestTimes(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
     @property
     def ttft_s(self) -> FloatArray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,34 @@ _ENDED_EARLIER = {"qwen": 0.958, "llama-3": 0.992}
 # The clients of both cut ShareGPT so: prompt at most 1024 tokens, prompt and answer together at most 2048.
 _SHORTEST_PROMPT, _LONGEST_PROMPT, _LONGEST_ANSWER, _LONGEST_REQUEST = 4, 1024, 1100, 2048
 _OF_WIDEST = 0.97  # a law of the largest spread that a range allows is no longer shaped like a gamma
+
+# What belongs to the server of a run and leaves its requests as they are.
+_SERVER: dict[str, Any] = {
+    "run_id": "",
+    "row": 0,
+    "family": "",
+    "gpu": "",
+    "generation": "",
+    "engine": "",
+    "attention_backend": "",
+    "enforce_eager": False,
+    "max_num_seqs": 1,
+    "max_num_batched_tokens": 1,
+    "chunked_prefill": False,
+    "max_model_len": 1,
+    "gpu_memory_utilization": 1.0,
+    "kv_cache_tokens": None,
+    "replicas": 1,
+    "mps": False,
+    "max_loras": 0,
+    "max_cpu_loras": 0,
+    "adapters_preloaded": False,
+}
+
+
+def load_of(setup: RunSetup) -> RunSetup:
+    """Return the setup without its server: equal for runs whose requests are the same."""
+    return replace(setup, **_SERVER)
 
 
 def realise(setup: RunSetup, seed: int) -> WorkloadTables:

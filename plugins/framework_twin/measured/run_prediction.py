@@ -91,9 +91,10 @@ def predict_run(
     samples: list[dict[str, float]] = []
     kv_tokens = 0
     bands: dict[str, tuple[float, float]] = {}
+    settings = twin_settings(setup)
     for seed in default_seeds(setup) if seeds is None else seeds:
         tables = workload(setup, seed)
-        server = server_of(setup, model, tables)
+        server = SimulatedServer.start(settings, tables, model)
         kv_tokens = server.engine.kv_blocks * KV_BLOCK_TOKENS
         requests = server.requests(tables)
         output = server.simulate(requests)
@@ -147,9 +148,7 @@ def server_of(setup: RunSetup, model: StepModel, workload: WorkloadTables) -> Si
     Raises:
         ConfigError: unknown model or GPU, or a server that could not start.
     """
-    settings = twin_settings(setup)
-    settings.check()
-    return SimulatedServer.start(settings, workload, model)
+    return SimulatedServer.start(twin_settings(setup), workload, model)
 
 
 def twin_settings(setup: RunSetup) -> TwinSettings:
@@ -157,10 +156,13 @@ def twin_settings(setup: RunSetup) -> TwinSettings:
 
     A table gives the share of memory of each replica; ours is that of all replicas on a GPU together. KV blocks come
     from the table, or from the memory model where it gives none.
+
+    Raises:
+        ConfigError: unknown model or GPU, or settings that no engine takes.
     """
     adapters = setup.n_adapters > 0
     blocks = setup.kv_cache_tokens // KV_BLOCK_TOKENS if setup.kv_cache_tokens else None
-    return TwinSettings(
+    settings = TwinSettings(
         model=asdict(model_shape(setup.model)),
         gpu=asdict(gpu_spec(setup.gpu)),
         engine=setup.generation,
@@ -180,6 +182,8 @@ def twin_settings(setup: RunSetup) -> TwinSettings:
         front_end_s=0.0 if setup.offline else None,
         sample_period_s=None if setup.offline else SCRAPE_PERIOD_S.get(setup.source),
     )
+    settings.check()
+    return settings
 
 
 def _offline_values(setup: RunSetup, result: Result) -> dict[str, float]:

@@ -63,7 +63,7 @@ def client_view(output: SimulationOutput, adapter: npt.NDArray[np.integer]) -> C
     assert series is not None
     if not gaps.count:
         return None
-    set_s, writing_s = _adapter_sets(output, np.asarray(adapter, dtype=np.int64))
+    set_s, writing_s = _adapter_sets(output, np.asarray(adapter))
     stall_s = np.r_[0.0, np.cumsum(writing_s)][np.searchsorted(set_s, series.time_s)]
     running = series.running
     token_s = _time_per_token(output)
@@ -93,12 +93,16 @@ def _adapter_sets(output: SimulationOutput, adapter: Ints) -> tuple[Floats, Floa
     The gauge is set once a step, so of several changes within a step only the last one is seen.
     """
     requests = output.requests
-    arrived = requests.status != Status.NOT_ARRIVED
-    ended = np.where(requests.status == Status.FINISHED, requests.last_token_s, np.inf)
-    begun = np.where(np.isfinite(requests.scheduled_s), requests.scheduled_s, np.inf)
+    scheduled = np.isfinite(requests.scheduled_s)
+    begun = np.flatnonzero(scheduled)
+    left_out = (requests.status != Status.NOT_ARRIVED) & ~scheduled
+    queue = np.append(begun, _first_of_each(adapter, np.flatnonzero(left_out)))
+    begun_s = requests.scheduled_s[begun]
+    waited_s = np.append(begun_s, np.full(len(queue) - len(begun), np.inf))
+    ended_s = np.where(requests.status[begun] == Status.FINISHED, requests.last_token_s[begun], np.inf)
     changes = [
-        _set_changes(adapter[arrived], requests.arrival_s[arrived], begun[arrived]),
-        _set_changes(adapter[arrived], begun[arrived], ended[arrived]),
+        _set_changes(adapter[queue], requests.arrival_s[queue], waited_s),
+        _set_changes(adapter[begun], begun_s, ended_s),
     ]
     keys = np.random.default_rng(0).integers(1, 2**63, (2, int(adapter.max(initial=0)) + 1))
     time_s = np.concatenate([change[0] for change in changes])
@@ -115,22 +119,33 @@ def _adapter_sets(output: SimulationOutput, adapter: Ints) -> tuple[Floats, Floa
     return time_s[first], seen * (SECONDS_PER_SET + SECONDS_PER_NAME * names[first])
 
 
+def _first_of_each(adapter: Ints, rows: Ints) -> Ints:
+    """Return each adapter's first of these rows, which ascend with arrival: it waits to the end, so no later one
+    changes a set."""
+    first = np.full(int(adapter.max(initial=0)) + 1, -1)
+    first[adapter[rows[::-1]]] = rows[::-1]
+    return first[first >= 0]
+
+
 def _set_changes(adapter: Ints, start_s: Floats, end_s: Floats) -> tuple[Floats, Ints, Ints]:
     """Return when (s), which and how (+1, -1) adapters join or leave the set of those with a request in [start,
     end)."""
-    time_s = np.concatenate([start_s, end_s])
-    which = np.concatenate([adapter, adapter])
-    sign = np.repeat(np.array([1, -1]), len(adapter))
+    order = start_s.argsort(kind="stable")
+    narrow = adapter.astype(np.min_scalar_type(int(adapter.max(initial=0))))  # 16 bits sort by counting
+    order = order[narrow[order].argsort(kind="stable")]
+    adapter, start_s, end_s = adapter[order], start_s[order], end_s[order]
+    first = np.flatnonzero(np.diff(adapter, prepend=-1))
+    reach_s = np.empty_like(end_s)
+    for begin, end in zip(first, np.append(first[1:], len(end_s)), strict=True):
+        np.maximum.accumulate(end_s[begin:end], out=reach_s[begin:end])
+    joins = np.append(True, start_s[1:] > reach_s[:-1])
+    joins[first] = True
+    leaves = np.append(joins[1:], True)
+    time_s = np.concatenate([start_s[joins], reach_s[leaves]])
+    which = np.concatenate([adapter[joins], adapter[leaves]])
+    sign = np.repeat(np.array([1, -1]), len(time_s) // 2)
     known = np.isfinite(time_s)
-    time_s, which, sign = time_s[known], which[known], sign[known]
-    order = np.lexsort((-sign, time_s, which))
-    time_s, which, sign = time_s[order], which[order], sign[order]
-    total = np.cumsum(sign)
-    begins = np.flatnonzero(np.diff(which, prepend=-1))
-    before = (total - sign)[begins]
-    count = total - np.repeat(before, np.diff(np.append(begins, len(which))))
-    changes = ((sign > 0) & (count == 1)) | ((sign < 0) & (count == 0))
-    return time_s[changes], which[changes], sign[changes]
+    return time_s[known], which[known], sign[known]
 
 
 def _time_per_token(output: SimulationOutput) -> Floats:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from itertools import chain, groupby
 
 from framework.errors import UserError
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.calibration.intervals import interval, predicted_regime
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
-from framework_twin.measured.realise import realise
+from framework_twin.measured.realise import load_of, realise
 from framework_twin.measured.run_prediction import Realise, RunPrediction, predict_run, twin_settings
 from framework_twin.physics.physics_choice import choose_physics
 from framework_twin.physics.profile import StepModel, step_model
@@ -118,13 +119,29 @@ def _outcomes(
     compared = [run.clean for run in runs]
     if not any(compared):
         compared = [True] * len(runs)
-    work = partial(_outcome, seeds=seeds)
+    work = partial(_outcomes_of_load, seeds=seeds)
+    loads = [list(group) for _, group in groupby(zip(runs, compared, strict=True), _load)]
     workers = min(os.cpu_count() or 1, len(runs) // _RUNS_PER_WORKER)
     if workers < 2:
-        yield from _counted(map(work, runs, compared), len(runs), progress)
+        yield from _counted(chain.from_iterable(map(work, loads)), len(runs), progress)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from _counted(pool.map(work, runs, compared, chunksize=4), len(runs), progress)
+        yield from _counted(chain.from_iterable(pool.map(work, loads)), len(runs), progress)
+
+
+def _load(pair: tuple[MeasuredRun, bool]) -> RunSetup:
+    return load_of(pair[0].setup)
+
+
+def _outcomes_of_load(
+    pairs: Sequence[tuple[MeasuredRun, bool]], seeds: Sequence[int] | None
+) -> list[_Outcome]:
+    """Return the outcomes of runs with the same load: their requests are drawn once."""
+    drawn = cache(realise)
+    return [
+        _outcome(run, compared, seeds, lambda setup, seed: drawn(load_of(setup), seed))
+        for run, compared in pairs
+    ]
 
 
 def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> Iterator[_Outcome]:
@@ -133,9 +150,8 @@ def _counted(outcomes: Iterable[_Outcome], total: int, progress: Progress) -> It
         yield outcome
 
 
-def _outcome(run: MeasuredRun, compared: bool, seeds: Sequence[int] | None) -> _Outcome:
+def _outcome(run: MeasuredRun, compared: bool, seeds: Sequence[int] | None, drawn: Realise) -> _Outcome:
     setup, known = run.setup, run.workload
-    drawn: Realise = cache(realise)  # both predictors serve the same requests
     if known is not None:
         drawn, seeds = (lambda setup, seed: known), (0,)
     try:

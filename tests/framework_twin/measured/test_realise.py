@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework_serving.workloads.length_law import LengthLaw, moment_law
-from framework_twin.measured.realise import _argsort, drawn_places
+from framework_twin.measured.measured_runs import RunSetup
+from framework_twin.measured.realise import _argsort, drawn_places, load_of, realise
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -45,3 +46,11 @@ def test_a_law_gives_each_slice_the_count_that_its_cumulative_probability_says(n
     drawn = np.sort(law.sample(n, np.random.default_rng(seed)))
     settled = abs(int(plain.sum()) - round(n * law.mean))  # the sum is made exact, one token a request
     assert np.abs(np.sort(plain) - drawn).sum() <= max(settled, 1)
+
+
+def test_requests_are_the_same_whatever_the_server(poisson_setup: RunSetup, burst_setup: RunSetup) -> None:
+    for setup in (poisson_setup, burst_setup):
+        drawn = realise(setup, 3)
+        assert realise(load_of(setup), 3).tables == drawn.tables
+        assert realise(load_of(setup), 3).facts == drawn.facts
+    assert load_of(poisson_setup) != load_of(burst_setup)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests
 from framework_twin.kernel.output import SimulationOutput
 from framework_twin.kernel.simulate import simulate
 from framework_twin.measured import scraped_server
-from framework_twin.measured.scraped_server import ClientView, client_view
+from framework_twin.measured.scraped_server import ClientView, _set_changes, client_view
 from framework_twin.physics.step_time import parameter_vector
 
 STEP_S = 0.04
@@ -77,3 +79,19 @@ def test_sets_that_occurred_before_cost_nothing_again() -> None:
     most = 16 * (scraped_server.SECONDS_PER_SET + 4 * scraped_server.SECONDS_PER_NAME)
     assert view.stall_s.max() < most
     assert view.itl_mean_ms == pytest.approx(1e3 * output.token_gaps.mean_s, rel=1e-3)
+
+
+STAY = st.tuples(st.integers(0, 3), st.integers(0, 9), st.one_of(st.integers(0, 5), st.just(np.inf)))
+
+
+@given(st.lists(STAY, min_size=1, max_size=20))
+def test_an_adapter_is_in_the_set_while_any_of_its_requests_is(stays: list[tuple[int, int, float]]) -> None:
+    adapter, start_s, stay_s = (np.array(column) for column in zip(*stays, strict=True))
+    end_s = start_s + stay_s
+    when_s, which, sign = _set_changes(adapter, start_s.astype(float), end_s)
+    for t in np.arange(-0.5, 15.0):
+        present = {int(a) for a, s, e in zip(adapter, start_s, end_s, strict=True) if s <= t < e}
+        changes = np.zeros(4, dtype=int)
+        np.add.at(changes, which[when_s <= t], sign[when_s <= t])
+        assert set(np.flatnonzero(changes)) == present
+        assert changes.max() <= 1
