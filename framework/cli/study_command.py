@@ -22,11 +22,12 @@ from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by, not_lost
 from framework.report.number_format import count_noun
 from framework.run.arrow_alone import load_arrow_alone
-from framework.run.runner import execute, execute_job
+from framework.run.runner import execute, execute_job, own_overrides
 from framework.run_record import RunOutcome
 from framework.store.bundles.remote import is_url
 from framework.sweep import session as sessions
 from framework.sweep.claims_of_points import claimed
+from framework.sweep.missing import MissingThings
 from framework.sweep.repeats import check_repeats
 from framework.sweep.session import GaveUpError
 
@@ -126,20 +127,22 @@ def task(config: DictConfig) -> RunOutcome:
     if config.sweep.id is None:
         return _single_run(config)
     session, position = sessions.current(), config.sweep
+    missing = MissingThings(str(config.outputs_dir), position.id)
+    if (session is not None and session.gave_up) or missing.cannot_run(own_overrides()):
+        raise GaveUpError
     if session is not None:
         point = session.points[position.index, position.repeat]
-        if session.gave_up or session.cannot_run(point):
-            raise GaveUpError
         with _claim(config):
             outcome = execute_job(config, lambda fraction, text: session.on_progress(point, fraction, text))
-        session.learn(point, outcome)
-        return outcome
-    from framework.report.terminal.progress_bars import run_progress
+    else:
+        from framework.report.terminal.progress_bars import run_progress
 
-    # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
-    shown = bool(config.progress) and not sys.stderr.isatty()
-    with _claim(config), run_progress(study_name(config), shown) as progress:
-        return execute_job(config, progress)
+        # in a process of a launcher: its log is ours to write to, the terminal is the sweep's
+        shown = bool(config.progress) and not sys.stderr.isatty()
+        with _claim(config), run_progress(study_name(config), shown) as progress:
+            outcome = execute_job(config, progress)
+    missing.learn(own_overrides(), outcome)
+    return outcome
 
 
 def _claim(config: DictConfig) -> AbstractContextManager[None]:
@@ -232,9 +235,10 @@ def sweep_status() -> int:
             f"stopped after {count_noun(len(session.failed), 'failure')} (max_failures={session.max_failures}): "
             f"{session.not_started} of {len(session.points)} runs were not started; the same command resumes"
         )
-    if session.causes and session.not_started:
+    missing = session.missing.known()
+    if missing and session.not_started:
         raise RunFailedError(
-            f"{session.causes[-1][-1]}: {session.not_started} of {len(session.points)} runs need the same and were "
+            f"{missing[-1].reason}: {session.not_started} of {len(session.points)} runs need the same and were "
             "not started; the same command resumes"
         )
     if session.failed:

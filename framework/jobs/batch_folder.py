@@ -28,6 +28,8 @@ from framework.store import durable
 from framework.store.layout import sweeps_folder
 
 _GIVEN_UP, _CANCELLED = "given up", ": cancelled"
+NOT_STARTED = Failure("launcher", "not_started", "what it needs was found to be missing")
+"""Result of a point that leaves no run behind: another point has said why."""
 _EXPORTED = ("FRAMEWORK_", "PYTHONPATH")
 
 

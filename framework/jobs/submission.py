@@ -19,13 +19,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from framework.jobs.batch_folder import BatchFolder, TaskPoint
+from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskPoint
 from framework.jobs.job_ledger import JobLedger, SubmittedJob
 from framework.jobs.lost_job import lost_record, reason_in_log, write_lost
 from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.store.lookup import failed_job_keys
-from framework.sweep.session import SweepSession
+from framework.sweep.session import GaveUpError, SweepSession
 
 POLL_S = 2.0
 LAG_S = 5.0  # what a shared file system may take to show what a job wrote at its end
@@ -100,8 +100,8 @@ class QueuedSweep:
         self.ledger = JobLedger(session.outputs_dir, session.sweep_id)
         self._ended_at: dict[str, float] = {}
 
-    def run(self, jobs: Sequence[SweepJob]) -> list[RunOutcome]:
-        """Return the outcome of every job, in order, when all have ended.
+    def run(self, jobs: Sequence[SweepJob]) -> list[RunOutcome | GaveUpError]:
+        """Return the outcome of every job, in order, when all have ended; `GaveUpError` for one that was not started.
 
         Raises:
             KeyboardInterrupt: the user left; the jobs go on, and how to come back to them has been said.
@@ -144,7 +144,11 @@ class QueuedSweep:
             since = time.strftime("%Y%m%dT%H%M%S", time.gmtime(submitted.submitted_at))
             has_bundle = (Path(self.session.outputs_dir) / "runs" / recorded.get(job.job_key, "-")).is_dir()
             result = self._result(submitted)
-            if isinstance(result, RunOutcome) or (has_bundle and recorded[job.job_key] >= since):
+            if (
+                isinstance(result, RunOutcome)
+                or result == NOT_STARTED
+                or (has_bundle and recorded[job.job_key] >= since)
+            ):
                 continue
             record = self._lost(job, submitted, states[submitted.job_id], result)
             self.session.earlier.add(
@@ -177,18 +181,22 @@ class QueuedSweep:
             "Ctrl-C leaves them running"
         )
 
-    def _collect(self, jobs: Sequence[SweepJob]) -> list[RunOutcome]:
+    def _collect(self, jobs: Sequence[SweepJob]) -> list[RunOutcome | GaveUpError]:
         waiting = {job.job_key: job for job in jobs}
-        outcomes: dict[str, RunOutcome] = {}
-        gave_up = False
+        outcomes: dict[str, RunOutcome | GaveUpError] = {}
+        gave_up, failed = False, 0
         while waiting:
             states = self._states(sorted({self.ledger.jobs[key].job_id for key in waiting}))
             for key, job in list(waiting.items()):
                 outcome = self._outcome(job, states)
                 if outcome is not None:
                     outcomes[key] = outcome
-                    self.session.add((job.index, job.repeat), outcome)
                     del waiting[key]
+                    if isinstance(outcome, RunOutcome):
+                        self.session.add((job.index, job.repeat), outcome)
+            if waiting and len(self.session.failed) > failed:
+                failed = len(self.session.failed)
+                self._leave_out_what_cannot_run(list(waiting.values()))
             self.session.on_queue(self._in_words(waiting, states))
             if self.session.gave_up and waiting and not gave_up:
                 gave_up = True
@@ -200,13 +208,34 @@ class QueuedSweep:
                 time.sleep(POLL_S)
         return [outcomes[job.job_key] for job in jobs]
 
+    def _leave_out_what_cannot_run(self, waiting: Sequence[SweepJob]) -> None:
+        """Cancel the jobs that have not begun and whose points all need what others found to be missing."""
+        tasks: dict[tuple[str, int], list[SweepJob]] = {}
+        for job in waiting:
+            submitted = self.ledger.jobs[job.job_key]
+            tasks.setdefault((submitted.batch, submitted.task), []).append(job)
+        missing = self.session.missing
+        cancelled = set()
+        for (_, task), points in tasks.items():
+            submitted = self.ledger.jobs[points[0].job_key]
+            folder = self._folder(submitted)
+            if not all(missing.cannot_run(job.overrides) for job in points) or folder.give_up(task):
+                continue
+            for job in points:
+                folder.write_result(TaskPoint(job.overrides, job.index, job.repeat), NOT_STARTED)
+            cancelled.add(submitted.job_id)
+        if cancelled:
+            self.queue.cancel(sorted(cancelled))
+
     def _states(self, ids: Sequence[str]) -> Mapping[str, JobState] | None:
         try:
             return self.queue.states(ids)
         except QueueError:
             return None  # a controller that restarts is not a reason to give up: bundles land meanwhile
 
-    def _outcome(self, job: SweepJob, states: Mapping[str, JobState] | None) -> RunOutcome | None:
+    def _outcome(
+        self, job: SweepJob, states: Mapping[str, JobState] | None
+    ) -> RunOutcome | GaveUpError | None:
         """Return how a job ended, or None while that is open."""
         key = (job.index, job.repeat)
         if key in self.session.outcomes:  # its bundle has landed
@@ -215,6 +244,8 @@ class QueuedSweep:
         result = self._result(submitted)
         if isinstance(result, RunOutcome):
             return result
+        if result == NOT_STARTED:
+            return GaveUpError()
         if result is None:
             if states is None or states[submitted.job_id].active:
                 self._ended_at.pop(job.job_key, None)

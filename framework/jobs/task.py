@@ -19,11 +19,12 @@ from types import FrameType
 from typing import Any
 
 from framework.errors import StoreError, TimeLimitError, one_line
-from framework.jobs.batch_folder import BatchFolder, TaskLimits
+from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskLimits
 from framework.run.arrow_alone import load_arrow_alone
 from framework.run.provenance import JOB
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome
+from framework.sweep.session import GaveUpError
 
 _CERTAIN_SHARE, _CERTAIN_S = (
     0.8,
@@ -116,6 +117,8 @@ def outcome_of(job_return: Any) -> RunOutcome | Failure:
     value = returned_or_raised(job_return)
     if isinstance(value, RunOutcome):
         return value
+    if isinstance(value, GaveUpError):
+        return NOT_STARTED
     if isinstance(value, BaseException):
         return _raised(value)
     return Failure("launcher", "no_result", f"the job returned {type(value).__name__} instead of an outcome")

@@ -108,7 +108,7 @@ def record_refusal(config: DictConfig, failure: Failure) -> RunOutcome:
     """Write a run that never started as a failed one, so that it is a row and not a gap."""
     from framework.store.bundles.bundle import write_bundle
 
-    record = refusal_record(config, failure, _own_overrides())
+    record = refusal_record(config, failure, own_overrides())
     write_bundle(str(config.outputs_dir), record, {})
     return RunOutcome(record.run_id, "failed", failure=failure)
 
@@ -186,13 +186,13 @@ def _new_record(
         seed=seed,
         workload_hash=workload.content_hash,
         config=without_volatile(plain),
-        varied=_varied(_own_overrides()),
+        varied=_varied(own_overrides()),
         facts={"workload": dict(workload.facts)},
         provenance={**provenance(), "options": _chosen_options()},
     )
 
 
-def _own_overrides() -> Sequence[str]:
+def own_overrides() -> Sequence[str]:
     """Return the overrides of the job that is being carried out, from Hydra's own record."""
     from hydra.core.hydra_config import HydraConfig
 

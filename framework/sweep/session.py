@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from framework.run_record import RunOutcome
 from framework.sweep.grid import Point, PointKey
+from framework.sweep.missing import MissingThings
 
 
 class GaveUpError(Exception):
@@ -30,7 +31,6 @@ class SweepSession:
         end_error: what went wrong after the last run: the store, a table, the terminal.
         dry: nothing is carried out: the study is only shown.
         max_failures: no further job is started once so many have failed; None: all are.
-        causes: what is missing here, as points came upon it: keys that it depends on, their overrides, the reason.
         detached: the jobs go on elsewhere (SLURM) and `ingest` will pick up what they finish.
     """
 
@@ -52,22 +52,16 @@ class SweepSession:
     dry: bool = False
     end_error: Exception | None = None
     max_failures: int | None = None
-    causes: list[tuple[tuple[str, ...], frozenset[str], str]] = field(default_factory=list)
     detached: bool = False
 
     def plan(self, points: Sequence[Point]) -> None:
         """Add jobs to the study."""
         self.points.update({point.key: point for point in points})
 
-    def learn(self, point: Point, outcome: RunOutcome) -> None:
-        """Remember a failure that others share: something is missing here that other points need as well."""
-        if outcome.holds_for is not None and outcome.failure is not None:
-            needed = _needed(point, outcome.holds_for)
-            self.causes.append((outcome.holds_for, needed, outcome.failure.message))
-
-    def cannot_run(self, point: Point) -> bool:
-        """Return whether a point needs what another one was known to lack."""
-        return any(_needed(point, keys) == needed for keys, needed, _ in self.causes)
+    @property
+    def missing(self) -> MissingThings:
+        """What its points have found to be missing here."""
+        return MissingThings(self.outputs_dir, self.sweep_id)
 
     def add(self, key: PointKey, outcome: RunOutcome) -> None:
         """Record an outcome and show it; a point that is known already is left alone."""
@@ -103,16 +97,6 @@ class SweepSession:
         """Runs of this sweep in order of its points, those done before included."""
         known = {**self.skipped, **{key: outcome.run_id for key, outcome in self.outcomes.items()}}
         return [known[key] for key in sorted(known) if known[key]]
-
-
-def _needed(point: Point, keys: Sequence[str]) -> frozenset[str]:
-    """Return a point's overrides of groups and keys: of these, of what is in them and of what they are in."""
-    found = []
-    for override in point.overrides:
-        name = override.lstrip("+~").partition("=")[0]
-        if any(f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.") for key in keys):
-            found.append(override)
-    return frozenset(found)
 
 
 _current: list[SweepSession] = []

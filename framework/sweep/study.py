@@ -115,6 +115,7 @@ def carry_out(config: DictConfig, grids: Grids, composer: Composer, launch: Laun
     if config.dry_run:
         study.show()
         return study.session
+    study.session.missing.forget()
     with known_as_launcher(study.session.outputs_dir, study.session.sweep_id):
         study.run()
     return study.session

@@ -93,7 +93,8 @@ class QueueLauncher(Launcher):
         outcomes = sweep.run([SweepJob.of(overrides) for overrides in job_overrides])
         returns = []
         for outcome in outcomes:
-            returns.append(JobReturn(status=JobStatus.COMPLETED))
+            gave_up = isinstance(outcome, BaseException)
+            returns.append(JobReturn(status=JobStatus.FAILED if gave_up else JobStatus.COMPLETED))
             returns[-1].return_value = outcome
         return returns
 

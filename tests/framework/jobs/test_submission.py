@@ -83,6 +83,21 @@ def test_what_a_jobs_own_python_left_says_more_than_slurm(study: Study, slurm: F
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("runs_per_job", "ends"), [(1, ("run", "PENDING", "PENDING")), (3, ("run",))])
+def test_jobs_that_need_what_another_found_missing_are_not_started_and_leave_no_rows(
+    study: Study, slurm: FakeSlurm, runs_per_job: int, ends: tuple[str, ...]
+) -> None:
+    slurm.will_end(*ends)
+    sweep = [*SWEEP[:-1], "backend.speed=1,2,3", "backend.fail=setup"]
+    for attempt in (1, 2):  # the same command tries again
+        with pytest.raises(RunFailedError, match="not to be had here: 2 of 3 runs need the same"):
+            study(*sweep, f"hydra.launcher.runs_per_job={runs_per_job}")
+        assert failures() == [(0, "validate", "SetupError")] * attempt
+    slurm.ended()
+    assert set(list(slurm.jobs().values())[1:3]) <= {"CANCELLED", "COMPLETED"}
+
+
+@pytest.mark.slow
 def test_a_job_that_a_cluster_has_forgotten_is_lost(study: Study, slurm: FakeSlurm) -> None:
     slurm.will_end("UNHEARD_OF")
     with pytest.raises(RunFailedError, match="1 of 1"):

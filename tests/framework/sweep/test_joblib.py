@@ -49,6 +49,18 @@ def test_a_failed_point_is_a_row_and_failed_only_runs_it_again(
     ]
 
 
+def test_what_is_missing_is_found_once_by_each_process_at_most(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    done = command_line(
+        "-m", "+experiment=toy_single", "backend.speed=range(1,9)", "backend.fail=setup", *PARALLEL
+    )
+    assert done.returncode == 1
+    ((found,),) = _rows(tmp_path / "work" / "outputs", "SELECT count(*) FROM runs")
+    assert found in (1, 2)
+    assert f"not to be had here: {8 - found} of 8 runs need the same and were not started" in done.stderr
+
+
 def test_points_are_repeated_until_their_mean_is_known(command_line: CommandLine, tmp_path: Path) -> None:
     rule = ("repeats=2", "repeat_until.metric=numbers_s", "repeat_until.max_repeats=3")
     done = command_line(*SWEEP, *PARALLEL, *rule, "resume=false")

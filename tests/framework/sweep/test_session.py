@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from framework.run_record import Failure, RunOutcome
+from framework.run_record import RunOutcome
 from framework.sweep import session as sessions
 from framework.sweep.grid import Point
 from framework.sweep.session import SweepSession
@@ -63,20 +63,3 @@ def test_a_process_has_one_sweep_the_last_that_began(session: SweepSession) -> N
     assert sessions.current() is None
     sessions.begin(SweepSession("study-0", "study", "outputs"))
     assert sessions.begin(session) is sessions.current()
-
-
-def test_points_that_need_what_another_lacked_are_known_by_their_overrides() -> None:
-    session = SweepSession("sweep", "study", "outputs")
-    lacking = Point(0, ("model=large", "backend.python=a", "workload.size=1"))
-    failure = Failure("validate", "SetupError", "no such model")
-    session.learn(lacking, RunOutcome("run", "failed", failure=failure))
-    assert not session.cannot_run(lacking)
-    session.learn(
-        lacking, RunOutcome("run", "failed", failure=failure, holds_for=("model", "backend.python"))
-    )
-    assert session.cannot_run(Point(1, ("workload.size=2", "model=large", "backend.python=a")))
-    assert not session.cannot_run(Point(2, ("model=small", "backend.python=a")))
-    assert not session.cannot_run(Point(3, ("model=large", "model.layers=2", "backend.python=a")))
-    assert not session.cannot_run(Point(4, ("model=large", "backend=twin")))
-    session.learn(lacking, RunOutcome("run", "failed", failure=failure, holds_for=()))
-    assert session.cannot_run(Point(5, ("model=small",)))
