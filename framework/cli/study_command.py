@@ -26,10 +26,10 @@ from framework.run.runner import execute, execute_job, own_overrides
 from framework.run_record import RunOutcome
 from framework.store.bundles.remote import is_url
 from framework.sweep import session as sessions
-from framework.sweep.claims_of_points import claimed
-from framework.sweep.missing import MissingThings
 from framework.sweep.repeats import check_repeats
 from framework.sweep.session import GaveUpError
+from framework.sweep.sharing.claims_of_points import claimed
+from framework.sweep.sharing.missing import MissingThings
 
 
 def run_study(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from framework.jobs.known_queues import queue_named
 from framework.jobs.submission import cancel_jobs, settle_open_batches
 from framework.processes.job_queue import JobQueue
 from framework.store.side_files.sweep_plans import read_plans
-from framework.sweep.launchers import Launcher, launchers_at_work
+from framework.sweep.sharing.launchers import Launcher, launchers_at_work
 
 
 def cancel_sweep(sweep_id: str | None, outputs: str) -> int:

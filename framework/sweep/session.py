@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from framework.run_record import RunOutcome
 from framework.sweep.grid import Point, PointKey
-from framework.sweep.missing import MissingThings
+from framework.sweep.sharing.missing import MissingThings
 
 
 class GaveUpError(Exception):

@@ -43,13 +43,13 @@ from framework.run.derivation import derive_again
 from framework.run_record import Failure, RunOutcome
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
 from framework.sweep.axis_check import Composer, check_axes, check_size, check_study_axes
-from framework.sweep.claims_of_points import HeldElsewhereError, is_free
 from framework.sweep.dry_run import show_plan
 from framework.sweep.grid import Axis, Point, PointKey, merged_grids, points
-from framework.sweep.launchers import known_as_launcher
 from framework.sweep.planning import changes_since_last, plan_sweep
 from framework.sweep.repeats import check_repeats, next_round
 from framework.sweep.session import GaveUpError, SweepSession, begin
+from framework.sweep.sharing.claims_of_points import HeldElsewhereError, is_free
+from framework.sweep.sharing.launchers import known_as_launcher
 from framework.sweep.sweep_code import sweep_code
 from framework.sweep.watch import watching_bundles
 

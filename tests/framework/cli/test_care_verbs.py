@@ -21,7 +21,7 @@ from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.store.sweep_states import sweep_states
 from framework.sweep import session as sessions
-from framework.sweep.launchers import launchers_at_work
+from framework.sweep.sharing.launchers import launchers_at_work
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow  # each runs several studies

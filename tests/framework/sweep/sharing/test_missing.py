@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.run_record import Failure, RunOutcome
-from framework.sweep.missing import MissingThings
+from framework.sweep.sharing.missing import MissingThings
 
 LACKING = ("model=large", "backend.python=a", "workload.size=1")
 

@@ -11,7 +11,7 @@ import pytest
 
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
-from framework.sweep.claims_of_points import HeldElsewhereError, claimed, is_free
+from framework.sweep.sharing.claims_of_points import HeldElsewhereError, claimed, is_free
 
 SUPPORT = Path(__file__).parents[2] / "support"
 

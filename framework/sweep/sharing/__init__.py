@@ -1,0 +1,1 @@
+"""What the processes that carry out one sweep tell each other."""
