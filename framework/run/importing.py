@@ -6,7 +6,7 @@ import copy
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,20 @@ import yaml  # type: ignore[import-untyped]
 
 from framework.configuration.study_config import StudyConfig
 from framework.contracts import ImportedRun, ImportedTable, Importer, Json
-from framework.errors import ConfigError, InputError, did_you_mean
+from framework.errors import ConfigError, InputError
 from framework.identity.run_key import canonical_hash, new_run_id, utc_now
-from framework.input_files.file_head import FileHead
-from framework.plugins import ask
 from framework.run.derivation import worst
 from framework.run.growing_recordings import earlier_stages, replace_stages, stage_facts
 from framework.run.kept_files import kept_files
 from framework.run.provenance import provenance
+from framework.run.recognition import (
+    FOLDER_INDEX,
+    importer_of,
+    importers,
+    is_folder_of_recordings,
+    recognised,
+    recordings_below,
+)
 from framework.run_record import Failure, RunRecord
 
 _INCOMPLETE = "the file breaks off, or was still being written: what it says is not the whole run"
@@ -38,7 +44,7 @@ def import_files(words: Sequence[str], outputs: str) -> int:
         ConfigError: no file is named, or a setting is none.
         InputError: the only file can't be imported. Of several files the good ones are imported, the others told.
     """
-    kind = words[0] if len(words) > 1 and words[0] in _importers() and not Path(words[0]).exists() else None
+    kind = words[0] if len(words) > 1 and words[0] in importers() and not Path(words[0]).exists() else None
     files: list[Path] = []
     settings: dict[str, Json] = {}
     for word in words[1:] if kind else words:
@@ -47,7 +53,7 @@ def import_files(words: Sequence[str], outputs: str) -> int:
         else:
             files.append(Path(word))
     if not files:
-        known = ", ".join(sorted(_importers()))
+        known = ", ".join(sorted(importers()))
         raise ConfigError(f"import: no file is named (kinds of file: {known})")
     if len(files) == 1 and not (kind is None and is_folder_of_recordings(files[0])):
         return import_file(kind, files[0], outputs, settings)
@@ -64,21 +70,6 @@ def import_files(words: Sequence[str], outputs: str) -> int:
     return 1 if failed else 0
 
 
-def is_folder_of_recordings(path: Path) -> bool:
-    """Whether a path is a folder of files to be imported one by one, and not one recording in several files."""
-    if not path.is_dir() or (path / FOLDER_INDEX).is_file():
-        return False
-    files = [file for file in path.iterdir() if not file.name.startswith(".")]
-    if any(file.is_dir() for file in files):
-        return True
-    try:
-        importer, _ = recognised(path)
-    except InputError:  # of no one kind
-        return True
-    # parts of one recording are all of its kind; a part that begins in the middle of it is of none
-    return any(_kind_of(file) not in (importer.kind, "") for file in files if file.stat().st_size)
-
-
 def import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | None = None) -> int:
     """Import every file below a folder by its content, print what each was, and return how many could not be read.
 
@@ -88,7 +79,7 @@ def import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | Non
     from framework.report.terminal.terminal_tables import print_table
 
     rows: list[tuple[str, str, int | None, int | None, str]] = []
-    for path in _recordings_below(folder):
+    for path in recordings_below(folder):
         name = str(path.relative_to(folder))
         try:
             importer, _ = recognised(path)
@@ -109,24 +100,6 @@ def import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | Non
         print(f"error: {folder}: contains no file that could be imported", file=sys.stderr)
         return max(1, unreadable)
     return unreadable
-
-
-def _recordings_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder in order of name; a folder that is one recording as a whole is one of them."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and is_folder_of_recordings(path):
-            yield from _recordings_below(path)
-        else:
-            yield path
-
-
-def _kind_of(file: Path) -> str:
-    try:
-        return recognised(file)[0].kind
-    except InputError:  # of no kind: told when it is imported
-        return ""
 
 
 def import_file(
@@ -151,7 +124,7 @@ def import_file(
         importer, words = recognised(file)
         print_note(f"{file}: {words}")
     else:
-        importer = _importer(kind)
+        importer = importer_of(kind)
         if not (file.is_file() or (file.is_dir() and importer.folders)):
             reason = "is a folder" if file.is_dir() else "does not exist or is not a regular file"
             raise InputError(f"file '{file}' {reason}")
@@ -189,10 +162,6 @@ def _imported(
     return added, total
 
 
-FOLDER_INDEX = "import.json"
-"""In a folder that a measurement leaves: `files` (name → kind), and `settings` (dotted name → value) of them all."""
-
-
 def _import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | None) -> int:
     """Import every file that the index of a folder names; the first that can't be read stops it."""
     path = folder / FOLDER_INDEX
@@ -206,47 +175,6 @@ def _import_folder(folder: Path, outputs: str, settings: Mapping[str, Json] | No
             raise InputError(f"{path}: names '{name}', which is not a file of this folder")
         import_file(str(kind), folder / name, outputs, {**common, **(settings or {})})
     return 0
-
-
-def recognised(file: Path) -> tuple[Importer, str]:
-    """Return the importer of a file and what the file is, found out from its content.
-
-    Raises:
-        InputError: no such file, no importer knows it, or several do.
-    """
-    folder = file.is_dir()
-    head = FileHead(_first_file(file) if folder else file)
-    found = []
-    for importer in _importers().values():
-        may = not folder or _takes_folder(importer, file)
-        words = importer.recognises(head) if importer.recognises and may else None
-        if words:
-            found.append((importer, words))
-    if not found:
-        belongs = [item.otherwise(head) for item in _importers().values() if item.otherwise]
-        elsewhere = next((words for words in belongs if words), None)
-        if elsewhere is not None:
-            raise InputError(f"{file}: {elsewhere}")
-        known = ", ".join(sorted(_importers()))
-        raise InputError(
-            f"{file}: is {head.describe()}: no known format. import KIND {file} names it; kinds: {known}"
-        )
-    if len(found) > 1:
-        kinds = " and ".join(importer.kind for importer, _ in found)
-        raise InputError(f"{file}: could be {kinds}: name the kind, import {found[0][0].kind} {file}")
-    return found[0]
-
-
-def _takes_folder(importer: Importer, folder: Path) -> bool:
-    return importer.folders(folder) if callable(importer.folders) else importer.folders
-
-
-def _first_file(folder: Path) -> Path:
-    """Return the first file of a folder that holds something; hidden ones are not looked at."""
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and not file.name.startswith(".") and file.stat().st_size:
-            return file
-    raise InputError(f"folder '{folder}' contains no file that is not empty")
 
 
 def stated_setting(word: str) -> dict[str, Json]:
@@ -365,17 +293,6 @@ def _import_table(kind: str, file: Path, outputs: str, table: ImportedTable) -> 
     )
     write_recording(outputs, f"{kind}-{canonical_hash(recording.run_keys)}", recording)
     return len(rows)
-
-
-def _importers() -> dict[str, Importer]:
-    return {item.kind: item for _, items in ask("importers", Importer) for item in items}
-
-
-def _importer(kind: str) -> Importer:
-    known = _importers()
-    if kind not in known:
-        raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, known)}")
-    return known[kind]
 
 
 def _record(kind: str, source: str, key: str, run: ImportedRun) -> RunRecord:

@@ -12,7 +12,7 @@ import pytest
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError
-from framework.run.importing import recognised
+from framework.run.recognition import recognised
 from tests.support.damaged_files import damaged
 
 DCGMI = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from framework.contracts import ImportedRun, ImportedTable
 from framework.errors import InputError
-from framework.run.importing import recognised
+from framework.run.recognition import recognised
 from tests.framework_hadoop.aloja_files import HEADINGS, executions
 
 TESTS = Path(__file__).parents[2]

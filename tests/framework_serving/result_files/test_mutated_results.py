@@ -8,7 +8,7 @@ import pytest
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError
-from framework.run.importing import recognised
+from framework.run.recognition import recognised
 from tests.support.damaged_files import mutations
 
 FILES = Path(__file__).parent / "files"
