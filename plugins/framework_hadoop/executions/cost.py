@@ -6,13 +6,14 @@ ALOJA has two formulas for this and swaps the prices of solid-state disks and In
 one of the papers (arXiv 1511.02037, section on cost). All prices are for the whole cluster, as ALOJA's are: a
 surcharge is not multiplied by the number of nodes. A surcharge that a price list does not state is not in the cost;
 `left_out` says which (for remote volumes of cloud machines that may be right, for disks of one's own it is not).
-A price is of a day and from somewhere: both can be in the list, and where they are not, the figure says so.
+A price is of a day and from somewhere: both can be in the list, and where they are not, the figure says so. A list
+may have several prices of a cluster, each from its day on: an execution costs what held on the day when it ran.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,7 +36,7 @@ class ClusterPrice:
         per_hour: the cluster itself; None: the cluster can't be priced.
         remote_volume_per_hour, ssd_per_hour, infiniband_per_hour: surcharges for each remote volume, for each
             solid-state disk, and for the network.
-        valid_on: the day of these prices, as YYYY-MM-DD; "" if the list states none.
+        valid_on: the day from which these prices hold, as YYYY-MM-DD; "" if the list states none.
         source: where they come from; "" if the list does not state it.
     """
 
@@ -93,24 +94,41 @@ def execution_cost_usd(
     return time_s / SECONDS_PER_HOUR * hourly
 
 
-def execution_costs_usd(executions: Executions, prices: Mapping[str, ClusterPrice]) -> np.ndarray:
+Prices = Mapping[str, Sequence[ClusterPrice]]
+"""A price list: the prices of each cluster, in the order of their days."""
+
+
+def price_on(listed: Sequence[ClusterPrice], day: str | None) -> ClusterPrice | None:
+    """Return the price of a cluster that held on a day (YYYY-MM-DD).
+
+    Of a day before all prices it is the first one, of an unknown day the last one; None where there is none.
+    """
+    held = [price for price in listed if day is None or price.valid_on <= day]
+    return next(iter([*held[-1:], *listed]), None)
+
+
+def execution_costs_usd(executions: Executions, prices: Prices) -> np.ndarray:
     """Return the cost of each execution in US dollars; NaN where time or price is missing."""
-    columns = executions.columns
-    hourly: dict[tuple[object, object, object], float] = {}
+    hourly: dict[tuple[object, ...], float] = {}
     found = np.full(len(executions), np.nan)
-    rows = zip(
-        columns["cluster"].tolist(), columns["disk"].tolist(), columns["network"].tolist(), strict=True
-    )
-    for row, key in enumerate(rows):
+    for row, key in enumerate(_priced_by(executions)):
         if key not in hourly:
-            price = prices.get(str(key[0]))
+            cluster, disk, network, day = key
+            price = price_on(prices.get(str(cluster), ()), day)
             known = price is not None and price.per_hour is not None
             hourly[key] = (
-                execution_cost_usd(SECONDS_PER_HOUR, price, key[1], key[2]) if known and price else np.nan
+                execution_cost_usd(SECONDS_PER_HOUR, price, disk, network) if known and price else np.nan
             )
         found[row] = hourly[key]
     costs: np.ndarray = found * executions.time_s / SECONDS_PER_HOUR
     return costs
+
+
+def _priced_by(executions: Executions) -> Iterator[tuple[str | None, str | None, str | None, str | None]]:
+    """Yield what the hourly price of each execution depends on: cluster, disk, network and day."""
+    columns = executions.columns
+    names = (columns[name].tolist() for name in ("cluster", "disk", "network"))
+    return zip(*names, executions.days, strict=True)
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,7 @@ class PriceFacts:
     """What is to be known of each execution's cost, as text; None where it has no cost, or nothing is to be said.
 
     Attributes:
-        price: hourly price of the cluster, its day and source.
+        price: hourly price of the cluster, its day and source, and whether it held when the execution ran.
         leaves_out: what the cost does not contain.
     """
 
@@ -126,18 +144,26 @@ class PriceFacts:
     leaves_out: list[str | None]
 
 
-def price_facts(executions: Executions, prices: Mapping[str, ClusterPrice]) -> PriceFacts:
+def price_facts(executions: Executions, prices: Prices) -> PriceFacts:
     """Return price and gaps of each execution's cost."""
-    columns = executions.columns
     found = PriceFacts([], [])
-    for cluster, disk, network in zip(
-        columns["cluster"].tolist(), columns["disk"].tolist(), columns["network"].tolist(), strict=True
-    ):
-        price = prices.get(str(cluster))
-        priced = price is not None and price.per_hour is not None
-        found.price.append(price.origin if price is not None and priced else None)
-        found.leaves_out.append((price.left_out(disk, network) or None) if price and priced else None)
+    for cluster, disk, network, day in _priced_by(executions):
+        listed = prices.get(str(cluster), ())
+        price = price_on(listed, day)
+        if price is None or price.per_hour is None:
+            found.price.append(None)
+            found.leaves_out.append(None)
+            continue
+        found.price.append(price.origin + _doubt(price, listed, day))
+        found.leaves_out.append(price.left_out(disk, network) or None)
     return found
+
+
+def _doubt(price: ClusterPrice, listed: Sequence[ClusterPrice], day: str | None) -> str:
+    """Return why a price may not have held when the execution ran; "" if nothing speaks against it."""
+    if day is None:
+        return f", the last of {len(listed)}: the day of the run is not known" if len(listed) > 1 else ""
+    return ", later than the run" if price.valid_on > day else ""
 
 
 _PRICE_COLUMNS = {
@@ -148,10 +174,11 @@ _PRICE_COLUMNS = {
 }
 
 
-def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
+def read_price_list(file: Path | str) -> dict[str, tuple[ClusterPrice, ...]]:
     """Read cluster prices by name from a CSV file with `cluster`, `cost_per_hour` and, where known, the surcharges.
 
-    The columns `valid_on` (a day) and `source` say of when and from where the prices are.
+    The columns `valid_on` (a day) and `source` say from when on and from where the prices are. A cluster may have
+    several rows of different days.
 
     Raises:
         InputError: no such file, a missing column, a price that is not a number ≥ 0, or a day that is not one; names
@@ -166,21 +193,20 @@ def read_price_list(file: Path | str) -> dict[str, ClusterPrice]:
         for needed in ("cluster", "cost_per_hour"):
             if needed not in headings:
                 raise InputError(f"{path}: no column '{needed}'{did_you_mean(needed, headings)}")
-        prices = {}
+        prices: dict[str, list[ClusterPrice]] = {}
         for number, row in enumerate(reader, start=1):
             name = (row["cluster"] or "").strip()
             values = {
                 field: _price(row.get(head), head, number, path) for head, field in _PRICE_COLUMNS.items()
             }
-            if name in prices:
-                raise InputError(f"{path}: row {number}: cluster '{name}' is in the list twice")
-            prices[name] = ClusterPrice(
-                name,
-                **values,
-                valid_on=_day(row.get("valid_on"), number, path),
-                source=(row.get("source") or "").strip(),
-            )
-    return prices
+            day = _day(row.get("valid_on"), number, path)
+            source = (row.get("source") or "").strip()
+            listed = prices.setdefault(name, [])
+            if any(price.valid_on == day for price in listed):
+                again = f" with the day {day}" if day else ""
+                raise InputError(f"{path}: row {number}: cluster '{name}' is in the list twice{again}")
+            listed.append(ClusterPrice(name, **values, valid_on=day, source=source))
+    return {name: tuple(sorted(listed, key=lambda price: price.valid_on)) for name, listed in prices.items()}
 
 
 def _day(text: str | None, row: int, path: Path) -> str:

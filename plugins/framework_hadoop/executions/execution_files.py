@@ -26,6 +26,7 @@ from framework_hadoop.executions.execution_table import (
     Executions,
     OddCell,
     empty_column,
+    plain_heading,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_executions(file: Path | str, strict: bool = False) -> Executions:
     columns: dict[str, np.ndarray] = {}
     absent, read = [], set()
     for column in COLUMNS:
-        names = [headings[_plain(name)] for name in column.source if _plain(name) in headings]
+        names = [headings[plain_heading(name)] for name in column.source if plain_heading(name) in headings]
         if not names:
             absent.append(column.name)
             columns[column.name] = empty_column(column.kind, table.num_rows)
@@ -89,15 +90,10 @@ def read_executions(file: Path | str, strict: bool = False) -> Executions:
     )
 
 
-def _plain(heading: str) -> str:
-    """Return a heading without what its spellings differ in (`Exe.Time`, `exe_time`)."""
-    return re.sub(r"[^a-z0-9]", "", heading.lower())
-
-
 def _by_plain_name(headings: Sequence[str], path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for heading in headings:
-        other = found.setdefault(_plain(heading) or heading, heading)
+        other = found.setdefault(plain_heading(heading) or heading, heading)
         if other != heading:
             raise InputError(f"{path}: columns '{other}' and '{heading}' have the same name")
     return found
@@ -112,15 +108,15 @@ def _own_columns(
     table: pa.Table, headings: Sequence[str], mark: str | None
 ) -> tuple[dict[str, tuple[ExecutionColumn, np.ndarray]], dict[str, np.ndarray], list[str]]:
     """Return the columns that are not ALOJA's usual ones, those that are facts, and what to tell of them."""
-    outcomes = {_plain(name) for name in OUTCOMES}
-    sizes = {_plain(name): column for column in SIZES for name in column.source}
+    outcomes = {plain_heading(name) for name in OUTCOMES}
+    sizes = {plain_heading(name): column for column in SIZES for name in column.source}
     own: dict[str, tuple[ExecutionColumn, np.ndarray]] = {}
     facts: dict[str, np.ndarray] = {}
     listed, unique = [], []
     for heading in headings:
         texts = np.array([(text or "").strip() for text in table.column(heading).to_pylist()], dtype=object)
         known = [text for text in texts.tolist() if text.upper() not in _MISSING]
-        if _plain(heading) in outcomes or not heading.strip():
+        if plain_heading(heading) in outcomes or not heading.strip():
             facts[heading or "column without a name"] = texts
             continue
         if not known:
@@ -130,7 +126,7 @@ def _own_columns(
             facts[heading] = texts
             unique.append(heading)
             continue
-        standard = sizes.get(_plain(heading))
+        standard = sizes.get(plain_heading(heading))
         name = standard.name if standard else own_name(heading)
         column = ExecutionColumn(
             name, (heading,), "name" if numbers is None else "number", name.partition(".")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -77,6 +78,8 @@ OUTCOMES = (
 )
 """Columns of ALOJA's that describe an execution but configure nothing: they are facts."""
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+
 BY_NAME = {column.name: column for column in COLUMNS}
 CONFIGURATION = tuple(column.name for column in COLUMNS if column.group)
 
@@ -145,10 +148,26 @@ class Executions:
         return self.columns["exe_time_s"]
 
     @property
+    def days(self) -> list[str | None]:
+        """The day on which each execution ran, as YYYY-MM-DD, by its `Start.time` or `End.time`; None: not known."""
+        days: list[str | None] = [None] * len(self)
+        by_name = {plain_heading(heading): texts for heading, texts in self.facts.items()}
+        for name in ("endtime", "starttime"):
+            for row, text in enumerate(by_name.get(name, ())):
+                day = _DAY.match(str(text or ""))
+                days[row] = day[0] if day else days[row]
+        return days
+
+    @property
     def finished(self) -> np.ndarray:
         """Mask of the rows with a time."""
         finished: np.ndarray = np.isfinite(self.time_s)
         return finished
+
+
+def plain_heading(heading: str) -> str:
+    """Return a heading without what its spellings differ in (`Exe.Time`, `exe_time`)."""
+    return re.sub(r"[^a-z0-9]", "", heading.lower())
 
 
 def empty_column(kind: Kind, rows: int) -> np.ndarray:

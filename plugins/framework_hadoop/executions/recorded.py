@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 from framework.contracts import ImportedTable
 from framework.errors import InputError
 from framework_hadoop.executions.cost import (
-    ClusterPrice,
+    Prices,
     execution_costs_usd,
     price_facts,
     read_price_list,
@@ -56,9 +56,7 @@ def read_hibench_report(file: Path) -> Iterator[ImportedTable]:
     yield recorded_table(read_hibench(file), "import:hibench", None)
 
 
-def recorded_table(
-    executions: Executions, experiment: str, prices: Mapping[str, ClusterPrice] | None
-) -> ImportedTable:
+def recorded_table(executions: Executions, experiment: str, prices: Prices | None) -> ImportedTable:
     """Return executions as runs for the store, exact duplicates (but for the ID) once.
 
     What makes an execution itself is all that is said of it but its ID: ALOJA gave the same numbers to other
@@ -107,7 +105,7 @@ def _facts(executions: Executions, digests: Sequence[str], copies: np.ndarray) -
     return facts
 
 
-def _price_facts(executions: Executions, prices: Mapping[str, ClusterPrice] | None) -> dict[str, pa.Array]:
+def _price_facts(executions: Executions, prices: Prices | None) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     if prices is None:
@@ -158,7 +156,7 @@ def param_columns(executions: Executions) -> dict[str, pa.Array]:
     return params
 
 
-def _metrics(executions: Executions, prices: Mapping[str, ClusterPrice] | None) -> dict[str, pa.Array]:
+def _metrics(executions: Executions, prices: Prices | None) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     metrics = {"exe_time_s": pa.array(executions.time_s, from_pandas=True)}
@@ -181,6 +179,6 @@ def _whole(values: np.ndarray) -> pa.Array:
     return found.cast(pa.int64()) if whole else found
 
 
-def _prices_beside(file: Path) -> Mapping[str, ClusterPrice] | None:
+def _prices_beside(file: Path) -> Prices | None:
     beside = file.parent / PRICE_FILE
     return read_price_list(beside) if beside.is_file() else None

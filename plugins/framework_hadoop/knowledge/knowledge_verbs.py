@@ -129,7 +129,11 @@ def cost(
     unpriced = sorted(set(executions.columns["cluster"][~np.isfinite(costs)].tolist()) - {None})
     if unpriced:
         print_note(f"without a price: {', '.join(unpriced)}")
-    undated = sorted(name for name, price in listed.items() if price.per_hour and not price.valid_on)
+    undated = sorted(
+        name
+        for name, found in listed.items()
+        if any(price.per_hour and not price.valid_on for price in found)
+    )
     if undated:
         print_note(f"prices without a day (column 'valid_on'): {', '.join(undated)}")
     return 0

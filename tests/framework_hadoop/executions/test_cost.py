@@ -10,12 +10,13 @@ from framework_hadoop.executions.cost import (
     ClusterPrice,
     execution_cost_usd,
     execution_costs_usd,
+    price_facts,
     read_price_list,
 )
 from framework_hadoop.executions.effectiveness import front_table, setting_effects
 from framework_hadoop.executions.execution_files import read_executions
 from framework_hadoop.executions.execution_sql import execution_database, file_query
-from tests.framework_hadoop.aloja_files import execution, executions, write
+from tests.framework_hadoop.aloja_files import HEADINGS, execution, executions, write
 from tests.support.measured_data import MEASURED_DATA, needs_shared_data
 
 FULL = ClusterPrice("c", 6.85, remote_volume_per_hour=0.1, ssd_per_hour=0.7, infiniband_per_hour=0.2)
@@ -36,7 +37,7 @@ def test_a_cluster_without_a_price_has_no_cost_rather_than_none(tmp_path: Path) 
     rows = [execution(1), execution(2, **{"Cl.Name": "c-9"})]
     found = read_executions(write(tmp_path / "runs.csv", rows))
 
-    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
+    costs = execution_costs_usd(found, {"c-1": [ClusterPrice("c-1", 6.0)]})
 
     assert costs[0] == pytest.approx(1.0)
     assert np.isnan(costs[1])
@@ -49,6 +50,10 @@ def test_a_cluster_without_a_price_has_no_cost_rather_than_none(tmp_path: Path) 
         ("cluster,cost_per_hour\nc,cheap\n", "row 1: column 'cost_per_hour' contains 'cheap', not a price"),
         ("cluster,cost_per_hour\nc,-1\n", "not a price"),
         ("cluster,cost_per_hour\nc,1\nc,2\n", "row 2: cluster 'c' is in the list twice"),
+        (
+            "cluster,cost_per_hour,valid_on\nc,1,2015-05-01\nc,2,2015-05-01\n",
+            "row 2: cluster 'c' is in the list twice with the day 2015-05-01",
+        ),
         (
             "cluster,cost_per_hour,valid_on\nc,1,May 2015\n",
             "row 1: column 'valid_on' contains 'May 2015', not a day",
@@ -68,8 +73,29 @@ def test_a_price_list_may_leave_a_cluster_unpriced(tmp_path: Path) -> None:
     file.write_text("cluster,cost_per_hour,cost_per_hour_ssd\nc-1,7.92,0.5\nc-2,,\n")
     prices = read_price_list(file)
 
-    assert {name: price.per_hour for name, price in prices.items()} == {"c-1": 7.92, "c-2": None}
-    assert prices["c-1"].ssd_per_hour == 0.5
+    assert {name: price.per_hour for name, (price,) in prices.items()} == {"c-1": 7.92, "c-2": None}
+    assert prices["c-1"][0].ssd_per_hour == 0.5
+
+
+def test_an_execution_costs_what_held_on_its_day(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text(
+        "cluster,cost_per_hour,valid_on,source\nc-1,9,2015-01-01,list\nc-1,6,2016-01-01,list\nc-1,12,2014-01-01,list\n"
+    )
+    began = ("2013-12-31 23:59:59", "2014-01-01 00:00:00", "2015-12-31 10:00:00", "2016-03-01 10:00:00", "")
+    rows = [execution(n, **{"Exe.Time": "3600", "Start.time": text}) for n, text in enumerate(began)]
+    found = read_executions(write(tmp_path / "runs.csv", rows, [*HEADINGS, "Start.time"]))
+
+    costs, facts = (function(found, read_price_list(file)) for function in (execution_costs_usd, price_facts))
+
+    assert costs.tolist() == [12.0, 12.0, 9.0, 6.0, 6.0]
+    assert facts.price == [
+        "12 USD/h, of 2014-01-01, list, later than the run",
+        "12 USD/h, of 2014-01-01, list",
+        "9 USD/h, of 2015-01-01, list",
+        "6 USD/h, of 2016-01-01, list",
+        "6 USD/h, of 2016-01-01, list, the last of 3: the day of the run is not known",
+    ]
 
 
 @needs_shared_data("aloja_clusters.csv")
@@ -77,14 +103,14 @@ def test_the_published_price_list_reads_with_one_cluster_unpriced() -> None:
     prices = read_price_list(MEASURED_DATA / "aloja_clusters.csv")
 
     assert len(prices) == 22
-    assert [name for name, price in prices.items() if price.per_hour is None] == ["al-34"]
+    assert [name for name, (price,) in prices.items() if price.per_hour is None] == ["al-34"]
 
 
 def test_one_lucky_run_does_not_push_repeats_off_the_front(tmp_path: Path) -> None:
     steady = [execution(n, **{"Exe.Time": t}) for n, t in enumerate(("600", "610", "590", "640", "580"))]
     lucky = execution(9, **{"Exe.Time": "585", "Comp": "3"})
     found = read_executions(write(tmp_path / "runs.csv", [*steady, lucky]))
-    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
+    costs = execution_costs_usd(found, {"c-1": [ClusterPrice("c-1", 6.0)]})
 
     front = front_table(file_query(found, costs), found, "terasort")
 
@@ -95,7 +121,7 @@ def test_a_configuration_that_is_slower_and_dearer_for_certain_is_not_on_the_fro
     times = (("600", "0"), ("606", "0"), ("900", "1"), ("905", "1"))
     rows = [execution(n, **{"Exe.Time": t, "Comp": codec}) for n, (t, codec) in enumerate(times)]
     found = read_executions(write(tmp_path / "runs.csv", rows))
-    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
+    costs = execution_costs_usd(found, {"c-1": [ClusterPrice("c-1", 6.0)]})
 
     points = file_query(found, costs)(
         "SELECT run_id, on_front, time_low, time_s, time_high FROM cost_effectiveness", []
@@ -108,7 +134,7 @@ def test_a_configuration_that_is_slower_and_dearer_for_certain_is_not_on_the_fro
 def test_an_unpriced_configuration_is_neither_on_the_front_nor_pushes_one_off(tmp_path: Path) -> None:
     rows = [execution(1), execution(2, **{"Cl.Name": "c-9", "Exe.Time": "1"})]
     found = read_executions(write(tmp_path / "runs.csv", rows))
-    costs = execution_costs_usd(found, {"c-1": ClusterPrice("c-1", 6.0)})
+    costs = execution_costs_usd(found, {"c-1": [ClusterPrice("c-1", 6.0)]})
 
     points = (
         execution_database(found, costs).execute("SELECT run_id, on_front FROM cost_effectiveness").fetchall()
