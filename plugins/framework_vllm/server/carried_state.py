@@ -3,7 +3,9 @@
 A prefix cache answers prompts that it has seen before, and the runs of a sweep send the same prompts. Engines of ours
 are new, or their cache is emptied before a run (`kept_fleet`). Servers of others get prompts with a salt of the run:
 blocks cached under another salt are no hits, while prompts of one run still share theirs. Where neither is possible,
-the run says so. Adapters that earlier runs have loaded can't be unloaded from outside: that is told, too.
+the run says so. Weights of adapters that earlier runs have loaded can't be unloaded from outside: vLLM's
+`/v1/unload_lora_adapter` takes away the name alone (its source, 0.32). So an engine of ours with adapters serves one
+run, and runs on servers of others are flagged.
 """
 
 from __future__ import annotations
@@ -60,6 +62,8 @@ class CarriedState:
         if self.adapters == "carried":
             doubts.append("adapters may be loaded already by earlier runs: their first requests wait less")
         words = "; ".join(doubts) or f"prefix cache {self.prefix_cache}, adapters {self.adapters}"
+        if self.adapters == "new":
+            words += " with an engine of this run's own: one that runs can't be made to forget their weights"
         return SanityCheck("carried_state", "warn" if doubts else "pass", words)
 
 
