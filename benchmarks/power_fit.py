@@ -51,7 +51,7 @@ from framework_twin.physics.uncalibrated.power_model import (
     utilisation,
 )
 
-NEUTRAL = PowerShares(0.15, 0.2, 80.0, 0.8, 0.4)
+NEUTRAL = PowerShares(0.15, 0.2, 80.0, 0.8, 0.4, 50.0)
 """Orders of magnitude, from no run: where a fit starts, and its unit."""
 _PRIOR, _SOFT = 0.02, 0.05
 
@@ -126,9 +126,9 @@ def fit(items: Sequence[Watched]) -> PowerShares:
         predicted = np.array([shares.watts(item.done, item.limit_w) for item in items])
         return np.concatenate([weights * np.log(predicted / measured), _PRIOR * (point - 1.0)])
 
-    low = np.array([0.15, 0.0, 0.0, 0.0, 0.0])
-    high = np.array([4.0, np.inf, np.inf, np.inf, 2.5])
-    found = least_squares(residuals, np.ones(5), bounds=(low, high), loss="soft_l1", f_scale=_SOFT)
+    low = np.array([0.15, 0.0, 0.0, 0.0, 0.0, 0.05])
+    high = np.array([4.0, np.inf, np.inf, np.inf, 2.5, np.inf])
+    found = least_squares(residuals, np.ones(len(unit)), bounds=(low, high), loss="soft_l1", f_scale=_SOFT)
     return PowerShares(*(float(f"{number:.3g}") for number in found.x * unit))
 
 

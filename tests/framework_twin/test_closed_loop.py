@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from framework.configuration.composition import compose
 from framework.errors import ConfigError
 from framework.run.runner import RunOutcome, execute
 from framework_serving.metrics.request_times import RequestTimes
+from framework_twin.measured.published_prediction import closed_loop_outputs, deployment_of, predict_published
+from framework_twin.measured.published_table import read_published_runs
+from framework_twin.physics.uncalibrated.engine_work import engine_works
 
 FIXED = (
     "backend=twin model=llama-3.1-8b gpu=h100-80gb backend.max_model_len=8192 workload=fixed "
@@ -110,3 +114,30 @@ def test_a_cut_closed_loop_counts_what_was_sent(tmp_path: Path) -> None:
 def test_a_key_without_effect_is_refused_by_name(extra: str, key: str, tmp_path: Path) -> None:
     with pytest.raises((ConfigError, AssertionError), match=key):
         run(f"{FIXED} {extra}", tmp_path)
+
+
+@pytest.mark.slow
+def test_validate_and_a_study_predict_the_same_closed_loop_to_the_last_digit(tmp_path: Path) -> None:
+    table = Path(__file__).parent / "measured" / "published_fixture.csv"
+    published = next(run.setup for run in read_published_runs(table)[0] if run.setup.run_id == "loop")
+    loop = replace(published, model="llama-3.1-8b", weight_type="bf16", kv_type="", expert_type="")
+    users, outputs = closed_loop_outputs(loop, deployment_of(loop))
+    sent = tmp_path / "sent.csv"
+    lines = [f"{loop.input_tokens},{tokens}" for tokens in outputs]
+    sent.write_text("\n".join(["input_tokens,output_tokens", *lines]) + "\n")
+    _, requests = run(
+        f"backend=twin model=llama-3.1-8b gpu=h100-80gb +gpu.count={loop.gpus} "
+        f"backend.tensor_parallel={loop.tensor} backend.engine_version={loop.version} backend.physics=roofline "
+        f"backend.front_end_s=0 workload=trace workload.file={sent} workload.columns.arrival=null "
+        f"workload.arrivals.kind=concurrency workload.arrivals.concurrency={users}",
+        tmp_path,
+    )
+    times = RequestTimes.of(requests)
+    ttft_s, decode_s = times.ttft_s, times.last_token_s - times.first_token_s
+    predicted = predict_published(loop, "roofline").values
+    work = engine_works()["v1"]
+    waited_s = (1 - work.together) * float(np.mean(ttft_s[users:])) + work.together * float(
+        np.mean(ttft_s[:users])
+    )
+    assert predicted["tpot_mean_ms"] == 1e3 * float(np.mean(decode_s[users:])) / (outputs[-1] - 1)
+    assert predicted["ttft_mean_ms"] == 1e3 * (waited_s + work.front_end_s)

@@ -190,11 +190,21 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
     )
 
 
-def _run(server: _Server, batch: int, outputs: np.ndarray) -> SimulationOutput:
-    count = len(outputs)
-    requests = Requests(np.zeros(count), np.full(count, server.prompt, np.int32), outputs.astype(np.int32))
+def _run(server: _Server, users: int, outputs: np.ndarray) -> SimulationOutput:
+    """Serve users that send a request each time one has ended; one batch if there are as many as answers."""
     vector = server.physics.tables.behind(server.physics.coefficients.law())
-    return simulate(_engine(server, batch, server.prompt + int(outputs.max())), requests, vector)
+    engine = _engine(server, users, server.prompt + int(outputs.max()))
+    return simulate(engine, _requests(server, users, outputs), vector)
+
+
+def _requests(server: _Server, users: int, outputs: np.ndarray) -> Requests:
+    count = len(outputs)
+    return Requests(
+        np.zeros(count),
+        np.full(count, server.prompt, np.int32),
+        outputs.astype(np.int32),
+        users=users if users < count else None,
+    )
 
 
 def published_utilisation(setup: PublishedSetup) -> Utilisation:
@@ -220,22 +230,26 @@ def _lockstep_outputs(server: _Server) -> Ints:
 
 
 def _closed_loop(server: _Server) -> dict[str, float]:
-    setup = server.setup
-    users = max(1, round(setup.concurrency / server.spread.data))
-    tokens = max(2, int(setup.output_tokens))
-    outputs = np.full(3 * users, tokens)
-    order = np.random.default_rng(1).permutation(users)
-    outputs[:users] = np.maximum(2, np.round(tokens * (order + 0.5) / users))
-    output = _run(server, users, outputs)
-    first, last = output.requests.first_token_s, output.requests.last_token_s
-    sent = np.concatenate([np.zeros(users), np.sort(last)[: len(last) - users]])
+    users, outputs = closed_loop_outputs(server.setup, server.spread)
+    times = _run(server, users, outputs).requests
+    sent, first, last = times.arrival_s, times.first_token_s, times.last_token_s
     together = server.physics.work.together
     alone_s = float(np.mean((first - sent)[users:]))
     waiting_s = (1 - together) * alone_s + together * float(np.mean(first[:users]))
     return {
         "ttft_mean_ms": 1e3 * (waiting_s + server.physics.work.front_end_s),
-        "tpot_mean_ms": 1e3 * float(np.mean((last - first)[users:])) / (tokens - 1),
+        "tpot_mean_ms": 1e3 * float(np.mean((last - first)[users:])) / (outputs[-1] - 1),
     }
+
+
+def closed_loop_outputs(setup: PublishedSetup, spread: Deployment) -> tuple[int, Ints]:
+    """Return the users of a rank, and answers of which the first are under way, each at another point of its life."""
+    users = max(1, round(setup.concurrency / spread.data))
+    tokens = max(2, int(setup.output_tokens))
+    outputs = np.full(3 * users, tokens)
+    order = np.random.default_rng(1).permutation(users)
+    outputs[:users] = np.maximum(2, np.round(tokens * (order + 0.5) / users))
+    return users, outputs
 
 
 def _steady(server: _Server) -> dict[str, float]:
@@ -283,9 +297,7 @@ def _watts(server: _Server, output: SimulationOutput, outputs: Ints) -> float:
 
 
 def _utilisation(server: _Server, output: SimulationOutput, outputs: Ints) -> Utilisation:
-    requests = Requests(
-        np.zeros(len(outputs)), np.full(len(outputs), server.prompt, np.int32), outputs.astype(np.int32)
-    )
+    requests = _requests(server, len(outputs), outputs)
     return utilisation(server.shape, server.gpu, server.spread, activity(output, requests, 1))
 
 

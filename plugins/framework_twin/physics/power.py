@@ -34,12 +34,14 @@ class Activity:
         tokens_s: prompt and generated tokens computed per second.
         context_tokens_s: tokens of context read by decode attention per second.
         steps_s: steps per second.
+        sampled_s: tokens sampled per second.
     """
 
     busy_share: float
     tokens_s: float
     context_tokens_s: float
     steps_s: float = 0.0
+    sampled_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def activity(output: SimulationOutput, requests: Requests, gpus: int = 1) -> Act
         tokens_s=tokens / gpus / output.duration_s,
         context_tokens_s=float(context.sum()) / gpus / output.duration_s,
         steps_s=output.steps / gpus / output.duration_s,
+        sampled_s=output.generated_tokens / gpus / output.duration_s,
     )
 
 

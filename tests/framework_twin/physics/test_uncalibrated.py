@@ -205,15 +205,16 @@ def test_wide_heads_are_priced_as_more_heads() -> None:
     assert np.allclose(ours.products_s, theirs.products_s)
 
 
-def test_watts_grow_with_bytes_products_and_padding_up_to_the_limit() -> None:
-    shares = PowerShares(0.1, 0.1, 100.0, 0.9, 0.5)
-    still = Utilisation(0.0, 0.0, 0.0, 0.0)
+def test_watts_grow_with_bytes_products_padding_and_sampling_up_to_the_limit() -> None:
+    shares = PowerShares(0.1, 0.1, 100.0, 0.9, 0.5, 50.0)
+    still = Utilisation(0.0, 0.0, 0.0, 0.0, 0.0)
     assert shares.watts(still, 700) == pytest.approx(70)
     assert shares.watts(still._replace(bytes_s=1e12), 700) == pytest.approx(170)
     worked = shares.watts(still._replace(products=0.04), 700)
     assert worked == pytest.approx(70 + 0.9 * 0.2 * 700)
     assert shares.watts(still._replace(products=0.04, padding=0.05), 700) > worked
-    assert shares.watts(Utilisation(1.0, 3e12, 0.9, 0.0), 700) == pytest.approx(0.97 * 700)
+    assert shares.watts(still._replace(logits_s=1e9), 700) == pytest.approx(70 + 50)
+    assert shares.watts(Utilisation(1.0, 3e12, 0.9, 0.0, 0.0), 700) == pytest.approx(0.97 * 700)
 
 
 def test_experts_in_fp8_multiply_padding_and_a_generation_without_watts_takes_those_of_all() -> None:
@@ -224,6 +225,15 @@ def test_experts_in_fp8_multiply_padding_and_a_generation_without_watts_takes_th
     assert utilisation(DENSE, H100, Deployment(), done).padding == 0.0
     assert shares_of(MI300X) == power_shares()["*"]
     assert shares_of(H100) != power_shares()["*"]
+
+
+def test_a_recurrent_state_is_moved_twice_a_token_and_every_rank_samples_from_all_logits() -> None:
+    done = Activity(0.9, tokens_s=1000.0, context_tokens_s=0.0, steps_s=10.0, sampled_s=800.0)
+    recurrent = replace(DENSE, state_bytes=1_000_000)
+    alone, pair = (utilisation(recurrent, H100, Deployment(tensor=ranks), done) for ranks in (1, 2))
+    plain = utilisation(DENSE, H100, Deployment(), done)
+    assert alone.bytes_s - plain.bytes_s == pytest.approx(2 * 800 * 1_000_000)
+    assert alone.logits_s == pair.logits_s == 800 * DENSE.vocab
 
 
 def test_every_time_speed_and_energy_of_an_uncalibrated_run_has_a_band() -> None:

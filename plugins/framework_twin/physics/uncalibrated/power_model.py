@@ -1,9 +1,11 @@
 """Watts of an accelerator by chip generation, from what it does: kernels, bytes moved, operations.
 
 Shares of the board's limit while the model is loaded, while kernels run and at the full rate of products, and joules
-for each byte of memory moved. The part of the products grows with the root of the rate, since a chip that multiplies
-more lowers its clock. Experts whose few rows are padded to a tile multiply the padding, too. Fitted on measured watts
-and joules of A100, H100 and B200 by benchmarks/power_fit.py (docs/accuracy.md has the errors with groups left out).
+for each byte of memory moved and each logit that a token is sampled from: softmax and sorting pass over all of them
+many times, on every accelerator of a tensor-parallel group. The part of the products grows with the root of the rate,
+since a chip that multiplies more lowers its clock. Experts whose few rows are padded to a tile multiply the padding,
+too; a recurrent state is read and written for each token. Fitted on measured watts and joules of A100, H100 and B200
+by benchmarks/power_fit.py (docs/accuracy.md has the errors with groups left out).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class PowerShares:
     """Shares of the board's power limit: at rest, and added by running kernels and by products.
 
     `byte_pj` is picojoules of moving a byte from memory; `padding` the energy of an operation on padding against that
-    of one on a token.
+    of one on a token; `logit_nj` nanojoules of sampling for each token and entry of the vocabulary.
     """
 
     rest: float
@@ -43,21 +45,25 @@ class PowerShares:
     byte_pj: float
     products: float
     padding: float
+    logit_nj: float
 
     def watts(self, done: Utilisation, limit_w: float) -> float:
         """Return watts of a board with this power limit."""
         rate = done.products + self.padding * done.padding
         share = self.rest + self.kernels * done.busy + self.products * rate**0.5
-        return float(min(_MOST * limit_w, share * limit_w + self.byte_pj * 1e-12 * done.bytes_s))
+        moved_w = self.byte_pj * 1e-12 * done.bytes_s + self.logit_nj * 1e-9 * done.logits_s
+        return float(min(_MOST * limit_w, share * limit_w + moved_w))
 
 
 class Utilisation(NamedTuple):
-    """Share of the time with kernels, bytes per second, shares of the peak 16-bit rate on tokens and on padding."""
+    """Share of the time with kernels, bytes per second, shares of the peak 16-bit rate on tokens and on padding, and
+    logits sampled from per second."""
 
     busy: float
     bytes_s: float
     products: float
     padding: float
+    logits_s: float
 
 
 @cache
@@ -94,11 +100,13 @@ def utilisation(shape: ModelShape, gpu: GpuSpec, spread: Deployment, done: Activ
         padded = 2.0 * shape.routed_params / shape.experts * spare * done.steps_s
     weights = (shape.streamed_weight_bytes - routed + reached) * done.steps_s / within
     cache_bytes = done.context_tokens_s * shape.kv_bytes_per_token * spread.kv_copies(shape) / within
+    state_bytes = 2.0 * shape.state_bytes * done.sampled_s / within
     pairs = done.context_tokens_s * shape.attention_flops_per_pair
     rate = within * gpu.fp16_tflops * 1e12
     return Utilisation(
         done.busy_share,
-        weights + cache_bytes,
+        weights + cache_bytes + state_bytes,
         (done.tokens_s * shape.flops_per_token + pairs) / rate,
         padded / rate,
+        done.sampled_s * shape.vocab / spread.pipeline,
     )
