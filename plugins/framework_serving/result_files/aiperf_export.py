@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.contracts import ImportedRun, SanityCheck
 from framework.errors import InputError
@@ -26,6 +26,9 @@ from framework_serving.result_files.metric_names import (
     SECONDS,
 )
 from framework_serving.result_files.request_rows import RequestRow, requests_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 AIPERF_KIND, GENAI_KIND = "aiperf", "genai-perf"
 _DISTRIBUTIONS = ("ttft", "e2e", "tpot")
@@ -88,7 +91,7 @@ def _read(file: Path, kind: str) -> Iterator[ImportedRun]:
     records = list(json_records(file))
     try:
         if all(number(at(value, "metadata", "request_start_ns")) is not None for _, value in records):
-            yield _from_requests([value for _, value in records])
+            yield _from_requests([value for _, value in records], _summary_next_to(file))
             return
         for line, value in records:
             if not isinstance(at(value, "request_throughput"), Mapping):
@@ -223,21 +226,33 @@ def _from_table(file: Path, kind: str) -> ImportedRun:
     return replace(run, begin=_shared_by_exports(record), detail=1)
 
 
-_IN_EVERY_EXPORT = ("time_to_first_token", "request_latency", "request_throughput")
+_IN_EVERY_EXPORT = ("time_to_first_token", "request_latency")
 
 
 def _shared_by_exports(record: Mapping[str, Any]) -> str:
-    """Return a digest of what both exports of a run say, with the two decimals of the table; "" if it is too little.
+    """Return a digest of what all exports of a run say, with the two decimals of the table; "" if it is too little.
 
-    AIPerf writes a JSON file and a table of the same run next to each other.
+    AIPerf writes a JSON file, a table, and the requests of the same run next to each other.
     """
     told = [
         f"{name} {statistic} {value:.2f}"
         for name in _IN_EVERY_EXPORT
-        for statistic in ("avg", "min", "max", "p50", "p90", "p99", "std")
+        for statistic in ("avg", "min", "max")
         if (value := number(at(record, name, statistic))) is not None
     ]
-    return canonical_hash(told) if len(told) >= 8 else ""
+    return canonical_hash(told) if len(told) == 3 * len(_IN_EVERY_EXPORT) else ""
+
+
+def _summary_next_to(file: Path) -> Mapping[str, Any] | None:
+    """Return the JSON export that AIPerf wrote next to a file of requests; None where there is none."""
+    summary = file.with_name(f"{file.name.removesuffix('.jsonl')}_aiperf.json")
+    if file.suffix != ".jsonl" or not summary.is_file():
+        return None
+    try:
+        ((_, record), *others) = json_records(summary)
+    except InputError:  # told when that file is imported; the requests are whole without it
+        return None
+    return record if isinstance(record, Mapping) and not others else None
 
 
 def _table_row(file: Path, line: int, header: list[str], cells: list[str]) -> tuple[str, dict[str, Any]]:
@@ -257,24 +272,49 @@ def _titled(cell: str) -> tuple[str, str]:
     return (match[1], match[2] or "") if match else (cell, "")
 
 
-def _from_requests(records: list[Any]) -> ImportedRun:
-    """Return the run of a file with one request a line; its figures follow from the requests."""
-    outcome = Outcome(AIPERF_KIND, workload={"name": "recorded"})
+def _from_requests(records: list[Any], summary: Mapping[str, Any] | None) -> ImportedRun:
+    """Return the run of a file with one request a line.
+
+    Its settings and figures are those of the summary of the same run, where there is one; else they follow from the
+    requests.
+    """
     asked = [item for item in records if at(item, "metadata", "benchmark_phase") in (None, "profiling")]
+    requests = requests_of([_request(place, item) for place, item in enumerate(asked)])
+    begin = _shared_by_exports(_moments(asked))
+    content = content_of(records)
+    if summary is not None and begin and _shared_by_exports(summary) == begin:
+        outcome = _summary(summary, AIPERF_KIND)
+    else:
+        outcome, begin = _outcome_of(requests), ""
+        _doubtful_requests(outcome, asked)
     if len(asked) < len(records):
         outcome.notes.append(f"{len(records) - len(asked)} requests of the warm-up are left out")
-    outcome.requests = requests_of([_request(place, item) for place, item in enumerate(asked)])
-    outcome.figures[PROMPTS] = len(asked)
+    outcome.requests = requests
+    return replace(outcome.run(f"requests-{content[:8]}", content), begin=begin, detail=3)
+
+
+def _moments(records: list[Any]) -> dict[str, dict[str, float]]:
+    """Return mean, least and largest latencies of the requests that were answered, as an export has them."""
+    found = {}
+    for name in _IN_EVERY_EXPORT:
+        values = [number(at(item, "metrics", name, "value")) for item in records if not at(item, "error")]
+        known = [value for value in values if value is not None]
+        if known:
+            found[name] = {"avg": sum(known) / len(known), "min": min(known), "max": max(known)}
+    return found
+
+
+def _outcome_of(requests: pa.Table) -> Outcome:
+    outcome = Outcome(AIPERF_KIND, workload={"name": "recorded"})
+    outcome.figures[PROMPTS] = requests.num_rows
     totals = {INPUT_TOTAL: "input_tokens", OUTPUT_TOTAL: "output_tokens"}
-    done = [status == "finished" for status in outcome.requests["status"].to_pylist()]
+    done = [status == "finished" for status in requests["status"].to_pylist()]
     for name, column in totals.items():
-        values = outcome.requests[column].to_pylist()
+        values = requests[column].to_pylist()
         outcome.facts[f"workload.{column}_mean"] = sum(values) / len(values) if values else None
         outcome.figures[name] = sum(value for value, good in zip(values, done, strict=True) if good)
     outcome.figures["completed"] = sum(done)
-    _doubtful_requests(outcome, asked)
-    content = content_of(records)
-    return outcome.run(f"requests-{content[:8]}", content)
+    return outcome
 
 
 def _doubtful_requests(outcome: Outcome, records: list[Any]) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from framework.contracts import ImportedRun
 from framework.errors import InputError
+from framework.run.importing import import_files
 from framework.run.recognition import recognised
+from framework.store.database.reader import Store
 
 FILES = Path(__file__).parent / "files"
 
@@ -325,3 +327,28 @@ def test_requests_whose_times_cannot_be_of_one_run_are_refused(tmp_path: Path) -
 
     with pytest.raises(InputError, match=r"times of requests are 1\.8e\+18 s apart"):
         changed("vllm_0.32_detailed.json", tmp_path, in_other_unit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", [False, True])
+def test_requests_of_aiperf_have_the_settings_of_the_export_next_to_them(
+    damaged: bool, tmp_path: Path
+) -> None:
+    """Whatever is imported first: one run, with the summary's load and the requests' times."""
+    requests, summary = tmp_path / "profile_export.jsonl", tmp_path / "profile_export_aiperf.json"
+    requests.write_bytes((FILES / "aiperf_0.13_requests.jsonl").read_bytes())
+    record = json.loads((FILES / "aiperf_0.13.json").read_text())
+    for name in ("time_to_first_token", "request_latency"):
+        lines = [json.loads(line)["metrics"][name]["value"] for line in requests.read_text().splitlines()]
+        record[name] |= {"avg": sum(lines) / len(lines), "min": min(lines), "max": max(lines)}
+    record["request_count"]["avg"] = len(lines)
+    summary.write_text(json.dumps(record)[: 500 if damaged else None])
+    orders = [[requests]] if damaged else [[requests, summary], [summary, requests]]
+    for order in orders:
+        outputs = tmp_path / order[0].suffix[1:]
+        import_files([str(file) for file in order], str(outputs))
+        (row,) = Store(outputs).query("SELECT run_id, model FROM runs WHERE status = 'done'").to_pylist()
+        assert (row["model"] is not None) is not damaged
+        concurrency = "SELECT value FROM facts WHERE name = 'workload.concurrency'"
+        assert Store(outputs).rows(concurrency)[1] == ([] if damaged else [("2",)])
+        assert Store(outputs).rows("SELECT count(*) FROM requests")[1] == [(len(lines),)]
