@@ -22,11 +22,27 @@ class DoctorCheck:
 
 @dataclass(frozen=True)
 class Figure:
-    """A Plotly figure in a report, given as its JSON specification so that nothing heavy is imported."""
+    """A Plotly figure in a report, given as its JSON specification so that nothing heavy is imported.
+
+    The page gives each series the colour of its name (its legend group, if it has one): the same one in every figure.
+    A trace with a colour keeps it; that is for what is no series (a mark, a limit). The word `series` in place of a
+    colour stands for that of the trace's series, and the key `thing` of a trace for another name than its own.
+
+    Attributes:
+        title: its heading.
+        spec: `{"data": [traces], "layout": {...}}`.
+        caption: what it shows, and what to look at.
+        metrics: names of the metrics drawn; the page shows the SQL that gives them with their settings.
+        sql: the SELECT that gives what is drawn, where it is something else.
+        band: what bars and shades say of the uncertainty of a value, and where that is from.
+    """
 
     title: str
-    spec: Mapping[str, Any]  # {"data": [...], "layout": {...}}
+    spec: Mapping[str, Any]
     caption: str = ""
+    metrics: Sequence[str] = ()
+    sql: str = ""
+    band: str = ""
 
 
 @dataclass(frozen=True)

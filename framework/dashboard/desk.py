@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from framework.dashboard.address import NotThereError
 from framework.dashboard.query_process import QueryProcess
-from framework.errors import did_you_mean
+from framework.errors import StoreError, did_you_mean
+from framework.report.series_colours import SeriesColours, store_colours
 from framework.store.database.frames import OpenStore
 from framework.store.database.query_limits import QueryLimits
 
@@ -34,6 +35,7 @@ class Page:
         content: what the template shows.
         tab: the entry of the navigation that it belongs to.
         fragment: whether it is a part that a script puts into a page, without the frame.
+        runs: condition on `runs` that is true of those that its figures are about, for their SQL; empty for none.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Page:
     content: Mapping[str, Any] = field(default_factory=dict)
     tab: str = ""
     fragment: bool = False
+    runs: str = ""
 
 
 class Desk:
@@ -54,6 +57,7 @@ class Desk:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._version: tuple[int, ...] = ()
         self._lock = threading.Lock()
+        self._colours: SeriesColours | None = None
 
     def close(self) -> None:
         """End what was started for queries."""
@@ -86,6 +90,16 @@ class Desk:
         except OSError:
             return ()
         return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+    def colours(self) -> SeriesColours:
+        """Return the colours of all pages, the same as long as the dashboard runs."""
+        with self._lock:
+            if self._colours is None:
+                try:
+                    self._colours = store_colours(self.store)
+                except StoreError:  # no run yet
+                    return SeriesColours()
+            return self._colours
 
     def names(self, column: str) -> list[str]:
         """Return the values of a column of `runs`, for a list to choose from."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import count
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
@@ -11,8 +10,10 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader
 from framework.dashboard.address import link
 from framework.dashboard.assets_served import asset_address, plotly_style_ids
 from framework.dashboard.desk import Page
+from framework.report.html.page_figures import PageFigures
 from framework.report.html.rendering import report_environment
 from framework.report.number_format import format_data
+from framework.report.series_colours import SeriesColours
 
 TABS = (
     ("Overview", "/"),
@@ -29,17 +30,17 @@ TABS = (
 """The navigation: what is read, and where it leads."""
 
 
-def page_html(page: Page) -> str:
-    """Return a page, or a part of one."""
+def page_html(page: Page, colours: SeriesColours) -> str:
+    """Return a page, or a part of one, its series in these colours."""
     template = _environment().get_template(page.template)
     return template.render(
-        page=page, content=page.content, figure_number=count(1).__next__, framed=not page.fragment
+        page=page, content=page.content, figures=PageFigures(colours, page.runs), framed=not page.fragment
     )
 
 
 def error_html(message: str) -> str:
     """Return the page that says why there is no answer."""
-    return page_html(Page("Refused", "shared/refused.html", {"message": message}))
+    return page_html(Page("Refused", "shared/refused.html", {"message": message}), SeriesColours())
 
 
 @cache

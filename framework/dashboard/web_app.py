@@ -74,7 +74,7 @@ def _page(desk: Desk, module: str, request: Request) -> Response:
     asked = _asked(request)
     page: Page = import_module(f"framework.dashboard.pages.{module}").page(desk, asked, **request.path_params)
     asked.finish()
-    return HTMLResponse(page_html(page))
+    return HTMLResponse(page_html(page, desk.colours()))
 
 
 def _download(desk: Desk, module: str, name: str, request: Request) -> Response:

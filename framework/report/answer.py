@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from framework import plugins
 from framework.analysis.choice import better_by
@@ -40,8 +40,7 @@ class ReportAnswer:
         others: the answers of other models and workloads, one line each.
         changes: what would change the answer.
         command: asks the question again, with limits to be added.
-        figure: all settings, the answers marked; None where one metric only has a direction.
-        sql: the settings behind it.
+        figure: the settings that had a choice, the answers marked; None where one metric only has a direction.
     """
 
     sentence: str
@@ -51,7 +50,6 @@ class ReportAnswer:
     changes: Sequence[str]
     command: str
     figure: Figure | None
-    sql: str
 
 
 def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]) -> ReportAnswer | None:
@@ -77,6 +75,13 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
     axes = [wanted, *([known.objective(across)] if across else [])]
     groups = comparable(store, found.by, names=list(run_ids))
     fronts = setting_fronts(store, front_query(axes, list(run_ids), groups, []), axes)
+    kinds = {answer.choice.best.setting: answer.choice.kind for answer in answers}
+    fronts = [
+        replace(front, kind=kinds[point.setting])
+        for front in fronts
+        for point in front.points
+        if point.setting in kinds
+    ]
     runs = [point.run_ids[0] for front in fronts for point in front.points][:_MOST_NAMED]
     chosen = [answer.choice.best.setting for answer in answers]
     verb = "--maximise" if wanted.better == "higher" else "--minimise"
@@ -88,10 +93,11 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
         changes=list(changes(first)),
         command=f"python -m framework advise {verb} {objective}"
         + "".join(f" --from {name}" for name in names),
-        figure=front_figure(fronts, axes, read_parameters(store, runs), chosen)
+        figure=front_figure(
+            fronts, axes, read_parameters(store, runs), chosen, front_query(axes, names, groups, [])
+        )
         if fronts and across
         else None,
-        sql=front_query(axes, names, groups, []),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ from framework.analysis.setting_fronts import SettingFront, SettingPoint
 from framework.contracts import Figure
 from framework.report.number_format import format_value
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
-"""Okabe and Ito's colours, told apart with any kind of colour vision; one for each of the series shown first."""
-SHOWN_FIRST = len(COLORS)
+SHOWN_FIRST = 8
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "hexagon", "pentagon")
+"""Of the kinds that share their first value, and so their colour (workloads of one model)."""
 
 
 def front_figure(
@@ -30,7 +31,7 @@ def front_figure(
         objectives: the axes: the second one across, the first one up.
         parameters: short name → run → value, for the texts on hover.
         chosen: keys of settings to mark as the answer.
-        query: the SQL that gives the points, for the caption.
+        query: the SQL that gives the points.
     """
     places = {setting: place for place, setting in enumerate(chosen)}
 
@@ -38,24 +39,28 @@ def front_figure(
         return min((places.get(point.setting, len(places)) for point in front.points), default=len(places))
 
     traces: list[dict[str, Any]] = []
+    alike: Counter[str] = Counter()
     for number, front in enumerate(sorted(fronts, key=place_of)):
         name = ", ".join(front.kind) or "settings"
-        color = COLORS[number % SHOWN_FIRST]
+        thing = front.kind[0] if front.kind else name
+        shape = _SHAPES[alike[thing] % len(_SHAPES)]
+        alike[thing] += 1
         visible: bool | str = True if number < SHOWN_FIRST else "legendonly"
         off = [point for point in front.points if not point.maybe_on_front]
         members = sorted(front.members, key=lambda point: _place(front, point, objectives)[0])
-        shared = {"legendgroup": name, "visible": visible, "hovertemplate": "%{text}<extra></extra>"}
+        shared = {"thing": thing, "legendgroup": name, "visible": visible}
+        shared["hovertemplate"] = "%{text}<extra></extra>"
         if off:
             traces.append(
                 {
                     **_places(front, off, objectives, parameters), **shared, "type": "scatter", "mode": "markers",
-                    "name": f"{name}: beaten", "marker": {"color": color, "opacity": 0.3, "size": 6},
+                    "name": f"{name}: beaten", "marker": {"symbol": shape, "opacity": 0.3, "size": 6},
                     "showlegend": False,
                 }
             )  # fmt: skip
         bars = {
             axis: {
-                "type": "data", "symmetric": False, "thickness": 1, "color": color,
+                "type": "data", "symmetric": False, "thickness": 1,
                 "array": [max(0.0, (p.values[i].high or p.values[i].value) - p.values[i].value) for p in members],
                 "arrayminus": [
                     max(0.0, p.values[i].value - (p.values[i].low or p.values[i].value)) for p in members
@@ -69,8 +74,8 @@ def front_figure(
                 **_places(front, members, objectives, parameters), **shared, **bars, "type": "scatter",
                 "mode": "markers", "name": name,
                 "marker": {
-                    "color": color, "size": 9,
-                    "symbol": ["circle" if point.on_front else "circle-open" for point in members],
+                    "size": 9,
+                    "symbol": [shape if point.on_front else f"{shape}-open" for point in members],
                 },
             }
         )  # fmt: skip
@@ -80,7 +85,7 @@ def front_figure(
                 {
                     **_places(front, marked, objectives, parameters), **shared, "type": "scatter",
                     "mode": "markers", "name": f"{name}: the answer", "showlegend": False,
-                    "marker": {"symbol": "star", "size": 18, "color": color, "line": {"width": 2}},
+                    "marker": {"symbol": "star", "size": 18, "line": {"width": 2}},
                 }
             )  # fmt: skip
     up = objectives[0]
@@ -88,8 +93,7 @@ def front_figure(
     total = sum(len(front.points) for front in fronts)
     caption = (
         f"{total} settings within the limits (n = {sum(len(p.run_ids) for f in fronts for p in f.points)} runs). "
-        "Filled: nothing has better values; open: beaten by less than the bands of both; faint: beaten. Bars: band "
-        "of each value (repeats, the run's own interval, or the noise floor)."
+        "Filled: nothing has better values; open: beaten by less than the bands of both; faint: beaten."
         + (" Star: the answer." if chosen else "")
     )
     layout = {
@@ -101,7 +105,9 @@ def front_figure(
     return Figure(
         f"{up.metric} against {objectives[1].metric if len(objectives) > 1 else 'rank'}",
         {"data": traces, "layout": layout},
-        caption + (f" SQL: {query}" if query else ""),
+        caption,
+        sql=query,
+        band="Bars: band of each value (repeats, the run's own interval, or the noise floor).",
     )
 
 

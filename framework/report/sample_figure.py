@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from framework.contracts import Figure, StoreReader
+from framework.store.views.results_view import literal
 
 _MOST_PANELS = 8
 _MOST_POINTS = 1000
@@ -52,6 +53,7 @@ def sample_figure(store: StoreReader, run_id: str) -> Figure | None:
             "layout": _layout(shown),
         },
         "What the run sampled, over seconds from the first arrival; " + " ".join(said),
+        sql=f"SELECT name, t_s, value FROM samples WHERE run_id = {literal(run_id)} ORDER BY ALL",
     )
 
 

@@ -16,6 +16,7 @@ from framework.analysis.claims.claim_file import claims_file
 from framework.contracts import ReportScope, StoreReader
 from framework.errors import UserError, did_you_mean
 from framework.store.side_files.sweep_plans import SweepPlan, read_plans
+from framework.store.views.results_view import literal
 
 # The latest attempt of each run key, unless newer code has run the same configuration since; and of points
 # that are not done, the latest attempt, unless the point was done later.
@@ -91,6 +92,27 @@ def select_several(store: StoreReader, outputs: Path, names: Sequence[str]) -> R
     return ReportSelection(
         ReportScope(store, " and ".join(names), runs), sum(item.left_out for item in found)
     )
+
+
+def condition_of(store: StoreReader, run_ids: Sequence[str]) -> str:
+    """Return a short condition on `runs` that the done runs of a report keep; empty without runs.
+
+    By experiment if the report is about all of its runs, else by sweep; others of a sweep of which only some are
+    shown (repeated later, or made elsewhere) keep it too.
+    """
+    condition = ""
+    for column in ("experiment", "sweep_id"):
+        names = store.query(
+            f"SELECT {column} AS name, count_if(NOT list_contains(?, run_id)) AS others FROM runs"
+            f" WHERE status = 'done' AND {column} IN (SELECT {column} FROM runs WHERE list_contains(?, run_id))"
+            " GROUP BY ALL ORDER BY 1",
+            [list(run_ids)] * 2,
+        ).to_pylist()
+        if names:
+            condition = f"{column} IN ({', '.join(literal(row['name']) for row in names)})"
+        if not any(row["others"] for row in names):
+            break
+    return condition
 
 
 def _selection(store: StoreReader, experiment: str, plans: Sequence[SweepPlan]) -> ReportSelection:

@@ -47,8 +47,6 @@ _MEASURED = """
 """
 """What a collector measured: of runs that had one, and no model's word."""
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#882255")
-
 
 def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the section on measured runs; none where no collector measured anything."""
@@ -60,7 +58,7 @@ def sections(scope: ReportScope) -> list[ReportSection]:
     for series, title, axis in SERIES:
         curves = _curves(scope, series)
         if curves:
-            blocks.append(_figure(curves, labels, title, axis))
+            blocks.append(_figure(curves, labels, title, axis, series))
     return [ReportSection("The machine", blocks, order=35)]
 
 
@@ -136,6 +134,7 @@ def _figure(
     labels: Mapping[str, str],
     title: str,
     axis: str,
+    series: str,
 ) -> Figure:
     traces = [
         {
@@ -144,9 +143,9 @@ def _figure(
             "name": labels.get(run_id, run_id),
             "x": list(times),
             "y": list(values),
-            "line": {"color": _COLOURS[place % len(_COLOURS)], "width": 1.5},
+            "line": {"width": 1.5},
         }
-        for place, (run_id, (times, values)) in enumerate(curves.items())
+        for run_id, (times, values) in curves.items()
     ]
     layout: dict[str, Any] = {
         "height": 380,
@@ -159,4 +158,10 @@ def _figure(
         notes.append("Before 0, the engine starts and loads the model.")
     if len(curves) == MAX_RUNS:
         notes.append(f"The first {MAX_RUNS} runs that were sampled.")
-    return Figure(title, {"data": traces, "layout": layout}, " ".join(notes))
+    runs = ", ".join(f"'{run_id}'" for run_id in curves)
+    return Figure(
+        title,
+        {"data": traces, "layout": layout},
+        " ".join(notes),
+        sql=f"SELECT run_id, t_s, value FROM samples WHERE name = '{series}' AND run_id IN ({runs})",
+    )

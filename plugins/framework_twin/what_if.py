@@ -168,7 +168,7 @@ def _curves(found: Mapping[int, Mapping[str, Metric]], chosen: int) -> Figure:
         data.append(
             {
                 **shared, "mode": "markers", "name": "chosen",
-                "marker": {"size": 14, "symbol": "star", "color": "#d55e00"},
+                "marker": {"size": 14, "symbol": "star", "color": "#FFC400"},
                 "x": [x for x, _ in points if x == chosen], "y": [y for x, y in points if x == chosen],
             }
         )  # fmt: skip
@@ -177,4 +177,5 @@ def _curves(found: Mapping[int, Mapping[str, Metric]], chosen: int) -> Figure:
             "domain": [max(0.0, top - 1 / len(_CURVES) + 0.03), top], "title": {"text": title}, "rangemode": "tozero",
         }  # fmt: skip
     caption = "The same load with other batches (n = 1 simulation each); the star is the chosen one."
-    return Figure("Other batches", {"data": data, "layout": layout}, caption)
+    band = "The band of the chosen batch is in the table."
+    return Figure("Other batches", {"data": data, "layout": layout}, caption, band=band)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from framework.analysis.objectives import check_names
 from framework.configuration.group_options import group_option
-from framework.contracts import StoreReader
+from framework.contracts import Json, StoreReader
 from framework.errors import ConfigError, UserError
 from framework.quantity import Quantity
 from framework.report.answer_words import Answer, answer_lines, band, find_answers
@@ -45,8 +46,6 @@ def show_answer(
 
 def _to_paste(store: StoreReader, answer: Answer) -> Iterator[str]:
     """Yield the command of the framework for the setting, and the engine's own."""
-    from framework.plugins import ask
-
     run = answer.choice.best.run_ids[0]
     params = store.query("SELECT name, value FROM params WHERE run_id = ?", [run]).to_pylist()
     texts = {row["name"]: row["value"] for row in params}
@@ -55,8 +54,14 @@ def _to_paste(store: StoreReader, answer: Answer) -> Iterator[str]:
         yield f"  run it  python -m framework {words}"
     else:
         yield f"  run it  not from here: run {run} was imported and names no setting that a study has"
-    config = stored_config(texts)
-    for _, commands in ask("engine_commands", str, config=config):
+    yield from _engine_commands(texts)
+
+
+def _engine_commands(params: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield the engine's own commands for a configuration, dotted name → text."""
+    from framework.plugins import ask
+
+    for _, commands in ask("engine_commands", str, config=stored_config(params)):
         for command in commands:
             yield f"  serve   {command}"
 
@@ -110,7 +115,8 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
     store = Store(outputs)
     check_names(store, names)
     rows = store.query(
-        "SELECT experiment, advisor, subject, overrides, metric, predicted, low, high, reason FROM advice"
+        "SELECT experiment, advisor, subject, overrides, metric, predicted, low, high, reason, recommendation,"
+        " run_ids FROM advice"
         " WHERE len(?::VARCHAR[]) = 0 OR list_has_any(?::VARCHAR[], list_concat([experiment, sweep_id], run_ids))"
         " QUALIFY advised_at = max(advised_at) OVER (PARTITION BY experiment, advisor, subject)"
         " ORDER BY ALL",
@@ -141,4 +147,26 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
         print(f"  why     {row['reason']}")
         if row["overrides"]:
             print(f"  run it  python -m framework +experiment={row['experiment']} {row['overrides']}")
+            for line in _engine_commands(_advised(store, row["run_ids"], json.loads(row["recommendation"]))):
+                print(line)
     return 0
+
+
+def _advised(
+    store: StoreReader, run_ids: Sequence[str], recommended: Mapping[str, Json]
+) -> dict[str, str | None]:
+    """Return the settings that advice means: those of the run behind it that is most like it, and its own."""
+    wanted = {name: leaf_text(value) for name, value in recommended.items()}
+    rows = store.query(
+        "SELECT run_id, name, value FROM params WHERE run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL",
+        [list(run_ids)],
+    ).to_pylist()
+    runs: dict[str, dict[str, str | None]] = {}
+    for row in rows:
+        runs.setdefault(row["run_id"], {})[row["name"]] = row["value"]
+
+    def alike(params: Mapping[str, str | None]) -> int:
+        return sum(params.get(name, params.get(f"{name}.name")) == value for name, value in wanted.items())
+
+    nearest = max(runs.values(), key=alike, default={})
+    return nearest | {name: value for name, value in wanted.items() if "." in name}

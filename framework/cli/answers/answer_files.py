@@ -11,6 +11,7 @@ from framework.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from framework.analysis.objectives import Objective
     from framework.analysis.setting_fronts import SettingFront
+    from framework.report.series_colours import SeriesColours
 
 SUFFIXES = (".html", ".csv", ".json", ".parquet")
 
@@ -28,6 +29,7 @@ def write_answer(
     groups: Sequence[str],
     parameters: Mapping[str, Mapping[str, str]],
     query: str,
+    colours: SeriesColours,
 ) -> None:
     """Write the fronts, whole or not at all: `.html` a page with the plot, else the settings on them as data.
 
@@ -44,7 +46,7 @@ def write_answer(
         from framework.store.durable import write_whole
 
         figure = front_figure(fronts, objectives, parameters, query=query)
-        write_whole(out, figure_page(figure).encode("utf-8", "backslashreplace"))
+        write_whole(out, figure_page(figure, colours).encode("utf-8", "backslashreplace"))
         return
     columns, rows = export_rows(fronts, objectives, groups, parameters)
     if suffix == ".parquet":

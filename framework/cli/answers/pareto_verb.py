@@ -70,6 +70,7 @@ def run_pareto(
     from framework.cli.answers.answer_files import check_suffix, write_answer
     from framework.report.front_table import front_notes, front_table, telling_apart
     from framework.report.run_table import read_parameters
+    from framework.report.series_colours import store_colours
     from framework.report.terminal.terminal_tables import print_note, print_table
     from framework.store.database.reader import Store
 
@@ -89,6 +90,6 @@ def run_pareto(
         print_note(line)
     print_note(f'the same in SQL: python -m framework sql "{query}"')
     if out is not None:
-        write_answer(out, fronts, objectives, by, parameters, query)
+        write_answer(out, fronts, objectives, by, parameters, query, store_colours(store))
         print_note(f"written to {out}")
     return 0

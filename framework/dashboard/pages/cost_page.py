@@ -104,7 +104,7 @@ def _priced(
     columns = [*asked.by, *shown, title, "band", across]
     return {
         "table": TableBlock("The cheapest settings", columns, rows, f"{len(points)} settings in all."),
-        "figure": _figure(points, title, across),
+        "figure": _figure(points, title, across, asked.query),
     }
 
 
@@ -117,7 +117,7 @@ def _machines(desk: Desk, count: str) -> dict[str, float]:
     return {row["run_id"]: row["n"] for row in desk.store.query(query, [name]).to_pylist() if row["n"]}
 
 
-def _figure(points: Sequence[SettingPoint], title: str, across: str) -> Figure:
+def _figure(points: Sequence[SettingPoint], title: str, across: str, query: str) -> Figure:
     kinds: dict[str, list[SettingPoint]] = {}
     for point in points:
         kinds.setdefault(", ".join(point.kind) or "settings", []).append(point)
@@ -127,6 +127,7 @@ def _figure(points: Sequence[SettingPoint], title: str, across: str) -> Figure:
         data.append(
             {
                 "type": "scatter", "mode": "markers", "name": kind, "marker": {"size": 8},
+                "thing": members[0].kind[0] if members[0].kind else kind,
                 "x": [point.values[1].value for point in members], "y": [cost.value for cost in costs],
                 "error_y": _bars(costs),
             }
@@ -137,8 +138,10 @@ def _figure(points: Sequence[SettingPoint], title: str, across: str) -> Figure:
         "xaxis": {"title": {"text": f"{across} (lower is better)"}, "type": kind},
         "yaxis": {"title": {"text": f"{title} (lower is better)"}, "type": kind},
     }
-    caption = f"Each point is a setting (n = {len(points):,}); bars: the band that the metric gives the cost."
-    return Figure(f"{title} against {across}", {"data": data, "layout": layout}, caption)
+    caption = f"Each point is a setting (n = {len(points):,})."
+    band = "Bars: the band that the metric gives the cost."
+    spec = {"data": data, "layout": layout}
+    return Figure(f"{title} against {across}", spec, caption, sql=query, band=band)
 
 
 def _bars(costs: Sequence[Quantity]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from framework.contracts import Figure, TableBlock
 from framework.dashboard.address import Asked
 from framework.dashboard.desk import Desk, Page
 from framework.dashboard.pages.pareto_page import axes_shown_first
-from framework.dashboard.pages.run_choice import MOST_RUNS, measured
+from framework.dashboard.pages.run_choice import MOST_RUNS, condition, measured
 from framework.errors import UserError, one_line
 from framework.report.run_table import read_parameters
 
@@ -35,7 +35,7 @@ def page(desk: Desk, asked: Asked) -> Page:
             content |= desk.kept(("effects", metric, *names), lambda: _effects(desk, metric, names))
     except UserError as error:
         content["error"] = one_line(error)
-    return Page("Effects of parameters", "effects.html", content, "Effects")
+    return Page("Effects of parameters", "effects.html", content, "Effects", runs=condition(names))
 
 
 def _effects(desk: Desk, metric: str, names: Sequence[str]) -> dict[str, Any]:
@@ -82,6 +82,8 @@ def _figure(metric: str, effect: ParameterEffect) -> Figure:
     better = f" ({unit.better} is better)" if unit is not None and unit.better != "none" else ""
     caption = (
         f"Change of {metric}{better} against {effect.name} = {effect.reference}, all other parameters equal: "
-        f"median and quartiles over n = {effect.blocks} blocks of runs."
+        f"median over n = {effect.blocks} blocks of runs."
     )
-    return Figure(f"Effect of {effect.name}", {"data": [trace], "layout": layout}, caption)
+    band = "Bars: quartiles over the blocks."
+    spec = {"data": [trace], "layout": layout}
+    return Figure(f"Effect of {effect.name}", spec, caption, metrics=(metric,), band=band)

@@ -10,7 +10,7 @@ from framework.report.answer import read_answer
 from framework.report.html.rendering import block_groups
 from framework.report.overview import read_advice, read_failures, read_findings, read_overview
 from framework.report.plugin_blocks import report_sections
-from framework.report.scope import ReportSelection, select_runs
+from framework.report.scope import ReportSelection, condition_of, select_runs
 
 _PARTS = ("answer", "evidence")
 _MOST_FAILURES = 50
@@ -31,7 +31,10 @@ def page(desk: Desk, asked: Asked) -> Page:
         "pareto_link": link("/pareto", [("from", name)]),
         "effects_link": link("/effects", [("from", name)]),
     }
-    return Page(name, f"experiment_{part}.html", content | shared, "Overview")
+    runs = desk.kept(
+        ("condition", name), lambda: condition_of(desk.store, _selected(desk, name).scope.run_ids)
+    )
+    return Page(name, f"experiment_{part}.html", content | shared, "Overview", runs=runs)
 
 
 def _selected(desk: Desk, name: str) -> ReportSelection:

@@ -10,6 +10,7 @@ from framework.analysis.error_measures import summarise_errors
 from framework.contracts import Figure, TableBlock
 from framework.dashboard.address import Asked
 from framework.dashboard.desk import Desk, Page
+from framework.store.views.results_view import literal
 
 _MOST_POINTS = 2000
 # A prediction names a configuration; what was measured is the mean over the runs that have all of it.
@@ -123,4 +124,7 @@ def _figure(target: str, groups: dict[str, list[dict[str, Any]]]) -> Figure:
     caption = f"Each point is a run (n = {total:,}); on the dotted line the two are equal."
     if any(len(_known(rows)) > _MOST_POINTS for rows in groups.values()):
         caption += f" The latest {_MOST_POINTS:,} of each method are drawn."
-    return Figure(f"{target}: predicted against measured", {"data": data, "layout": layout}, caption)
+    spec = {"data": data, "layout": layout}
+    sql = f"FROM predictions WHERE target = {literal(target)}"
+    band = "How many are within their band is in the table."
+    return Figure(f"{target}: predicted against measured", spec, caption, sql=sql, band=band)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from framework.analysis.objectives import check_names
 from framework.dashboard.desk import Desk
+from framework.store.views.results_view import literal
 
 MOST_RUNS = 2000
 
@@ -15,6 +16,12 @@ WHERE m.name = ? AND m.value IS NOT NULL AND r.status = 'done' AND coalesce(r.sa
       AND (len(?::VARCHAR[]) = 0 OR list_has_any(?::VARCHAR[], [r.run_id, r.sweep_id, r.experiment]))
 ORDER BY r.started_at DESC, m.run_id LIMIT {most}
 """
+
+
+def condition(names: Sequence[str]) -> str:
+    """Return the same choice as a condition on `runs`."""
+    own = f" AND list_has_any([run_id, sweep_id, experiment], [{', '.join(map(literal, names))}])"
+    return "status = 'done' AND coalesce(sanity, '') <> 'fail'" + (own if names else "")
 
 
 def measured(desk: Desk, metric: str, names: Sequence[str]) -> dict[str, float]:

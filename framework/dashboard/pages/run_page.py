@@ -12,6 +12,7 @@ from framework.dashboard.pages.run_files import files_of, log_ends
 from framework.report.html.rendering import block_groups
 from framework.report.plugin_blocks import run_sections
 from framework.report.sample_figure import sample_figure
+from framework.store.views.results_view import literal
 
 _METRICS = "SELECT name, value, unit, low, high, source, reason FROM metrics WHERE run_id = ?"
 
@@ -19,7 +20,13 @@ _METRICS = "SELECT name, value, unit, low, high, source, reason FROM metrics WHE
 def page(desk: Desk, asked: Asked, run_id: str) -> Page:
     """Return the page of a run; raises `NotThereError`."""
     row = desk.run(run_id)
-    return Page(run_id, "run.html", desk.kept(("run", run_id), lambda: _content(desk, row)), "Runs")
+    return Page(
+        run_id,
+        "run.html",
+        desk.kept(("run", run_id), lambda: _content(desk, row)),
+        "Runs",
+        runs=f"run_id = {literal(run_id)}",
+    )
 
 
 def _content(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from framework.report.html.file_links import LinkedFile
 from framework.report.html.rendering import ReportContent, page_html
 from framework.report.plugin_blocks import PluginProblem
 from framework.report.run_table import read_run_table
+from framework.report.scope import condition_of
+from framework.report.series_colours import store_colours
 from framework.store.durable import write_whole
 
 MAX_RUNS = 2000
@@ -73,5 +75,7 @@ def render_report(
         files=files,
         provenance=overview.read_provenance(store, run_ids),
         answer=read_answer(store, names, run_ids),
+        colours=store_colours(store),
+        runs_in_sql=condition_of(store, run_ids),
     )
     return RenderedReport(page_html(content), tuple(problems))

@@ -6,10 +6,10 @@ import base64
 import gzip
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from framework.contracts import Figure, ReportSection, TableBlock
 from framework.report.answer import ReportAnswer
-from framework.report.html.figure_spec import SHOWN_FIRST, plotly_spec, series_of
 from framework.report.html.file_links import MAX_FILES, LinkedFile
+from framework.report.html.page_figures import PageFigures
 from framework.report.html.provenance_tables import full_provenance, short_provenance
 from framework.report.html.results_table import is_number_text, results_content
 from framework.report.number_format import ABSENT, count_noun, format_interval, format_value, is_number
@@ -31,6 +31,7 @@ from framework.report.overview import (
     SanityFinding,
 )
 from framework.report.run_table import RunTable, short_names
+from framework.report.series_colours import SeriesColours
 
 MAX_BLOCK_ROWS = 500
 
@@ -44,6 +45,8 @@ class ReportContent:
         contributed: the sections of plugins, in the order in which they are shown.
         failures: the latest failed and lost runs; the overview has their total.
         files: what the runs keep, those of the latest runs first.
+        colours: of the series of its figures.
+        runs_in_sql: condition that is true of the rows of `runs` that the report is about.
     """
 
     experiment: str
@@ -57,6 +60,8 @@ class ReportContent:
     files: Sequence[LinkedFile]
     provenance: Sequence[ProvenanceItem]
     answer: ReportAnswer | None = None
+    colours: SeriesColours = field(default_factory=SeriesColours)
+    runs_in_sql: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,14 @@ def page_html(content: ReportContent) -> str:
         written_at=datetime.now(UTC).replace(tzinfo=None),
         warnings=content.warnings,
         sections=[*_opening(content), *_contributed_sections(content.contributed), *_own_sections(content)],
-        figure_number=count(1).__next__,
+        figures=PageFigures(content.colours, content.runs_in_sql),
         plotly=_plotly_js() if has_figures else "",
         style_sheet=_asset("report.css"),
         script=_asset("report.js"),
     )
 
 
-def figure_page(figure: Figure) -> str:
+def figure_page(figure: Figure, colours: SeriesColours) -> str:
     """Return one figure as a page of its own."""
     section = ReportSection(figure.title, [figure])
     page = report_environment().get_template("page.html")
@@ -97,7 +102,7 @@ def figure_page(figure: Figure) -> str:
         overview=None,
         warnings=(),
         sections=list(_contributed_sections([section])),
-        figure_number=count(1).__next__,
+        figures=PageFigures(colours),
         plotly=_plotly_js(),
         style_sheet=_asset("report.css"),
         script=_asset("report.js"),
@@ -122,14 +127,10 @@ def report_environment() -> Environment:
     templates.filters.update(
         as_text=format_value,
         counted=count_noun,
-        plotly_spec=plotly_spec,
-        series_of=series_of,
         numeric_columns=_numeric_columns,
     )
     templates.tests["number_text"] = is_number_text
-    templates.globals.update(
-        absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS, shown_first=SHOWN_FIRST
-    )
+    templates.globals.update(absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS)
     return templates
 
 

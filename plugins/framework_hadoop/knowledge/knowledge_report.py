@@ -22,7 +22,7 @@ def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the sections of an experiment over executions; none for any other."""
     learned = _latest_learner(scope)
     if learned is not None:
-        return [_matters(*_kept(scope.store, learned)), *_quality(scope.store, learned)]
+        return [_matters(*_kept(scope.store, learned), run_id=learned), *_quality(scope.store, learned)]
     from framework_hadoop.knowledge.knob_study import knob_runs
 
     runs = knob_runs(scope.store, scope.run_ids)
@@ -51,13 +51,14 @@ def _kept(store: StoreReader, run_id: str) -> tuple[TreeNode, list[Effect]]:
     return tree_of(nodes.to_pylist()), [Effect(*row.values()) for row in effects.to_pylist()]
 
 
-def _matters(tree: TreeNode, effects: Sequence[Effect]) -> ReportSection:
+def _matters(tree: TreeNode, effects: Sequence[Effect], run_id: str = "") -> ReportSection:
     blocks: list[Figure | TableBlock | str] = [
         Figure(
             "What separates slow from fast executions",
             tree_figure(tree),
             "Representative tree. A leaf shows the median time relative to the benchmark's median, "
             "and the number of executions.",
+            sql=_of("knowledge_tree", run_id),
         ),
         "The effect of a setting while all others are constant:",  # and the two figures do not share a line
     ]
@@ -66,13 +67,19 @@ def _matters(tree: TreeNode, effects: Sequence[Effect]) -> ReportSection:
             Figure(
                 "Effect of single settings on time",
                 effects_figure(effects),
-                "The largest effects: time ratio with its 90 % interval, over configurations that "
-                "are equal in everything "
-                "else; left is faster.",
+                "The largest effects: time ratio over configurations that are equal in everything else; "
+                "left is faster.",
+                sql=_of("knob_effects", run_id),
+                band="Bars: 90 % intervals.",
             ),
             effects_table(effects, "Effects"),
         ]
     return ReportSection("Effects of knobs", blocks, _ORDER)
+
+
+def _of(table: str, run_id: str) -> str:
+    """Return the SQL that gives a run's rows of a table; empty where nothing is stored."""
+    return f"FROM {table} WHERE run_id = '{run_id}'" if run_id else ""
 
 
 def effects_figure(effects: Sequence[Effect]) -> dict[str, Any]:

@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from framework.contracts import ReportScope
 
 MAX_KERNEL_ROWS = 20
-_COLOURS = {
-    HOST_GAP: "#7F7F7F",
-    "attention": "#D55E00",
-    "matmul": "#0072B2",
-    "elementwise": "#56B4E9",
-    "sampling": "#E69F00",
-    "memcpy": "#CC79A7",
-    "communication": "#009E73",
-    "kv_cache": "#F0E442",
-    "adapters": "#882255",
-    "cuda_graph": "#44AA99",
-    "other": "#BBBBBB",
-}
 _Row = dict[str, Any]
 
 
@@ -58,7 +45,6 @@ def time_figure(rows: Sequence[_Row], labels: Mapping[str, str]) -> Figure:
             "name": kind,
             "x": names,
             "y": [share.get((*bar, kind), 0.0) for bar in bars],
-            "marker": {"color": _COLOURS.get(kind, "#BBBBBB")},
             "hovertemplate": f"%{{x}}<br>{kind}: %{{y:.1f}} %<extra></extra>",
         }
         for kind in (HOST_GAP, *kernel_kinds())
@@ -75,6 +61,7 @@ def time_figure(rows: Sequence[_Row], labels: Mapping[str, str]) -> Figure:
         {"data": traces, "layout": layout},
         f"'{WHOLE}' is the whole trace, from the first work on the GPU to the last; other phases are NVTX ranges. "
         "The host gap is time without any work on the GPU. Kernels that overlap make a bar higher than 100 %.",
+        sql="SELECT run_id, phase, kind, share FROM gpu_time ORDER BY ALL",
     )
 
 
@@ -122,7 +109,7 @@ def roofline_figure(
                 "name": kind,
                 "x": [row["flop_per_byte"] for row in own],
                 "y": [row["tflops"] for row in own],
-                "marker": {"color": _COLOURS.get(kind, "#BBBBBB"), "size": sizes},
+                "marker": {"size": sizes},
                 "text": [_shortened(row["name"]) for row in own],
                 "hovertemplate": "%{text}<br>%{x:.3g} FLOP/byte, %{y:.3g} TFLOP/s<extra></extra>",
             }
@@ -156,6 +143,7 @@ def roofline_figure(
         "One mark for each kernel, with its size by time. Operations of the tensor cores are "
         "counted; kernels whose operations "
         "were not are in the table only. Grey: the datasheet's roofs, else the memory's measured peak.",
+        sql="SELECT run_id, name, kind, flop_per_byte, tflops FROM gpu_kernel_counters ORDER BY ALL",
     )
 
 

@@ -30,8 +30,8 @@ def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> 
     for front in found:
         if style.is_main(front.points[0]):
             first = all(trace["name"] != front.points[0].model for trace in traces)
-            traces.append(_front_line(front, style) | {"showlegend": first})
-            open_marks = _undecided(front, style)
+            traces.append(_front_line(front) | {"showlegend": first})
+            open_marks = _undecided(front)
             if open_marks["x"]:
                 traces.append(open_marks)
     if not traces:
@@ -48,6 +48,7 @@ def front_chart(found: Sequence[Front], knees: Sequence[Knee], style: Style) -> 
         "Up and left is better. The steps show the best value within a limit on the x axis. "
         f"{_SHAPES} Gold stars: knee of one engine (95 % of its best throughput). Small pale marks are beaten by "
         "less than the intervals of both configurations.",
+        metrics=(y.metric, x.metric),
     )
 
 
@@ -70,7 +71,7 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
                 "size": 10,
                 "color": [_log10(point.metrics[ENERGY.metric].value) for point in front.points],
                 "coloraxis": "coloraxis",
-                "line": {"width": 2, "color": style.colours[front.points[0].model]},
+                "line": {"width": 2, "color": "series"},
             },
             "text": [_hover(point) for point in front.points],
             "hovertemplate": "%{text}<extra></extra>",
@@ -78,7 +79,7 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
         for front in fronts
     ]
     for model in dict.fromkeys(front.points[0].model for front in fronts):
-        mark = {"symbol": "circle-open", "size": 10, "color": style.colours[model], "line": {"width": 2}}
+        mark = {"symbol": "circle-open", "size": 10, "line": {"width": 2}}
         own = {"type": "scatter", "mode": "markers", "name": model, "legendgroup": model, "marker": mark}
         traces.append({**own, "x": [None], "y": [None], "hoverinfo": "skip"})
     energies = [point.metrics[ENERGY.metric].value for point in points]
@@ -100,27 +101,27 @@ def coloured_front_chart(found: Sequence[Front], style: Style) -> Figure | None:
         {"data": traces, "layout": spec},
         "Configurations that no other one of the model beats in all three. The colour is the energy "
         f"per token. {_SHAPES}",
+        metrics=(THROUGHPUT.metric, LATENCY.metric, ENERGY.metric),
     )
 
 
-def _front_line(front: Front, style: Style) -> dict[str, Any]:
+def _front_line(front: Front) -> dict[str, Any]:
     y, x = front.objectives
     points = front.points
-    colour = style.colours[points[0].model]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": points[0].model,
         "legendgroup": points[0].model,
         **_coordinates(points, x, y),
-        "line": {"color": colour, "width": 1.5, "shape": "vh"},
-        "marker": {"symbol": [_symbol(point) for point in points], "size": 8, "color": colour},
+        "line": {"width": 1.5, "shape": "vh"},
+        "marker": {"symbol": [_symbol(point) for point in points], "size": 8},
         "text": [_hover(point) for point in points],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _undecided(front: Front, style: Style) -> dict[str, Any]:
+def _undecided(front: Front) -> dict[str, Any]:
     y, x = front.objectives
     points = [
         point
@@ -138,7 +139,6 @@ def _undecided(front: Front, style: Style) -> dict[str, Any]:
             "symbol": [_symbol(point) for point in points],
             "size": 6,
             "opacity": 0.35,
-            "color": style.colours[front.points[0].model],
         },
         "text": [_hover(point) for point in points],
         "hovertemplate": "%{text}<br>beaten within the intervals<extra></extra>",
@@ -156,7 +156,7 @@ def _stars(points: Sequence[SweepPoint], x: Objective, y: Objective) -> dict[str
             "symbol": "star",
             "size": 13,
             "color": "#FFC400",
-            "line": {"width": 1.5, "color": "#555555"},
+            "line": {"width": 1.5, "color": "#7F7F7F"},
         },
         "text": [_hover(point) for point in held],
         "hovertemplate": "%{text}<br>knee<extra></extra>",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from framework.contracts import Figure
@@ -10,7 +11,6 @@ from framework_serving.physical.roofline_shares import PARTS, Kernels, RunPhysic
 from framework_serving.report.charts import BATCH_AXIS, Axis, Style, batch_chart, hover, layout
 from framework_serving.sweeps.sweep_points import Curve
 
-_PART_COLOURS = ("#7F7F7F", "#0072B2", "#56B4E9", "#E69F00", "#CC79A7", "#D55E00", "#DDDDDD")
 _PANEL_HEIGHT_PX, _GAP_HEIGHT_PX, _GAP_WIDTH = 210, 64, 0.05
 _TOP = 0.95  # of the plot's height: the legend is above, and the first panels' titles below it
 _INTENSITY = Axis("arithmetic intensity (FLOP/byte)", log=True)
@@ -32,7 +32,7 @@ def time_chart(curves: Sequence[Curve]) -> Figure | None:
         suffix = "" if number == 0 else str(number + 1)
         spec |= _panel(divmod(number, columns), suffix, columns, rows, spec["annotations"], curve)
         batches = [str(point.max_num_seqs) for point in curve.points]
-        for (metric, name), colour in zip(PARTS, _PART_COLOURS, strict=True):
+        for metric, name in PARTS:
             values = [100 * (point.value(metric) or 0.0) for point in curve.points]
             if max(values) >= 0.05:
                 traces.append(
@@ -45,7 +45,6 @@ def time_chart(curves: Sequence[Curve]) -> Figure | None:
                         "y": values,
                         "xaxis": f"x{suffix}",
                         "yaxis": f"y{suffix}",
-                        "marker": {"color": colour},
                         "hovertemplate": f"{curve.first.model}, B = %{{x}}<br>{name}: %{{y:.1f}} %<extra></extra>",
                     }
                 )
@@ -57,6 +56,7 @@ def time_chart(curves: Sequence[Curve]) -> Figure | None:
         "batch, so its share falls. The time to read keys and values (attention) and the host's work "
         "for each request "
         "are not shared, so their shares grow.",
+        metrics=tuple(metric for metric, _ in PARTS),
     )
 
 
@@ -97,7 +97,7 @@ def bandwidth_chart(curves: Sequence[Curve], style: Style) -> Figure | None:
     figure = batch_chart(
         "Memory bandwidth against batch",
         Axis("memory read (TB/s, mean over the run)"),
-        lambda point: point.value("dram_read_tb_s"),
+        "dram_read_tb_s",
         curves,
         style,
         "Bytes of the weights once per step, plus the keys and values read for every generated token, over the whole "
@@ -113,10 +113,10 @@ def bandwidth_chart(curves: Sequence[Curve], style: Style) -> Figure | None:
         for gpu, peak in peaks.items()
         if peak and (batches := [p.max_num_seqs for c in curves if c.first.gpu == gpu for p in c.points])
     ]
-    return Figure(figure.title, {**figure.spec, "data": [*figure.spec["data"], *lines]}, figure.caption)
+    return replace(figure, spec={**figure.spec, "data": [*figure.spec["data"], *lines]})
 
 
-def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
+def intensity_chart(found: Sequence[RunPhysics]) -> Figure | None:
     """Return arithmetic intensity against the batch: attention flat, products growing; None if no run reports it."""
     traces = []
     for model in _models(found):
@@ -126,7 +126,6 @@ def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
                 _line(
                     own,
                     f"{model} · {name}",
-                    style.colours[model],
                     dash,
                     [item.point.max_num_seqs for item in own],
                     [pick(item).intensity for item in own],
@@ -148,7 +147,7 @@ def intensity_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
     )
 
 
-def roofline_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
+def roofline_chart(found: Sequence[RunPhysics]) -> Figure | None:
     """Return operations per second against arithmetic intensity below the GPU's roofs; None if no run reports it."""
     traces = []
     for model in _models(found):
@@ -158,7 +157,6 @@ def roofline_chart(found: Sequence[RunPhysics], style: Style) -> Figure | None:
             line = _line(
                 own,
                 f"{model} · {name}",
-                style.colours[model],
                 "solid",
                 [item.intensity for item in kernels],
                 [item.tflops for item in kernels],
@@ -235,7 +233,7 @@ def _roofs(found: Sequence[RunPhysics]) -> list[dict[str, Any]]:
 
 
 def _line(
-    own: Sequence[RunPhysics], name: str, colour: str, dash: str, x: Sequence[float], y: Sequence[float]
+    own: Sequence[RunPhysics], name: str, dash: str, x: Sequence[float], y: Sequence[float]
 ) -> dict[str, Any]:
     return {
         "type": "scatter",
@@ -244,7 +242,7 @@ def _line(
         "legendgroup": own[0].point.model,
         "x": list(x),
         "y": list(y),
-        "line": {"color": colour, "dash": dash, "width": 1.5},
+        "line": {"dash": dash, "width": 1.5},
         "marker": {"size": 6},
         "text": [hover(item.point) for item in own],
         "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",

@@ -48,8 +48,8 @@ def physical_section(scope: ReportScope, points: Sequence[SweepPoint], style: St
     figures = (
         time_chart(main),
         bandwidth_chart(main, style),
-        intensity_chart(physics, style),
-        roofline_chart(physics, style),
+        intensity_chart(physics),
+        roofline_chart(physics),
     )
     blocks: list[Figure | TableBlock | str] = [figure for figure in figures if figure is not None]
     blocks += [

@@ -79,6 +79,7 @@ def _maps(
             },
             f"{len(own)} points, one a cell. ✕: starves (less than 0.9 of the requested tokens were served). Empty: "
             "not run. Words: the engine does not start, and why.",
+            metrics=(metric,),
         )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from framework.analysis.pareto import front_mask
 from framework.contracts import Figure, ReportSection
-from framework_serving.report.charts import PALETTE
 from framework_serving.sweeps.adapter_points import ADAPTERS, SLOTS, mix_of, slot_points
 from framework_serving.sweeps.sweep_points import SweepPoint
 
@@ -30,6 +29,7 @@ def _costs(points: Sequence[SweepPoint]) -> Iterator[Figure | None]:
         (_slots, "slots on the GPU"),
         (_metric("kv_capacity_tokens", 1e-3), "KV cache (1000 tokens)"),
         lambda point: f"{point.model}, slots of rank {_slot_rank(point)}",
+        "kv_capacity_tokens",
         "Each slot reserves buffers of the largest rank, used or not. A line ends where the engine no longer starts.",
     )
     yield _lines(
@@ -38,6 +38,7 @@ def _costs(points: Sequence[SweepPoint]) -> Iterator[Figure | None]:
         (_metric("adapters_running_mean"), "different adapters in a step, mean"),
         (_metric("itl_mean_ms"), "time between tokens (ms)"),
         lambda point: f"{point.workload}, {_slots(point):.0f} slots",
+        "itl_mean_ms",
         "Points of one line differ in the number of adapters that are served. The batch grows with it, too.",
     )
     yield _lines(
@@ -46,6 +47,7 @@ def _costs(points: Sequence[SweepPoint]) -> Iterator[Figure | None]:
         (_slots, "slots on the GPU"),
         (_metric("time_load_share", 100.0), "% of time"),
         lambda point: f"{point.workload}, {point.number(ADAPTERS):.0f} adapters",
+        "time_load_share",
         "The engine computes nothing while it loads. With every slot taken, one new adapter can push out several "
         "others of the same step, which are loaded again; with a slot for each adapter nothing is loaded twice.",
     )
@@ -55,6 +57,7 @@ def _costs(points: Sequence[SweepPoint]) -> Iterator[Figure | None]:
         (_slots, "slots on the GPU"),
         (_metric("time_scan_share", 100.0), "% of time"),
         lambda point: f"{point.workload}, {point.number(ADAPTERS):.0f} adapters",
+        "time_scan_share",
         "While every slot is taken, each step passes over the waiting requests whose adapter has none.",
     )
 
@@ -65,6 +68,7 @@ def _lines(
     x: tuple[Value, str],
     y: tuple[Value, str],
     name: Name,
+    metric: str,
     caption: str,
 ) -> Figure | None:
     """Return y over x, one line a name; None unless some line has two places. The longest lines are drawn."""
@@ -84,17 +88,14 @@ def _lines(
             "name": key,
             "x": sorted(drawn[key]),
             "y": [drawn[key][across] for across in sorted(drawn[key])],
-            "line": {
-                "color": PALETTE[place % len(PALETTE)],
-                "dash": "solid" if place < len(PALETTE) else "dash",
-            },
         }
-        for place, key in enumerate(key for key in drawn if key in longest)
+        for key in drawn
+        if key in longest
     ]
     left_out = len(drawn) - len(data)
     words = f"{caption} {left_out} lines are not drawn." if left_out else caption
     layout = {"xaxis": _axis(x[1]), "yaxis": _axis(y[1]), "showlegend": True}
-    return Figure(title, {"data": data, "layout": layout}, words)
+    return Figure(title, {"data": data, "layout": layout}, words, metrics=(metric,))
 
 
 def _axis(title: str) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def _front(mix: tuple[str, str], points: Sequence[SweepPoint]) -> Figure | None:
         },
         f"{len(chosen)} of {len(known)} points without starvation: no other one serves as many adapters with as much "
         "throughput and as short a wait. The numbers next to the points are slots.",
+        metrics=("total_tok_s", "ttft_mean_ms"),
     )
 
 

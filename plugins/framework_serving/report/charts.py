@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import Figure
+from framework.quantity import Quantity
 from framework_serving.sweeps.sweep_points import BATCH, Curve, SweepPoint, variant
-
-PALETTE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#7F7F7F",
-    "#F0E442",
-    "#882255",
-    "#44AA99",
-)
-"""Okabe and Ito's colours, then two of Tol's, one per model; all kinds of colour vision distinguish them."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px", "8px,3px")
 """One a variant (workload, chunked prefill, replicas)."""
-
-Value = Callable[[SweepPoint], float | None]
 
 
 @dataclass(frozen=True)
@@ -57,24 +42,22 @@ BATCH_AXIS = Axis("max_num_seqs (requests per replica)", log=True, powers_of_two
 class Style:
     """How each curve looks, the same in every figure of a report.
 
-    A model has a colour. The workload that most of its curves' points serve is its main one; dashes mark
+    The page gives a model its colour. The workload that most of its curves' points serve is its main one; dashes mark
     variants apart (chunked prefill, replicas), and curves of other workloads wait in the legend for a click.
 
     Attributes:
-        colours: by model.
         dashes: by variant.
         main_workloads: by model.
         labels: what distinguishes a curve from others of its model, by the runs of its first point.
     """
 
-    colours: Mapping[str, str]
     dashes: Mapping[str, str]
     main_workloads: Mapping[str, str]
     labels: Mapping[tuple[str, ...], str]
 
     @classmethod
     def of(cls, curves: Sequence[Curve]) -> Style:
-        """Deal colours and dashes to the models and variants of these curves, in order."""
+        """Deal dashes to the variants of these curves, in order."""
         points: dict[str, Counter[str]] = {}
         for curve in curves:
             points.setdefault(curve.first.model, Counter())[curve.first.workload] += len(curve.points)
@@ -83,7 +66,6 @@ class Style:
         )
         variants = list(dict.fromkeys(variant(point) for point in firsts))
         return cls(
-            {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(points)},
             {name: DASHES[index % len(DASHES)] for index, name in enumerate(variants)},
             {model: counts.most_common(1)[0][0] for model, counts in points.items()},
             _labels(curves),
@@ -91,7 +73,7 @@ class Style:
 
     def line(self, point: SweepPoint) -> dict[str, Any]:
         """Return Plotly's line for a curve."""
-        return {"color": self.colours[point.model], "dash": self.dashes[variant(point)], "width": 2}
+        return {"dash": self.dashes[variant(point)], "width": 2}
 
     def is_main(self, point: SweepPoint) -> bool:
         """Whether a point serves its model's main workload."""
@@ -129,22 +111,36 @@ def _labels(curves: Sequence[Curve]) -> dict[tuple[str, ...], str]:
 def batch_chart(
     title: str,
     axis: Axis,
-    value: Value,
+    metric: str,
     curves: Sequence[Curve],
     style: Style,
     caption: str,
-    metric: str = "",
+    factor: float = 1.0,
 ) -> Figure | None:
-    """Return a quantity against the batch ceiling, one line a curve; None if no run holds it.
+    """Return a metric against the batch ceiling, one line a curve; None if no run holds it.
 
-    Open markers are runs in which requests were preempted. Whiskers are the run's own interval of `metric`.
+    Open markers are runs in which requests were preempted. Whiskers are the run's own interval.
     """
     lines = []
     for curve in curves:
-        points = [(point, found) for point in curve.points if (found := value(point)) is not None]
+        points = [(point, found) for point in curve.points if (found := _scaled(point, metric, factor))]
         if len(points) > 1:
-            lines.append(_line(points, curve, style, axis.title, metric))
-    return Figure(title, {"data": lines, "layout": layout(BATCH_AXIS, axis)}, caption) if lines else None
+            lines.append(_line(points, curve, style, axis.title))
+    if not lines:
+        return None
+    spec = {"data": lines, "layout": layout(BATCH_AXIS, axis)}
+    whiskers = any("error_y" in line for line in lines)
+    band = "Whiskers: the run's own interval." if whiskers else ""
+    return Figure(title, spec, caption, metrics=(metric,), band=band)
+
+
+def _scaled(point: SweepPoint, metric: str, factor: float) -> Quantity | None:
+    """Return a metric in the unit of the axis with its interval; None if the point lacks it."""
+    found = point.metrics.get(metric)
+    if found is None:
+        return None
+    low, high = (None if bound is None else bound * factor for bound in (found.low, found.high))
+    return Quantity(found.value * factor, low, high)
 
 
 def tradeoff_chart(
@@ -200,6 +196,7 @@ def tradeoff_chart(
         "Up and left is better. Ringed points are on the front of their model and workload (runs with preemptions "
         "are never on it); filled gold marks are recommended by the advisors. Only the main workload "
         "of each model has marks.",
+        metrics=("total_tok_s", "itl_mean_ms"),
     )
 
 
@@ -218,11 +215,7 @@ def layout(x: Axis, y: Axis) -> dict[str, Any]:
 
 
 def _line(
-    points: Sequence[tuple[SweepPoint, float]],
-    curve: Curve,
-    style: Style,
-    title: str,
-    metric: str,
+    points: Sequence[tuple[SweepPoint, Quantity]], curve: Curve, style: Style, title: str
 ) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter",
@@ -231,19 +224,18 @@ def _line(
         "visible": style.visible(curve.first),
         "legendgroup": curve.first.model,
         "x": [point.max_num_seqs for point, _ in points],
-        "y": [value for _, value in points],
+        "y": [found.value for _, found in points],
         "line": style.line(curve.first),
         "marker": {"symbol": [_symbol(point) for point, _ in points], "size": 7},
         "text": [hover(point) for point, _ in points],
         "hovertemplate": f"%{{text}}<br>{title}: %{{y:.4g}}<extra></extra>",
     }
-    whiskers = [point.metrics.get(metric) for point, _ in points]
-    if metric and all(item is not None and item.has_interval for item in whiskers):
+    if all(found.has_interval for _, found in points):
         trace["error_y"] = {
             "type": "data",
             "symmetric": False,
-            "array": [(item.high or 0) - item.value for item in whiskers if item],
-            "arrayminus": [item.value - (item.low or 0) for item in whiskers if item],
+            "array": [(found.high or 0) - found.value for _, found in points],
+            "arrayminus": [found.value - (found.low or 0) for _, found in points],
             "thickness": 1,
             "width": 2,
         }
@@ -258,8 +250,8 @@ def _marks(points: Sequence[SweepPoint], name: str, symbol: str, size: int, fill
         "name": name,
         "x": [point.value("itl_mean_ms") for point in known],
         "y": [point.value("total_tok_s") for point in known],
-        "marker": {"symbol": symbol, "size": size, "line": {"width": 1.5, "color": "#555555"}}
-        | ({"color": fill} if fill else {"color": "#555555"}),
+        "marker": {"symbol": symbol, "size": size, "line": {"width": 1.5, "color": "#7F7F7F"}}
+        | ({"color": fill} if fill else {"color": "#7F7F7F"}),
         "text": [hover(point) for point in known],
         "hovertemplate": f"%{{text}}<br>{name}<extra></extra>",
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import Figure, ReportSection, TableBlock
-from framework_serving.report.charts import Axis, Style, layout
+from framework_serving.report.charts import Axis, layout
 from framework_serving.sweeps.sweep_points import SweepPoint, variant
 
 _ARRIVALS = "workload.arrivals."
@@ -42,23 +42,24 @@ def loaded_points(points: Sequence[SweepPoint]) -> list[list[LoadedPoint]]:
     return [sorted(group, key=lambda item: item.load) for group in groups.values()]
 
 
-def open_loop_section(points: Sequence[SweepPoint], style: Style) -> ReportSection | None:
+def open_loop_section(points: Sequence[SweepPoint]) -> ReportSection | None:
     """Return latency, goodput and energy against load; None unless some server was run at two loads."""
     groups = [group for group in loaded_points(points) if len(group) > 1]
     if not groups:
         return None
     charts = [
-        _chart("Time to first token against load", Axis("TTFT, p99 (ms)", log=True), groups, style,
-               lambda item: item.point.value("ttft_p99_ms"),
+        _chart("Time to first token against load", Axis("TTFT, p99 (ms)", log=True), groups,
+               lambda item: item.point.value("ttft_p99_ms"), ("ttft_p99_ms",),
                "Below saturation it is the time of service. Above saturation it is a queue that "
                "grows as long as the load continues."),
-        _chart("Inter-token latency against load", Axis("ITL, p99 (ms)", log=True), groups, style,
-               lambda item: item.point.value("itl_p99_ms"),
+        _chart("Inter-token latency against load", Axis("ITL, p99 (ms)", log=True), groups,
+               lambda item: item.point.value("itl_p99_ms"), ("itl_p99_ms",),
                "The batch grows with the load, and so does the time of a step."),
-        _chart("Requests within their objectives", Axis("good requests (% of all requests)"), groups, style,
-               _good_share, "Requests that met workload.slo (time to first token, time per output token)."),
-        _chart("Energy per token against load", Axis("energy (J per input + output token)", log=True), groups, style,
-               lambda item: item.point.value("energy_j_per_token"),
+        _chart("Requests within their objectives", Axis("good requests (% of all requests)"), groups,
+               _good_share, ("goodput_requests_s", "requests_s", "completed"),
+               "Requests that met workload.slo (time to first token, time per output token)."),
+        _chart("Energy per token against load", Axis("energy (J per input + output token)", log=True), groups,
+               lambda item: item.point.value("energy_j_per_token"), ("energy_j_per_token",),
                "At low load, an almost idle GPU uses most of the energy."),
     ]  # fmt: skip
     blocks: list[Figure | TableBlock | str] = [chart for chart in charts if chart is not None]
@@ -85,8 +86,8 @@ def _chart(
     title: str,
     axis: Axis,
     groups: Sequence[Sequence[LoadedPoint]],
-    style: Style,
     value: Callable[[LoadedPoint], float | None],
+    metrics: Sequence[str],
     caption: str,
 ) -> Figure | None:
     traces: list[dict[str, Any]] = []
@@ -101,7 +102,8 @@ def _chart(
                     "name": f"{first.model} · B = {first.max_num_seqs}",
                     "x": [100 * item.load for item, _ in shown],
                     "y": [found for _, found in shown],
-                    "line": {"color": style.colours[first.model], "width": 2},
+                    "legendgroup": first.model,
+                    "line": {"width": 2},
                     "text": [
                         f"{first.model}, {variant(first)}<br>{item.rate_rps:g} requests/s"
                         for item, _ in shown
@@ -109,7 +111,8 @@ def _chart(
                     "hovertemplate": f"%{{text}}<br>{axis.title}: %{{y:.4g}}<extra></extra>",
                 }
             )
-    return Figure(title, {"data": traces, "layout": layout(_LOAD_AXIS, axis)}, caption) if traces else None
+    spec = {"data": traces, "layout": layout(_LOAD_AXIS, axis)}
+    return Figure(title, spec, caption, metrics=metrics) if traces else None
 
 
 def _table(groups: Sequence[Sequence[LoadedPoint]]) -> TableBlock:

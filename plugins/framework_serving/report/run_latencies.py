@@ -36,7 +36,7 @@ def sections_of_run(scope: ReportScope) -> Iterator[ReportSection]:
     times = RequestTimes.of(table)
     served = times.served()
     figures: list[Figure | TableBlock | str] = [
-        _distribution(title, factor * getattr(served, name), unit)
+        _distribution(title, factor * getattr(served, name), unit, run_id)
         for title, name, factor, unit in _LATENCIES
         if len(served.arrival_s)
     ]
@@ -47,7 +47,7 @@ def sections_of_run(scope: ReportScope) -> Iterator[ReportSection]:
         yield ReportSection("Adapters", [adapters], order=20)
 
 
-def _distribution(title: str, values: npt.NDArray[np.float64], unit: str) -> Figure:
+def _distribution(title: str, values: npt.NDArray[np.float64], unit: str, run_id: str) -> Figure:
     """Return the share of requests below each latency, with the percentiles that the metrics give marked."""
     import numpy as np
 
@@ -71,7 +71,12 @@ def _distribution(title: str, values: npt.NDArray[np.float64], unit: str) -> Fig
     }
     said = ", ".join(f"p{p} {value:.4g}" for p, value in zip(marks, at, strict=True))
     caption = f"Share of finished requests that took at most so long (n = {len(known):,}; {unit}: {said})."
-    return Figure(title[0].upper() + title[1:], {"data": [trace, percentiles], "layout": layout}, caption)
+    return Figure(
+        title[0].upper() + title[1:],
+        {"data": [trace, percentiles], "layout": layout},
+        caption,
+        sql=f"SELECT * FROM requests WHERE run_id = '{run_id}'",
+    )
 
 
 def _adapters(scope: ReportScope, run_id: str) -> TableBlock | None:

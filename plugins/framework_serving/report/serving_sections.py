@@ -52,7 +52,7 @@ def sections(scope: ReportScope) -> Iterator[ReportSection]:
         adapter_section(scope.store, points, scope.run_ids),
         cost_section(points),
         front_section(points, style),
-        open_loop_section(points, style),
+        open_loop_section(points),
         physical_section(scope, points, style),
     )
     for section in further:
@@ -73,35 +73,34 @@ def _figures(
         batch_chart(
             "Throughput against batch",
             Axis("total throughput (tok/s, input + output)"),
-            lambda point: point.value("total_tok_s"),
+            "total_tok_s",
             swept,
             style,
             "Total tokens per second over all replicas. Open markers: requests were preempted. "
             "Grey legend entries are other workloads: click to show.",
-            metric="total_tok_s",
         ),
         batch_chart(
             "Latency against batch",
             Axis("mean inter-token latency (ms)", log=True),
-            lambda point: point.value("itl_mean_ms"),
+            "itl_mean_ms",
             single,
             style,
             "Mean gap between successive tokens of a request, one engine.",
-            metric="itl_mean_ms",
         ),
         batch_chart(
             "KV cache usage against batch",
             Axis("peak usage of the KV cache (%)"),
-            lambda point: _times(point.value("kv_usage_peak"), 100),
+            "kv_usage_peak",
             single,
             style,
             "Where throughput no longer grows and this is low, memory is free for other uses.",
+            factor=100,
         ),
         tradeoff_chart(found, pareto_front(points), _advised(scope, points), style),
         batch_chart(
             "Running requests",
             Axis("running requests (mean over time)", log=True),
-            lambda point: point.value("running_mean"),
+            "running_mean",
             single,
             style,
             "Below the configured limit if the token budget, the KV blocks or the end of the load limit the batch.",
@@ -109,7 +108,7 @@ def _figures(
         batch_chart(
             "Energy per token",
             Axis("energy (J per input + output token)", log=True),
-            lambda point: point.value("energy_j_per_token"),
+            "energy_j_per_token",
             swept,
             style,
             "Mean power × duration / tokens of finished requests.",
@@ -153,7 +152,3 @@ def _matches(point: SweepPoint, wanted: dict[str, object]) -> bool:
         for name, value in wanted.items()
         if name.startswith("backend.") and name != "backend.gpu_memory_utilization"
     )
-
-
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor

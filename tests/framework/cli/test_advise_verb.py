@@ -145,10 +145,12 @@ def test_a_plugin_says_the_engines_own_command(
         )
 
     monkeypatch.setattr(plugins, "ask", ask)
-    from framework.cli.answers.advice_text import show_answer
+    from framework.cli.answers.advice_text import show_advice, show_answer
 
     show_answer("speed:higher", [], None, [], ["chat"], outputs)
     assert "serve   toy-engine 64" in capsys.readouterr().out
+    show_advice(["chat"], outputs, must=True)  # of what an advisor recommends, too
+    assert "serve   toy-engine 8\n" in capsys.readouterr().out
 
 
 def test_without_an_objective_the_advisors_answer(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

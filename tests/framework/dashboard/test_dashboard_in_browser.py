@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +16,10 @@ import pytest
 
 from framework.store.database.reader import Store
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
+from tests.support.browser import BROWSER, SCREENS, Watched, opened_browser
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
+pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
 
 pytestmark = [
     pytest.mark.integration,
@@ -33,7 +29,6 @@ pytestmark = [
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "outputs" / "dashboard"
 """A picture of each page is left here, light, dark and on a phone."""
-SCREENS = {"light": ("light", 1400), "dark": ("dark", 1400), "phone": ("light", 390)}
 
 
 @pytest.fixture(scope="module")
@@ -64,37 +59,8 @@ def home(outputs: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
-class Watched:
-    """A page, with what the browser complained about."""
-
-    def __init__(self, browser: Any, screen: str = "light") -> None:
-        scheme, width = SCREENS[screen]
-        self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("console", lambda item: self._note(item.type, item.text))
-        self.page.on("pageerror", lambda error: self._note("error", str(error)))
-        self.page.on("requestfailed", lambda request: self._note("error", f"failed: {request.url}"))
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.complaints.append(text)
-
-    def open(self, address: str) -> Any:
-        self.page.goto(address, timeout=240_000)
-        self.drawn()
-        return self.page
-
-    def drawn(self) -> None:
-        """Wait until every figure is drawn."""
-        script = "[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))"
-        self.page.wait_for_function(script, timeout=240_000)
+    with opened_browser() as found:
+        yield found
 
 
 @pytest.fixture
@@ -134,18 +100,13 @@ def test_every_page_is_free_of_errors_accessible_and_fits_the_screen(
 ) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
-    width = SCREENS[screen][1]
     seen = Watched(browser, screen)
     for name, address in addresses(outputs).items():
         if name == "evidence" and screen != "light":
             continue  # the figures of the report, which has tests of its own for screens
         page = seen.open(home + address)
         page.screenshot(path=str(PICTURES / f"{name}_{screen}.png"), full_page=name != "runs")
-        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
-            found[f"{name}: wide"] = wide
-        if screen != "phone":
-            for problem in axe.Axe().run(page).response["violations"]:
-                found[f"{name}: {problem['id']}"] = problem["nodes"][0]["html"][:200]
+        found |= {f"{name}: {problem}": place for problem, place in seen.problems().items()}
     seen.context.close()
     complaints = [
         text for text in seen.complaints if "404 (Not Found)" not in text

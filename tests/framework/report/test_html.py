@@ -4,6 +4,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from framework.errors import StoreError
 from framework.report.html import page
 from framework.report.html.figure_spec import plotly_spec
 from framework.report.plugin_blocks import PluginProblem
+from framework.report.series_colours import SeriesColours
 from framework.store.database.reader import Store
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, done_run, failed_run, store_of, study
@@ -139,7 +141,7 @@ def test_sections_of_plugins_come_with_figures_tables_and_escaped_texts(
     html = rendered(scope_of(sample))
     text = Outline(html).text
     assert (
-        "Curves & more First. Second with <b>tags</b>. Throughput Figure 2. What is to be <seen>. PNG SVG CSV"
+        "Curves & more First. Second with <b>tags</b>. Throughput Figure 2. What is to be <seen>. n = "
         in text
     )
     assert "Claims claim paper a <claim> 33.70 none – Noise 4 %." in text
@@ -154,20 +156,45 @@ def test_a_figures_specification_survives_numpy_nan_and_script_ends(
     body = re.findall(r'<script type="application/json"[^>]*>(.*)</script>', rendered(scope_of(sample)))[-1]
     assert "<" not in body
     trace = json.loads(body)["data"][0]
-    assert trace == {"x": [0, 1, 2], "y": [1.0, None, None], "name": "</script>"}
+    assert {**trace, "line": 0, "marker": 0} == {
+        **{"x": [0, 1, 2], "y": [1.0, None, None], "name": "</script>"},
+        **{"line": 0, "marker": 0},
+    }
+
+
+def test_below_every_figure_stand_its_n_its_band_and_sql_that_gives_what_is_drawn(
+    sample: Store, contribute: Contribute, plotted_section: ReportSection
+) -> None:
+    trace = {"x": [1, 2], "y": [3, None], "error_y": {"array": [1, 1]}, "name": "a"}
+    spec = {"data": [trace], "layout": {}}
+    own = Figure("own", spec, "What it is.", metrics=("itl_mean_ms",), band="Bars: all of them.")
+    contribute(ReportSection("own", [own, *plotted_section.blocks]))
+    html = rendered(scope_of(sample))
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, re.DOTALL)
+    assert len(captions) == html.count("<figure>") >= 3
+    for caption in captions:
+        text = Outline(caption).text
+        assert re.search(r"\bn = \d", text)
+        assert "Bars: " in text or "Single values, without a band." in text
+        (sql,) = re.findall(r"<pre.*?><code>(.*?)</code></pre>", caption, re.DOTALL)
+        assert sample.query(unescape(sql)).num_rows > 0
+    (mine,) = [caption for caption in captions if "What it is." in caption]
+    assert "n = 1 value." in mine
+    assert "itl_mean_ms" in mine
+    assert "Bars: all of them." in mine
 
 
 def test_titles_that_are_plain_texts_reach_plotly_as_objects() -> None:
     spec = {"data": [{"marker": {"colorbar": {"title": "ms"}}}], "layout": {"xaxis": {"title": "batch"}}}
-    assert plotly_spec(Figure("t", spec)) == {
+    assert plotly_spec(Figure("t", spec), SeriesColours()) == {
         "data": [{"marker": {"colorbar": {"title": {"text": "ms"}}}}],
         "layout": {"xaxis": {"title": {"text": "batch"}}},
     }
 
 
 def test_a_title_that_repeats_the_heading_is_left_out_of_the_plot() -> None:
-    assert plotly_spec(Figure("t", {"data": [], "layout": {"title": "t"}}))["layout"] == {}
-    other = plotly_spec(Figure("t", {"data": [], "layout": {"title": {"text": "u"}}}))
+    assert plotly_spec(Figure("t", {"data": [], "layout": {"title": "t"}}), SeriesColours())["layout"] == {}
+    other = plotly_spec(Figure("t", {"data": [], "layout": {"title": {"text": "u"}}}), SeriesColours())
     assert other["layout"] == {"title": {"text": "u"}}
 
 
@@ -273,7 +300,9 @@ def test_at_most_eight_series_are_shown_first_and_the_reader_is_told(
 ) -> None:
     traces = [{"x": [1], "y": [1], "name": f"s{number}"} for number in range(10)]
     figure = Figure("t", {"data": traces, "layout": {}})
-    assert [trace.get("visible") for trace in plotly_spec(figure)["data"]] == [None] * 8 + ["legendonly"] * 2
+    assert [trace.get("visible") for trace in plotly_spec(figure, SeriesColours())["data"]] == [None] * 8 + [
+        "legendonly"
+    ] * 2
     contribute(ReportSection("s", [figure]))
     assert "The first 8 of 10 series are shown" in Outline(rendered(scope_of(sample))).text
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,11 +11,7 @@ from framework.contracts import Figure, ReportScope, ReportSection
 from framework.report.html.page import render_report, save_report
 from tests.framework.report.conftest import Contribute
 from tests.framework.report.sample_study import advice, store_of, study
-
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    None,
-)
+from tests.support.browser import BROWSER
 
 pytestmark = [
     pytest.mark.integration,

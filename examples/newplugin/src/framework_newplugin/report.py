@@ -39,9 +39,12 @@ def section(scope: ReportScope) -> Iterable[ReportSection]:
     line = {
         "type": "scatter",
         "mode": "lines+markers",
+        "name": "items/s",
         "x": [row["workers"] for row in rows],
         "y": [row["items_s"] for row in rows],
     }
     layout = {"xaxis": {"title": {"text": "workers"}}, "yaxis": {"title": {"text": "items/s"}}}
-    figure = Figure("newplugin: items against workers", {"data": [line], "layout": layout})
+    spec = {"data": [line], "layout": layout}
+    caption = "More items are better."
+    figure = Figure("newplugin: items against workers", spec, caption, metrics=("newplugin_items_s",))
     yield ReportSection("newplugin", [figure, *table(scope)])

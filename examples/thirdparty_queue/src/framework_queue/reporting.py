@@ -89,9 +89,8 @@ def waits_section(scope: ReportScope) -> Iterable[ReportSection]:
             "xaxis": {"title": {"text": "servers"}},
             "yaxis": {"title": {"text": "wait_p99_s"}, "type": "log"},
         }
-        figure = Figure(
-            "Waits against servers", {"data": lines, "layout": layout}, "99th percentile of waits."
-        )
+        spec = {"data": lines, "layout": layout}
+        figure = Figure("Waits against servers", spec, "99th percentile of waits.", metrics=("wait_p99_s",))
         yield ReportSection("Queue", [figure, *waits_table(scope)])
 
 

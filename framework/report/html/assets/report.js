@@ -68,12 +68,8 @@ unpackPlotly().then(function drawFigures() {
       layout: {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: "system-ui, 'Segoe UI', Roboto, sans-serif", size: 12, color: ink },
-        colorway: isDark
-          ? ["#7fb0ff", "#ffb35c", "#6fcf8f", "#ff8a80", "#c9a2ff", "#e0c27a", "#ff9fd0", "#9aa4b2"]
-          : ["#1f5fbf", "#d9730d", "#1d8a4a", "#c0362c", "#7a49c0", "#8a6d1f", "#c2448a", "#5b6472"],
         margin: { l: 64, r: 16, t: 16, b: 56 },
         hovermode: "closest",
-        modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink },
         legend: { ...legend, bgcolor: "rgba(0,0,0,0)", groupclick: "toggleitem" },
         xaxis: axis, yaxis: axis,
       },
@@ -104,7 +100,7 @@ unpackPlotly().then(function drawFigures() {
       const full = { template: template(isDark, legend), autosize: !width, ...layout };
       full.height = (layout.height || 420) + moreHeight;
       if (width) full.width = width;
-      Plotly.react(element, data, full, { responsive: true, displaylogo: false });
+      Plotly.react(element, data, full, { responsive: true, displayModeBar: false });
     }
   }
 
@@ -118,7 +114,10 @@ unpackPlotly().then(function drawFigures() {
   drawAll();
   document.addEventListener("figures-added", drawAll); // of a page that changes
   dark.addEventListener("change", (event) => draw(event.matches));
-  addEventListener("beforeprint", () => draw(false, PAPER_WIDTH_PX));
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("#answer details").forEach((details) => { details.open = true; }); // paper can't open them
+    draw(false, PAPER_WIDTH_PX);
+  });
   addEventListener("afterprint", () => draw(dark.matches));
 });
 

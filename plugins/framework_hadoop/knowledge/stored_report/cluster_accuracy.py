@@ -133,14 +133,17 @@ def coverage_figure(errors: Sequence[ClusterError]) -> Figure:
     }
     few = sum(item.rows < _LEAST_OF_A_CLUSTER for item in errors)
     narrow = [item.cluster for item in errors if item.verdict == "too narrow"]
-    caption = (
-        f"Intervals promise {level:.0%} (dotted). In brackets: executions held out; bars: 95 % intervals. "
-    )
+    caption = f"Intervals promise {level:.0%} (dotted). In brackets: executions held out. "
     caption += (
         f"Too narrow for certain: {', '.join(narrow)}." if narrow else "Nowhere too narrow for certain."
     )
     caption += f" {few} clusters have fewer than {_LEAST_OF_A_CLUSTER} held-out executions." if few else ""
-    return Figure("Coverage of the intervals by cluster", {"data": [data], "layout": layout}, caption)
+    return Figure(
+        "Coverage of the intervals by cluster",
+        {"data": [data], "layout": layout},
+        caption,
+        band="Bars: 95 % intervals.",
+    )
 
 
 def blocks(scope: ReportScope) -> list[Figure | TableBlock | str]:

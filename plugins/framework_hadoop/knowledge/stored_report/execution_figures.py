@@ -85,7 +85,8 @@ def points_figure(points: Sequence[Point]) -> Figure:
         left = len(points) - len(priced)
         caption += f" {left} configurations on clusters without a price are not drawn." if left else ""
     title = "Cost against time" if priced else "Time by cluster"
-    return Figure(title, {"data": data, "layout": layout}, caption)
+    band = "The pointer shows the interval of each point."
+    return Figure(title, {"data": data, "layout": layout}, caption, band=band)
 
 
 def _points(name: str, points: Sequence[Point], priced: bool, marker: dict[str, Any]) -> dict[str, Any]:
@@ -134,11 +135,13 @@ def budget_figure(points: Sequence[Point]) -> Figure:
         "yaxis": {"title": {"text": "time in s"}, "type": "log"},
     }
     caption = (
-        "The least time within a budget; read the other way, the least cost within a deadline. Both are upper ends "
-        "of intervals, so a configuration counts only if it keeps budget and deadline for certain. What costs leave "
+        "The least time within a budget; read the other way, the least cost within a deadline. What costs leave "
         "out is not in them."
     )
-    return Figure("Best time within a budget", {"data": data, "layout": layout}, caption)
+    band = (
+        "Both are upper ends of intervals: a configuration counts only if it keeps both limits for certain."
+    )
+    return Figure("Best time within a budget", {"data": data, "layout": layout}, caption, band=band)
 
 
 def _bought(own: Sequence[Point]) -> list[tuple[float, float, str]]:
@@ -191,7 +194,7 @@ def scaling_figure(words: str, rows: Sequence[Sequence[Any]]) -> Figure | None:
                 "name": "in proportion",
                 "x": amounts,
                 "y": [(amount / base) ** exponent for amount in amounts],
-                "line": {"dash": "dot", "width": 1},
+                "line": {"dash": "dot", "width": 1, "color": "#7F7F7F"},
             }
         )
     layout = {
@@ -205,10 +208,11 @@ def scaling_figure(words: str, rows: Sequence[Sequence[Any]]) -> Figure | None:
     }
     caption = (
         f"Time relative to that with {base:g}, over pairs of configurations that are equal in everything else but "
-        "the cluster's name, with 90 % intervals where there are at least five pairs."
+        "the cluster's name."
         + (" It is another machine type, whose processor may differ too." if " per node" in words else "")
     )
-    return Figure(f"Time by {words}", {"data": data, "layout": layout}, caption)
+    band = "Bars: 90 % intervals, where there are at least five pairs."
+    return Figure(f"Time by {words}", {"data": data, "layout": layout}, caption, band=band)
 
 
 def _number(text: object) -> float:
@@ -249,7 +253,9 @@ def coverage_figure(rows: Sequence[Sequence[Any]]) -> Figure:
     }
     never = len(benchmarks) * len(clusters) - len(counts)
     caption = f"Number of configurations. Empty: the benchmark was never run on that cluster ({never} combinations)."
-    return Figure("Configurations run", {"data": [data], "layout": layout}, caption)
+    return Figure(
+        "Configurations run", {"data": [data], "layout": layout}, caption, band="A count has no band."
+    )
 
 
 def _rank(count: int) -> float:

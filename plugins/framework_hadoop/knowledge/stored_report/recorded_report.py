@@ -97,9 +97,10 @@ def _effects(query: Query, name: str) -> list[Block]:
                 Figure(
                     title,
                     effects_figure(sure),
-                    "Median ratio of the times of configurations that are equal in everything else, with 90 % "
-                    f"intervals; left is faster. The largest effects are drawn, all are in the table. {few} values "
+                    "Median ratio of the times of configurations that are equal in everything else; "
+                    f"left is faster. The largest effects are drawn, all are in the table. {few} values "
                     f"with fewer than {_LEAST_PAIRS} pairs are only there.",
+                    band="Bars: 90 % intervals.",
                 )
             )
     if every:

@@ -33,7 +33,14 @@ def blocks(query: Query, experiment: str) -> list[Figure | TableBlock | str]:
             data.append(_points(verdict, own, {"size": 7}))
     reach = [min(row[4] for row in rows), max(row[4] for row in rows)]
     data.append(
-        {"type": "scatter", "mode": "lines", "name": "equal", "x": reach, "y": reach, "line": {"width": 1}}
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "equal",
+            "x": reach,
+            "y": reach,
+            "line": {"width": 1, "color": "#7F7F7F"},
+        }
     )
     layout = {
         "height": 460,
@@ -53,7 +60,8 @@ def blocks(query: Query, experiment: str) -> list[Figure | TableBlock | str]:
         judged[:_MOST_ROWS],
         "Executions with a verdict are not in cost, best configurations and effects.",
     )
-    return [Figure("Outliers", {"data": data, "layout": layout}, caption), table]
+    sql = f"FROM outliers JOIN executions USING (run_id) WHERE experiment = '{experiment}'"
+    return [Figure("Outliers", {"data": data, "layout": layout}, caption, sql=sql), table]
 
 
 def _points(name: str, rows: list[tuple[Any, ...]] | Any, marker: dict[str, Any]) -> dict[str, Any]:

@@ -16,15 +16,6 @@ from framework_cova.findings.camera_runs import (
 from framework_cova.findings.frame_pictures import frame_pictures
 from framework_cova.findings.pay_curves import break_even, pay_curves
 
-COLOURS = (
-    "#E69F00",
-    "#56B4E9",
-    "#D55E00",
-    "#009E73",
-    "#0072B2",
-    "#CC79A7",
-)  # of arms and policies
-
 
 def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the section; none for a study without cameras."""
@@ -44,7 +35,7 @@ def _gains(runs: Sequence[CameraRun]) -> list[Figure]:
     """Return mAP of each arm by scene, with the range over seeds."""
     main = usual(runs)
     traces: list[dict[str, Any]] = []
-    for number, (arm, words) in enumerate(ARM_WORDS.items()):
+    for arm, words in ARM_WORDS.items():
         scenes: dict[str, list[float]] = {}
         for run in runs:
             if run.variation == main and run.arm == arm and "detection_map" in run.metrics:
@@ -63,17 +54,18 @@ def _gains(runs: Sequence[CameraRun]) -> list[Figure]:
                         "type": "data",
                         "array": [(one.high or one.value) - one.value for one in found],
                     },
-                    "marker": {"color": COLOURS[number % len(COLOURS)]},
                 }
             )
     layout = {
         "barmode": "group",
         "yaxis": {"title": {"text": "mAP@[.5:.95] on later frames"}, "rangemode": "tozero"},
     }
-    caption = (
-        "Bars: mean over seeds; lines: 95 % interval of the mean. All but the teacher cost the same a frame."
-    )
-    return [Figure("mAP by camera", {"data": traces, "layout": layout}, caption)] if traces else []
+    spec = {"data": traces, "layout": layout}
+    band = "Lines: 95 % interval of the mean."
+    caption = "Bars: mean over seeds. All but the teacher cost the same a frame."
+    if not traces:
+        return []
+    return [Figure("mAP by camera", spec, caption, metrics=("detection_map",), band=band)]
 
 
 _AXES = (
@@ -108,13 +100,12 @@ def _curves(runs: Sequence[CameraRun]) -> list[Figure]:
                     100 * (one.value - (one.value if one.low is None else one.low)) for _, one in points
                 ],
             },
-            "line": {"color": COLOURS[4]},
         }
         layout: dict[str, Any] = {
             "xaxis": {"type": scale, "title": {"text": axis}},
             "yaxis": {"title": {"text": "mAP over the generic student's, %"}, "zeroline": True},
         }
-        caption = f"Mean over {len(found[words][0].gains)} cameras, 95 % interval."
+        caption = f"Mean over {len(found[words][0].gains)} cameras."
         zero = break_even(found[words])
         if zero is None:
             caption += " Below 0 it does not pay."
@@ -122,7 +113,9 @@ def _curves(runs: Sequence[CameraRun]) -> list[Figure]:
             caption += f" At {words} {zero:.2g} (dashed) the gain is used up: below 0 it does not pay."
             end = {"x0": zero, "x1": zero, "y0": 0, "y1": 1, "yref": "paper"}
             layout["shapes"] = [{"type": "line", **end, "line": {"dash": "dash", "color": "#888"}}]
-        figures.append(Figure(title, {"data": [line], "layout": layout}, caption))
+        spec = {"data": [line], "layout": layout}
+        band = "Lines: 95 % interval over the cameras."
+        figures.append(Figure(title, spec, caption, metrics=("detection_map",), band=band))
     return figures
 
 
@@ -146,7 +139,8 @@ def _motion(scope: ReportScope, run: CameraRun) -> list[Figure]:
         "xaxis": {"constrain": "domain", "title": {"text": "column of cells"}},
     }
     caption = f"Share of frames in which a region of motion covered the cell; run {run.run_id}."
-    return [Figure("Where motion was", {"data": [trace], "layout": layout}, caption)]
+    sql = f"FROM camera_motion WHERE run_id = '{run.run_id}'"
+    return [Figure("Where motion was", {"data": [trace], "layout": layout}, caption, sql=sql)]
 
 
 def _windows(scope: ReportScope, runs: Sequence[CameraRun]) -> list[Figure]:
@@ -163,7 +157,7 @@ def _windows(scope: ReportScope, runs: Sequence[CameraRun]) -> list[Figure]:
         )
     ]
     traces = []
-    for number, run in enumerate(same):
+    for run in same:
         rows = scope.store.query(
             "SELECT * FROM camera_windows WHERE run_id = ? ORDER BY first_frame", [run.run_id]
         ).to_pylist()
@@ -175,7 +169,6 @@ def _windows(scope: ReportScope, runs: Sequence[CameraRun]) -> list[Figure]:
                 "x": [row["last_frame"] for row in rows],
                 "y": [row["map"] for row in rows],
                 "marker": {"symbol": ["star" if row["retrained"] else "circle" for row in rows], "size": 9},
-                "line": {"color": COLOURS[number % len(COLOURS)]},
             }
         )
     layout = {
@@ -186,4 +179,8 @@ def _windows(scope: ReportScope, runs: Sequence[CameraRun]) -> list[Figure]:
         f"Scene {first.get('workload.capture.scene', '')}, change '{first.get('workload.capture.drift', '')}' at"
         f" frame {first.get('workload.capture.drift_at', '')}. A star: trained again after this window."
     )
-    return [Figure("A scene that changes, window by window", {"data": traces, "layout": layout}, caption)]
+    runs_shown = ", ".join(f"'{run.run_id}'" for run in same)
+    sql = f"FROM camera_windows WHERE run_id IN ({runs_shown})"
+    return [
+        Figure("A scene that changes, window by window", {"data": traces, "layout": layout}, caption, sql=sql)
+    ]

@@ -23,11 +23,12 @@ def frame_pictures(scope: ReportScope, run: CameraRun) -> list[Figure]:
         for table in ("camera_pictures", "camera_boxes")
     )
     figures = []
+    sql = f"FROM camera_boxes WHERE run_id = '{run.run_id}'"
     for shot in shots:
         here = [box for box in boxes if box["frame"] == shot["frame"]]
         caption = f"Frame {shot['frame']} of scene {run.params.get('workload.capture.scene', '–')}, never trained on."
         caption += f" Boxes with a score of at least 0.3; dotted: the truth. Run {run.run_id}."
-        figures.append(Figure(f"Frame {shot['frame']}: who sees what", _panels(shot, here), caption))
+        figures.append(Figure(f"Frame {shot['frame']}: who sees what", _panels(shot, here), caption, sql=sql))
     return figures
 
 

@@ -9,7 +9,6 @@ from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
 from framework_maritime.study.comparison_tables import tables, totals_table
 from framework_maritime.study.stored_runs import StoredRun, stored_runs
 
-_COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00")
 _LONG = ("at berth or at anchor", "slow", "faster", "fastest")
 _PLACES = {
     "xaxis": {"title": {"text": "longitude, degrees"}},
@@ -35,6 +34,10 @@ def _rows(scope: ReportScope, sql: str, run: StoredRun) -> list[dict[str, Any]]:
     return scope.store.query(sql, [run.run_id]).to_pylist()
 
 
+def _of(table: str, run: StoredRun) -> str:
+    return f"FROM {table} WHERE run_id = '{run.run_id}'"
+
+
 def _by_type(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
     rows = _rows(
         scope,
@@ -50,11 +53,12 @@ def _by_type(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
         "x": [f"{row['kind']} ({row['ships']})" for row in rows],
         "y": [row["co2_t"] for row in rows],
         "error_y": {"type": "data", "array": [row["half_t"] for row in rows]},
-        "marker": {"color": _COLOURS[0]},
     }
     layout = {"yaxis": {"title": {"text": "CO2, t"}, "rangemode": "tozero"}}
-    caption = f"Number of ships in brackets. Bars: the ships' own intervals, taken as independent. {what}."
-    return [Figure("CO2 by type of ship", {"data": [trace], "layout": layout}, caption)]
+    caption = f"Number of ships in brackets. {what}."
+    band = "Lines: the ships' own intervals, taken as independent."
+    spec = {"data": [trace], "layout": layout}
+    return [Figure("CO2 by type of ship", spec, caption, sql=_of("ship_emissions", run), band=band)]
 
 
 def _tracks(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
@@ -71,13 +75,14 @@ def _tracks(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
                 "name": _LONG[phase] if phase < len(_LONG) else str(phase),
                 "x": [row["lon_deg"] for row in points],
                 "y": [row["lat_deg"] for row in points],
-                "marker": {"size": 4, "color": _COLOURS[phase % len(_COLOURS)]},
+                "marker": {"size": 4},
             }
         )
     caption = (
         f"A sample of {len(rows):,} positions; phases by k-means over speed, turn rate and depth. {what}."
     )
-    return [Figure("Tracks by phase", {"data": traces, "layout": _PLACES}, caption)]
+    spec = {"data": traces, "layout": _PLACES}
+    return [Figure("Tracks by phase", spec, caption, sql=_of("track_points", run))]
 
 
 def _cells(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
@@ -110,17 +115,18 @@ def _cells(scope: ReportScope, run: StoredRun, what: str) -> list[Figure]:
         },
     }
     by_hour = {"type": "bar", "x": [row["hour"] for row in hours], "y": [row["co2_t"] for row in hours]}
+    placed, sql = {"data": [trace], "layout": _PLACES}, _of("emission_cells", run)
     axes = {"xaxis": {"title": {"text": "hour of the day, UTC"}}, "yaxis": {"title": {"text": "CO2, t"}}}
     return [
-        Figure("Emission map", {"data": [trace], "layout": _PLACES}, f"CO2 by cell of 0.02 degrees. {what}."),
-        Figure("CO2 by hour of the day", {"data": [by_hour], "layout": axes}, f"{what}."),
+        Figure("Emission map", placed, f"CO2 by cell of 0.02 degrees. {what}.", sql=sql),
+        Figure("CO2 by hour of the day", {"data": [by_hour], "layout": axes}, f"{what}.", sql=sql),
     ]
 
 
 def _calibration(runs: Sequence[StoredRun]) -> list[Figure]:
     """Return intervals against the truth: one bar a run, relative to the true total."""
     traces = []
-    for number, method in enumerate(sorted({run.method for run in runs})):
+    for method in sorted({run.method for run in runs}):
         x, y, up, down = [], [], [], []
         for run in runs:
             bias, limits = run.metrics.get("fleet_co2_bias_pct"), run.limits.get("co2_t")
@@ -143,11 +149,6 @@ def _calibration(runs: Sequence[StoredRun]) -> list[Figure]:
                     "x": x,
                     "y": y,
                     "error_y": {"type": "data", "symmetric": False, "array": up, "arrayminus": down},
-                    "marker": {
-                        "color": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")[
-                            number % 6
-                        ]
-                    },
                 }
             )
     if not traces:
@@ -157,4 +158,8 @@ def _calibration(runs: Sequence[StoredRun]) -> list[Figure]:
     caption = (
         f"An interval that contains 0 holds: {sum(held):.0f} of {len(held)} do. Fleets with known truth."
     )
-    return [Figure("Do the intervals hold?", {"data": traces, "layout": layout}, caption)]
+    spec = {"data": traces, "layout": layout}
+    band = "Lines: the interval of each run."
+    return [
+        Figure("Do the intervals hold?", spec, caption, metrics=("co2_t", "fleet_co2_bias_pct"), band=band)
+    ]

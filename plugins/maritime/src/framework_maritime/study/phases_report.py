@@ -6,7 +6,6 @@ from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
 from framework_maritime.study.run_phases import RunPhases, run_phases
 
 MOST_RUNS = 3
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def phase_sections(scope: ReportScope) -> list[ReportSection]:
@@ -61,10 +60,10 @@ def phase_figure(found: RunPhases) -> Figure:
                 "showlegend": letter not in shown,
                 "x": found.t_s[phase.begin : end : step].tolist(),
                 "y": found.values[phase.begin : end : step, 0].tolist(),
-                "line": {"color": _COLOURS[phase.label % len(_COLOURS)]},
             }
         )
         shown.add(letter)
     layout = {"xaxis": {"title": {"text": "t_s"}}, "yaxis": {"title": {"text": found.names[0]}}}
     caption = f"Behaviours found by change points over {', '.join(found.names)}."
-    return Figure(f"Phases of run {found.run_id}", {"data": traces, "layout": layout}, caption)
+    sql = f"SELECT name, t_s, value FROM samples WHERE run_id = '{found.run_id}' ORDER BY ALL"
+    return Figure(f"Phases of run {found.run_id}", {"data": traces, "layout": layout}, caption, sql=sql)
