@@ -2,9 +2,10 @@
 
     python benchmarks/killed_sweep.py --runs 1000 --launcher slurm     # with a Slurm (.ci/slurm.sh up)
     python benchmarks/killed_sweep.py --runs 40 --launcher background
+    python benchmarks/killed_sweep.py --runs 640 --runs-per-job 10 --at-once 64 --launchers 2
 
-The launcher gets SIGKILL so many times at random moments; meanwhile a share of the jobs is cancelled through the
-queue or has its process killed. Then the command is repeated until it succeeds. Printed: how every point ended,
+The launchers (several share the sweep) get SIGKILL so many times at random moments; meanwhile a share of the jobs is
+cancelled through the queue or has its process killed. Then the commands are repeated until all succeed. Printed: how every point ended,
 whether one is missing or was done twice, which reasons the failures have, and what a run cost beyond its own work
 (it has none).
 """
@@ -45,6 +46,7 @@ def main() -> int:
     parser.add_argument("--runs-per-job", type=int, default=1)
     parser.add_argument("--launcher", default="background")
     parser.add_argument("--at-once", type=int, default=4)
+    parser.add_argument("--launchers", type=int, default=1, help="how many carry out the sweep together")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--spoiled", type=float, default=0.1, help="share of the jobs to kill or cancel")
     parser.add_argument("--seed", type=int, default=0)
@@ -67,23 +69,30 @@ def main() -> int:
     spoiler.start()
     began_s = time.monotonic()
     for _ in range(given.kills):
-        with (folder / "launcher.log").open("a") as log:
-            launcher = subprocess.Popen(command, stdout=log, stderr=log)
-        time.sleep(chance.uniform(0.5, 30))
-        launcher.kill()
-        launcher.wait()
-        print(f"{time.monotonic() - began_s:.0f} s: launcher killed; {spoiler.done} jobs spoiled", flush=True)
+        launchers = started(command, folder, given.launchers)
+        for launcher in launchers:
+            time.sleep(chance.uniform(0.5, 30))
+            launcher.kill()
+            launcher.wait()
+        print(
+            f"{time.monotonic() - began_s:.0f} s: launchers killed; {spoiler.done} jobs spoiled", flush=True
+        )
     repeats = 0
     while repeats < MOST_REPEATS:
         repeats += 1
-        with (folder / "launcher.log").open("a") as log:
-            status = subprocess.call(command, stdout=log, stderr=log)
-        print(f"{time.monotonic() - began_s:.0f} s: repeated, exit status {status}", flush=True)
-        if status == 0:
+        statuses = [launcher.wait() for launcher in started(command, folder, given.launchers)]
+        print(f"{time.monotonic() - began_s:.0f} s: repeated, exit status {statuses}", flush=True)
+        if not any(statuses):
             break
     wall_s = time.monotonic() - began_s
     spoiler.over = True
     return account(given.runs, repeats, wall_s, spoiler)
+
+
+def started(command: list[str], folder: Path, count: int) -> list[subprocess.Popen[bytes]]:
+    """Start so many launchers of the sweep; what they say is added to one file."""
+    with (folder / "launcher.log").open("a") as log:
+        return [subprocess.Popen(command, stdout=log, stderr=log) for _ in range(count)]
 
 
 class Spoiler(threading.Thread):
@@ -147,7 +156,7 @@ def account(runs: int, repeats: int, wall_s: float, spoiler: Spoiler) -> int:
         "jobs spoiled": dict(spoiler.done),
         "failures by kind": {row["kind"]: row["n"] for row in kinds},
         "failures without a reason": mute[0]["n"],
-        "launchers that were repeated": repeats,
+        "repeats": repeats,
         "wall s": round(wall_s, 1),
         "wall s a run": round(wall_s / runs, 3),
         "launchers' CPU-s a run": round((launchers.ru_utime + launchers.ru_stime) / runs, 3),

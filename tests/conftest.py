@@ -123,6 +123,18 @@ def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.Complete
 
 
 @pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB; needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+@pytest.fixture
 def terminal(toy: Path, tmp_path: Path) -> Callable[..., str]:
     """Run `python -m framework` on a pseudo-terminal of so many columns; return what was written to it.
 

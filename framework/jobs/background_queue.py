@@ -17,6 +17,7 @@ from typing import Any
 
 from framework.errors import ConfigError, did_you_mean
 from framework.processes.job_queue import Batch, JobState
+from framework.processes.process_mark import lives, process_mark
 from framework.store import durable
 
 _POLL_S = 0.05
@@ -101,26 +102,19 @@ def _worker(batch: Path) -> dict[str, Any] | None:
 
 def _at_work(batch: Path) -> bool:
     """Return whether the batch's process lives; one that was started this moment has not left word yet."""
-    import psutil
-
     worker = _worker(batch)
     if worker is None:
         book = batch / _BOOK
-        return book.is_dir() and time.time() - book.stat().st_mtime < _NOTICE_S
-    try:
-        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["began_s"]) < 2.0)
-    except psutil.Error:
-        return False
+        return book.is_dir() and abs(time.time() - book.stat().st_mtime) < _NOTICE_S
+    return lives(worker["pid"], worker.get("mark"))
 
 
 def work(batch: Path, count: int, at_once: int, limit_s: float) -> None:
     """Carry out the tasks of a batch in order; each ends with this process, whatever ends that."""
-    import psutil
-
     from framework.processes.child_process import ChildProcess
 
     book = batch / _BOOK
-    us = {"pid": os.getpid(), "began_s": psutil.Process().create_time()}
+    us = {"pid": os.getpid(), "mark": process_mark(os.getpid())}
     durable.write_whole(book / "worker", json.dumps(us).encode(), durable=False)
     waiting = list(range(count))
     running: dict[int, tuple[ChildProcess, float]] = {}

@@ -9,6 +9,7 @@ systems with reflinks (XFS, Btrfs) the copy costs nothing; elsewhere about a sec
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -60,7 +61,8 @@ class WorkingCopy:
             create_or_migrate(self.connection)
         except duckdb.Error as error:
             self.close()
-            raise StoreError(read_trouble(self.published, error)) from error
+            trouble = write_trouble if _of_the_medium(error) else read_trouble
+            raise StoreError(trouble(self.published, error)) from error
         except BaseException:
             self.close()
             raise
@@ -118,5 +120,12 @@ def _copy(source: Path, target: Path) -> None:
 
 def write_trouble(path: Path, error: Exception) -> str:
     """Return one line on a database that DuckDB can't change."""
-    reason = one_line(error)
-    return f"can't write {path}: {reason}"
+    return f"can't write {path}: {_of_the_medium(error) or one_line(error)}"
+
+
+def _of_the_medium(error: Exception) -> str | None:
+    """Return what DuckDB was told by the operating system, in plain words; None for an error of its own."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if os.strerror(number) in str(error):
+            return durable.os_reason(OSError(number, ""))
+    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from framework.contracts import Json
 from framework.errors import StoreError
-from framework.identity.run_key import utc_now
 from framework.store.bundles.record_json import checksum
 from framework.store.database.schema import LABELS
 from framework.store.durable import write_whole
 
 FORMAT = "framework-labels"
+_STAMP = "%Y%m%dT%H%M%S%f"
 LabelKind = Literal["tag", "untag", "note", "experiment", "archived"]
 KINDS: tuple[LabelKind, ...] = ("tag", "untag", "note", "experiment", "archived")
 
@@ -37,18 +37,30 @@ def write_labels(outputs: Path | str, run_ids: Sequence[str], kind: LabelKind, v
             `archived` is `true` or `false`.
         value: the word, note or name.
     """
+    folder = Path(outputs) / "labels"
+    at = _next_moment(folder)
     document: dict[str, Json] = {
         "format": FORMAT,
-        "at": utc_now(),
+        "at": at.isoformat(timespec="microseconds"),
         "kind": kind,
         "value": value,
         "run_ids": list(run_ids),
     }
     document["checksum"] = checksum(document)
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-    file = Path(outputs) / "labels" / f"{name}.json"
+    file = folder / f"{at:{_STAMP}}-{secrets.token_hex(4)}.json"
     write_whole(file, json.dumps(document).encode("utf-8"))
     return file
+
+
+def _next_moment(folder: Path) -> datetime:
+    """Return the time, but later than all labels there: what is said last holds, also with a clock set back."""
+    newest = max((file.name for file in folder.glob("[!.]*.json")), default="")
+    now = datetime.now(UTC)
+    try:
+        said = datetime.strptime(newest.partition("-")[0], _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # none yet, or of a name of somebody's own
+        return now
+    return max(now, said + timedelta(microseconds=1))
 
 
 def label_rows(data: bytes, where: str, name: str) -> pa.Table:

@@ -16,35 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.errors import StoreError
+from framework.processes.process_mark import lives, process_mark
 from framework.store.durable import os_reason, write_whole
 from framework.store.layout import sweeps_folder
 
 _SUFFIX = ".launcher.json"
-_CLOCK_TOLERANCE_S = 2.0
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """A process that carries out a sweep; `began_s`, when it was started, tells it from another one of its number."""
+    """A process that carries out a sweep; its `mark` tells it from another one of its number."""
 
     sweep_id: str
     host: str
     pid: int
-    began_s: float
+    mark: str | None
 
     @property
     def alive(self) -> bool:
         """Whether it lives, as far as this machine can tell."""
-        import psutil
-
-        if self.host != socket.gethostname():
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.began_s) < _CLOCK_TOLERANCE_S
-            return same and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-        except psutil.Error:
-            return False
+        return self.host == socket.gethostname() and lives(self.pid, self.mark)
 
     def end(self, patience_s: float = 30.0) -> bool:
         """Ask it to end, as Ctrl-C would, and wait for that; return whether it has ended."""
@@ -61,9 +52,7 @@ class Launcher:
 @contextmanager
 def known_as_launcher(outputs: Path | str, sweep_id: str) -> Iterator[None]:
     """Leave word, while the block runs, that this process carries out a sweep; if that can't be written, without."""
-    import psutil
-
-    us = Launcher(sweep_id, socket.gethostname(), os.getpid(), psutil.Process().create_time())
+    us = Launcher(sweep_id, socket.gethostname(), os.getpid(), process_mark(os.getpid()))
     file = sweeps_folder(outputs) / f"{sweep_id}.{us.host}-{us.pid}{_SUFFIX}"
     with suppress(StoreError):  # what the sweep itself can't write, it says
         write_whole(file, json.dumps(vars(us)).encode(), durable=False)

@@ -16,6 +16,7 @@ from framework.store.bundles.bundle import verify_bundle, write_bundle
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store, open_published
 from framework.store.layout import database_path
+from tests.support.small_disk import fill
 
 
 def test_a_store_is_what_advisors_and_reports_read_from(outputs, add_run):
@@ -157,25 +158,6 @@ def test_a_store_that_one_may_only_read_can_be_queried_and_says_so_when_written(
     count, *refusals = done.stdout.splitlines()
     assert (count, len(refusals)) == ("1", 3), done.stderr
     assert all("no permission" in line and str(outputs) in line for line in refusals)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 24 MiB; needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=False)
-
-
-def fill(disk, leave_bytes: int) -> None:
-    """Leave so much free space on a disk, and no more."""
-    free = os.statvfs(disk)
-    with open(disk / "ballast", "wb") as ballast:
-        ballast.write(bytes(max(0, free.f_bavail * free.f_frsize - leave_bytes)))
 
 
 @pytest.mark.integration
