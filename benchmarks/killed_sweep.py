@@ -5,9 +5,9 @@
     python benchmarks/killed_sweep.py --runs 640 --runs-per-job 10 --at-once 64 --launchers 2
 
 The launchers (several share the sweep) get SIGKILL so many times at random moments; meanwhile a share of the jobs is
-cancelled through the queue or has its process killed. Then the commands are repeated until all succeed. Printed: how every point ended,
-whether one is missing or was done twice, which reasons the failures have, and what a run cost beyond its own work
-(it has none).
+cancelled through the queue or has its process killed. Then the commands are repeated until all succeed. Printed: how
+every point ended, whether one is missing or was done twice, which reasons the failures have, and what a run cost
+beyond its own work (it has none).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
 from framework.sweep.sharing.claims_of_points import HeldElsewhereError, claimed, is_free
 
-SUPPORT = Path(__file__).parents[2] / "support"
+SUPPORT = Path(__file__).parents[3] / "support"
 
 
 def test_a_point_has_one_holder_at_a_time(tmp_path: Path) -> None:
