@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -150,6 +150,14 @@ def verbs(app: typer.Typer) -> None:
     from framework_hadoop.knowledge.knowledge_verbs import add_verbs
 
     add_verbs(app)
+
+
+@hookimpl
+def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
+    """`hadoop jar …` with the knobs of a MapReduce run."""
+    from framework_hadoop.engines.hadoop_command import paste_commands
+
+    return list(paste_commands(config))
 
 
 @hookimpl

@@ -9,6 +9,7 @@ import pytest
 from framework.errors import ConfigError
 from framework_hadoop import knobs
 from framework_hadoop.benchmarks.workloads import BenchmarkWorkload
+from framework_hadoop.engines.hadoop_command import paste_commands
 from framework_hadoop.engines.mapreduce import HadoopBackend
 from framework_hadoop.knobs import HadoopKnobs
 
@@ -25,6 +26,20 @@ def test_the_number_of_maps_becomes_equal_splits_rounded_up() -> None:
     found = properties(maps=3, input_bytes=1000)
     assert found["mapreduce.input.fileinputformat.split.maxsize"] == "334"
     assert found["mapreduce.input.fileinputformat.split.minsize"] == "334"
+
+
+def test_the_knobs_of_a_run_are_pasted_as_properties_of_the_engines_own_client() -> None:
+    backend = {"name": "hadoop", "_target_": "any", "maps": 4, "reduces": 2, "codec": "none", "heap_mb": 512}
+    (command,) = paste_commands({"backend": backend, "workload": {"size": "10MB", "max_size": "1MB"}})
+    assert command.startswith("hadoop jar YOUR_JOB.jar -D")
+    for pair in (
+        "mapreduce.job.reduces=2",
+        "mapreduce.map.output.compress=false",
+        "mapreduce.map.java.opts=-Xmx512m",
+        "mapreduce.input.fileinputformat.split.maxsize=250000",
+    ):
+        assert f" -D{pair}" in command
+    assert list(paste_commands({"backend": {"name": "spark", "reduces": 2}})) == []
 
 
 def test_maps_and_a_split_size_contradict_each_other() -> None:
