@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,13 @@ from framework.store import durable
 _POLL_S = 0.05
 _LARGEST = 10_000
 _NOTICE_S = 10.0
-_KINDS = {"TIMEOUT": "timeout", "CANCELLED": "cancelled", "FAILED": "job_failed", "COMPLETED": "no_result"}
+_KINDS = {
+    "TIMEOUT": "timeout",
+    "CANCELLED": "cancelled",
+    "KILLED": "killed",
+    "FAILED": "job_failed",
+    "COMPLETED": "no_result",
+}
 _BOOK, _CANCELLED = "queue", "cancelled"
 
 
@@ -130,7 +137,7 @@ def work(batch: Path, count: int, at_once: int, limit_s: float) -> None:
         for task, (process, began_s) in list(running.items()):
             word = None
             if process.status is not None:
-                word = "COMPLETED" if process.status == 0 else "FAILED"
+                word = {0: "COMPLETED", -signal.SIGKILL: "KILLED"}.get(process.status, "FAILED")
             elif (book / f"{task}.{_CANCELLED}").exists():
                 word = "CANCELLED"
             elif time.monotonic() - began_s > limit_s:

@@ -84,6 +84,7 @@ _TIME = re.compile(r"^.*(?:DUE TO TIME LIMIT).*$", re.MULTILINE)
 _CANCELLED = re.compile(r"^.*(?:CANCELLED AT ).*$", re.MULTILINE)
 _REMEDIES = {
     "out_of_memory": "hydra.launcher.mem_gb=N asks for more memory",
+    "killed": "by the kernel if memory ran out: hydra.launcher.array_parallelism=N runs fewer jobs at once",
     "timeout": "hydra.launcher.timeout_min=N asks for more time",
 }
 

@@ -51,7 +51,7 @@ class JobState:
         node, partition, reason: as the queue says; empty where there is none.
         active: whether the job waits or runs.
         failure_kind: what to call its end if it left no result: `timeout`, `cancelled`, `node_failure`,
-            `out_of_memory`, `preempted`, `job_failed`, `no_result`, `lost`.
+            `out_of_memory`, `preempted`, `killed`, `job_failed`, `no_result`, `lost`.
     """
 
     job_id: str

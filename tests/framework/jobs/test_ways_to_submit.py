@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +148,26 @@ def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_atta
     said = capsys.readouterr()
     assert "3 jobs continue without this terminal" in said.out + said.err
     assert len(list(Path("outputs/sweeps").glob("*.jobs/*"))) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_the_kernel_kills_as_it_does_without_memory_is_a_row_that_says_so(study: Study) -> None:
+    sweep = [*POINTS[:-1], "backend.speed=1", "hydra/launcher=background", "backend.fail=wait"]
+
+    with left_at_the_first_pause():
+        assert study(*sweep) == 130
+    (marker,) = wait_for(lambda: list(Path("outputs/running").glob("[!.]*.json")))
+    os.kill(json.loads(marker.read_text())["pid"], signal.SIGKILL)
+    (room,) = Path("outputs/sweeps").glob("*.jobs")
+    (batch,) = room.iterdir()
+    job = f"{batch.name}_0"
+    wait_for(lambda: not BackgroundQueue(room.resolve()).states([job])[job].active)
+    Path("go").touch()
+    assert study(*sweep) == 0
+    ((kind, message),) = Store("outputs").rows("SELECT kind, message FROM failures")[1]
+    assert kind == "killed"
+    assert "ended as KILLED without a result" in message
+    assert "if memory ran out: hydra.launcher.array_parallelism=N" in message
 
 
 @pytest.mark.slow
