@@ -13,7 +13,6 @@ from framework.cli.study_command import run_study
 from framework.cli.verbs import run_verb
 from framework.run.importing import import_files
 from framework.store.database.reader import Store
-from framework_twin.measured.realise import length_laws
 from framework_twin.measured.stored_runs import stored_runs
 from framework_twin.validation.run_by_run import beside
 from framework_twin.validation.validate import validate_runs
@@ -191,16 +190,3 @@ def test_a_closed_loop_is_predicted_with_as_many_users(tmp_path: Path) -> None:
     assert (run.setup.arrival, run.setup.concurrency) == ("concurrency", 2)
     assert run.workload is not None
     assert run.workload.facts["concurrency"] == 2
-
-
-@pytest.mark.parametrize("tokens", [2, 5, 12, 100])
-def test_a_load_of_short_prompts_whose_spread_is_unknown_is_predicted(tmp_path: Path, tokens: int) -> None:
-    """Prompts can't spread as those of long ones do where the mean is near the shortest there is."""
-    row = {"arrival_s": 0.0, "first_token_s": 0.02, "last_token_s": 0.2, "output_tokens": 20}
-    file = tmp_path / "result.json"
-    found = as_vllm_bench([{**row, "input_tokens": tokens}] * 4, 4.0, detailed=False)
-    file.write_text(json.dumps(found))
-    import_files([str(file), *SERVER], str(tmp_path / "outputs"))
-    (run,), _ = stored_runs(Store(tmp_path / "outputs"), "import:vllm-bench")
-    inputs, _ = length_laws(run.setup)
-    assert inputs.mean == pytest.approx(tokens)

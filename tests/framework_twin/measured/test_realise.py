@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework_serving.workloads.length_law import LengthLaw, moment_law
-from framework_twin.measured.measured_runs import RunSetup
-from framework_twin.measured.realise import _argsort, drawn_places, load_of, realise
+from framework_twin.measured.measured_runs import UNKNOWN, RunSetup
+from framework_twin.measured.realise import _argsort, drawn_places, length_laws, load_of, realise
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -54,3 +57,11 @@ def test_requests_are_the_same_whatever_the_server(poisson_setup: RunSetup, burs
         assert realise(load_of(setup), 3).tables == drawn.tables
         assert realise(load_of(setup), 3).facts == drawn.facts
     assert load_of(poisson_setup) != load_of(burst_setup)
+
+
+def test_short_prompts_of_an_unknown_spread_have_a_law(burst_setup: RunSetup) -> None:
+    """Prompts can't spread as long ones do where their mean is near the shortest there is."""
+    for mean in (1.0, 2.5, 5.0, 12.0, 100.0):
+        setup = replace(burst_setup, source="store", input_mean=mean, input_std=UNKNOWN)
+        inputs, _ = length_laws(setup)
+        assert inputs.mean == pytest.approx(mean)
