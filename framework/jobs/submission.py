@@ -26,6 +26,7 @@ from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import GaveUpError, SweepSession
+from framework.sweep.watch import add_landed
 
 POLL_S = 2.0
 LAG_S = 5.0  # what a shared file system may take to show what a job wrote at its end
@@ -124,12 +125,15 @@ class QueuedSweep:
         known = [job for job in jobs if job.job_key in self.ledger.jobs]
         states = self.queue.states(sorted({self.ledger.jobs[job.job_key].job_id for job in known}))
         active = {job.job_key for job in known if self._open(self.ledger.jobs[job.job_key], states)}
-        ended = [job for job in known if job.job_key not in active]
-        self._settle_ended(ended, states)
+        add_landed(
+            self.session
+        )  # a job that has ended since the sweep was planned has left its bundle by now
+        landed = {job.job_key for job in known if (job.index, job.repeat) in self.session.outcomes}
+        self._settle_ended([job for job in known if job.job_key not in active | landed], states)
         if active:
             of_them = {self.ledger.jobs[key].job_id for key in active}
             self.session.announce(f"attached to {len(of_them)} jobs that are waiting or running")
-        return [job for job in jobs if job.job_key not in active]
+        return [job for job in jobs if job.job_key not in active | landed]
 
     def _open(self, submitted: SubmittedJob, states: Mapping[str, JobState]) -> bool:
         """Return whether a point's job is at work and has not ended this point yet."""

@@ -24,6 +24,7 @@ class SweepSession:
         outcomes: what ran now.
         rederived: runs among those skipped whose metrics were derived again under the present definitions.
         outdated: runs among those skipped that keep metrics of an earlier definition, and why.
+        known_bundles: bundles that were there when the points were planned, and those looked at since.
         earlier: run ids that belong to an earlier attempt, though their bundles land now.
         on_outcome, on_start: called as outcomes arrive and as a job begins (move the progress display).
         on_progress: called with how far a job is (0–1) and what it is doing.
@@ -42,6 +43,7 @@ class SweepSession:
     outcomes: dict[PointKey, RunOutcome] = field(default_factory=dict)
     rederived: set[str] = field(default_factory=set)
     outdated: dict[str, str] = field(default_factory=dict)
+    known_bundles: set[str] = field(default_factory=set)
     earlier: set[str] = field(default_factory=set)
     on_outcome: Callable[[Point, RunOutcome], None] = lambda point, outcome: None
     on_start: Callable[[Point], None] = lambda point: None

@@ -51,7 +51,7 @@ from framework.sweep.session import GaveUpError, SweepSession, begin
 from framework.sweep.sharing.claims_of_points import HeldElsewhereError, is_free
 from framework.sweep.sharing.launchers import known_as_launcher
 from framework.sweep.sweep_code import sweep_code
-from framework.sweep.watch import watching_bundles
+from framework.sweep.watch import bundle_names, watching_bundles
 
 _AWAIT_S = 0.5
 
@@ -190,6 +190,9 @@ class _Study:
             return []
         session, plan = self.session, self._planned(batch)
         session.plan(batch)
+        session.known_bundles.update(
+            bundle_names(session.outputs_dir)
+        )  # what lands from now on is not skipped
         save_plan(Path(session.outputs_dir), self._planned(list(session.points.values())))
         keys = dict(zip(plan.job_keys, batch, strict=True))
         if self.config.resume:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framework.errors import UserError
 from framework.run_record import RunOutcome
+from framework.store.layout import runs_folder
 from framework.sweep.session import SweepSession
 
 POLL_S = 1.0
@@ -23,14 +24,12 @@ def watching_bundles(session: SweepSession) -> Iterator[None]:
 
     A job that ran in this process is added by Hydra's callback at once; here are those of other processes.
     """
-    runs = Path(session.outputs_dir) / "runs"
-    seen = set(_listing(runs))
     stop = threading.Event()
 
     def body() -> None:
         polls = 0
         while not stop.wait(POLL_S):
-            _add_new(session, runs, seen)
+            add_landed(session)
             polls += 1
             if polls % _POLLS_BETWEEN_MARKERS == 0:
                 _show_running(session)
@@ -56,17 +55,21 @@ def _show_running(session: SweepSession) -> None:
             session.on_progress(point, run.fraction, run.doing)
 
 
-def _listing(runs: Path) -> list[str]:
+def bundle_names(outputs: Path | str) -> list[str]:
+    """Return the names of the bundles in a folder of outputs."""
+    runs = runs_folder(outputs)
     return [entry.name for entry in runs.iterdir()] if runs.is_dir() else []
 
 
-def _add_new(session: SweepSession, runs: Path, seen: set[str]) -> None:
+def add_landed(session: SweepSession) -> None:
+    """Add the outcomes of this sweep's bundles that have landed since the last look, or since it was planned."""
     from framework.store.bundles.bundle import read_manifest
 
-    for name in _listing(runs):
-        if name in seen or name.startswith("."):
+    runs = runs_folder(session.outputs_dir)
+    for name in bundle_names(session.outputs_dir):
+        if name in session.known_bundles or name.startswith("."):
             continue
-        seen.add(name)
+        session.known_bundles.add(name)
         try:
             record = read_manifest(runs / name).record
         except UserError:

@@ -7,11 +7,13 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError
+from framework.jobs import submission
 from framework.jobs.background_queue import BackgroundQueue
 from framework.jobs.known_queues import known_queues, queue_named
 from framework.plugins import discover
@@ -134,20 +136,36 @@ def test_a_host_that_is_not_there_and_a_folder_it_does_not_see_are_one_line(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "planned"])
 def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_attaches(
-    study: Study, capsys: pytest.CaptureFixture[str]
+    study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=wait", "hydra.launcher.array_parallelism=2"]
 
     with left_at_the_first_pause():
         assert study(*sweep) == 130
     wait_for(lambda: len(list(Path("outputs/running").glob("[!.]*.json"))) == 2)
-    Path("go").touch()
+    if when == "before":
+        Path("go").touch()
+    else:
+        _end_once_planned(monkeypatch)
     assert study(*sweep) == 0
     assert _all_done()
     said = capsys.readouterr()
     assert "3 jobs continue without this terminal" in said.out + said.err
     assert len(list(Path("outputs/sweeps").glob("*.jobs/*"))) == 1
+
+
+def _end_once_planned(patch: pytest.MonkeyPatch) -> None:
+    """Let all jobs end between the plan of the next command and its look at their results."""
+    settle = submission.settle_open_batches
+
+    def ended_first(*arguments: Any) -> None:
+        Path("go").touch()
+        wait_for(lambda: len(list(Path("outputs/sweeps").glob("*.jobs/*/results/*.json"))) == 3)
+        settle(*arguments)
+
+    patch.setattr(submission, "settle_open_batches", ended_first)
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ def test_runs_that_land_from_other_processes_are_seen(session: SweepSession) -> 
 
 def test_runs_of_other_sweeps_earlier_runs_and_debris_are_not(session: SweepSession, tmp_path: Path) -> None:
     _land(session, "earlier", 0)
+    session.known_bundles.update(watch.bundle_names(session.outputs_dir))  # as planning does
     with watch.watching_bundles(session):
         _land(session, "other", 0, sweep="study-2")
         _land(session, "single", None)
