@@ -5,8 +5,8 @@
 Each model, GPU and cluster is left out once. `chosen` is what `predict` does: of law, corrected law and learning it
 takes what errs least when units of the training rows are held out. The law of the serving runs is the twin without a
 profile (the constants of its engine's work were fitted to the same published runs, so its own error is a bit too
-small); data engines have no law here. Errors are medians of the absolute relative error, in percent; each unit
-counts once.
+small). That of the executions is a law of work that is made here: see `work_law`. Errors are medians of the absolute
+relative error, in percent; each unit counts once. `--rows` executions are drawn at random.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from framework.analysis.prediction.validation_schemes import rows_of
 
 METRICS = ("output_tok_s", "tpot_mean_ms", "ttft_mean_ms", "energy_j_per_output_token")
 _LEAST_ROWS = 8  # of a unit that is held out
-_MOST_ROWS = 4000
 
 
 def serving_rows(file: Path) -> tuple[dict[str, Column], dict[str, FloatArray], dict[str, FloatArray]]:
@@ -140,7 +139,36 @@ def serving(file: Path) -> None:
             report(title, held_out(plan, own, values[metric][known], group))
 
 
-def executions(file: Path) -> None:
+def work_law(columns: Mapping[str, Column], times: FloatArray, cluster: np.ndarray) -> FloatArray:
+    """Return the time of each execution by a law of work, fitted to all clusters but its own.
+
+    Of each benchmark: a start, work shared by the slots that have a core, by all cores, and traffic shared by the
+    nodes: of local, remote and solid-state disks, of a network without InfiniBand, of data that is not compressed, of
+    further copies. The nine constants are not negative. NaN where fewer than 20 executions of a benchmark are known.
+    """
+    from scipy.optimize import nnls
+
+    nodes, cores, slots = (columns[name] for name in ("data_nodes", "cores_per_node", "map_slots"))
+    ssd, remote = np.nan_to_num(columns["disk_ssd"]) > 0, np.nan_to_num(columns["disk_remote"])
+    shared = (~ssd & (remote == 0), (remote > 0) / np.maximum(remote, 1), ssd, columns["network"] != "IB",
+              columns["codec"] == "none", np.maximum(columns["replication"] - 1, 0))  # fmt: skip
+    terms = [np.ones_like(nodes), 1 / (np.fmin(slots, cores) * nodes), 1 / (cores * nodes)]
+    work = np.nan_to_num(np.column_stack([*terms, *(share / nodes for share in shared)]))
+    law = np.full(len(times), np.nan)
+    for benchmark in set(columns["benchmark"].tolist()):
+        mine = columns["benchmark"] == benchmark
+        for left_out in np.unique(cluster[mine]):
+            known = mine & (cluster != left_out)
+            if known.sum() >= 20:
+                _, place, sizes = np.unique(cluster[known], return_inverse=True, return_counts=True)
+                weight = 1 / np.sqrt(sizes[place])
+                constants, _ = nnls(work[known] * (weight / times[known])[:, None], weight)
+                asked = mine & (cluster == left_out)
+                law[asked] = work[asked] @ constants
+    return np.where(law > 0, law, np.nan)
+
+
+def executions(file: Path, rows: int) -> None:
     """Hold out clusters of recorded executions."""
     from framework_hadoop.executions.execution_features import (
         CLUSTER,
@@ -150,10 +178,12 @@ def executions(file: Path) -> None:
     from framework_hadoop.executions.execution_files import read_executions
 
     found = read_executions(file)
-    times = found.columns["exe_time_s"].astype(np.float64)
-    kept = np.random.default_rng(0).permutation(np.flatnonzero(times > 60))[:_MOST_ROWS]
-    columns = rows_of(execution_features(found), kept)
-    plan = replace(execution_predictor(), groups=(CLUSTER,), candidates=learners_for(len(kept)))
+    times = found.time_s
+    kept = np.random.default_rng(0).permutation(np.flatnonzero(times > 60))[:rows]
+    columns = dict(rows_of(execution_features(found), kept))
+    columns[LAW] = work_law(columns, times[kept], group_codes(columns, list(CLUSTER.key)))
+    ways = candidates(learners_for(len(kept)), with_law=True)
+    plan = replace(execution_predictor(), groups=(CLUSTER,), candidates=ways)
     report(
         f"exe_time_s, cluster held out ({len(kept)} executions)",
         held_out(plan, columns, times[kept], CLUSTER),
@@ -166,8 +196,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("--serving", type=Path)
     parser.add_argument("--executions", type=Path)
+    parser.add_argument("--rows", type=int, default=4000)
     given = parser.parse_args()
     if given.serving:
         serving(given.serving)
     if given.executions:
-        executions(given.executions)
+        executions(given.executions, given.rows)
