@@ -164,4 +164,4 @@ def test_a_damaged_file_ends_in_numbers_or_in_one_line(kind: str, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_many_damaged_files_end_in_numbers_or_in_one_line(kind: str, tmp_path: Path) -> None:
-    mutations_end_well(kind, tmp_path, 400 if kind == "kineto" else 2000)  # each analyses a whole trace
+    mutations_end_well(kind, tmp_path, 2000)
