@@ -19,7 +19,7 @@ _TERMINAL = (
     "<pre style='font:14px/1.35 monospace;padding:14px 18px;margin:0'>{}</pre>"
 )
 _COMMANDS = {
-    "advise": (["advise", "--maximise", "output_tok_s", "--slo", "itl_p99_ms=30", "--by", "model"], 21),
+    "advise": (["advise", "--maximise", "output_tok_s", "--slo", "itl_p99_ms=30"], 21),
     "pareto": (["pareto", "total_tok_s", "itl_mean_ms", "--by", "model"], 22),
 }
 

@@ -30,8 +30,8 @@ def test_the_readme_is_short_and_repeats_no_line_of_a_table() -> None:
 
 
 def test_the_picture_of_the_report_is_there_and_small() -> None:
-    picture = ROOT / "docs" / "images" / "report.png"
-    assert "](docs/images/report.png)" in README
+    picture = ROOT / "docs" / "images" / "answer.png"
+    assert "](docs/images/answer.png)" in README
     assert 0 < picture.stat().st_size <= MAX_PICTURE_BYTES
 
 

@@ -34,6 +34,7 @@ class Watched:
     def __init__(self, browser: Any, screen: str = "light") -> None:
         scheme, self.width = SCREENS[screen]
         self.context = browser.new_context(color_scheme=scheme, viewport={"width": self.width, "height": 900})
+        self.context.set_default_timeout(_PATIENCE_MS)
         self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.page.on("console", lambda item: self._note(item.type, item.text))
@@ -45,13 +46,13 @@ class Watched:
             self.complaints.append(text)
 
     def open(self, address: str) -> Any:
-        self.page.goto(address, timeout=_PATIENCE_MS)
+        self.page.goto(address)
         self.drawn()
         return self.page
 
     def drawn(self) -> None:
         """Wait until every figure is drawn."""
-        self.page.wait_for_function(_DRAWN, timeout=_PATIENCE_MS)
+        self.page.wait_for_function(_DRAWN)
 
     def problems(self) -> dict[str, str]:
         """Return what axe-core finds, with its first place, and how wide the page is if it sticks out."""

@@ -104,7 +104,7 @@ def test_everything_is_reached_and_used_with_the_keyboard(watched: Watched, repo
         reached.append(name)
         if name == "SQL of figure 1":
             page.keyboard.press("Enter")
-            assert page.get_by_role("button", name="Copy the SQL of figure 1", exact=True).is_visible()
+            page.get_by_role("button", name="Copy the SQL of figure 1", exact=True).wait_for(state="visible")
         if name.startswith("total_tok_s"):
             page.keyboard.press("Enter")
             assert page.locator("th[aria-sort=ascending]").inner_text().startswith("total_tok_s")
