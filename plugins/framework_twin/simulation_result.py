@@ -15,7 +15,7 @@ from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.metric_definitions import SHARES
 from framework_twin.physics.power import activity, energy_j
-from framework_twin.physics.regimes import EVERY_REGIME, saturation_regime
+from framework_twin.physics.regimes import saturation_regime
 from framework_twin.physics.uncalibrated.bands import hardware_class, run_bands
 from framework_twin.physics.uncalibrated.power_model import board_watts
 
@@ -172,16 +172,17 @@ def _samples(server: SimulatedServer, output: SimulationOutput) -> pa.Table:
 def _interval_factors(
     server: SimulatedServer, requests: Requests, output: SimulationOutput
 ) -> dict[str, list[float]]:
-    """Return metric → (low, high) factors of the 80 % band: the profile's of this regime, else the provider's."""
+    """Return metric → (low, high) factors of the 80 % band: the profile's of this regime, else the provider's.
+
+    A run that is cut lasts as long as it was told to.
+    """
+    bands = run_bands(server.physics.provider, hardware_class(server.gpu, server.shape))
     profile = server.physics.profile
-    if profile is None:
-        bands = run_bands(server.physics.provider, hardware_class(server.gpu, server.shape))
-        return {metric: list(limits) for metric, limits in bands.items()}
-    regime = _regime(requests, output)
-    return {
-        metric: list(by_regime.get(regime) or by_regime[EVERY_REGIME])
-        for metric, by_regime in profile.intervals.items()
-    }
+    if profile is not None:
+        bands |= profile.bands(_regime(requests, output))
+    if server.engine.horizon_s is not None:
+        bands.pop("duration_s", None)
+    return {metric: list(limits) for metric, limits in bands.items()}
 
 
 def _regime(requests: Requests, output: SimulationOutput) -> str:

@@ -25,6 +25,8 @@ REPORTED = (
     "ttft_censored_ms",
     "kv_usage_peak",
     "running_mean",
+    "running_peak",
+    "waiting_peak",
     "power_mean_w",
     "decode_step_mean_ms",
     "prefill_time_s",

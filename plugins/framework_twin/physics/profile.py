@@ -22,7 +22,9 @@ from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.adapter_loads import UNCALIBRATED_LOADS, AdapterLoadTimes
 from framework_twin.physics.coefficients import COEFFICIENT_NAMES, StepCoefficients
+from framework_twin.physics.derived_bands import Band, with_derived
 from framework_twin.physics.power import PowerCoefficients, datasheet_power
+from framework_twin.physics.regimes import EVERY_REGIME
 from framework_twin.physics.roofline import roofline
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.engine_work import release_of
@@ -107,6 +109,12 @@ class TwinProfile:
     power: PowerCoefficients | None = None
     front_end_s: float = FRONT_END_S
     intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def bands(self, regime: str) -> dict[str, Band]:
+        """Return metric → (low, high) factors in a regime: the profile's, and those that follow from them."""
+        return with_derived(
+            {metric: found.get(regime) or found[EVERY_REGIME] for metric, found in self.intervals.items()}
+        )
 
     def is_of(self, model: str) -> bool:
         """Return whether the profile is of the model of this name, in capitals or not."""

@@ -11,7 +11,7 @@ from itertools import chain, groupby
 
 from framework.errors import UserError
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
-from framework_twin.calibration.intervals import interval, predicted_regime
+from framework_twin.calibration.intervals import predicted_regime
 from framework_twin.measured.measured_runs import BadRow, MeasuredRun, RunSetup
 from framework_twin.measured.prediction_error import GroupError, Pair, group_errors, pairs_of
 from framework_twin.measured.realise import load_of, realise
@@ -173,12 +173,10 @@ def predict_row(
     if profile is None:
         by = ("uncalibrated roofline",)
         return RowPrediction(setup, prediction.values, prediction.bands, prediction.starved, "", by)
-    where = predicted_regime(setup, prediction.values)
     bands = dict(prediction.bands)
-    for name, value in prediction.values.items():
-        band = interval(profile.intervals, name, where, value)
-        if band:
-            bands[name] = band
+    for name, (low, high) in profile.bands(predicted_regime(setup, prediction.values)).items():
+        if name in prediction.values:
+            bands[name] = (low * prediction.values[name], high * prediction.values[name])
     return RowPrediction(
         setup=setup,
         values=prediction.values,

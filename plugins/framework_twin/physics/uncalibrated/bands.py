@@ -9,6 +9,7 @@ from typing import Any
 
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
+from framework_twin.physics.derived_bands import Band, with_derived
 
 BANDS_FILE = Path(__file__).with_name("bands.json")
 _WIDE = (0.55, 1.8)
@@ -44,44 +45,13 @@ def band(provider: str, hardware: str, load: str, metric: str, value: float) -> 
     return value * low, value * high
 
 
-_SHARES = ("p50", "p90", "p95", "p99")
-_SAME_ERROR = {
-    "tpot_mean_ms": (
-        *("duration_s", "tpot_mean_ms", "itl_mean_ms", "e2e_mean_ms", "steady_tpot_mean_ms"),
-        *(f"{name}_{share}_ms" for name in ("tpot", "itl", "e2e") for share in _SHARES),
-    ),
-    "ttft_mean_ms": (
-        *("ttft_mean_ms", "ttft_censored_ms", "steady_ttft_mean_ms"),
-        *(f"ttft_{share}_ms" for share in _SHARES),
-    ),
-    "power_mean_w": ("power_mean_w", "power_steady_w"),
-    "energy_j_per_output_token": (
-        *("energy_j", "energy_j_per_token", "energy_j_per_output_token", "energy_j_per_request"),
-    ),
-}
-"""Metric that was measured widely to the metrics of a run that share its error, or are made of it."""
-_INVERSE = {
-    "tpot_mean_ms": (
-        *("total_tok_s", "output_tok_s", "requests_s", "steady_output_tok_s"),
-        *(f"output_tok_s_{of}" for of in ("per_gpu", "per_user", "peak")),
-    ),
-    "energy_j_per_output_token": ("tok_s_per_w",),
-}
-"""Metrics that fall as that one rises."""
+_MEASURED = ("tpot_mean_ms", "ttft_mean_ms", "power_mean_w", "energy_j_per_output_token")
+"""What was measured widely; the other metrics of a run follow from it."""
 
 
-def run_bands(provider: str, hardware: str) -> dict[str, tuple[float, float]]:
+def run_bands(provider: str, hardware: str) -> dict[str, Band]:
     """Return metric → (low, high) factors for a simulated run of any load."""
-    bands = {}
-    for measured, alike in _SAME_ERROR.items():
-        limits = factors(provider, hardware, "closed_loop", measured)
-        bands.update(dict.fromkeys(alike, limits))
-    for measured, opposed in _INVERSE.items():
-        low, high = bands[measured]
-        bands.update(dict.fromkeys(opposed, (1.0 / high, 1.0 / low)))
-    slow, dear = bands["tpot_mean_ms"], bands["energy_j_per_output_token"]
-    bands["energy_delay_js"] = slow[0] * dear[0], slow[1] * dear[1]
-    return bands
+    return with_derived({name: factors(provider, hardware, "closed_loop", name) for name in _MEASURED})
 
 
 def evidence(provider: str, hardware: str) -> dict[str, Any]:
