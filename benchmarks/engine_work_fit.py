@@ -55,7 +55,7 @@ FREE: Mapping[str, tuple[str, ...]] = {
         *("kernels_fp8_experts", "kernels_blackwell", "kernels_mxfp4_blackwell"),
     ),
     "v1": (
-        *("host_s", "sequence_s", "prompt_step_s", "expert_layer_s", "data_s", "kernels"),
+        *("host_s", "sequence_s", "prompt_layer_s", "expert_layer_s", "data_s", "kernels"),
         *("kernels_blackwell", "kernels_fp8_experts", "front_end_s", "together"),
     ),
 }
@@ -71,6 +71,7 @@ NEUTRAL = EngineWork(
     sampler_s=1e-10,
     context_s=5e-9,
     prompt_step_s=1e-2,
+    prompt_layer_s=1.5e-4,
     expert_layer_s=1e-5,
     front_end_s=1e-2,
     together=0.2,
@@ -115,7 +116,7 @@ class Known:
                 work.host(shape, self.spread),
                 work.sequence_s + work.sampling_s(shape),
                 work.context_s,
-                work.prompt_step_s,
+                work.prompts(shape),
                 work.kernel_factor(shape, self.gpu),
                 work.attend,
             ]
@@ -142,7 +143,10 @@ def known(run: PublishedRun) -> Known | None:
     try:
         release = release_of_run(run.setup)
         start = replace(
-            NEUTRAL, **dict.fromkeys(("parallel_s", "spread_s", "reduction_s", "expert_layer_s"), 0.0)
+            NEUTRAL,
+            **dict.fromkeys(
+                ("parallel_s", "spread_s", "reduction_s", "expert_layer_s", "prompt_layer_s"), 0.0
+            ),
         )
         start = replace(start, front_end_s=0.0, sampler_s=0.0, data_s=0.0)
         if release != "v0-server":

@@ -36,6 +36,7 @@ class EngineWork:
         sampler_s: for each sequence and entry of the vocabulary: top-p and top-k sampling sort all logits.
         context_s: for each token of context in a step: the tables of cache blocks are built anew.
         prompt_step_s: more of a step that holds prompt tokens.
+        prompt_layer_s: more of such a step for each layer: no whole graph of it is replayed.
         expert_layer_s: of each layer with routed experts, whatever the batch.
         kernels, kernels_blackwell, kernels_fp8_experts, kernels_mxfp4_blackwell: factors on the kernels' time: this
             release against the one that the tables were measured with.
@@ -55,6 +56,7 @@ class EngineWork:
     sampler_s: float = 0.0
     context_s: float = 0.0
     prompt_step_s: float = 0.0
+    prompt_layer_s: float = 0.0
     expert_layer_s: float = 0.0
     kernels: float = 1.0
     kernels_ampere: float = 1.0
@@ -79,6 +81,10 @@ class EngineWork:
             + self.data_s * (deployment.data > 1)
             + self.expert_layer_s * shape.moe_layers * (not shape.kv_rank)
         )
+
+    def prompts(self, shape: ModelShape) -> float:
+        """Return seconds that a step with prompt tokens takes beside its kernels."""
+        return self.prompt_step_s + self.prompt_layer_s * shape.layers
 
     def kernel_factor(self, shape: ModelShape, gpu: GpuSpec) -> float:
         """Return the factor on the kernels' time."""

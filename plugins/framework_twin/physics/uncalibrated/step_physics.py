@@ -57,7 +57,7 @@ def step_physics(
         host_s=work.host(shape, deployment),
         host_per_seq_s=work.sequence_s,
         hidden_host_per_seq_s=0.0,
-        prefill_step_s=work.prompt_step_s * deployment.data,
+        prefill_step_s=work.prompts(shape) * deployment.data,
         weights_s=0.0,
         compute_per_token_s=0.0,
         kernel_s=0.0,
