@@ -179,7 +179,15 @@ def executions(file: Path, rows: int) -> None:
 
     found = read_executions(file)
     times = found.time_s
-    kept = np.random.default_rng(0).permutation(np.flatnonzero(times > 60))[:rows]
+    every = np.random.default_rng(0).permutation(np.flatnonzero(times > 60))
+    columns = dict(rows_of(execution_features(found), every))
+    unit = group_codes(columns, list(CLUSTER.key))
+    wrong = 100 * np.abs(work_law(columns, times[every], unit) / times[every] - 1)
+    each = [float(np.nanmedian(wrong[unit == code])) for code in np.unique(unit)]
+    print(
+        f"law of work alone, all {len(every)} executions: {np.median(each):.1f} % (median of {len(each)} clusters)"
+    )
+    kept = every[:rows]
     columns = dict(rows_of(execution_features(found), kept))
     columns[LAW] = work_law(columns, times[kept], group_codes(columns, list(CLUSTER.key)))
     ways = candidates(learners_for(len(kept)), with_law=True)
