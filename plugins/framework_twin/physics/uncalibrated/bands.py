@@ -45,7 +45,10 @@ def band(provider: str, hardware: str, load: str, metric: str, value: float) -> 
     return value * low, value * high
 
 
-_MEASURED = ("tpot_mean_ms", "ttft_mean_ms", "power_mean_w", "energy_j_per_output_token")
+_MEASURED = (
+    *("tpot_mean_ms", "ttft_mean_ms", "power_mean_w", "energy_j_per_output_token"),
+    *(f"itl_p{share}_ms" for share in (50, 90, 99)),
+)
 """What was measured widely; the other metrics of a run follow from it."""
 
 
