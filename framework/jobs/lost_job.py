@@ -109,9 +109,14 @@ def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
     return kind, words + (f"; {remedy}" if remedy else "")
 
 
+def is_of_job(record: RunRecord, job: SubmittedJob) -> bool:
+    """Return whether a run is what this very job made of its point, and not an earlier or later one."""
+    return record.job_key == job.job_key and record.provenance.get("job") == job.job_id
+
+
 def _begun(outputs: str, job: SubmittedJob) -> RunRecord | None:
     for run in read_running(outputs):
-        if run.record.job_key == job.job_key and run.record.provenance.get("job") == job.job_id:
+        if is_of_job(run.record, job):
             return run.record
     return None
 

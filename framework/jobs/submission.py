@@ -21,9 +21,11 @@ from omegaconf import DictConfig
 
 from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskPoint
 from framework.jobs.job_ledger import JobLedger, SubmittedJob
-from framework.jobs.lost_job import lost_record, reason_in_log, write_lost
+from framework.jobs.lost_job import is_of_job, lost_record, reason_in_log, write_lost
 from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
+from framework.store.bundles.bundle import read_manifest
+from framework.store.layout import runs_folder
 from framework.store.lookup import failed_job_keys
 from framework.sweep.session import GaveUpError, SweepSession
 from framework.sweep.watch import add_landed
@@ -145,14 +147,10 @@ class QueuedSweep:
         for job in ended:
             submitted = self.ledger.jobs[job.job_key]
             self._folder(submitted).give_up(submitted.task)  # whatever the queue has forgotten of it
-            since = time.strftime("%Y%m%dT%H%M%S", time.gmtime(submitted.submitted_at))
-            has_bundle = (Path(self.session.outputs_dir) / "runs" / recorded.get(job.job_key, "-")).is_dir()
+            bundle = runs_folder(self.session.outputs_dir) / recorded.get(job.job_key, "-")
+            has_bundle = bundle.is_dir() and is_of_job(read_manifest(bundle).record, submitted)
             result = self._result(submitted)
-            if (
-                isinstance(result, RunOutcome)
-                or result == NOT_STARTED
-                or (has_bundle and recorded[job.job_key] >= since)
-            ):
+            if isinstance(result, RunOutcome) or result == NOT_STARTED or has_bundle:
                 continue
             record = self._lost(job, submitted, states[submitted.job_id], result)
             self.session.earlier.add(

@@ -198,9 +198,13 @@ main()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [1, 2, 3, 4], ids=["no_intent", "intent", "submitted", "noted"])
+@pytest.mark.parametrize(
+    ("step", "late"),
+    [(1, False), (2, False), (3, False), (4, False), (4, True)],
+    ids=["no_intent", "intent", "submitted", "noted", "jobs_end_once_the_next_launcher_has_planned"],
+)
 def test_the_command_line_killed_around_a_submission_and_repeated_runs_every_point_once(
-    study: Callable[..., int], slurm: FakeSlurm, step: int
+    study: Callable[..., int], slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, step: int, late: bool
 ) -> None:
     sweep = ["-m", "+experiment=toy_single", "hydra/launcher=slurm", "backend.speed=1,2,3"]
     sweep += ["hydra.launcher.runs_per_job=2", "workload.size=4"]
@@ -208,6 +212,11 @@ def test_the_command_line_killed_around_a_submission_and_repeated_runs_every_poi
         [sys.executable, "-c", KILLED_AT.format(step=step), *sweep], capture_output=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if late:
+        settle = submission.settle_open_batches
+        monkeypatch.setattr(
+            submission, "settle_open_batches", lambda *given: (slurm.ended(), settle(*given))[1]
+        )
     assert study(*sweep) == 0
     slurm.ended()
     assert Store("outputs").rows("SELECT sweep_index, status FROM runs ORDER BY ALL")[1] == [
