@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -130,8 +130,16 @@ def report_environment() -> Environment:
         numeric_columns=_numeric_columns,
     )
     templates.tests["number_text"] = is_number_text
+    templates.tests["records"] = _is_records
     templates.globals.update(absent=ABSENT, interval=format_interval, max_block_rows=MAX_BLOCK_ROWS)
     return templates
+
+
+def _is_records(value: object) -> bool:
+    """Return whether a value is a list of mappings with the same names: the rows of a table."""
+    if not isinstance(value, list) or not value or not all(isinstance(one, Mapping) for one in value):
+        return False
+    return all(one.keys() == value[0].keys() for one in value)
 
 
 def _opening(content: ReportContent) -> Iterator[_Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from framework_cova.boxes import Boxes, Floats
 from framework_cova.inference.looks import PackedRegions, WholeFrames
-from framework_cova.inference.shelves import Rectangle, grown, pack, unpack
+from framework_cova.inference.skyline import Rectangle, grown, pack, unpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +43,14 @@ def test_no_two_regions_come_closer_than_the_border_and_all_lie_inside(
             )
             assert apart
     assert width * height >= sum((r[2] - r[0]) * (r[3] - r[1]) for _, r in wanted)
+
+
+def test_many_regions_of_like_size_fill_four_fifths_of_their_image() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        wanted = [(0, (0, 0, int(w), int(h))) for w, h in rng.integers(24, 64, (40, 2))]
+        _, width, height = pack(wanted, 5)
+        assert sum((w + 5) * (h + 5) for _, (_, _, w, h) in wanted) >= 0.8 * width * height
 
 
 @settings(max_examples=150, deadline=None)

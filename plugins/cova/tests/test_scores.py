@@ -17,6 +17,7 @@ from framework_cova.scene.recipe import SceneRecipe
 from framework_cova.specialize.alike import adjusted_rand, appearance, groups
 from framework_cova.specialize.detection_scores import score
 from framework_cova.specialize.labelled import annotate
+from framework_cova.specialize.rehearsal import rehearsed
 from framework_cova.stages import Frame, TeacherError
 
 from framework.errors import ConfigError, InputError, RunFailedError
@@ -98,6 +99,23 @@ def test_a_teacher_that_fails_now_and_then_is_counted_and_one_that_always_fails_
     assert len(labelled.frames) == 11 - labelled.left_out["teacher failed"]
     with pytest.raises(RunFailedError, match="labelled none of 6 frames"):
         annotate(frames(), OracleAnnotator(failing=1), 0.3, None)
+
+
+def test_old_frames_make_up_their_share_and_few_new_ones_are_repeated() -> None:
+    shown = frames(8)
+    images, labels = [frame.image for frame in shown], [frame.truth or Boxes() for frame in shown]
+    for new, expected in (
+        (3, (50, 5)),
+        (2, (50, 6)),
+    ):  # a tenth of all; of the old ones there are no more than these
+        found, told = rehearsed(images[:new], labels[:new], images[new:], labels[new:], 0.1, 0)
+        own = [image for image in found if any(image is one for one in images[:new])]
+        assert (len(own), len(found) - len(own)) == expected
+        assert all(
+            any(one is a and two is b for a, b in zip(images, labels, strict=True))
+            for one, two in zip(found, told, strict=True)
+        )
+    assert len(rehearsed(images * 10, labels * 10, images, labels, 0.05, 0)[0]) == 84  # 80 and 4
 
 
 class Endpoint(BaseHTTPRequestHandler):

@@ -127,26 +127,28 @@ def test_a_student_is_specialised_to_a_stream(
     weights = detector_file(door.folder / "teacher.onnx", [[50, 60, 90, 80]], [1])
     teacher = ("backend/annotate=onnx", f"backend.annotate.weights={weights}")
     with served(over_http(stream)) as port:
-        url = f"http://127.0.0.1:{port}/live.ts"
-        door.run(f"workload.capture.path={url}", *teacher, workload="camera_video")
+        path = f"workload.capture.path=http://127.0.0.1:{port}/live.ts"
+        # this teacher's one box has nothing to do with what is in the frame: what the student knew contradicts it
+        door.run(path, "backend.rehearsal=0", *teacher, workload="camera_video")
     found = door.rows("SELECT value, source FROM metrics WHERE name = 'detection_map'")
     assert found[0]["source"] == "teacher"
     assert found[0]["value"] > 0.9
     assert '"frames_labelled"' in door.checks()
 
 
-@pytest.mark.parametrize("sent", [0, 0.5])
+# what is sent must come within the time after which a stream has stalled, on a busy machine too
+@pytest.mark.parametrize(("sent", "stall_s"), [(0, 1), (0.5, 5)])
 def test_a_stream_that_stalls_at_once_or_midway_is_one_line_within_its_time(
-    door: Any, stream: bytes, sent: float
+    door: Any, stream: bytes, sent: float, stall_s: int
 ) -> None:
     content = stream[: int(len(stream) * sent)]
     with served(over_http(content, until_the_reader_leaves)) as port:
         path = f"workload.capture.path=http://127.0.0.1:{port}/live.ts"
-        words = (path, "workload.capture.stall_s=1", "backend.arm=generic")
+        words = (path, f"workload.capture.stall_s={stall_s}", "backend.arm=generic")
         text = door.run(*words, workload="camera_video", ok=False)
     assert "workload.capture" in text
     assert "the source ended after" in text if sent else "can't be opened" in text
-    assert "sent nothing for 1 s" in text or not sent
+    assert f"sent nothing for {stall_s} s" in text or not sent
 
 
 def test_a_stream_that_ends_early_is_scored_as_far_as_it_goes_and_a_change_of_resolution_is_counted(

@@ -16,15 +16,17 @@ def study(tmp_path_factory: pytest.TempPathFactory, open_door: Callable[[Path], 
     door = open_door(tmp_path_factory.mktemp("study"))
     door.run("backend.arm=specialized", "backend.labels=5,20", "advisor=[cova]", "-m")
     door.run("backend.arm=generic,generic_more,specialized,truth,teacher", "advisor=[cova]", "-m")
+    door.run("backend.rehearsal=0")
     return door
 
 
-def score(door: Any, arm: str, metric: str = "detection_map") -> float:
-    found = door.rows(
-        "SELECT m.value FROM metrics m JOIN params p USING (run_id) JOIN params l USING (run_id) WHERE "
-        f"m.name = '{metric}' AND p.name = 'backend.arm' AND p.value = '{arm}' AND l.name = 'backend.labels' "
-        "AND l.value = '20'",
+def score(door: Any, arm: str, metric: str = "detection_map", rehearsal: float = 0.5) -> float:
+    wanted = {"backend.arm": arm, "backend.labels": 20, "backend.rehearsal": rehearsal}
+    of_run = (
+        f"run_id IN (SELECT run_id FROM params WHERE name = '{name}' AND value = '{value}')"
+        for name, value in wanted.items()
     )
+    found = door.rows(f"SELECT value FROM metrics WHERE name = '{metric}' AND {' AND '.join(of_run)}")
     return float(found[0]["value"])  # type: ignore[arg-type]
 
 
@@ -41,6 +43,12 @@ def test_labels_of_the_camera_gain_more_than_the_same_steps_on_other_cameras(stu
     assert 0 < score(study, "specialized", "label_missed_share") < 0.3
 
 
+def test_a_student_that_sees_old_frames_again_forgets_less_of_other_cameras(study: Any) -> None:
+    kept, lost = (score(study, "specialized", "generic_scenes_map", share) for share in (0.5, 0.0))
+    assert kept > 1.1 * lost
+    assert score(study, "specialized", "teacher_calls", 0.0) == 20
+
+
 def test_the_advisor_names_labels_steps_and_filter_with_the_front_beside_them(study: Any) -> None:
     advice = study.rows("SELECT recommendation, reason, facts FROM advice WHERE advisor = 'cova'")
     assert "backend/filter" in str(advice[-1]["recommendation"])
@@ -51,6 +59,7 @@ def test_the_report_shows_pictures_boxes_and_where_motion_was(study: Any) -> Non
     study.framework("report", "--experiment", "adhoc")
     page = next((study.folder / "outputs").rglob("*.html")).read_text()
     for words in (
+        "<caption>front</caption>",
         "who sees what",
         "data:image/jpeg",
         "Where motion was",

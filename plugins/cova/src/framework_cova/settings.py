@@ -34,6 +34,8 @@ class StageSettings:
         min_score: labels below are left out.
         valid_classes: numbers of classes that are kept; null: all.
         steps: of a specialisation.
+        rehearsal: share of the generic student's own frames among those of a specialisation, against forgetting;
+            their truth is known, so that they cost no teacher calls. 0: none.
         generic_scenes, generic_steps: the generic student's training.
         students_dir: where generic students and unfinished trainings are kept.
         adapt_frames, gap_frames, scored_frames: parts of the timeline, in this order.
@@ -51,6 +53,7 @@ class StageSettings:
     min_score: float = 0.3
     valid_classes: list[int] | None = None
     steps: int = 100
+    rehearsal: float = 0.5
     generic_scenes: int = 80
     generic_steps: int = 1500
     students_dir: str = "outputs/students"

@@ -101,6 +101,11 @@ def verdict(runs: Sequence[CameraRun]) -> str:
     losses = sum(gain <= 0 for gain in gains.values())
     text = f"Specialised over generic: {shown_interval(gains, percent=True)} %"
     text += f" on {len(cameras)} cameras, {len(gains)} pairs, {losses} of them no better."
+    for point in pay_curves(runs).get("parked objects", ()):
+        if (
+            point.number == 0 and not point.usual
+        ):  # what never moves is learnt by heart: told apart from what passes
+            text += f" Where nothing is parked: {shown_interval(point.gains, percent=True)} %."
     return text + where_it_does_not_pay(runs)
 
 

@@ -18,6 +18,7 @@ _FOR_LABELS = (
     "backend.labels",
     "backend.choose",
     "backend.steps",
+    "backend.rehearsal",
     "backend.min_score",
     "backend.valid_classes",
 )
@@ -134,16 +135,20 @@ def usual(runs: Sequence[CameraRun]) -> tuple[tuple[str, str], ...] | None:
     return max(arms, key=lambda one: len(arms[one]), default=None)
 
 
+def mean_score(values: Mapping[Camera, float]) -> Quantity:
+    """Return the mean over cameras; its interval ends at 0 and 1, whatever Student's t makes of very few cameras."""
+    found = over_cameras(values)
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (found.low, found.high))
+    return Quantity(found.value, low, high)
+
+
 def shown_interval(values: Mapping[Camera, float], percent: bool = False) -> str:
-    """Return `mean (low to high)` over cameras; a dash for nothing."""
+    """Return `mean (low to high)` over cameras, of scores or, in percent, of gains; a dash for nothing."""
     if not values:
         return "–"
-    found = over_cameras(values)
+    found = over_cameras(values) if percent else mean_score(values)
     scale, places = (100.0, 1) if percent else (1.0, 3)
     text = f"{scale * found.value:.{places}f}"
     if found.low is None or found.high is None:
         return text
-    low, high = found.low, found.high
-    if not percent:  # a score lies in 0–1, whatever Student's t makes of very few cameras
-        low, high = max(low, 0.0), min(high, 1.0)
-    return f"{text} ({scale * low:.{places}f} to {scale * high:.{places}f})"
+    return f"{text} ({scale * found.low:.{places}f} to {scale * found.high:.{places}f})"

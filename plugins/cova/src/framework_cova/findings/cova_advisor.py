@@ -8,7 +8,16 @@ from statistics import fmean
 
 from framework.contracts import Advice, AdvisorScope
 from framework.errors import ConfigError
-from framework_cova.findings.camera_runs import CameraRun, camera_runs, over_cameras, place, scores_by_camera
+from framework_cova.findings.camera_runs import (
+    Camera,
+    CameraRun,
+    camera_runs,
+    mean_score,
+    place,
+    relative_gains,
+    scores_by_camera,
+    shown_interval,
+)
 
 # what a user would set again, as it is written on the command line, and where it stands in the stored parameters
 _SETTINGS = {
@@ -32,6 +41,11 @@ class Option:
     map: float
     costs: tuple[float, ...]
     runs: tuple[CameraRun, ...]
+
+    @property
+    def scores(self) -> dict[Camera, float]:
+        """The mAP of each camera and seed."""
+        return scores_by_camera(self.runs, lambda run: True)
 
 
 @dataclass
@@ -61,7 +75,8 @@ class CovaAdvisor:
             good, key=lambda one: (one.costs[0], float(dict(one.settings)["backend.steps"]), -one.map)
         )
         cameras = {place(run.camera) for run in chosen.runs}
-        found = over_cameras(scores_by_camera(chosen.runs, lambda run: True))
+        found = mean_score(chosen.scores)
+        off = shown_interval(relative_gains(chosen.scores, best.scores), percent=True)
         saved = 1 - chosen.costs[0] / best.costs[0] if best.costs[0] else 0.0
         yield Advice(
             advisor="cova",
@@ -73,7 +88,7 @@ class CovaAdvisor:
             high=found.high,
             reason=f"Fewest teacher calls ({chosen.costs[0]:.0f}) of {len(good)} settings within "
             f"{100 * self.within:g} % of the best mAP ({best.map:.3f}), {100 * saved:.0f} % below that one's."
-            f" Compared: {len(options)}.",
+            f" Camera by camera its mAP differs from the best's by {off} %. Compared: {len(options)}.",
             run_ids=[run.run_id for run in chosen.runs],
             facts={"front": [_described(one) for one in front(options)]},
         )

@@ -22,6 +22,7 @@ _SETTINGS = (
     ("backend.filter.method", "filter"),
     ("backend.choose", "frames chosen by"),
     ("backend.steps", "steps"),
+    ("backend.rehearsal", "rehearsal"),
     ("backend.inference._target_", "looks at"),
     ("backend.student.freeze", "frozen body"),
     ("workload.skip", "frames skipped"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from framework.errors import ConfigError
 from framework_cova.boxes import Boxes, Floats
-from framework_cova.inference.shelves import Rectangle, grown, pack, unpack
+from framework_cova.inference.skyline import Rectangle, grown, pack, unpack
 from framework_cova.motion.motion_filter import merged
 from framework_cova.stages import Image, Student
 

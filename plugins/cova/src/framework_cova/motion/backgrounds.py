@@ -56,6 +56,7 @@ class _Recent:
 
     def __init__(self) -> None:
         self._frames: deque[npt.NDArray[np.float32]] = deque(maxlen=MEMORY)
+        self._shared: npt.NDArray[np.float32] | None = None
         self._seen = 0
 
     def _common(self) -> npt.NDArray[np.float32]:
@@ -65,10 +66,11 @@ class _Recent:
         """See `Background`."""
         grey = _grey(image)
         found = np.zeros(grey.shape, np.uint8)
-        if self._frames:
-            found[np.abs(grey - self._common()) > THRESHOLD] = 255
+        if self._shared is not None:
+            found[np.abs(grey - self._shared) > THRESHOLD] = 255
         if self._seen % 3 == 0:
             self._frames.append(grey)
+            self._shared = self._common()
         self._seen += 1
         return found
 

@@ -26,7 +26,7 @@ class SsdLiteStudent(TrainedNetwork):
         self,
         weights: str | None = None,
         classes: int = 3,
-        threads: int = 2,
+        threads: int = 1,
         batch: int = 4,
         learning_rate: float = 0.002,
     ) -> None:

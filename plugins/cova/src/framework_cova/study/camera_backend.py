@@ -75,6 +75,8 @@ def read_settings(kind: type[StageSettings], keys: Mapping[str, Any]) -> Any:
             "configuration key 'backend.min_score': must lie in [0, 1], and joules_per_gflop must not be below 0, got"
             f" {found.min_score}, {found.joules_per_gflop}"
         )
+    if not 0 <= found.rehearsal < 1:
+        raise ConfigError(f"configuration key 'backend.rehearsal': must lie in [0, 1), got {found.rehearsal}")
     one_of(found.choose, "choose", ("motion", "random", "uncertain"))
     return found
 

@@ -19,6 +19,7 @@ from framework_cova.settings import StageSettings
 from framework_cova.specialize.detection_scores import DetectionScores, score
 from framework_cova.specialize.generic import HELD_OUT, generic_frames, generic_student
 from framework_cova.specialize.labelled import LabelledFrames
+from framework_cova.specialize.rehearsal import rehearsed
 from framework_cova.specialize.timeline import Timeline, is_repeatable, read_timeline
 from framework_cova.stages import (
     Annotator,
@@ -106,9 +107,16 @@ class CameraSession:
         what: str,
         report: Callable[[float], None] = lambda share: None,
     ) -> int:
-        """Train the student on labelled frames; return the step it was resumed at."""
-        images = [frame.image for frame in labelled.frames]
-        return self.train_on(images, labelled.labels, steps, what, report)
+        """Train the student on labelled frames, old ones among them; return the step it was resumed at."""
+        images, labels = [frame.image for frame in labelled.frames], labelled.labels
+        if self.settings.rehearsal:
+            old = self.generic_frames(images[0])
+            images, labels = rehearsed(images, labels, *old, self.settings.rehearsal, self.seed)
+        return self.train_on(images, labels, steps, what, report)
+
+    def generic_frames(self, image: Image) -> tuple[list[Image], list[Boxes]]:
+        """Return the frames that the generic student is trained on, in the size of an image, and their truth."""
+        return generic_frames(self.settings.generic_scenes, image.shape[1], image.shape[0])
 
     def train_on(
         self,

@@ -13,7 +13,6 @@ from framework.contracts import Metric, Result, RunContext, SanityCheck, Workloa
 from framework_cova.boxes import Boxes
 from framework_cova.settings import SpecializationSettings
 from framework_cova.specialize.detection_scores import score
-from framework_cova.specialize.generic import generic_frames
 from framework_cova.specialize.labelled import LabelledFrames, annotate, of_truth
 from framework_cova.specialize.timeline import Timeline, to_label, told_counts
 from framework_cova.stages import Frame, TeacherError
@@ -54,8 +53,7 @@ class CameraStudent(CameraBackend):
             context.progress(0.4 + 0.4 * share, f"training, arm {s.arm}")
 
         if s.arm == "generic_more":
-            images, truth = generic_frames(s.generic_scenes, image.shape[1], image.shape[0])
-            resumed = session.train_on(images, truth, s.steps, s.arm, progress)
+            resumed = session.train_on(*session.generic_frames(image), s.steps, s.arm, progress)
         elif labelled.frames:
             resumed = session.train(labelled, s.steps, s.arm, progress)
         trained_s = time.process_time() - began

@@ -29,7 +29,7 @@ def checks() -> list[DoctorCheck]:
     detail = (
         "torchvision models run from weights on disk"
         if vision
-        else "optional: models of torchvision as teacher"
+        else "optional: models of torchvision as teacher and student"
     )
     found.append(DoctorCheck("cova: torchvision", True if vision else None, detail))
     return found
