@@ -12,8 +12,16 @@ from typing import Any
 
 import cv2
 import pytest
+from framework_cova.annotate.oracle import OracleAnnotator
+from framework_cova.capture.camera_workload import CameraWorkload
+from framework_cova.inference.looks import PackedRegions
 from framework_cova.scene.generated_camera import GeneratedCamera
 from framework_cova.scene.recipe import SceneRecipe
+from framework_cova.settings import SpecializationSettings
+from framework_cova.student.grid_student import GridStudent
+from framework_cova.study.camera_backend import read_settings
+
+from framework.errors import ConfigError
 
 torch = pytest.importorskip("torch")
 
@@ -115,17 +123,27 @@ def test_without_any_motion_the_student_stays_generic_and_the_run_says_so(door: 
     ("override", "words"),
     [
         ("backend.arm=best", "backend.arm"),
-        ("backend.labels=0", "backend.labels"),
-        ("backend.rehearsal=1", "backend.rehearsal"),
-        ("backend.choose=all", "backend.choose"),
         ("backend.filter.method=magic", "backend.filter.method"),
-        ("backend.student.channels=0", "backend.student.channels"),
-        ("backend.annotate.noise=2", "backend.annotate.noise"),
-        ("workload.capture.drift=flood", "workload.capture.drift"),
-        ("workload.skip=-1", "workload.skip"),
         ("backend.stepz=3", "backend.stepz"),
         ("backend.annotate._target_=nowhere.Teacher", "backend.annotate"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_the_key(door: Any, override: str, words: str) -> None:
     assert words in door.framework(*CAMERA, override, ok=False)
+
+
+@pytest.mark.parametrize(
+    ("made", "key"),
+    [
+        (lambda: read_settings(SpecializationSettings, {"labels": 0}), "backend.labels"),
+        (lambda: read_settings(SpecializationSettings, {"rehearsal": 1}), "backend.rehearsal"),
+        (lambda: read_settings(SpecializationSettings, {"choose": "all"}), "backend.choose"),
+        (lambda: GridStudent(channels=0), "backend.student.channels"),
+        (lambda: OracleAnnotator(noise=2), "backend.annotate.noise"),
+        (lambda: CameraWorkload(skip=-1), "workload.skip"),
+        (lambda: PackedRegions(frames=0), "backend.inference.frames"),
+    ],
+)
+def test_a_value_out_of_range_names_its_key(made: Callable[[], object], key: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{key}'"):
+        made()

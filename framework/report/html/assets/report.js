@@ -100,6 +100,7 @@ unpackPlotly().then(function drawFigures() {
       const full = { template: template(isDark, legend), autosize: !width, ...layout };
       full.height = (layout.height || 420) + moreHeight;
       if (width) full.width = width;
+      element.style.minHeight = "0"; // the room that is kept until now may be too much
       Plotly.react(element, data, full, { responsive: true, displayModeBar: false });
     }
   }

@@ -13,7 +13,6 @@ from framework_cova.study.tables import GENERIC, STUDENT, TEACHER, TRUTH
 
 _PANELS = {TEACHER: "teacher", GENERIC: "generic student", STUDENT: "student of this camera"}
 _COLOURS = ("#F0E442", "#56B4E9", "#E69F00", "#CC79A7")  # of classes, bright enough for a night scene
-_PANEL_PX = 360  # width of a panel on a wide page
 _ROOM = 0.02  # between panels, share of the width
 
 
@@ -38,8 +37,7 @@ def _panels(shot: Mapping[str, Any], boxes: Sequence[Mapping[str, Any]]) -> dict
     picture = "data:image/jpeg;base64," + base64.b64encode(shot["jpeg"]).decode()
     wide = (1 - _ROOM * (len(_PANELS) - 1)) / len(_PANELS)
     traces: list[dict[str, Any]] = []
-    # as high as the panels are where the page is wide, and the legend above and the titles below them
-    layout: dict[str, Any] = {"height": round(_PANEL_PX * height / width) + 80, "images": []}
+    layout: dict[str, Any] = {"height": 330, "images": []}
     legend: set[str] = set()
     for number, (source, words) in enumerate(_PANELS.items()):
         suffix = "" if number == 0 else str(number + 1)
