@@ -74,11 +74,7 @@ def page_full_of(text: str) -> Markup:
             overview=Overview({"failed": 2}, {text: 1}, (text,), 1, None, None),
             warnings=[text],
             contributed=[ReportSection(text, [text, Figure(text, spec, text), table])],
-            advice=[
-                GivenAdvice(
-                    text, text, text, text, 1.0, 0.5, 2.0, text, 1, {text: text, f"{text}_b": [{text: text}]}
-                )
-            ],
+            advice=[GivenAdvice(text, text, text, text, 1.0, 0.5, 2.0, text, 1, {text: text})],
             runs=RunTable(
                 parameters,
                 definitions,
