@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import typer
 
     from framework.contracts import (
+        Deployed,
         DoctorCheck,
         Importer,
         Law,
@@ -121,6 +122,11 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
 @hookspec
 def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
     """Return batch systems that can carry out sweeps, by name, as functions of (settings, folder of batches)."""
+
+
+@hookspec
+def deployments() -> Mapping[str, Callable[[Deployed], int]]:
+    """Return functions that print what is wrong with a deployment, by its file's `kind`: (Deployed) → exit status."""
 
 
 @hookspec

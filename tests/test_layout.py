@@ -45,7 +45,8 @@ PUBLIC = (
     *("framework.contracts", "framework.errors", "framework.hookspecs", "framework.quantity"),
     *("framework.processes", "framework.identity", "framework.configuration", "framework.analysis"),
     "framework.input_files",
-    *("framework.run.rebuild", "framework.run.importing", "framework.report.terminal"),
+    *("framework.run.rebuild", "framework.run.importing"),
+    *("framework.report.terminal", "framework.report.html.rendering"),  # what a verb shows
     *("framework.store.database", "framework.store.views"),
 )
 # The twin and the real engine serve the same workloads and report the same metrics: the serving domain's.

@@ -12,6 +12,7 @@ from framework.contracts.advising import (
     Advice,
     Advisor,
     AdvisorScope,
+    Deployed,
     StoreReader,
 )
 from framework.contracts.answering import (
@@ -65,6 +66,7 @@ __all__ = [
     "BatchJob",
     "Better",
     "Collector",
+    "Deployed",
     "DoctorCheck",
     "Figure",
     "Fingerprinted",

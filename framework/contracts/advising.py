@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from framework.contracts.outcomes import Json
@@ -19,6 +20,27 @@ class StoreReader(Protocol):
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Return the result of a read-only SQL query (`?` placeholders)."""
         ...
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment that runs, and where its load is to be read.
+
+    Attributes:
+        file: describes it; its key `kind` says which plugin knows it.
+        log: of requests, None: none is given.
+        metrics: URLs of its servers' metrics.
+        seconds: how long these are read.
+        out: file for the deployment that is better now, None: it is only printed.
+        outputs: folder of the store.
+    """
+
+    file: Path
+    log: Path | None
+    metrics: Sequence[str]
+    seconds: float
+    out: Path | None
+    outputs: Path
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import typer
 
     from framework.contracts import (
+        Deployed,
         Importer,
         Metric,
         MetricDefinition,
@@ -125,6 +126,19 @@ def claim_computations(scope: ReportScope) -> Mapping[str, Callable[..., Quantit
     from framework_serving.sweeps.sweep_points import load_points
 
     return computations(Evidence(scope.store, load_points(scope.store, scope.run_ids)))
+
+
+@hookimpl
+def deployments() -> Mapping[str, Callable[[Deployed], int]]:
+    """Adapters on GPUs, as `place --out` writes them."""
+    from framework_serving.advice.fleet import DEPLOYMENT_KIND
+
+    def check(deployed: Deployed) -> int:
+        from framework_serving.advice.fleet.place_verb import check_deployed
+
+        return check_deployed(deployed)
+
+    return {DEPLOYMENT_KIND: check}
 
 
 @hookimpl

@@ -65,6 +65,7 @@ def test_every_hook_has_its_case() -> None:
         "derived_metrics",
         "sanity_checks",
         "claim_computations",
+        "deployments",
         "engine_commands",
         "job_queues",
         "laws",

@@ -155,6 +155,34 @@ def test_the_advised_adapters_and_slots_are_served_as_predicted_and_more_starve_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        (["workload.max_requests=6"], "16 adapters send the same 6 requests as half of them"),
+        ([], "no more than 16 adapters were tried (max_adapters): try more"),
+        (
+            ["advisor.adapter_caching.simulate_with=null"],
+            "no more than 4 slots were tried: try more; no more than 8 adapters ran: try more",
+        ),
+    ],
+)
+def test_advice_at_the_edge_of_what_was_tried_says_so(study: Study, further: list[str], said: str) -> None:
+    study(
+        *[word for word in ADAPTERS if "duration_s" not in word],
+        "workload.duration_s=120",
+        "workload.n_adapters=8",
+        "backend.max_loras=2,4",
+        "advisor=[adapter_caching]",
+        "advisor.adapter_caching.max_adapters=16",
+        "advisor.adapter_caching.seeds=1",
+        *further,
+        "-m",
+    )
+    (item,) = Store("outputs").query("SELECT reason FROM advice").to_pylist()
+    assert f"; the best is at the edge: {said}" in item["reason"]
+
+
+@pytest.mark.slow
 def test_a_population_that_no_slots_can_serve_is_advice_that_says_why(study: Study) -> None:
     study(
         *ADAPTERS,

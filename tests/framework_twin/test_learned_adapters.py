@@ -24,6 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = framework(found, *LEARN, "--populations", "12", "--check", "1")
     assert "12 populations on Llama-3.1-8B on L4" in told or "12 populations on" in told
     assert "capacity = estimate ×" in told
+    assert "capacities in their 90 % band" in told
+    assert "rows" in (found / "outputs/adapter_capacity/tree.html").read_text()
     return found
 
 
@@ -53,6 +55,35 @@ def test_a_plan_is_simulated_written_and_changed_with_few_moves(folder: Path) ->
     assert "0 of 91 adapters move; 0 GPUs more, 0 given up" in again
     (folder / "adapters.csv").write_text("\n".join(["adapter,rank,rate_rps", "new,8,0.01", *rows]))
     assert "new: new to GPU" in framework(folder, *words, "--current", "deployment.yaml")
+    log = [f"{second},200,200,a{second % 60}" for second in range(600)]
+    (folder / "log.csv").write_text("\n".join(["arrival_s,input_tokens,output_tokens,adapter", *log]))
+    said = framework(
+        folder, "advise", "--running", "deployment.yaml", "--log", "log.csv", "--out", "next.yaml"
+    )
+    assert "of 90 adapters move" in said
+    assert "--enable-lora --max-loras" in said
+    assert "\n0 of 90 adapters move" in framework(
+        folder, "advise", "--running", "next.yaml", "--log", "log.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        ("kind: [", ["--log", "l.csv"], "d.yaml: not readable"),
+        ("model: m", ["--log", "l.csv"], "d.yaml: describes no deployment, it has no key 'kind'"),
+        ("kind: trains", ["--log", "l.csv"], "d.yaml: kind 'trains' of deployment (known: adapters_on_gpus)"),
+        ("kind: adapters_on_gpus", ["--log", "l.csv"], "d.yaml: not a deployment as `place --out` writes it"),
+        ("kind: adapters_on_gpus", [], "give its load, either --log FILE or --metrics URL"),
+    ],
+)
+def test_a_deployment_that_can_not_be_checked_is_one_clear_line(
+    tmp_path: Path, text: str, words: list[str], said: str
+) -> None:
+    (tmp_path / "d.yaml").write_text(text)
+    told = framework(tmp_path, "advise", "--running", "d.yaml", *words, ok=False)
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

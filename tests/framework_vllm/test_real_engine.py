@@ -20,6 +20,8 @@ import pytest
 from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
 from framework.processes.lifeline import descendants
+from framework_serving.advice.fleet.adapter_list import Deployment
+from framework_serving.advice.fleet.running_load import scraped_load
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.workloads.synthetic import SyntheticWorkload
 from framework_vllm.backend import VllmBackend
@@ -212,6 +214,29 @@ def test_a_running_server_is_used_with_its_adapters(serving: Serving, tmp_path: 
     assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
     assert result.facts["kv_blocks"] == 12
     assert RequestTimes.of(result.tables["requests"]).adapter.tolist() == [0, 1, 0]
+
+
+def test_the_counters_of_a_running_server_say_what_its_deployment_is_asked_for(
+    serving: Serving, tmp_path: Path
+) -> None:
+    url = f"{serving.engines.targets[0].url}/metrics"
+    rates = {"adapter-0": 0.3, "adapter-1": 0.1}
+    deployment = Deployment(
+        "tiny-llama", (("cpu", 4, tuple(rates)),), {"adapter-0": 8, "adapter-1": 4}, rates
+    )
+    workload = load([0.0, 0.05, 0.1, 0.15], adapters=ADAPTERS)
+
+    def serve(seconds: float) -> None:
+        serving.measure(workload, warmup_requests=0)
+
+    found = scraped_load([url], 8.0, deployment, wait=serve)
+    rates_now = found.named.adapters.rate_rps.tolist()
+    assert rates_now == pytest.approx([1.5, 0.5])  # 16 requests while it "waits" 8 s; shares as planned
+    assert found.named.adapters.input_mean.tolist() == pytest.approx([64, 64])
+    assert found.named.adapters.output_mean.tolist() == pytest.approx([16, 16])
+    said = "; ".join(found.remarks)
+    assert f"runs with --max-loras {len(ADAPTERS)}, the deployment says 4" in said
+    assert "2 requests/s, planned 0.4" in said
 
 
 def test_every_adapter_answers_in_words_of_its_own(serving: Serving) -> None:

@@ -88,6 +88,16 @@ def test_the_verb_answers_and_refuses_in_one_line(framework: CommandLine) -> Non
     assert refused.stderr == "error: 2 servers can't keep up with a load of 2\n"
 
 
+def test_a_counter_that_has_become_too_small_is_told(framework: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(LOG)
+    said = []
+    for servers in (1, 12):
+        (tmp_path / "counter.yaml").write_text(f"kind: queue_counter\nservers: {servers}\n")
+        answer = framework("advise", "--running", "counter.yaml", "--log", "log.csv")
+        said.append((answer.returncode, answer.stdout))
+    assert said == [(1, "1 servers can't keep up: set servers=12\n"), (0, "12 servers keep up, 12 would\n")]
+
+
 def test_the_plugin_is_listed_with_all_it_offers(framework: CommandLine) -> None:
     listed = framework("plugins")
     assert listed.returncode == 0

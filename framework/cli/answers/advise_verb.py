@@ -43,6 +43,19 @@ def advise(
         list[str] | None,
         typer.Option("--from", help="Experiment, sweep or run; may be repeated. Default: all runs."),
     ] = None,
+    running: Annotated[
+        Path | None,
+        typer.Option(help="Deployment that runs (YAML): what has become wrong with it, and what to set?"),
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="With --running: log of its requests.")] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(help="With --running: URL of a server's metrics; may be repeated, in its order."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="With --metrics: how long they are read.")] = 30.0,
+    out: Annotated[
+        Path | None, typer.Option(help="With --running: write the deployment that is better now.")
+    ] = None,
     outputs: Annotated[
         Path, typer.Option(help="Outputs folder with the run bundles and the database.")
     ] = Path("outputs"),
@@ -50,13 +63,23 @@ def advise(
     """Say which setting to use: what it gives, what it beats, what would change the answer, what to paste.
 
     Model and workload are given: each has an answer of its own. All else is a setting, and is chosen.
-    Without an objective: what the advisors said of these runs.
+    Without an objective: what the advisors said of these runs. With --running: whether what runs is still right.
 
     Example: python -m framework advise --maximise output_tok_s --slo ttft_p99_ms=500 --slo itl_p99_ms=50
     """
     from framework.cli.answers.advice_text import show_advice, show_answer
+    from framework.cli.answers.deployed_check import check_deployed
+    from framework.contracts import Deployed
     from framework.errors import UserError
 
+    if running is not None:
+        if maximise or minimise or slo or budget or per or by or source:
+            raise UserError(
+                "--running: a deployment is compared with its load; an objective or --from is another question"
+            )
+        return check_deployed(Deployed(running, log, metrics or [], seconds, out, outputs))
+    if log or metrics or out:
+        raise UserError("--log, --metrics and --out: of which deployment? give --running FILE")
     if maximise and minimise:
         raise UserError("either --maximise or --minimise, not both; the other can be a limit (--slo)")
     names, limits = source or [], [*(slo or []), *(budget or [])]

@@ -118,13 +118,32 @@ class AdapterCachingAdvisor:
 
             finding = learned_finding(self.model, config, **keys)
             choice = finding.choice or AdapterChoice(0, None, (), 1, {}, 0)
-            advice = self._advice(group, choice)
+            advice = self._advice(group, choice, self._edges(choice, config, own_seed))
             reason = finding.reason if finding.choice is None else f"{advice.reason}; {finding.reason}"
             return replace(advice, reason=reason, facts={**advice.facts, **finding.facts})
         choice = AdapterSearch(**keys).find(int(point.number(ADAPTERS) or 1))
-        return self._advice(group, choice)
+        return self._advice(group, choice, self._edges(choice, config, own_seed))
 
-    def _advice(self, group: Sequence[SweepPoint], choice: AdapterChoice) -> Advice:
+    def _edges(self, choice: AdapterChoice, config: dict[str, Any], seed: int) -> list[str]:
+        """Return in which directions nothing better than the answer was tried, in words."""
+        if choice.best is None:
+            return []
+        found = _slot_edges(choice.best.slots, self.slots or (), choice.adapters)
+        if choice.next_adapters is None:
+            more, fewer = (
+                _population(config, count, seed).tables["requests"].num_rows
+                for count in (choice.adapters, max(1, choice.adapters // 2))
+            )
+            if more == fewer:
+                found.append(
+                    f"{choice.adapters} adapters send the same {more} requests as half of them, a load without "
+                    "limit: leave out its cap (scale, num_requests)"
+                )
+            else:
+                found.append(f"no more than {self.max_adapters} adapters were tried (max_adapters): try more")
+        return found
+
+    def _advice(self, group: Sequence[SweepPoint], choice: AdapterChoice, edges: Sequence[str]) -> Advice:
         best = choice.best
         recommendation: dict[str, Json] = {}
         if best is not None:
@@ -138,13 +157,14 @@ class AdapterCachingAdvisor:
             predicted=rates[0] if rates else None,
             low=min(rates, default=None),
             high=max(rates, default=None),
-            reason=self._reason(choice),
+            reason=_with_edges(self._reason(choice), edges),
             run_ids=tuple(run_id for item in group for run_id in item.run_ids),
             facts={
                 "served_adapters": choice.adapters,
                 "next_adapters_tried": choice.next_adapters,
                 "simulations": choice.simulations,
                 "simulated": True,
+                "edge": "; ".join(edges) or None,
                 "interval_from": f"{self.seeds} seeds",
                 **{f"slots_{item.slots}": _row(item) for item in choice.choices},
                 **{f"slots_{slots}": text for slots, text in _grouped(choice)},
@@ -171,7 +191,7 @@ class AdapterCachingAdvisor:
                 f"({worst.slots} slots)"
             )
         if choice.next_adapters is None:
-            return f"{served}; advisor.adapter_caching.max_adapters ended the search, no limit was found"
+            return f"at least {served}"
         return f"{served}; with {choice.next_adapters} adapters no number of slots passes all seeds"
 
     def _measured(self, group: Sequence[SweepPoint]) -> Iterator[Advice]:
@@ -183,6 +203,10 @@ class AdapterCachingAdvisor:
         throughput = point.metrics["total_tok_s"]
         low, high = throughput.interval(NOISE_FLOOR)
         adapters, slots = int(point.number(ADAPTERS) or 0), int(point.number(SLOTS) or 0)
+        beside = [int(item.number(SLOTS) or 0) for item in group if item.number(ADAPTERS) == adapters]
+        edges = _slot_edges(slots, beside, adapters)
+        if adapters == max(int(item.number(ADAPTERS) or 0) for item in group):
+            edges.append(f"no more than {adapters} adapters ran: try more")
         yield Advice(
             advisor="adapter_caching",
             subject=_subject(point),
@@ -191,11 +215,15 @@ class AdapterCachingAdvisor:
             predicted=throughput.value,
             low=low,
             high=high,
-            reason=f"{adapters} adapters on {slots} slots: the most of {len(group)} points that did not starve",
+            reason=_with_edges(
+                f"{adapters} adapters on {slots} slots: the most of {len(group)} points that did not starve",
+                edges,
+            ),
             run_ids=tuple(run_id for item in group for run_id in item.run_ids),
             facts={
                 "served_adapters": adapters,
                 "simulated": False,
+                "edge": "; ".join(edges) or None,
                 "interval_from": "run" if throughput.has_interval else "noise floor",
             },
         )
@@ -206,6 +234,20 @@ def _population(config: dict[str, Any], adapters: int, seed: int) -> WorkloadTab
     changed["workload"]["n_adapters"] = adapters
     changed["workload"]["seed"] = seed
     return rebuilt_workload(changed)
+
+
+def _slot_edges(best: int, tried: Sequence[int], adapters: int) -> list[str]:
+    """Return a word where the best number of slots is the first or the last of several, and others would differ."""
+    found = []
+    if len(set(tried)) > 1 and best == max(tried) and best < adapters:
+        found.append(f"no more than {best} slots were tried: try more")
+    if len(set(tried)) > 1 and best == min(tried) and best > 1:
+        found.append(f"no fewer than {best} slots were tried: try fewer")
+    return found
+
+
+def _with_edges(reason: str, edges: Sequence[str]) -> str:
+    return f"{reason}; the best is at the edge: {'; '.join(edges)}" if edges else reason
 
 
 def _subject(point: SweepPoint) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import (
+    Deployed,
     DoctorCheck,
     Importer,
     Law,
@@ -196,6 +197,14 @@ def job_queues() -> Mapping[str, Callable[[Mapping[str, Any], Path], JobQueue]]:
     from framework_queue.overnight import OvernightQueue
 
     return {"overnight": OvernightQueue}
+
+
+@hookimpl
+def deployments() -> Mapping[str, Callable[[Deployed], int]]:
+    """Let `advise --running` say whether a counter has enough servers for its log."""
+    from framework_queue.counter_check import check_counter
+
+    return {"queue_counter": check_counter}
 
 
 @hookimpl

@@ -24,9 +24,10 @@ FEATURES = (
     *("slots", "batch", "slot_load", "batch_limit", "turn_limit"),
 )
 """Columns of `CapacityRows.features`: logarithms of sizes and ratios; variances as they are."""
-MONOTONE = {"rate": 1, "max_rank": -1, "crowd_10s": -1, "crowd_300s": -1, "own_100s": -1, "batch": 1}
+MONOTONE = {"rate": 1, "max_rank": -1, "crowd_10s": -1, "crowd_300s": -1, "batch": 1}
 """Directions that physics demands of served tokens per second, all else equal: the busier each adapter, the fewer
-share the GPU; ranks cost memory; what comes unevenly waits; a larger cache holds more."""
+share the GPU; ranks cost memory; what comes unevenly for all waits; a larger cache holds more. Requests that come
+close together for one adapter (`own_100s`) have no direction: they share its turn on a slot, and they wait."""
 
 
 @dataclass(frozen=True, eq=False)

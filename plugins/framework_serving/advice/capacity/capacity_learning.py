@@ -19,8 +19,8 @@ from framework_serving.advice.capacity.capacity_model import (
     CapacityModel,
     by_limit,
     fit_trees,
-    tree_lines,
 )
+from framework_serving.advice.capacity.small_tree import fitted_tree, nodes_of
 from framework_serving.advice.capacity.workload_adapters import WorkloadPopulation
 from framework_serving.metrics.shared_rules import STARVED_BELOW
 
@@ -71,7 +71,7 @@ def learning_rows(data: CapacityData) -> LearningRows:
         engine = data.probes[example.engine]
         population = WorkloadPopulation(example.workload)
         for boundary in example.boundaries:
-            if not boundary.adapters or boundary.fails is None:
+            if not enclosed(boundary):
                 continue
             loads = {
                 point.adapters: float(population.adapters(point.adapters).load_tok_s.sum())
@@ -107,6 +107,11 @@ def joined(parts: Sequence[CapacityRows]) -> CapacityRows:
     )
 
 
+def enclosed(boundary: Boundary) -> bool:
+    """Return whether some adapters are served and more are known to starve, so that there is a capacity."""
+    return bool(boundary.adapters) and boundary.fails is not None
+
+
 def boundary_tok_s(boundary: Boundary, loads: Mapping[int, float]) -> float:
     """Return the load at which a boundary's served share falls to 0.9, between the two numbers that enclose it.
 
@@ -131,12 +136,13 @@ def fit(data: CapacityData, learned: LearningRows, without: int | None = None) -
     use = np.ones(len(folds), bool) if without is None else folds != without
     features, target = learned.rows.features[use], learned.target[use]
     booster = fit_trees(features, target, learned.weight[use])
-    tree = _small_tree(features, target)
+    tree = fitted_tree(features, target)
     residuals: dict[str, tuple[float, ...]] = {}
     at = learned.at_boundary
     error = learned.target - _held_by_boosting(learned, folds)
     for name, mine in by_limit(learned.rows.features).items():
-        values = error[at & mine] if (at & mine).sum() >= 20 else error[at]
+        known = at & use  # what is left out says nothing of its own band
+        values = error[known & mine] if (known & mine).sum() >= 20 else error[known]
         residuals[name] = tuple(float(item) for item in np.sort(values))
     seen = fold_of(data)[learned.shares[:, 2].astype(int)]
     shares = learned.shares if without is None else learned.shares[seen != without]
@@ -147,7 +153,7 @@ def fit(data: CapacityData, learned: LearningRows, without: int | None = None) -
     examples = [item for item in data.examples if without is None or item.index % FOLDS != without]
     return CapacityModel(
         booster.model_to_string(),
-        tree_lines(tree, FEATURES),
+        nodes_of(tree, FEATURES),
         residuals,
         _served_curve(shares),
         ranges,
@@ -196,16 +202,8 @@ def _fitted(learner: str, learned: LearningRows, train: np.ndarray) -> Callable[
         ridge = linear.Ridge(3.0).fit(scaler.transform(features), target)
         return lambda rows: ridge.predict(scaler.transform(rows))
     if learner == "small tree":
-        return _small_tree(features, target).predict  # type: ignore[no-any-return]
+        return fitted_tree(features, target).predict  # type: ignore[no-any-return]
     return fit_trees(features, target, learned.weight[train]).predict  # type: ignore[no-any-return]
-
-
-def _small_tree(features: FloatArray, target: FloatArray) -> Any:
-    trees = learning_library("sklearn.tree")
-    leaf = max(10, len(target) // 60)
-    return trees.DecisionTreeRegressor(max_leaf_nodes=12, min_samples_leaf=leaf, random_state=0).fit(
-        features, target
-    )
 
 
 def _served_curve(shares: FloatArray) -> tuple[tuple[float, float], ...]:

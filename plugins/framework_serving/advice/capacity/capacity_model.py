@@ -7,7 +7,7 @@ kept to be read. Everything is checked on populations that were held out whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,10 @@ from framework.errors import InputError
 from framework_serving.advice.capacity.adapter_sums import FloatArray
 from framework_serving.advice.capacity.capacity_features import FEATURES, MONOTONE, CapacityRows
 from framework_serving.advice.capacity.engine_probes import EngineProbe
+from framework_serving.advice.capacity.small_tree import SmallTree, shown
 
 _KIND = "adapter capacity model"
-_FORMAT = 1
+_FORMAT = 2
 _ROUNDS = 250
 LEARNING = {
     "objective": "l2",
@@ -49,7 +50,7 @@ class CapacityModel:
 
     Attributes:
         booster: trees of log(capacity / estimate), as LightGBM writes them.
-        tree: a small tree of the same, one line a node, to be read.
+        tree: a small tree of the same, to be read.
         residuals: sorted held-out errors of log capacity, true minus predicted, apart for rows that turns limit
             ("turns") and that the batch limits ("batch").
         served: (load / capacity, median share of tokens served there), rising in the first.
@@ -61,7 +62,7 @@ class CapacityModel:
     """
 
     booster: str
-    tree: tuple[str, ...]
+    tree: SmallTree
     residuals: Mapping[str, tuple[float, ...]]
     served: tuple[tuple[float, float], ...]
     ranges: Mapping[str, tuple[float, float]]
@@ -126,7 +127,7 @@ class CapacityModel:
             if len(values) and (values.min() < low - slack or values.max() > high + slack):
                 worst = float(values.min() if values.min() < low - slack else values.max())
                 found.append(
-                    f"{name} {_shown(name, worst)} (learned: {_shown(name, low)} to {_shown(name, high)})"
+                    f"{name} {shown(name, worst)} (learned: {shown(name, low)} to {shown(name, high)})"
                 )
         return found
 
@@ -161,7 +162,7 @@ class CapacityModel:
             )
         return cls(
             booster=data["booster"],
-            tree=tuple(data["tree"]),
+            tree=data["tree"],
             residuals={name: tuple(values) for name, values in data["residuals"].items()},
             served=tuple((float(ratio), float(share)) for ratio, share in data["served"]),
             ranges={name: tuple(value) for name, value in data["ranges"].items()},
@@ -183,29 +184,3 @@ def fit_trees(features: FloatArray, target: FloatArray, weight: FloatArray) -> A
     lightgbm = learning_library("lightgbm")
     data = lightgbm.Dataset(features, target, weight=weight, params={"verbose": -1})
     return lightgbm.train(LEARNING, data, _ROUNDS)
-
-
-def _shown(name: str, value: float) -> str:
-    plain = name.endswith("_cv") or name.startswith(("crowd", "own"))
-    return f"{value if plain else float(np.exp(value)):.3g}"
-
-
-def tree_lines(tree: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """Return a fitted scikit-learn tree as lines, thresholds in the features' own units."""
-    nodes = tree.tree_
-    lines: list[str] = []
-
-    def walk(node: int, depth: int) -> None:
-        pad = "|  " * depth
-        if nodes.children_left[node] < 0:
-            factor = float(np.exp(nodes.value[node][0][0]))
-            lines.append(f"{pad}capacity = estimate × {factor:.2f}  ({nodes.n_node_samples[node]} rows)")
-            return
-        name, threshold = names[nodes.feature[node]], float(nodes.threshold[node])
-        lines.append(f"{pad}{name} <= {_shown(name, threshold)}")
-        walk(nodes.children_left[node], depth + 1)
-        lines.append(f"{pad}{name} > {_shown(name, threshold)}")
-        walk(nodes.children_right[node], depth + 1)
-
-    walk(0, 0)
-    return tuple(lines)

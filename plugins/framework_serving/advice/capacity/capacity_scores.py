@@ -16,6 +16,8 @@ from framework_serving.advice.capacity.capacity_features import rows_of
 from framework_serving.advice.capacity.capacity_learning import (
     LEARNERS,
     LearningRows,
+    boundary_tok_s,
+    enclosed,
     fit,
     fold_of,
     held_out,
@@ -40,6 +42,7 @@ class HeldOut:
         served, true_served: most adapters.
         tok_s, true_tok_s: throughput at the best of them.
         points: (adapters, slots, starves as predicted, starves) on the published grid.
+        inside: for each number of slots, whether its capacity lies in the band.
     """
 
     example: Example
@@ -49,6 +52,7 @@ class HeldOut:
     tok_s: float
     true_tok_s: float
     points: tuple[tuple[int, int, bool, bool], ...]
+    inside: tuple[bool, ...]
 
     @property
     def within_a_step(self) -> bool:
@@ -89,7 +93,22 @@ def _answered(model: CapacityModel, engine: EngineProbe, example: Example) -> He
         best.tok_s if best else 0.0,
         max((point.tok_s or 0.0 for point in serving), default=0.0),
         tuple(points),
+        tuple(_inside(model, engine, population, item) for item in example.boundaries if enclosed(item)),
     )
+
+
+def _inside(
+    model: CapacityModel, engine: EngineProbe, population: WorkloadPopulation, boundary: Boundary
+) -> bool:
+    """Return whether the load at which so many slots begin to starve lies in the band."""
+    loads = {
+        point.adapters: float(population.adapters(point.adapters).load_tok_s.sum())
+        for point in boundary.points
+    }
+    rows = rows_of(population.adapters(boundary.adapters), np.array([float(boundary.slots)]), engine)
+    ratio = boundary_tok_s(boundary, loads) / model.capacity_tok_s(rows)[0]
+    low, high = model.band(rows)
+    return bool(low[0] <= ratio <= high[0])
 
 
 def starves(boundary: Boundary, adapters: int) -> bool | None:
@@ -122,6 +141,7 @@ def macro_f1(said: Sequence[bool], truth: Sequence[bool]) -> float:
 def score(answers: Sequence[HeldOut]) -> dict[str, float]:
     """Return the measures of answers."""
     points = [point for answer in answers for point in answer.points]
+    inside = [kept for answer in answers for kept in answer.inside]
     serving = [item for item in answers if item.true_tok_s and item.tok_s]
     return {
         "populations": float(len(answers)),
@@ -130,6 +150,8 @@ def score(answers: Sequence[HeldOut]) -> dict[str, float]:
             [item.tok_s for item in serving], [item.true_tok_s for item in serving]
         ),
         "starvation_macro_f1": macro_f1([point[2] for point in points], [point[3] for point in points]),
+        "inside_band_percent": 100 * float(np.mean(inside)) if inside else float("nan"),
+        "band_boundaries": float(len(inside)),
     }
 
 
@@ -148,7 +170,7 @@ def score_table(answers: Sequence[HeldOut]) -> TableBlock:
             rows.append([name, *(round(value, 3) for value in found.values())])
     columns = [
         *("population", "number", "served within a grid step (%)"),
-        *("throughput, halved SMAPE (%)", "starvation, macro-F1"),
+        *("throughput, halved SMAPE (%)", "starvation, macro-F1", "capacities in their 90 % band (%)", "of"),
     ]
     return TableBlock("Learned answers for populations held out whole", columns, rows)
 

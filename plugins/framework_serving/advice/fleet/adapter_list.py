@@ -13,6 +13,7 @@ import numpy as np
 
 from framework.errors import InputError
 from framework_serving.advice.capacity.adapter_sums import Adapters
+from framework_serving.advice.fleet import DEPLOYMENT_KIND
 
 USUAL_TOKENS = {"input_tokens": 222.6, "input_std": 246.5, "output_tokens": 198.6, "output_std": 206.0}
 """Moments of ShareGPT, for files that don't say how long requests are."""
@@ -108,12 +109,18 @@ class Deployment:
         gpus: for each GPU its type, slots and the names of its adapters.
         ranks: name → rank.
         rates: name → requests per second that it was planned for.
+        overrides: of the engine, as it was planned with.
+        gpu_types: types that can be had, as NAME, NAME=COST or NAME=COST:NUMBER.
+        headroom: share of the learned capacity that is left free.
     """
 
     model: str
     gpus: tuple[tuple[str, int, tuple[str, ...]], ...]
     ranks: Mapping[str, int]
     rates: Mapping[str, float]
+    overrides: tuple[str, ...] = ()
+    gpu_types: tuple[str, ...] = ()
+    headroom: float = 0.0
 
     def save(self, file: Path, commands: Sequence[str]) -> None:
         """Write it as YAML, with the command of each GPU's engine."""
@@ -132,7 +139,15 @@ class Deployment:
             for (gpu, slots, names), command in zip(self.gpus, commands, strict=True)
         ]
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump({"model": self.model, "gpus": gpus}, sort_keys=False))
+        data = {
+            "kind": DEPLOYMENT_KIND,
+            "model": self.model,
+            "engine": list(self.overrides),
+            "gpu_types": list(self.gpu_types),
+            "headroom": self.headroom,
+            "gpus": gpus,
+        }
+        file.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
 def read_deployment(file: Path) -> Deployment:
@@ -154,7 +169,11 @@ def read_deployment(file: Path) -> Deployment:
                 rates[str(item["adapter"])] = float(item["rate_rps"])
             names = tuple(str(item["adapter"]) for item in gpu["adapters"])
             gpus.append((str(gpu["gpu"]), int(gpu["max_loras"]), names))
-        return Deployment(str(data["model"]), tuple(gpus), ranks, rates)
+        overrides, types = (
+            tuple(str(word) for word in data.get(key) or ()) for key in ("engine", "gpu_types")
+        )
+        headroom = float(data.get("headroom", 0.0))
+        return Deployment(str(data["model"]), tuple(gpus), ranks, rates, overrides, types, headroom)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not readable ({error})") from None
     except (KeyError, TypeError, ValueError) as error:

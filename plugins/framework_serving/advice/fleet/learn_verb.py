@@ -22,9 +22,10 @@ from framework_serving.advice.capacity.capacity_scores import (
     score,
     score_table,
 )
+from framework_serving.advice.capacity.small_tree import tree_figure, tree_lines
 
 FOLDER = "adapter_capacity"
-DATA, MODEL = "populations.jsonl", "model.json"
+DATA, MODEL, DRAWING = "populations.jsonl", "model.json", "tree.html"
 
 
 def composed_engine(simulate_with: str, overrides: Sequence[str]) -> tuple[BatchBackend, dict[str, Json]]:
@@ -53,6 +54,8 @@ def run_learn(
     Raises:
         UserError: an engine that can't serve adapters, too few populations; one line.
     """
+    from framework.report.html.rendering import figure_page
+
     if populations < 1 or workers < 1 or first < 0 or check < 0:
         raise UserError("--populations and --workers must be at least 1, --first and --check at least 0")
     backend, settings = composed_engine(simulate_with, overrides)
@@ -73,12 +76,14 @@ def run_learn(
     print_table(score_table(answers))
     if measured.found:
         print_table(loss_table(measured))
-    print("\n".join(["a small tree of the same rows:", *model.tree]))
+    print("\n".join(["a small tree of the same rows:", *tree_lines(model.tree)]))
+    drawing = folder / DRAWING
+    drawing.write_text(figure_page(tree_figure(model.tree)), encoding="utf-8")
     engines = sorted(f"{item.model} on {item.gpu}" for item in data.probes.values())
     seconds = sum(example.seconds for example in data.examples)
     print_note(
         f"{len(data.examples)} populations on {', '.join(engines)}: {seconds:,.0f} s of simulation; "
-        f"data {data.content_hash}; model in {folder / MODEL}"
+        f"data {data.content_hash}; model in {folder / MODEL}, the small tree drawn in {drawing}"
     )
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from framework.configuration.composition import compose
 from framework.configuration.study_config import resolved
-from framework.contracts import BatchBackend, Json, TableBlock
+from framework.contracts import BatchBackend, Deployed, Json, TableBlock
 from framework.errors import UserError
 from framework.report.terminal.terminal_tables import print_note, print_table
 from framework_serving.advice.capacity.capacity_model import CapacityModel
@@ -121,9 +121,27 @@ def run_place(
     for place, command in enumerate(commands):
         print(f"GPU {place}: {command}")
     if out is not None:
-        _deployment(checked.plan, named, hardware).save(out, commands)
-        print_note(f"written: {out}; after rates have changed: python -m framework place --current {out} …")
+        engine = tuple(word for word in overrides if not word.lstrip("+").startswith("workload"))
+        deployed = _deployment(checked.plan, named, hardware)
+        replace(deployed, overrides=engine, gpu_types=tuple(gpus), headroom=headroom).save(out, commands)
+        print_note(f"written: {out}; while it runs: python -m framework advise --running {out} --log FILE")
     return 1 if checked.starving else 0
+
+
+def check_deployed(deployed: Deployed) -> int:
+    """Compare a deployment with the load that it has now: what `advise --running` prints; see `run_place`."""
+    runs = read_deployment(deployed.file)
+    load = LoadSource(log=deployed.log, metrics=deployed.metrics, seconds=deployed.seconds)
+    return run_place(
+        runs.overrides,
+        load,
+        runs.gpu_types,
+        current=deployed.file,
+        headroom=runs.headroom,
+        simulate_with="twin",
+        out=deployed.out,
+        outputs=deployed.outputs,
+    )
 
 
 def known_hardware(
