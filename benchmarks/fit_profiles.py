@@ -1,28 +1,39 @@
 """Refit the shipped twin profiles from the measured runs.
 
     python benchmarks/fit_profiles.py ../shared/data [--only NAME] [--no-cross-validation]
+    python benchmarks/fit_profiles.py ../shared/data --left-out [--only NAME]
 
 Writes `plugins/framework_twin/profiles/*.yaml`. Each profile is fitted on clean runs only; noise repeats and
 replicas are kept out and serve as checks. Power comes from the same runs where they measured it, intervals and
-held-out errors from refitting without each family. Takes minutes of CPU for the adapter profiles.
+held-out errors from refitting without each family. Takes minutes of CPU for the adapter profiles. With `--left-out`
+nothing is fitted or written: the errors of the shipped profiles are printed, with each mix left out of their fit.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trace_fit import fit_trace, read_trace, trace_error
 
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_twin.calibration.cross_validation import cross_validate, uncalibrated_model
+from framework_twin.calibration.fit import fit_runs
 from framework_twin.calibration.profile_fit import ProfileLabel, fit_profile
 from framework_twin.kernel.inputs import EngineConfig
 from framework_twin.measured.measured_runs import MeasuredRun, read_measured_runs
 from framework_twin.physics.adapter_loads import AdapterLoadTimes
 from framework_twin.physics.engine_memory import EngineMemory, kv_capacity
-from framework_twin.physics.profile import PROFILE_FOLDER, FitRecord, TwinProfile, ValidRange, write_profile
+from framework_twin.physics.profile import (
+    PROFILE_FOLDER,
+    FitRecord,
+    TwinProfile,
+    ValidRange,
+    read_profile,
+    write_profile,
+)
 from framework_twin.physics.roofline import roofline
 
 OBSERVED_NAME = "llama-3.1-8b_rtx-pro-6000_v1"
@@ -112,16 +123,38 @@ def fit_observed(data: Path) -> TwinProfile:
     )
 
 
+def show_left_out(recipe: Recipe, chosen: Sequence[MeasuredRun]) -> None:
+    """Print errors of a shipped profile on its runs, each predicted without its own family by one step of the fit."""
+    shipped = read_profile(PROFILE_FOLDER / f"{recipe.label.name}.yaml")
+    clean = [run for run in chosen if run.clean]
+    prior = replace(uncalibrated_model(clean[0].setup), loads=shipped.loads, front_end_s=shipped.front_end_s)
+    fitted = fit_runs(clean, prior, start=shipped.coefficients, max_evaluations=1)
+    held = cross_validate(clean, prior=prior, fitted=replace(fitted, coefficients=shipped.coefficients))
+    for item in held.errors:
+        if item.group == "all clean" and item.errors.mape is not None:
+            inside = held.coverage.get(item.metric)
+            print(
+                f"{recipe.label.name} {item.metric}: MAPE {item.errors.mape:.1f} %, halved SMAPE "
+                f"{item.errors.smape_halved:.1f} %, n {item.errors.count}, in 80 % bands "
+                f"{'–' if inside is None else f'{100 * inside:.0f} %'}",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--evaluations", type=int, default=12)
     parser.add_argument("--no-cross-validation", action="store_true")
+    parser.add_argument("--left-out", action="store_true")
     arguments = parser.parse_args()
     runs, _ = read_measured_runs(arguments.data / "serving_runs_calibration.csv.gz")
     for recipe in RECIPES:
         if arguments.only not in recipe.label.name:
+            continue
+        if arguments.left_out:
+            show_left_out(recipe, [run for run in runs if recipe.chosen(run)])
             continue
         profile = fit_profile(
             recipe.label,
@@ -131,7 +164,7 @@ def main() -> None:
         )
         write_profile(profile, PROFILE_FOLDER / f"{profile.name}.yaml")
         print(profile.name, "in-sample", profile.fit.in_sample, "held out", profile.fit.held_out, flush=True)
-    if arguments.only in OBSERVED_NAME:
+    if arguments.only in OBSERVED_NAME and not arguments.left_out:
         profile = fit_observed(arguments.data)
         write_profile(profile, PROFILE_FOLDER / f"{profile.name}.yaml")
         print(profile.name, "held out", profile.fit.held_out)

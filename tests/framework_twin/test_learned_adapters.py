@@ -62,7 +62,7 @@ def test_a_plan_is_simulated_written_and_changed_with_few_moves(folder: Path) ->
     )
     assert "of 90 adapters move" in said
     assert "--enable-lora --max-loras" in said
-    assert "\n0 of 90 adapters move" in framework(
+    assert "\n0 of 60 adapters move" in framework(
         folder, "advise", "--running", "next.yaml", "--log", "log.csv"
     )
 

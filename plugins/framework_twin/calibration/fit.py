@@ -98,6 +98,8 @@ _LARGEST_STEP = 0.5
 _PROFILED_NOISE = 3.0  # a profiler slows small batches by up to 6 %, so those rows weigh less
 _STEP = 0.02  # finite-difference step in log space: small steps drown in scheduling noise
 _CENTRE = 1.0  # scipy's relative step needs variables away from 0
+_BOUND = 4.0
+_FURTHEST = 3.9  # a start within the bounds
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,12 @@ def fit_runs(
     prior: StepModel,
     *,
     steps: Sequence[StepSample] = (),
+    start: StepCoefficients | None = None,
     max_evaluations: int = 10,
 ) -> FittedCoefficients:
     """Fit `prior.coefficients` to measured runs, and timed steps if any, of one model, GPU and engine.
+
+    The search begins at `start`, or at the prior. With one evaluation the result is `start` itself, with its slopes.
 
     Raises `InputError` when neither a run nor a step carries a quantity to fit.
     """
@@ -187,7 +192,9 @@ def fit_runs(
         return np.concatenate([_run_residuals(run, model, workload) for run in usable])
 
     rows = [run.setup.run_id for run in usable for _ in _targets(run)]
-    return fit_coefficients(residuals, prior.coefficients, spread, max_evaluations=max_evaluations, rows=rows)
+    return fit_coefficients(
+        residuals, prior.coefficients, spread, start=start, max_evaluations=max_evaluations, rows=rows
+    )
 
 
 def fit_steps(
@@ -218,6 +225,7 @@ def fit_coefficients(
     prior: StepCoefficients,
     spread: Mapping[str, float],
     *,
+    start: StepCoefficients | None = None,
     max_evaluations: int = 10,
     rows: Sequence[str] = (),
 ) -> FittedCoefficients:
@@ -241,13 +249,17 @@ def fit_coefficients(
     def objective(point: Floats) -> Floats:
         return np.concatenate([residuals(coefficients(point)), (point - _CENTRE) / widths])
 
+    begin = np.full(len(names), _CENTRE)
+    if start is not None:
+        factors = np.array([max(getattr(start, name), 1e-12) / getattr(prior, name) for name in names])
+        begin += np.clip(np.log(factors), -_FURTHEST, _FURTHEST)
     fit = least_squares(
         objective,
-        np.full(len(names), _CENTRE),
+        begin,
         loss="soft_l1",
         diff_step=_STEP,
         max_nfev=max_evaluations,
-        bounds=(_CENTRE - 4.0, _CENTRE + 4.0),
+        bounds=(_CENTRE - _BOUND, _CENTRE + _BOUND),
     )
     covariance = np.linalg.pinv(fit.jac.T @ fit.jac)
     std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
