@@ -93,8 +93,8 @@ def page_html(content: ReportContent) -> str:
     )
 
 
-def figure_page(figure: Figure, colours: SeriesColours) -> str:
-    """Return one figure as a page of its own."""
+def figure_page(figure: Figure, colours: SeriesColours | None = None) -> str:
+    """Return one figure as a page of its own; `colours`: those of the store, where its series are of one."""
     section = ReportSection(figure.title, [figure])
     page = report_environment().get_template("page.html")
     return page.render(
@@ -102,7 +102,7 @@ def figure_page(figure: Figure, colours: SeriesColours) -> str:
         overview=None,
         warnings=(),
         sections=list(_contributed_sections([section])),
-        figures=PageFigures(colours),
+        figures=PageFigures(colours or SeriesColours()),
         plotly=_plotly_js(),
         style_sheet=_asset("report.css"),
         script=_asset("report.js"),
