@@ -73,7 +73,7 @@ def page_full_of(text: str) -> Markup:
             experiment=text,
             overview=Overview({"failed": 2}, {text: 1}, (text,), 1, None, None),
             warnings=[text],
-            contributed=[ReportSection(text, [text, Figure(text, spec, text), table])],
+            contributed=[ReportSection(text, [text, Figure(text, spec, text, sql=text, band=text), table])],
             advice=[GivenAdvice(text, text, text, text, 1.0, 0.5, 2.0, text, 1, {text: text})],
             runs=RunTable(
                 parameters,
@@ -109,4 +109,5 @@ def test_no_text_changes_the_markup_of_the_page_and_every_text_is_shown(text: st
     )
     (spec,) = (script for script in hostile.scripts if script.startswith('{"data"'))
     assert "<" not in spec
-    assert json.loads(spec)["data"] == [{"name": text, text: [text]}]
+    (trace,) = json.loads(spec)["data"]
+    assert {key: trace[key] for key in ("name", text)} == {"name": text, text: [text]}
