@@ -62,6 +62,6 @@ def ask_fronts(
         raise UserError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")
     if not any(front.points for front in fronts):
         broken = sum(front.outside for front in fronts)
-        raise UserError(f"none of {broken} settings keeps all limits: {', '.join(map(str, limits))}")
+        raise UserError(f"no setting keeps all limits ({broken} tried): {', '.join(map(str, limits))}")
     shown = [*by, *(name.removesuffix(".name") for name in groups[len(by) :])]
     return FrontAnswer(objectives, limits, shown, query, fronts)

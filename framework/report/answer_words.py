@@ -205,7 +205,7 @@ def _beaten(answer: Answer) -> str:
         margin = choices.better_by(answer.objective, choice.best.values[0], second.values[0])
         if margin is not None:
             text += f", the next ({answer.label(second)}) by {_percent(margin)}"
-    return text + (f"; {outside} more break a limit" if outside else "")
+    return text + (f"; {count_noun(outside, 'setting')} outside the limits" if outside else "")
 
 
 def _percent(value: Quantity) -> str:
@@ -274,4 +274,4 @@ def _nothing(points: Sequence[SettingPoint], limits: Sequence[Limit]) -> str:
     for place, limit in enumerate(limits, start=1):
         values = [point.values[place].value for point in points]
         closest.append(f"{limit} (best: {format_value(min(values) if limit.least is None else max(values))})")
-    return f"none of {len(points)} settings keeps all limits: {', '.join(closest)}"
+    return f"no setting keeps all limits ({len(points)} tried): {', '.join(closest)}"

@@ -8,6 +8,7 @@ from framework.analysis.objectives import Objective
 from framework.analysis.setting_fronts import SettingFront
 from framework.contracts import TableBlock
 from framework.report.answer_words import band
+from framework.report.number_format import count_noun
 
 
 def telling_apart(
@@ -60,7 +61,7 @@ def front_notes(fronts: Sequence[SettingFront]) -> list[str]:
             "hypervolume, as a share of the box between the worst and the best values: " + "; ".join(texts)
         )
     if outside := sum(front.outside for front in fronts):
-        notes.append(f"{outside} more settings break a limit")
+        notes.append(f"{count_noun(outside, 'setting')} outside the limits")
     bases = sorted({basis for front in fronts for point in front.members for basis in point.basis})
     notes.append(f"bands from: {', '.join(bases)}; 'within noise': beaten by less than the bands of both")
     return notes

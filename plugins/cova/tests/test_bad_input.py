@@ -113,6 +113,15 @@ def test_a_teacher_that_fails_now_and_then_is_counted_and_one_that_always_fails_
     assert "the teacher labelled none of 20 frames: the teacher failed" in text
 
 
+def test_a_frame_that_the_teacher_cannot_label_is_not_scored_as_one_without_objects(door: Any) -> None:
+    door.run("backend.arm=teacher", "backend.annotate.noise=0", "backend.annotate.failing=0.5")
+    found = door.rows("SELECT name, value FROM metrics WHERE name IN ('labels_left_out', 'detection_map50')")
+    values = {row["name"]: row["value"] for row in found}
+    assert values["detection_map50"] == pytest.approx(1)
+    assert values["labels_left_out"] > 0
+    assert "teacher failed: " in door.checks()
+
+
 def test_without_any_motion_the_student_stays_generic_and_the_run_says_so(door: Any) -> None:
     door.run("workload.capture.traffic=0", "workload.capture.parked=1")
     assert "no frame with motion" in door.checks()

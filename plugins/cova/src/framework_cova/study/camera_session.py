@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -157,13 +158,15 @@ class CameraSession:
 
     def reference_of_teacher(self, frames: Sequence[Frame]) -> list[tuple[int, Boxes]]:
         """Return (index of the frame, the teacher's sure labels) of the frames that it could label."""
-        found = []
+        labels = self.teacher_labels(frames)
+        return [(index, one.chosen(one.score >= self.settings.min_score)) for index, one in labels.items()]
+
+    def teacher_labels(self, frames: Sequence[Frame]) -> dict[int, Boxes]:
+        """Return all that the teacher says, by index of the frame; a frame that it can't label is left out."""
+        found = {}
         for index, frame in enumerate(frames):
-            try:
-                labels = self.teacher.label(frame)
-            except TeacherError:
-                continue
-            found.append((index, labels.chosen(labels.score >= self.settings.min_score)))
+            with suppress(TeacherError):  # a frame without labels is not one without objects
+                found[index] = self.teacher.label(frame)
         return found
 
     def forgetting(self, image: Image) -> DetectionScores:

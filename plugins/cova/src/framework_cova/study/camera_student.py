@@ -15,7 +15,7 @@ from framework_cova.settings import SpecializationSettings
 from framework_cova.specialize.detection_scores import score
 from framework_cova.specialize.labelled import LabelledFrames, annotate, of_truth
 from framework_cova.specialize.timeline import Timeline, to_label, told_counts
-from framework_cova.stages import Frame, TeacherError
+from framework_cova.stages import Frame
 from framework_cova.study.camera_backend import CameraBackend, one_of
 from framework_cova.study.camera_session import CameraSession, score_metrics
 from framework_cova.study.tables import GENERIC, STUDENT, TEACHER, TRUTH, schemas
@@ -61,15 +61,19 @@ class CameraStudent(CameraBackend):
         reference, which, source = session.reference(line.scored)
         metrics: list[Metric] = []
         if s.arm == "teacher":
-            found = [self._teacher(session, frame) for frame in line.scored]
+            found = session.teacher_labels(line.scored)
+            if failed := len(line.scored) - len(found):
+                labelled.left_out["teacher failed"] += failed
             metrics += [Metric("teacher_calls", float(len(line.scored)), "", "teacher")]
         else:
-            found, ms, share = session.look(line.scored, line.scored_regions)
+            boxes, ms, share = session.look(line.scored, line.scored_regions)
+            found = dict(enumerate(boxes))
             metrics += session.cost_metrics(image, ms, share)
             metrics.append(Metric("teacher_calls", float(labelled.calls), "", "teacher"))
             after = session.forgetting(image)
             metrics.append(Metric("generic_scenes_map", after.map, "", "truth"))
-        metrics += score_metrics(score(reference, [found[index] for index in which]), source)
+        pairs = [(right, found[at]) for right, at in zip(reference, which, strict=True) if at in found]
+        metrics += score_metrics(score([right for right, _ in pairs], [said for _, said in pairs]), source)
         context.window.end_s = time.monotonic()
         metrics += [
             Metric("train_cpu_s", trained_s, "s", "process time"),
@@ -97,13 +101,6 @@ class CameraStudent(CameraBackend):
             return of_truth(frames)
         return annotate(frames, session.teacher, s.min_score, s.valid_classes)
 
-    @staticmethod
-    def _teacher(session: CameraSession, frame: Frame) -> Boxes:
-        try:
-            return session.teacher.label(frame)
-        except TeacherError:
-            return Boxes()
-
     def _pictures(
         self, session: CameraSession, line: Timeline, shown: Sequence[Frame], before: Sequence[Boxes]
     ) -> dict[str, pa.Table]:
@@ -114,7 +111,9 @@ class CameraStudent(CameraBackend):
             height, width = frame.image.shape[:2]
             _, jpeg = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
             pictures.append({"frame": frame.number, "width": width, "height": height, "jpeg": jpeg.tobytes()})
-            sources = {TEACHER: self._teacher(session, frame), GENERIC: old, STUDENT: new}
+            sources = {GENERIC: old, STUDENT: new}
+            for boxes in session.teacher_labels([frame]).values():
+                sources[TEACHER] = boxes
             if frame.truth is not None:
                 sources[TRUTH] = frame.truth
             for source, found in sources.items():
@@ -192,6 +191,8 @@ def _checks(line: Timeline, labelled: LabelledFrames, s: SpecializationSettings)
         found.append(SanityCheck("frames_labelled", "warn", detail + more))
     elif trained:
         found.append(SanityCheck("frames_labelled", "pass", f"{len(labelled.frames)} frames"))
+    elif labelled.left_out:
+        found.append(SanityCheck("frames_labelled", "warn", told_counts(labelled.left_out)))
     wanted = -(-s.scored_frames // s.score_every)
     if len(line.scored) < wanted:
         detail = f"the source ended early: {len(line.scored)} frames scored of {wanted}"
