@@ -133,9 +133,9 @@ def page_benchmarks(file: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]
         view, _ = json.JSONDecoder().raw_decode(content, begin + len(PAGE_VARIABLE))
         header, runs = view["header"], view["runs"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        raise InputError(f"{file}: is no whole page of GuideLLM: its data can't be read") from None
+        raise InputError(f"{file}: is not a whole page of GuideLLM: its data can't be read") from None
     if begin < 0 or not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise InputError(f"{file}: is no whole page of GuideLLM: it contains no list of runs")
+        raise InputError(f"{file}: is not a whole page of GuideLLM: it contains no list of runs")
     report = {"metadata": {"guidellm_version": at(header, "guidellm_version")}}
     for run in runs:
         yield report, *_benchmark_of_run(dict(run), at(header, "model"))

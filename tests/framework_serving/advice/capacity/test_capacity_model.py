@@ -16,6 +16,7 @@ from framework_serving.advice.capacity.capacity_model import CapacityModel
 from framework_serving.advice.capacity.capacity_scores import held_out_answers, macro_f1, score
 from framework_serving.advice.capacity.learned_choice import learned_answer
 from framework_serving.advice.capacity.population_draws import draw
+from framework_serving.advice.capacity.small_tree import tree_lines
 from framework_serving.advice.capacity.workload_adapters import WorkloadPopulation
 from tests.framework_serving.advice.capacity.known_engine import ENGINE, capacity_tok_s, known_data
 
@@ -107,7 +108,7 @@ def test_held_out_answers_are_scored_on_the_published_grid(data: CapacityData) -
 
 
 def test_the_small_tree_is_readable(model: CapacityModel) -> None:
-    assert any("capacity = estimate ×" in line for line in model.tree)
+    assert any("capacity = estimate ×" in line for line in tree_lines(model.tree))
 
 
 def test_too_few_populations_say_what_to_do(data: CapacityData) -> None:
