@@ -112,8 +112,8 @@ class CameraStudent(CameraBackend):
             _, jpeg = cv2.imencode(".jpg", frame.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
             pictures.append({"frame": frame.number, "width": width, "height": height, "jpeg": jpeg.tobytes()})
             sources = {GENERIC: old, STUDENT: new}
-            for boxes in session.teacher_labels([frame]).values():
-                sources[TEACHER] = boxes
+            for labels in session.teacher_labels([frame]).values():
+                sources[TEACHER] = labels
             if frame.truth is not None:
                 sources[TRUTH] = frame.truth
             for source, found in sources.items():
