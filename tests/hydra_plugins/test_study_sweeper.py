@@ -83,6 +83,7 @@ def test_what_a_sweep_varied_is_kept_without_how_it_was_carried_out(study: Study
     assert names == ["backend.speed", "workload.size"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -103,6 +104,7 @@ def test_a_typo_anywhere_in_a_sweep_ends_it_before_anything_runs(
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_single_run_needs_no_sweep(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     assert study("+experiment=toy_single", "backend.speed=2") == 0
     assert Store("outputs").query("SELECT sweep_id FROM runs")["sweep_id"].to_pylist() == [None]

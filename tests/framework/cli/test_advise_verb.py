@@ -106,6 +106,7 @@ def test_each_workload_and_each_value_asked_for_has_its_answer(
     assert any("gives speed 900" in line for line in mixed)
 
 
+@pytest.mark.slow
 def test_a_model_is_given_unless_it_is_asked_to_be_chosen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

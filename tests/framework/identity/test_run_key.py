@@ -25,6 +25,7 @@ _JSON = st.recursive(
 _CONFIG = {"backend": {"speed": 2, "name": "toy"}, "workload": {"seed": 1}}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=5), _JSON, max_size=6), st.randoms())
 def test_the_order_of_keys_does_not_matter(config: dict[str, object], random: object) -> None:
     keys = list(config)

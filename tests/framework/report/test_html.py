@@ -72,6 +72,7 @@ def test_a_report_says_how_many_runs_were_done_failed_and_doubtful(sample: Store
     assert "client_lag 1 the client was late by 1.2 s 2026-00020" in text
 
 
+@pytest.mark.slow
 def test_results_show_what_varied_and_what_came_out(sample: Store) -> None:
     outline = Outline(rendered(scope_of(sample)))
     heads = re.search(r'<tr class="groups">.*?</tr>\s*<tr>(.*?)</tr>', rendered(scope_of(sample)), re.S)

@@ -181,6 +181,7 @@ def linked(rng: np.random.Generator, requests: Requests) -> Requests:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(engines(), st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([0.0, 0.5, 3.0]))
 def test_kernel_agrees_with_naive_engine_on_closed_loops_and_sessions(
