@@ -16,7 +16,7 @@ import pytest
 
 from framework.store.database.reader import Store
 from framework.store.side_files.sweep_plans import SweepPlan, save_plan
-from tests.support.browser import BROWSER, SCREENS, Watched, opened_browser
+from tests.support.browser import BROWSER, SCREENS, Watched
 
 pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
 pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
@@ -55,20 +55,6 @@ def home(outputs: Path) -> Iterator[str]:
     finally:
         os.kill(server.pid, signal.SIGINT)
         server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as found:
-        yield found
-
-
-@pytest.fixture
-def watched(browser: Any) -> Iterator[Watched]:
-    found = Watched(browser)
-    yield found
-    found.context.close()
-    assert found.complaints == []
 
 
 def addresses(outputs: Path) -> dict[str, str]:

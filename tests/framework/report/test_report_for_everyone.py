@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.store.database.reader import Store
-from tests.support.browser import BROWSER, SCREENS, Watched, opened_browser
+from tests.support.browser import BROWSER, SCREENS, Watched
 
 pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
 pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
@@ -38,20 +37,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [sys.executable, "-m", "framework", *words], check=True, capture_output=True, timeout=600
         )
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with opened_browser() as found:
-        yield found
-
-
-@pytest.fixture
-def watched(browser: Any) -> Iterator[Watched]:
-    found = Watched(browser)
-    yield found
-    found.context.close()
-    assert found.complaints == []
 
 
 @pytest.mark.parametrize("screen", SCREENS)
