@@ -15,5 +15,5 @@ if [ -z "${FRAMEWORK_VLLM_PYTHON:-}" ]; then
   export FRAMEWORK_VLLM_PYTHON=$PWD/.venv-vllm/bin/python
 fi
 # What is only long shares the cores; real components are timed against the clock and run one at a time.
-.venv/bin/python -m pytest -n auto -m "slow and not integration and not slurm"
-.venv/bin/python -m pytest -m "integration or slurm"
+.ci/tests.sh .venv/bin/python -n auto -m "slow and not integration and not slurm"
+.ci/tests.sh .venv/bin/python -m "integration or slurm"

@@ -39,16 +39,26 @@ class Watched:
         self.complaints: list[str] = []
         self.page.on("console", lambda item: self._note(item.type, item.text))
         self.page.on("pageerror", lambda error: self._note("error", str(error)))
-        self.page.on("requestfailed", lambda request: self._note("error", f"failed: {request.url}"))
+        self.page.on("requestfailed", self._note_failure)
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(text)
 
+    def _note_failure(self, request: Any) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the browser's own end of a request when it leaves a page
+            self._note("error", f"failed: {request.url} ({request.failure})")
+
     def open(self, address: str) -> Any:
         self.page.goto(address)
         self.drawn()
         return self.page
+
+    def follow(self, control: Any) -> None:
+        """Click what leads to another page, and wait until that page is here and drawn."""
+        with self.page.expect_navigation():
+            control.click()
+        self.drawn()
 
     def drawn(self) -> None:
         """Wait until every figure is drawn."""

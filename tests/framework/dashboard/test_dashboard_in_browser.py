@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,12 +103,12 @@ def test_filters_choose_runs_and_stay_in_the_address(watched: Watched, home: str
     page = watched.open(f"{home}/runs")
     everything = page.locator("#total").inner_text()
     page.get_by_label("words or conditions").fill("max_num_seqs>=4")
-    page.get_by_role("button", name="Apply").click()
+    watched.follow(page.get_by_role("button", name="Apply"))
     assert "q=max_num_seqs" in page.url
     filtered = page.locator("#total").inner_text()
     assert filtered != everything
     assert watched.open(page.url).locator("#total").inner_text() == filtered
-    page.get_by_role("link", name="total_tok_s").click()
+    watched.follow(page.get_by_role("link", name="total_tok_s"))
     texts = page.locator("table.listing tbody tr").count()
     assert texts > 1
 
@@ -118,21 +117,20 @@ def test_the_axes_of_the_front_change_the_figure(watched: Watched, home: str) ->
     page = watched.open(f"{home}/pareto?up=total_tok_s&across=itl_mean_ms")
     assert "itl_mean_ms" in page.locator(".xtitle").first.text_content()
     page.get_by_label("axis across").select_option("ttft_p99_ms")
-    page.get_by_role("button", name="Show").click()
-    watched.drawn()
+    watched.follow(page.get_by_role("button", name="Show"))
     assert "ttft_p99_ms" in page.locator(".xtitle").first.text_content()
 
 
 def test_a_query_has_rows_and_files_and_an_error_has_words(watched: Watched, home: str) -> None:
     page = watched.open(f"{home}/sql")
     page.get_by_label("One SELECT").fill("SELECT model, count(*) AS runs FROM runs GROUP BY ALL")
-    page.get_by_role("button", name="Run").click()
+    watched.follow(page.get_by_role("button", name="Run"))
     assert page.get_by_role("columnheader", name="runs").count() == 1
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert Path(download.value.path()).read_text().startswith("model,runs\n")
     page.get_by_label("One SELECT").fill("DROP TABLE runs")
-    page.get_by_role("button", name="Run").click()
+    watched.follow(page.get_by_role("button", name="Run"))
     assert "read-only" in page.get_by_role("alert").inner_text()
 
 
@@ -158,8 +156,6 @@ def test_the_live_view_shows_a_sweep_that_begins_while_it_is_open(
         "later-123", "later", "2099-01-01T00:00:00+00:00", "code", {}, [{"overrides": ["x=1"]}], ["k"]
     )
     file = save_plan(outputs, plan)
-    began_s = time.monotonic()
-    page.get_by_role("heading", name="later-123").wait_for(timeout=30_000)
-    assert time.monotonic() - began_s < 30
+    page.get_by_role("heading", name="later-123").wait_for()
     assert "1 open" in page.locator("#live").inner_text()
     file.unlink()
