@@ -41,7 +41,7 @@ class Example:
         index: of `population_draws.draw`.
         workload: its keys.
         boundaries: by number of slots, in order.
-        seconds: wall-clock share of its simulations.
+        seconds: processor time of its simulations, so that a busy machine does not make a data set look dearer.
     """
 
     engine: str
@@ -147,7 +147,7 @@ def _labelled(tasks: Sequence[_Task], workers: int) -> Iterator[Example]:
 
 def _label(task: _Task) -> Example:
     backend, settings, engine, index, duration_s = task
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     workload = draw(index, duration_s=duration_s)
     one = WorkloadPopulation(workload).adapters(30)
     start = int(_OPTIMISTIC * engine.one_tok_s / (float(one.load_tok_s.mean()) or 1.0))
@@ -160,7 +160,7 @@ def _label(task: _Task) -> Example:
         asking = enclose(slots, start, MOST, RESOLUTION)
         boundaries.append(simulated(backend, settings, slots, asking, build))
         start = max(boundaries[-1].adapters, 1)
-    return Example(engine.engine, index, workload, tuple(boundaries), time.perf_counter() - began_s)
+    return Example(engine.engine, index, workload, tuple(boundaries), time.process_time() - began_s)
 
 
 def _builder(workload: Mapping[str, Any]) -> Callable[[int], WorkloadTables]:

@@ -82,7 +82,7 @@ def run_learn(
     engines = sorted(f"{item.model} on {item.gpu}" for item in data.probes.values())
     seconds = sum(example.seconds for example in data.examples)
     print_note(
-        f"{len(data.examples)} populations on {', '.join(engines)}: {seconds:,.0f} s of simulation; "
+        f"{len(data.examples)} populations on {', '.join(engines)}: {seconds:,.0f} s of processor time; "
         f"data {data.content_hash}; model in {folder / MODEL}, the small tree drawn in {drawing}"
     )
     return 0
