@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.framework_twin.own_model import framework, query
 
@@ -49,7 +50,7 @@ def test_a_plan_is_simulated_written_and_changed_with_few_moves(folder: Path) ->
     words = ["place", *PLACED, "--adapters", "adapters.csv", "--gpu", "l4=0.8"]
     told = framework(folder, *words, "--out", "deployment.yaml")
     assert "none starves" in told
-    assert "1 adapters have no requests" in told
+    assert "1 adapters had no requests (idle)" in told
     assert "--enable-lora --max-loras" in told
     again = framework(folder, *words, "--current", "deployment.yaml")
     assert "0 of 91 adapters move; 0 GPUs more, 0 given up" in again
@@ -60,11 +61,19 @@ def test_a_plan_is_simulated_written_and_changed_with_few_moves(folder: Path) ->
     said = framework(
         folder, "advise", "--running", "deployment.yaml", "--log", "log.csv", "--out", "next.yaml"
     )
-    assert "of 90 adapters move" in said
+    assert "of 91 adapters move" in said
+    assert "31 adapters had no requests (" in said
     assert "--enable-lora --max-loras" in said
-    assert "\n0 of 60 adapters move" in framework(
+    assert written(folder / "next.yaml") == written(folder / "deployment.yaml")
+    assert "\n0 of 91 adapters move" in framework(
         folder, "advise", "--running", "next.yaml", "--log", "log.csv"
     )
+
+
+def written(file: Path) -> dict[str, int]:
+    """Return the ranks of the adapters in a deployment file, whichever GPU they are on."""
+    gpus = yaml.safe_load(file.read_text())["gpus"]
+    return {item["adapter"]: item["rank"] for gpu in gpus for item in gpu["adapters"]}
 
 
 @pytest.mark.parametrize(

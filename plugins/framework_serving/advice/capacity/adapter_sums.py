@@ -14,6 +14,7 @@ import numpy.typing as npt
 from framework.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 SHORT_S, LONG_S = 5.0, 60.0
 """How long a request may stay: an adapter of rate r has one in the batch with probability 1 − e^(−r·S)."""
 CROWD_WINDOWS_S = (10.0, 300.0)

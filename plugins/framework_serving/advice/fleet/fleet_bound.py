@@ -21,12 +21,13 @@ _RATES = 30
 
 
 def lower_bound(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters) -> float:
-    """Return the bound on the cost; 0 for adapters without load. All must fit on some GPU by themselves."""
+    """Return the bound on the cost; adapters without load still need a GPU. Each must fit on one by itself."""
     from scipy.optimize import linprog
 
+    cheapest = min(kind.cost for kind in kinds)
     adapters = adapters.some(adapters.rate_rps > 0)
     if not len(adapters):
-        return 0.0
+        return cheapest
     ranks = np.unique(adapters.rank)
     rates = _rate_grid(adapters)
     rows, limits = [], []
@@ -55,7 +56,7 @@ def lower_bound(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters) ->
         gain[2 * place], gain[2 * place + 1] = mine.sum(), adapters.rate_rps[mine].sum()
     solved = linprog(-gain, A_ub=np.array(rows), b_ub=np.array(limits), bounds=(0, None))
     weights = float(gain @ solved.x) if solved.success else 0.0
-    return max(weights, min(kind.cost for kind in kinds))
+    return max(weights, cheapest)
 
 
 def _rate_grid(adapters: Adapters) -> FloatArray:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from framework.errors import UserError
-from framework_serving.advice.capacity.adapter_sums import Adapters
-from framework_serving.advice.fleet.gpu_types import GpuType, Packer
+from framework_serving.advice.capacity.adapter_sums import Adapters, IntArray
+from framework_serving.advice.fleet.gpu_types import TOO_FEW, GpuType, Packer, rank_refused
+from framework_serving.advice.fleet.silent_adapters import house_silent
 
 MOST_EXACT = 10
 _PREFIXES = 24
-IntArray = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class PlacedGpu:
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """GPUs that serve all adapters that have a rate; adapters without one may be on any of them and cost nothing."""
+    """GPUs that serve all adapters; those without a rate are placed last, see `house_silent`."""
 
     gpus: tuple[PlacedGpu, ...]
 
@@ -57,18 +57,34 @@ def plan_fleet(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters) -> 
         UserError: an adapter that fits on no GPU by itself, or too few GPUs; names it.
     """
     busy = np.flatnonzero(adapters.rate_rps > 0)
-    if not len(busy):
-        return FleetPlan(())
     check_each_fits(packer, kinds, adapters, busy)
     plans = [_greedy(packer, kinds, adapters, busy[order]) for order in _orders(adapters.some(busy))]
     found = [plan for plan in plans if plan is not None]
     if not found:
-        raise UserError("there are too few GPUs of all types together for these adapters")
-    return min(found, key=lambda plan: (plan.cost, len(plan.gpus)))
+        raise UserError(TOO_FEW)
+    return _with_silent(packer, kinds, adapters, min(found, key=lambda plan: (plan.cost, len(plan.gpus))))
+
+
+def _with_silent(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters, plan: FleetPlan) -> FleetPlan:
+    if adapters.rate_rps.all():
+        return plan
+    old = [gpu.kind for gpu in plan.gpus], [gpu.adapters for gpu in plan.gpus]
+    hardware, sets = house_silent(packer, kinds, adapters, *old, np.full(len(adapters), -1))
+    return FleetPlan(
+        tuple(filled(packer, kind, adapters, mine) for kind, mine in zip(hardware, sets, strict=True))
+    )
+
+
+def filled(packer: Packer, kind: GpuType, adapters: Adapters, chosen: IntArray) -> PlacedGpu:
+    """Return a GPU of a type with some of the adapters and its best number of slots."""
+    slots, load = packer.fits(kind, adapters.some(chosen))
+    return PlacedGpu(kind, slots, np.sort(chosen), load)
 
 
 def check_each_fits(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters, busy: IntArray) -> None:
     """Raise `UserError` for an adapter that no GPU serves by itself; says why."""
+    if not len(busy):
+        return
     alone = np.full(len(busy), np.inf)
     sums = adapters.sums()[busy]
     for kind in kinds:
@@ -83,7 +99,7 @@ def check_each_fits(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters
     rank, rate = adapters.rank[worst], adapters.rate_rps[worst]
     names = ", ".join(kind.name for kind in kinds)
     if not np.isfinite(alone.max()):
-        raise UserError(f"adapter {worst}: its rank {rank:g} is above what an engine on {names} starts with")
+        raise rank_refused(worst, rank, kinds)
     raise UserError(
         f"adapter {worst}: {rate:g} requests/s are {alone.max():.2f} times what one GPU ({names}) serves; "
         "split it over replicas first"
@@ -171,7 +187,7 @@ def exact_plan(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters) -> 
     if n > MOST_EXACT:
         raise UserError(f"{n} adapters: the exact plan is for at most {MOST_EXACT}")
     if not n:
-        return FleetPlan(())
+        return _with_silent(packer, kinds, adapters, FleetPlan(()))
     check_each_fits(packer, kinds, adapters, busy)
     member = (np.arange(1, 2**n)[:, None] >> np.arange(n)) & 1
     sums = member @ adapters.sums()[busy]
@@ -201,4 +217,4 @@ def exact_plan(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters) -> 
         assert gpu is not None
         gpus.append(gpu)
         rest ^= int(taken[rest])
-    return FleetPlan(tuple(gpus))
+    return _with_silent(packer, kinds, adapters, FleetPlan(tuple(gpus)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from framework_serving.advice.capacity.adapter_sums import Adapters, FloatArray
+from framework.errors import UserError
+from framework_serving.advice.capacity.adapter_sums import Adapters, FloatArray, IntArray
 from framework_serving.advice.capacity.capacity_features import CapacityRows
 from framework_serving.advice.capacity.capacity_model import CapacityModel
 from framework_serving.advice.capacity.engine_probes import EngineProbe
 
+TOO_FEW = "there are too few GPUs of all types together for these adapters"
 SLOT_CHOICES = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
@@ -74,8 +77,45 @@ class Packer:
         return slots, ratio[np.arange(len(sums)), best]
 
     def fits(self, kind: GpuType, adapters: Adapters) -> tuple[int, float]:
-        """Return (slots, load / capacity) of one set; a ratio above 1 does not fit."""
-        slots, ratio = self.best_slots(
-            kind, adapters.sums().sum(axis=0)[None], np.array([adapters.rank.max()])
-        )
+        """Return (slots, load / capacity) of one set; a ratio above 1 does not fit.
+
+        An adapter without a rate counts with its rank, which sets the size of every slot, and with nothing else.
+        """
+        rank, busy = float(adapters.rank.max()), adapters.some(adapters.rate_rps > 0)
+        if not len(busy):
+            most = kind.engine.most_slots(rank)
+            return min(SLOT_CHOICES[0], len(adapters), most), 0.0 if most else np.inf
+        slots, ratio = self.best_slots(kind, busy.sums().sum(axis=0)[None], np.array([rank]))
         return int(slots[0]), float(ratio[0])
+
+
+def rank_refused(adapter: int, rank: float, kinds: Sequence[GpuType]) -> UserError:
+    """Return the error for an adapter with whose rank no engine starts."""
+    names = ", ".join(kind.name for kind in kinds)
+    return UserError(f"adapter {adapter}: its rank {rank:g} is above what an engine on {names} starts with")
+
+
+def one_more(
+    packer: Packer,
+    kinds: Sequence[GpuType],
+    hardware: Sequence[GpuType],
+    sets: Sequence[IntArray],
+    adapters: Adapters,
+) -> GpuType:
+    """Return the cheapest type that fits some adapters and of which one more can be had.
+
+    Args:
+        packer: asks the model.
+        kinds: types that can be had.
+        hardware, sets: GPUs of the plan so far; one with an empty set is given up.
+        adapters: to be placed there.
+
+    Raises:
+        UserError: all fitting ones are used.
+    """
+    used = [kind.name for kind, chosen in zip(hardware, sets, strict=True) if len(chosen)]
+    free = [kind for kind in kinds if kind.available is None or used.count(kind.name) < kind.available]
+    fitting = [kind for kind in free if packer.fits(kind, adapters)[1] <= 1]
+    if not fitting:
+        raise UserError(TOO_FEW)
+    return min(fitting, key=lambda kind: kind.cost)

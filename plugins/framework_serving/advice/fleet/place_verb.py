@@ -32,6 +32,9 @@ from framework_serving.advice.fleet.replanning import Replan, replan
 from framework_serving.advice.fleet.running_load import RunningLoad, logged_load, scraped_load
 from framework_serving.advice.paste_command import paste_commands
 
+_SHOWN = 20
+"""Names that are printed of a long list."""
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -264,15 +267,19 @@ def _table(checked: CheckedPlan, named: NamedAdapters, model: CapacityModel) -> 
 
 
 def _summary(checked: CheckedPlan, named: NamedAdapters, bound: float) -> str:
-    idle = int((named.adapters.rate_rps <= 0).sum())
+    silent = [name for name, rate in zip(named.names, named.adapters.rate_rps, strict=True) if rate <= 0]
     text = (
         f"{len(checked.plan.gpus)} GPUs, cost {checked.plan.cost:g}; no plan costs less than {bound:.2f} by what was "
         f"learned; simulated {checked.tries} time{'s' if checked.tries > 1 else ''}, "
     )
     starving = checked.starving
     text += f"GPUs {', '.join(map(str, starving))} starve" if starving else "none starves"
-    if idle:
-        text += f"; {idle} adapters have no requests and are on no GPU: any of them can load them"
+    if silent:
+        some = ", ".join(silent[:_SHOWN]) + (" and others" if len(silent) > _SHOWN else "")
+        text += (
+            f"; {len(silent)} adapters had no requests ({some}): they are placed last, at rate 0, so that a "
+            "request for one finds it"
+        )
     return text
 
 
@@ -281,11 +288,11 @@ def _print_moves(found: Replan, present: Sequence[PlacedGpu], named: NamedAdapte
         f"{len(found.moves)} of {len(named.names)} adapters move; {found.opened} GPUs more, {found.closed} given up; "
         f"too small had become: {', '.join(map(str, found.overloaded)) or 'none'}"
     )
-    for move in found.moves[:20]:
+    for move in found.moves[:_SHOWN]:
         origin = "new" if move.before is None else f"from {present[move.before].kind.name} {move.before}"
         print(f"  {named.names[move.adapter]}: {origin} to GPU {move.after}")
-    if len(found.moves) > 20:
-        print(f"  and {len(found.moves) - 20} more")
+    if len(found.moves) > _SHOWN:
+        print(f"  and {len(found.moves) - _SHOWN} more")
 
 
 def _print_slots(found: Replan, present: Sequence[PlacedGpu]) -> None:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from framework_serving.advice.capacity.adapter_sums import Adapters
+from framework_serving.advice.capacity.adapter_sums import Adapters, IntArray
 from framework_serving.advice.fleet.fleet_plan import (
     FleetPlan,
-    IntArray,
     PlacedGpu,
     check_each_fits,
+    filled,
     load_of,
 )
-from framework_serving.advice.fleet.gpu_types import GpuType, Packer
+from framework_serving.advice.fleet.gpu_types import GpuType, Packer, one_more
+from framework_serving.advice.fleet.silent_adapters import house_silent
 
 _NOWHERE = -1
 
@@ -53,14 +54,14 @@ def replan(
     """Return a plan for the rates of `adapters` that keeps most of them where they are.
 
     Overloaded GPUs give up their busiest adapters, as few as it takes; these and new ones go to the GPU that they
-    fill best, or to a new one; the GPU with the fewest adapters is given up if all of them fit elsewhere.
+    fill best, or to a new one; the GPU with the fewest adapters is given up if all of them fit elsewhere. Adapters
+    without requests then follow, see `house_silent`.
 
     Raises:
-        UserError: an adapter that fits on no GPU by itself.
+        UserError: an adapter that fits on no GPU by itself, or too few GPUs.
     """
     busy = np.flatnonzero(adapters.rate_rps > 0)
-    if len(busy):
-        check_each_fits(packer, kinds, adapters, busy)
+    check_each_fits(packer, kinds, adapters, busy)
     before = np.full(len(adapters), _NOWHERE)
     sets: list[IntArray] = []
     overloaded = []
@@ -77,12 +78,14 @@ def replan(
     for adapter in pending[np.argsort(-adapters.load_tok_s[pending], kind="stable")]:
         target = _best_home(packer, hardware, adapters, sets, int(adapter))
         if target is None:
-            hardware.append(_cheapest(packer, kinds, adapters, int(adapter)))
-            sets.append(np.array([adapter]))
+            alone = np.array([adapter])
+            hardware.append(one_more(packer, kinds, hardware, sets, adapters.some(alone)))
+            sets.append(alone)
         else:
             sets[target] = np.append(sets[target], adapter)
     while (fewer := _without_one(packer, hardware, adapters, sets)) is not None:
         sets = fewer
+    hardware, sets = house_silent(packer, kinds, adapters, hardware, sets, before)
     return _result(packer, adapters, hardware, sets, before, len(present), tuple(overloaded))
 
 
@@ -100,12 +103,11 @@ def _result(
     for place, chosen in enumerate(sets):
         if not len(chosen):
             continue
-        slots, load = packer.fits(hardware[place], adapters.some(chosen))
         for adapter in np.sort(chosen):
             if before[adapter] != place:
                 old = None if before[adapter] == _NOWHERE else int(before[adapter])
                 moves.append(Move(int(adapter), old, len(gpus)))
-        gpus.append(PlacedGpu(hardware[place], slots, np.sort(chosen), load))
+        gpus.append(filled(packer, hardware[place], adapters, chosen))
     closed = sum(not len(chosen) for chosen in sets[:present])
     return Replan(FleetPlan(tuple(gpus)), tuple(moves), len(sets) - present, closed, overloaded)
 
@@ -143,12 +145,6 @@ def _best_home(
         if ratio[0] <= 1 and (best is None or (ratio[0] - larger_slots) > best[0]):
             best = (float(ratio[0]) - float(larger_slots), place)
     return None if best is None else best[1]
-
-
-def _cheapest(packer: Packer, kinds: Sequence[GpuType], adapters: Adapters, adapter: int) -> GpuType:
-    one = adapters.some(np.array([adapter]))
-    fitting = [kind for kind in kinds if packer.fits(kind, one)[1] <= 1]
-    return min(fitting, key=lambda kind: kind.cost)
 
 
 def _without_one(

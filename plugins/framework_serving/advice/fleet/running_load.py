@@ -54,7 +54,8 @@ def logged_load(file: Path, column: str, deployment: Deployment | None, rank: in
     requests = built.tables["requests"]
     ranks = {} if deployment is None else deployment.ranks
     by_id = {place: ranks.get(name, rank) for place, name in enumerate(names)}
-    adapters = recorded_adapters(requests, by_id, rank)
+    adapters = recorded_adapters(requests, by_id, min(by_id.values()))  # the base model enlarges no slot
+    unknown = [name for name in names if deployment is not None and name not in ranks]
     remarks = []
     if requests["adapter_id"].null_count:  # the base model's own are the first
         share = requests["adapter_id"].null_count / requests.num_rows
@@ -62,7 +63,6 @@ def logged_load(file: Path, column: str, deployment: Deployment | None, rank: in
             f"{100 * share:.0f} % of the requests are for the base model; they are planned as one more adapter"
         )
         names = ["(base model)", *names]
-    unknown = [name for name in names if deployment is not None and name not in ranks]
     if unknown:
         remarks.append(f"not in the deployment, taken as rank {rank}: {', '.join(unknown[:5])}")
     silent = [name for name in ranks if name not in names]
@@ -188,7 +188,6 @@ def scraped_load(
                 f"{urls[place]}: its counters fell: the server was started again while it was read"
             )
         planned = sum(deployment.rates[name] for name in members)
-        factor = counted / seconds / planned if planned else 0.0
         tokens = [
             (after - before) / counted if counted else USUAL_TOKENS[key]
             for before, after, key in (
@@ -198,11 +197,16 @@ def scraped_load(
         ]
         for name in members:
             names.append(name)
-            rates.append(deployment.rates[name] * factor)
+            share = deployment.rates[name] / planned if planned else 1.0 / len(members)
+            rates.append(share * counted / seconds)
             inputs.append(max(tokens[0], 1.0))
             outputs.append(max(tokens[1], 1.0))
         remarks.append(f"GPU {place}: {counted / seconds:.3g} requests/s, planned {planned:.3g}")
         remarks += _troubles(place, slots, seen)
+    if not any(rates):
+        raise UserError(
+            f"--metrics: no request was finished in {seconds:g} s, so there is no rate to plan for"
+        )
     one = np.ones(len(names))
     adapters = Adapters(
         np.array(rates),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,12 @@ from framework_serving.advice.fleet.fleet_plan import FleetPlan, exact_plan, pla
 from framework_serving.advice.fleet.replanning import replan
 from tests.framework_serving.advice.fleet.known_fleet import KIND, PACKER, adapters, drawn
 
+Planner = Callable[..., FleetPlan]
+
 
 def assert_valid(plan: FleetPlan, population: Adapters) -> None:
     placed = np.sort(np.concatenate([gpu.adapters for gpu in plan.gpus]))
-    assert placed.tolist() == np.flatnonzero(population.rate_rps > 0).tolist()
+    assert placed.tolist() == list(range(len(population)))
     for gpu in plan.gpus:
         assert gpu.load <= 1 + 1e-9
         assert 1 <= gpu.slots <= len(gpu.adapters)
@@ -68,10 +71,60 @@ def test_types_of_which_there_are_few_run_out() -> None:
     assert "other" in names
 
 
-def test_adapters_without_requests_are_on_no_gpu_and_one_alone_has_one_slot() -> None:
-    assert plan_fleet(PACKER, [KIND], adapters([0.0, 0.0], [8, 8])) == FleetPlan(())
-    (gpu,) = plan_fleet(PACKER, [KIND], adapters([0.0, 0.1], [8, 8])).gpus
-    assert (gpu.adapters.tolist(), gpu.slots) == ([1], 1)
+@pytest.mark.parametrize("planner", [plan_fleet, exact_plan])
+def test_adapters_without_requests_have_a_home_and_one_alone_has_one_slot(planner: Planner) -> None:
+    (gpu,) = planner(PACKER, [KIND], adapters([0.0, 0.0, 0.0], [8, 8, 32])).gpus
+    assert (gpu.adapters.tolist(), gpu.slots, gpu.load) == ([0, 1, 2], 3, 0.0)
+    (gpu,) = planner(PACKER, [KIND], adapters([0.0, 0.1], [8, 8])).gpus
+    assert (gpu.adapters.tolist(), gpu.slots) == ([0, 1], 1)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 200), st.floats(0.1, 0.9))
+def test_adapters_that_fall_silent_stay_and_cost_no_gpu(seed: int, n: int, share: float) -> None:
+    population = drawn(seed, n, 0.3)
+    silent = np.random.default_rng(seed).random(n) < share
+    changed = replace(population, rate_rps=np.where(silent, 0.0, population.rate_rps))
+    busy = changed.some(~silent)
+    present = plan_fleet(PACKER, [KIND], population).gpus
+    home = {int(item): place for place, gpu in enumerate(present) for item in gpu.adapters}
+    fresh, again = plan_fleet(PACKER, [KIND], changed), replan(PACKER, [KIND], changed, present)
+    for plan in (fresh, again.plan):
+        assert_valid(plan, changed)
+    if len(busy):
+        assert len(fresh.gpus) <= len(plan_fleet(PACKER, [KIND], busy).gpus) + 1
+    moved = {move.adapter for move in again.moves}
+    stay = set(range(n)) - moved
+    for item in moved & set(np.flatnonzero(silent).tolist()):
+        # its GPU is given up, or has smaller slots now
+        ranks = [population.rank[other] for other in stay if home[other] == home[item] and not silent[other]]
+        assert max(ranks, default=0) < population.rank[item]
+
+
+def test_a_silent_adapter_goes_where_the_slots_are_large_enough_already() -> None:
+    population = adapters([0.4] * 200 + [0.0], [32] * 20 + [8] * 180 + [32])
+    plan = plan_fleet(PACKER, [KIND], population)
+    (home,) = [gpu for gpu in plan.gpus if 200 in gpu.adapters]
+    assert len(plan.gpus) == len(plan_fleet(PACKER, [KIND], population.some(population.rate_rps > 0)).gpus)
+    assert population.rank[home.adapters[:-1]].max() == 32
+
+
+def test_a_silent_adapter_of_a_rank_that_no_engine_starts_with_is_named() -> None:
+    with pytest.raises(UserError, match="adapter 1: its rank 128 is above"):
+        plan_fleet(PACKER, [KIND], adapters([0.1, 0.0], [8, 128]))
+
+
+def test_a_new_plan_has_no_more_gpus_of_a_type_than_there_are() -> None:
+    population = drawn(4, 200, 0.4)
+    plan = plan_fleet(PACKER, [KIND], population)
+    few = replace(KIND, available=len(plan.gpus))
+    double = replace(population, rate_rps=population.rate_rps * 2)
+    with pytest.raises(UserError, match="too few GPUs"):
+        replan(PACKER, [few], double, plan.gpus)
+    other = replace(KIND, name="other", cost=2.0)
+    names = [gpu.kind.name for gpu in replan(PACKER, [few, other], double, plan.gpus).plan.gpus]
+    assert (names.count("gpu"), names.count("other") > 0) == (len(plan.gpus), True)
 
 
 @pytest.mark.parametrize(

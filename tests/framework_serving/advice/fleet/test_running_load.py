@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_an_engine_that_serves_more_than_planned_scales_the_rates_and_shows_its_
     assert "runs with --max-loras 2, the deployment says 4" in text
     assert "adapters wait for a slot in 100 % of the readings" in text
     assert "the KV cache is full" in text
+
+
+def test_adapters_that_were_planned_for_no_request_share_what_is_counted() -> None:
+    silent = replace(DEPLOYMENT, rates={"x": 0.0, "y": 0.0})
+    found = scraped_load(["a"], 60.0, silent, Server().text, lambda seconds: None)
+    assert found.named.adapters.rate_rps.tolist() == pytest.approx([0.4, 0.4])
+
+
+def test_servers_that_finish_no_request_give_no_rate_to_plan_for() -> None:
+    text = METRICS.format(stop=3, prompts=300, outputs=150)
+    with pytest.raises(UserError, match="no request was finished in 60 s"):
+        scraped_load(["a"], 60.0, DEPLOYMENT, lambda url: text, lambda seconds: None)
 
 
 @pytest.fixture
@@ -110,6 +123,17 @@ def test_a_log_gives_the_rate_and_the_tokens_of_each_adapter(tmp_path: Path) -> 
         "y": 32,
     }
     assert found.remarks == ("not in the deployment, taken as rank 16: new",)
+
+
+def test_requests_for_the_base_model_are_one_more_adapter_that_enlarges_no_slot(tmp_path: Path) -> None:
+    rows = [f"{second},100,50,{'x' if second % 2 else ''}" for second in range(101)]
+    (tmp_path / "log.csv").write_text(LOG + "\n".join(rows))
+    found = logged_load(tmp_path / "log.csv", "adapter", DEPLOYMENT, 16)
+    assert found.named.names == ("(base model)", "x", "y")
+    assert found.named.adapters.rank.tolist() == [8, 8, 32]
+    assert found.remarks == (
+        "50 % of the requests are for the base model; they are planned as one more adapter",
+    )
 
 
 def test_a_log_without_adapters_says_which_column_was_looked_at(tmp_path: Path) -> None:
