@@ -47,6 +47,13 @@ class StoreError(UserError):
     """The store can't do what was asked: locked, read-only, torn bundle, bad SQL."""
 
 
+class NotInStoreError(UserError):
+    """No run has what was asked for, or several things are called so: a metric, a parameter, a name.
+
+    What can't be read is a `StoreError`: an empty answer is no excuse for a broken store.
+    """
+
+
 class RunFailedError(UserError):
     """A run, or some runs of a sweep, failed; each has a row in the store."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from framework.analysis.objectives import KnownMetrics, Limit, Objective, check_names, comparable
 from framework.analysis.setting_fronts import SettingFront, front_query, setting_fronts
 from framework.contracts import StoreReader
-from framework.errors import UserError
+from framework.errors import NotInStoreError, UserError
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def ask_fronts(
         mixed: compare settings of different workloads too.
 
     Raises:
-        UserError: an unknown metric, name or parameter; a metric without direction; nothing has all objectives or
-            keeps all limits.
+        NotInStoreError: an unknown metric, name or parameter; nothing has all objectives.
+        UserError: a metric without direction; nothing keeps all limits.
     """
     known = KnownMetrics.read(store)
     objectives = [known.objective(text) for text in wanted]
@@ -59,7 +59,7 @@ def ask_fronts(
     query = front_query(objectives, names, groups, limits)
     fronts = setting_fronts(store, query, objectives)
     if not fronts:
-        raise UserError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")
+        raise NotInStoreError(f"no finished run has all of {', '.join(item.metric for item in objectives)}")
     if not any(front.points for front in fronts):
         broken = sum(front.outside for front in fronts)
         raise UserError(f"no setting keeps all limits ({broken} tried): {', '.join(map(str, limits))}")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from framework.contracts import StoreReader
-from framework.errors import UserError, did_you_mean
+from framework.errors import NotInStoreError, UserError, did_you_mean
 
 Direction = Literal["higher", "lower"]
 _MODEL = "model.name"
+_WORKLOAD = "workload.name"
 _LIMIT = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|>=|=)\s*(\S+)\s*$")
 
 
@@ -96,17 +97,17 @@ class KnownMetrics:
 
     def _check(self, name: str) -> None:
         if name not in self.better:
-            raise UserError(f"no run has a metric '{name}'{did_you_mean(name, self.better)}")
+            raise NotInStoreError(f"no run has a metric '{name}'{did_you_mean(name, self.better)}")
 
 
 def check_names(store: StoreReader, names: Sequence[str]) -> None:
-    """Raise `UserError` for a name that is no experiment, sweep or run of the store."""
+    """Raise `NotInStoreError` for a name that is no experiment, sweep or run of the store."""
     known = store.query(
         "SELECT DISTINCT unnest([experiment, sweep_id, run_id]) AS name FROM runs"
     ).to_pydict()["name"]  # fmt: skip
     for name in names:
         if name not in known:
-            raise UserError(
+            raise NotInStoreError(
                 f"no run, sweep or experiment '{name}'{did_you_mean(name, [str(k) for k in known if k])}"
             )
 
@@ -115,7 +116,7 @@ def full_parameters(store: StoreReader, names: Sequence[str]) -> list[str]:
     """Return the full names of parameters given in short: `model` is `model.name`, `max_loras` `backend.max_loras`.
 
     Raises:
-        UserError: there is no such parameter, or a short name means several.
+        NotInStoreError: there is no such parameter, or a short name means several.
     """
     known: list[Any] = store.query("SELECT DISTINCT name FROM params ORDER BY name").to_pydict()["name"]
     found = []
@@ -123,52 +124,45 @@ def full_parameters(store: StoreReader, names: Sequence[str]) -> list[str]:
         exact = [full for full in known if full in (name, f"{name}.name")]
         ends = exact or [full for full in known if full.removesuffix(".name").endswith(f".{name}")]
         if not ends:
-            raise UserError(f"no run has a parameter '{name}'{did_you_mean(name, known)}")
+            raise NotInStoreError(f"no run has a parameter '{name}'{did_you_mean(name, known)}")
         if len(ends) > 1 and not exact:
-            raise UserError(f"'{name}' may mean {', '.join(ends)}: write one of them")
+            raise NotInStoreError(f"'{name}' may mean {', '.join(ends)}: write one of them")
         found.append(ends[0])
     return found
 
 
-def with_subject(store: StoreReader, by: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return `by`, and `model` behind it where the runs asked about have several.
-
-    Who asks which setting to use has a model to run, as a workload: both are given, all else is chosen.
-    """
-    several = store.query(
-        "SELECT count(DISTINCT value) > 1 AS several FROM params JOIN runs USING (run_id)"
-        f" WHERE name = '{_MODEL}' AND status = 'done' AND (len(?::VARCHAR[]) = 0"
-        " OR list_has_any(?::VARCHAR[], [experiment, sweep_id, run_id]))",
-        [list(names)] * 2,
-    ).to_pylist()[0]["several"]
-    return [*by, "model"] if several and _MODEL not in full_parameters(store, by) else list(by)
-
-
-# Settings of a workload that differ between runs of the same one: loads, numbers of clients. Seeds make repeats.
-_LOADS = """
+# The model, and the settings of a workload that differ between runs of the same one: loads, numbers of clients.
+# Seeds make repeats.
+_GIVEN = f"""
 WITH named AS (SELECT run_id, value AS workload FROM params WHERE name = 'workload.name'),
 asked AS (
     SELECT run_id FROM runs WHERE status = 'done' AND (len(?::VARCHAR[]) = 0
         OR list_contains(?::VARCHAR[], experiment) OR list_contains(?::VARCHAR[], sweep_id)
         OR list_contains(?::VARCHAR[], run_id)))
 SELECT DISTINCT p.name FROM params p JOIN asked USING (run_id) LEFT JOIN named n USING (run_id)
-WHERE p.name LIKE 'workload.%' AND p.name NOT LIKE '%.seed' AND p.name <> 'workload.name'
-GROUP BY p.name, n.workload HAVING count(DISTINCT coalesce(p.value, '')) > 1 ORDER BY p.name
+WHERE (p.name LIKE 'workload.%' AND p.name NOT LIKE '%.seed') OR p.name = '{_MODEL}'
+GROUP BY p.name, CASE WHEN p.name NOT IN ('{_MODEL}', '{_WORKLOAD}') THEN n.workload END
+HAVING count(DISTINCT coalesce(p.value, '')) > 1 OR (p.name = '{_WORKLOAD}' AND count(p.value) > 0)
 """
 
 
 def comparable(
-    store: StoreReader, by: Sequence[str], mixed: bool = False, names: Sequence[str] = ()
+    store: StoreReader,
+    by: Sequence[str],
+    mixed: bool = False,
+    names: Sequence[str] = (),
+    mixed_models: bool = True,
 ) -> list[str]:
-    """Return the parameters that must agree for two settings to be compared: the workload, and those of `by`.
+    """Return the parameters that must agree for two settings to be compared: those of `by`, then what is given.
 
-    A workload is given, not chosen, and so is its load: its name and its settings that differ between runs count
-    unless `mixed` is set. `names`: the experiments, sweeps or runs that are asked about. Raises as `full_parameters`.
+    Who asks which setting to use has a workload to run, with its load: its name and its settings that differ
+    between runs count unless `mixed` is set. So does the model, unless `mixed_models` is set. `names`: the
+    experiments, sweeps or runs that are asked about. Raises as `full_parameters`.
     """
     found = full_parameters(store, by)
-    if mixed:
+    if mixed and mixed_models:
         return found
-    given = store.query("SELECT 1 FROM params WHERE name = 'workload.name' AND value IS NOT NULL LIMIT 1")
-    workload = ["workload.name"] if given.num_rows else []
-    loads = store.query(_LOADS, [list(names)] * 4).column(0).to_pylist()
-    return [*found, *(name for name in (*workload, *loads) if name not in found)]
+    given = set(store.query(_GIVEN, [list(names)] * 4).column(0).to_pylist()) - set(found)
+    model = [_MODEL] if _MODEL in given and not mixed_models else []
+    loads = [] if mixed else sorted(given - {_MODEL}, key=lambda name: (name != _WORKLOAD, name))
+    return [*found, *model, *loads]

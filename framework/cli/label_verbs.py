@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework.analysis.number_format import count_noun
 from framework.configuration.study_config import check_study_name
 from framework.errors import ConfigError, StoreError
-from framework.report.number_format import count_noun
 from framework.store.database.reader import Store
 
 _SHOWN = 20

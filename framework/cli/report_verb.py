@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework.analysis.number_format import count_noun
 from framework.report.comparison import compare_tables
 from framework.report.html.file_links import linked_files
 from framework.report.html.page import render_report, save_report
-from framework.report.number_format import count_noun
 from framework.report.scope import folder_name, select_runs, select_several
 from framework.report.terminal.console import console, error_console
 from framework.store.views.definitions_view import mixed_definitions

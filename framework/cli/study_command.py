@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from framework.analysis.number_format import count_noun
 from framework.cli.study_arguments import prepared, without_schemas
 from framework.configuration.composition import register_with_hydra
 from framework.configuration.hydra_private import composed_once
@@ -20,7 +21,6 @@ from framework.configuration.study_config import study_name
 from framework.errors import ConfigError, RunFailedError, StoreError, UserError, one_line
 from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by, not_lost
-from framework.report.number_format import count_noun
 from framework.run.arrow_alone import load_arrow_alone
 from framework.run.runner import execute, execute_job, own_overrides
 from framework.run_record import RunOutcome

@@ -7,12 +7,12 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from framework.analysis.number_format import format_data
 from framework.dashboard.address import link
 from framework.dashboard.assets_served import asset_address, plotly_style_ids
 from framework.dashboard.desk import Page
 from framework.report.html.page_figures import PageFigures
 from framework.report.html.rendering import report_environment
-from framework.report.number_format import format_data
 from framework.report.series_colours import SeriesColours
 
 TABS = (

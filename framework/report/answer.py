@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from framework import plugins
 from framework.analysis.choice import better_by
-from framework.analysis.objectives import KnownMetrics, comparable
+from framework.analysis.number_format import format_value
+from framework.analysis.objectives import KnownMetrics
 from framework.analysis.setting_fronts import front_query, setting_fronts
 from framework.contracts import Figure, StoreReader
-from framework.errors import StoreError, UserError
+from framework.errors import NotInStoreError
 from framework.report.answer_words import Answer, band, changes, find_answers, how_sure
 from framework.report.front_figure import front_figure
-from framework.report.number_format import format_value
 from framework.report.run_table import read_parameters
 
 _MOST_NAMED = 500  # settings that the figure names on hover
@@ -64,17 +64,14 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
     known = KnownMetrics.read(store)
     try:
         found = find_answers(store, objective, [], None, [], list(run_ids), checked=True)
-    except StoreError:
-        raise  # what can't be read is not "no answer"
-    except UserError:  # no finished run has the metric
+    except NotInStoreError:  # no finished run has the metric
         return None
     wanted = known.objective(objective)
     answers = sorted(found.answers, key=lambda answer: -wanted.sign * answer.choice.best.values[0].value)
     first = answers[0]
     across = _second(store, run_ids, objective)
     axes = [wanted, *([known.objective(across)] if across else [])]
-    groups = comparable(store, found.by, names=list(run_ids))
-    fronts = setting_fronts(store, front_query(axes, list(run_ids), groups, []), axes)
+    fronts = setting_fronts(store, front_query(axes, list(run_ids), found.groups, []), axes)
     kinds = {answer.choice.best.setting: answer.choice.kind for answer in answers}
     fronts = [
         replace(front, kind=kinds[point.setting])
@@ -94,7 +91,7 @@ def read_answer(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
         command=f"python -m framework advise {verb} {objective}"
         + "".join(f" --from {name}" for name in names),
         figure=front_figure(
-            fronts, axes, read_parameters(store, runs), chosen, front_query(axes, names, groups, [])
+            fronts, axes, read_parameters(store, runs), chosen, front_query(axes, names, found.groups, [])
         )
         if fronts and across
         else None,
@@ -139,7 +136,7 @@ def _sentence(answer: Answer) -> str:
     verb = "highest" if objective.better == "higher" else "lowest"
     return (
         f"{head}{answer.label(best)} gives the {verb} {objective.metric}, "
-        f"{format_value(value.value)}{unit} ({band(value)})"
+        f"{format_value(value.value, objective.unit)}{unit} ({band(value, objective.unit)})"
     )
 
 
@@ -150,8 +147,8 @@ def _tiles(answer: Answer) -> list[Tile]:
     tiles = [
         Tile(
             objective.metric,
-            f"{format_value(value.value)}{unit}",
-            f"{band(value)}, n = {len(choice.best.run_ids)}",
+            f"{format_value(value.value, objective.unit)}{unit}",
+            f"{band(value, objective.unit)}, n = {len(choice.best.run_ids)}",
         )
     ]
     if choice.second is not None:

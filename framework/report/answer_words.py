@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from framework.analysis import choice as choices
 from framework.analysis.choice import Choice
+from framework.analysis.number_format import count_noun, format_value
 from framework.analysis.objectives import (
     KnownMetrics,
     Limit,
@@ -15,13 +16,11 @@ from framework.analysis.objectives import (
     check_names,
     comparable,
     full_parameters,
-    with_subject,
 )
 from framework.analysis.setting_fronts import SettingPoint, front_query, read_points
 from framework.contracts import StoreReader
-from framework.errors import UserError
+from framework.errors import NotInStoreError, UserError
 from framework.quantity import Quantity
-from framework.report.number_format import count_noun, format_value
 from framework.report.run_table import read_parameters
 
 _MOST_COMPARED = 500  # settings whose parameters are read to name them
@@ -57,13 +56,14 @@ class Found:
 
     Attributes:
         query: the SQL behind the answers.
-        by: what was asked for with an answer for each value, the model included where there are several.
+        groups: the parameters that have an answer for each of their values: those asked for, the model where there
+            are several, the workload with its loads.
         without: why a model, workload or value has no answer, one line each.
     """
 
     answers: list[Answer]
     query: str
-    by: Sequence[str]
+    groups: Sequence[str]
     without: Sequence[str]
 
 
@@ -89,7 +89,8 @@ def find_answers(
         checked: the names are known to be there.
 
     Raises:
-        UserError: an unknown metric, parameter or name; no run has all metrics; nothing keeps the limits.
+        NotInStoreError: an unknown metric, parameter or name; no run has all metrics.
+        UserError: nothing keeps the limits.
     """
     known = KnownMetrics.read(store)
     wanted = known.objective(objective)
@@ -100,13 +101,12 @@ def find_answers(
         wanted,
         *(Objective(limit.metric, "higher" if limit.most is None else "lower") for limit in limits),
     ]
-    by = by if mixed_models else with_subject(store, by, names)
-    groups = comparable(store, by, mixed, names)
+    groups = comparable(store, by, mixed, names, mixed_models)
     query = front_query(axes, names, groups, limits)
     points = _called(read_points(store, query), groups, len(by))
     if not points:
         metrics = ", ".join(dict.fromkeys(item.metric for item in axes))
-        raise UserError(f"no finished run has all of {metrics}")
+        raise NotInStoreError(f"no finished run has all of {metrics}")
     if per:
         points = _divided(store, points, per)
         wanted = replace(wanted, metric=f"{wanted.metric} per {per}")
@@ -123,7 +123,9 @@ def find_answers(
     for point in points:
         if point.kind not in answered:
             without.setdefault(point.kind, []).append(point)
-    return Found(answers, query, by, [f"{', '.join(k)}: {_nothing(p, limits)}" for k, p in without.items()])
+    return Found(
+        answers, query, groups, [f"{', '.join(k)}: {_nothing(p, limits)}" for k, p in without.items()]
+    )
 
 
 def _named(groups: Sequence[str], asked: int) -> int:
@@ -171,8 +173,8 @@ def answer_lines(answer: Answer) -> Iterator[str]:
     head = f"{', '.join(choice.kind)}: " if choice.kind else ""
     yield f"{head}use {answer.label(best)}"
     yield (
-        f"  gives   {objective.metric} {format_value(value.value)}{unit} ({band(value)}; "
-        f"{len(best.run_ids)} run{'s' if len(best.run_ids) > 1 else ''}, band from {best.basis[0]})"
+        f"  gives   {objective.metric} {format_value(value.value, objective.unit)}{unit} "
+        f"({band(value, objective.unit)}; {count_noun(len(best.run_ids), 'run')}, band from {best.basis[0]})"
     )
     for limit, found, certain in choices.margins(choice, answer.limits):
         doubt = "" if certain else "  – the band crosses the limit, so it may be missed"
@@ -239,10 +241,10 @@ def _keeps_more(point: SettingPoint, answer: Answer, limit: Limit, bound: float)
     return value < bound if limit.least is None else value > bound
 
 
-def band(value: Quantity) -> str:
-    """Return the band around a value as text."""
+def band(value: Quantity, unit: str = "") -> str:
+    """Return the band around a value as text; `unit` as for `format_value`."""
     low, high = value.interval()
-    return f"{format_value(low)} to {format_value(high)}"
+    return f"{format_value(low, unit)} to {format_value(high, unit)}"
 
 
 def _divided(store: StoreReader, points: Sequence[SettingPoint], per: str) -> list[SettingPoint]:

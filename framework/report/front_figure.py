@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from framework.analysis.number_format import format_value
 from framework.analysis.objectives import Objective
 from framework.analysis.setting_fronts import SettingFront, SettingPoint
 from framework.contracts import Figure
-from framework.report.number_format import format_value
 
 SHOWN_FIRST = 8
 _SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "hexagon", "pentagon")
@@ -144,7 +144,7 @@ def _places(
                     if point.run_ids[0] in values
                 ),
                 *(
-                    f"{item.metric}: {format_value(value.value)}"
+                    f"{item.metric}: {format_value(value.value, item.unit)}"
                     for item, value in zip(objectives, point.values, strict=True)
                 ),
             ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from framework.analysis.number_format import count_noun
 from framework.analysis.objectives import Objective
 from framework.analysis.setting_fronts import SettingFront
 from framework.contracts import TableBlock
 from framework.report.answer_words import band
-from framework.report.number_format import count_noun
 
 
 def telling_apart(

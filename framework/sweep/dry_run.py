@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework.analysis.number_format import count_noun
 from framework.contracts import TableBlock
-from framework.report.number_format import count_noun
 from framework.report.terminal.terminal_tables import console, print_table
 from framework.store.side_files.sweep_plans import SweepPlan
 from framework.sweep.grid import Point

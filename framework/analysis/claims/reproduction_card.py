@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from framework.analysis.claims.claim_file import Claim, Computations, load_claims
+from framework.analysis.number_format import format_value
 from framework.contracts import ReportScope, TableBlock
 from framework.errors import NotEvaluatedError, one_line
 from framework.plugins import ask
@@ -100,7 +101,7 @@ def _row(result: ClaimResult) -> tuple[str, str, str, str, str, str]:
         return claim.claim, _paper(claim), "–", "–", "–", status
     interval = "–"
     if ours.low is not None and ours.high is not None:
-        interval = f"{_text(ours.low, '')} to {_text(ours.high, claim.unit)}"
+        interval = f"{format_value(ours.low, claim.unit)} to {_text(ours.high, claim.unit)}"
     difference = "–"
     if claim.paper is not None:
         points = "points" if claim.unit == "%" else claim.unit
@@ -120,4 +121,4 @@ def _paper(claim: Claim) -> str:
 
 
 def _text(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}".strip()
+    return f"{format_value(value, unit)} {unit}".strip()

@@ -11,7 +11,7 @@ from framework.analysis.prediction.features import Column, FloatArray, group_cod
 from framework.analysis.prediction.novelty import Group
 from framework.analysis.prediction.predictor import RunPredictor
 from framework.contracts import StoreReader
-from framework.errors import UserError, did_you_mean
+from framework.errors import NotInStoreError, did_you_mean
 
 # Parameters that number repeats or say where a run happened: no cause of a metric.
 _NOT_CAUSES = frozenset({"seed", "repeat", "repeats", "outputs_dir", "experiment"})
@@ -62,7 +62,7 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
         where: a condition on view `results` (`backend = 'twin' AND model LIKE 'opt%'`).
 
     Raises:
-        UserError: no run has the metric, or none matches the condition.
+        NotInStoreError: no run has the metric, or none matches the condition.
         StoreError: the condition is not SQL.
     """
     clause = f" AND m.run_id IN (SELECT run_id FROM results WHERE {where})" if where else ""
@@ -70,8 +70,8 @@ def logged_runs(store: StoreReader, metric: str, where: str | None = None) -> Lo
     if found.num_rows == 0:
         names = store.query("SELECT DISTINCT name FROM metrics WHERE value IS NOT NULL").column(0).to_pylist()
         if metric not in names:
-            raise UserError(f"no finished run has the metric '{metric}'{did_you_mean(metric, names)}")
-        raise UserError(f"no finished run with metric '{metric}' matches --where {where}")
+            raise NotInStoreError(f"no finished run has the metric '{metric}'{did_you_mean(metric, names)}")
+        raise NotInStoreError(f"no finished run with metric '{metric}' matches --where {where}")
     run_ids = found.column("run_id").to_pylist()
     params = store.query(_PARAMS_OF_RUNS, [metric])
     return LoggedRuns(
@@ -175,7 +175,7 @@ def full_name(key: str, runs: LoggedRuns) -> str:
     """Return the dotted name of a parameter given in full, by its last part or by its group (`model`).
 
     Raises:
-        UserError: no parameter is called so, or several are; names the nearest or all of them.
+        NotInStoreError: no parameter is called so, or several are; names the nearest or all of them.
     """
     for names in (runs.columns, runs.constants):
         if key in names:
@@ -184,9 +184,9 @@ def full_name(key: str, runs: LoggedRuns) -> str:
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise UserError(f"'{key}' is ambiguous: {', '.join(sorted(matches))}")
+            raise NotInStoreError(f"'{key}' is ambiguous: {', '.join(sorted(matches))}")
     known = [*runs.columns, *(name.rpartition(".")[2] for name in runs.columns)]
-    raise UserError(f"no run has a parameter '{key}'{did_you_mean(key, known)}")
+    raise NotInStoreError(f"no run has a parameter '{key}'{did_you_mean(key, known)}")
 
 
 def param_of(key: str) -> str:

@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from framework.analysis.number_format import format_value
 from framework.analysis.objectives import check_names
 from framework.configuration.group_options import group_option
 from framework.contracts import Json, StoreReader
 from framework.errors import ConfigError, UserError
 from framework.quantity import Quantity
 from framework.report.answer_words import Answer, answer_lines, band, find_answers
-from framework.report.number_format import format_value
 from framework.report.terminal.terminal_tables import print_note
 from framework.run.rebuild import chosen_options, stored_config
 from framework.store.bundles.record_json import leaf_text, leaves

@@ -13,7 +13,7 @@ from framework.analysis.unit_cost import cost_of_work
 from framework.contracts import Figure, TableBlock
 from framework.dashboard.address import Asked, RefusedError
 from framework.dashboard.desk import Desk, Page
-from framework.errors import StoreError, UserError, one_line
+from framework.errors import NotInStoreError, UserError, one_line
 from framework.quantity import Quantity
 from framework.report.answer_words import band
 from framework.report.run_table import read_parameters
@@ -62,9 +62,7 @@ def _per_machine_last(rates: Sequence[str]) -> list[str]:
 def _has(desk: Desk, parameter: str) -> bool:
     try:
         return bool(full_parameters(desk.store, [parameter]))
-    except StoreError:
-        raise
-    except UserError:  # no run has it, or several are called so
+    except NotInStoreError:  # no run has it, or several are called so
         return False
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from framework.analysis.number_format import count_noun
 from framework.contracts import Figure
 from framework.report.html.figure_spec import SHOWN_FIRST, plotly_spec, series_of
-from framework.report.number_format import count_noun
 from framework.report.series_colours import SeriesColours
 from framework.store.views.results_view import literal
 

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from framework.analysis.number_format import count_noun
 from framework.contracts import TableBlock
-from framework.report.number_format import count_noun
 from framework.report.overview import ProvenanceItem
 
 _SHORT = (

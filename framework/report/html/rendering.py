@@ -16,13 +16,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from framework.analysis.number_format import ABSENT, count_noun, format_interval, format_value, is_number
 from framework.contracts import Figure, ReportSection, TableBlock
 from framework.report.answer import ReportAnswer
 from framework.report.html.file_links import MAX_FILES, LinkedFile
 from framework.report.html.page_figures import PageFigures
 from framework.report.html.provenance_tables import full_provenance, short_provenance
 from framework.report.html.results_table import is_number_text, results_content
-from framework.report.number_format import ABSENT, count_noun, format_interval, format_value, is_number
 from framework.report.overview import (
     FailedRun,
     GivenAdvice,

@@ -48,7 +48,7 @@ def results_content(table: RunTable) -> dict[str, Any]:
     return {
         "table": table,
         "groups": [_IDENTITY, *_parameter_group(table), *metric_groups],
-        "metric_names": [column.label for group in metric_groups for column in group.columns],
+        "metrics": [column for group in metric_groups for column in group.columns],
         "absences": _absences(table),
         "max_bytes": MAX_BYTES,
     }

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framework import plugins
-from framework.report.number_format import ABSENT, format_duration, format_value
+from framework.analysis.number_format import ABSENT, format_duration, format_value
 from framework.report.terminal.console import error_console
 from framework.report.terminal.paced_lines import PacedLines, percent
 
@@ -173,7 +173,11 @@ class SweepProgress:
         mark = "skipped" if outcome.skipped else outcome.status
         if outcome.failure is not None:
             return [mark, f"{point}  {outcome.failure.stage}: {outcome.failure.message}"]
-        return [mark, point, *(format_value(outcome.metrics.get(metric.name)) for metric in self._metrics)]
+        return [
+            mark,
+            point,
+            *(format_value(outcome.metrics.get(metric.name), metric.unit) for metric in self._metrics),
+        ]
 
     def _log(self, row: Sequence[str], outcome: RunOutcome) -> None:
         finished = self.skipped + self.done + self.failed

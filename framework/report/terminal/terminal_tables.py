@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from framework import plugins
+from framework.analysis.number_format import ABSENT, count_noun, format_data, format_value, is_number
 from framework.contracts import TableBlock
-from framework.report.number_format import ABSENT, count_noun, format_data, format_value, is_number
 from framework.report.terminal.console import console, error_console
 from framework.report.terminal.sweep_progress import SweepProgress
 
@@ -89,7 +89,7 @@ class _Cells:
     """A table's cells as text, with what is needed to lay them out."""
 
     def __init__(
-        self, table: TableBlock, units: Mapping[str, str], max_rows: int, shown: Callable[[Any], str]
+        self, table: TableBlock, units: Mapping[str, str], max_rows: int, shown: Callable[[Any, str], str]
     ) -> None:
         rows = table.rows[:max_rows]
         has_units = any(units.get(name) for name in table.columns)
@@ -97,7 +97,11 @@ class _Cells:
         self.headers = [
             f"{name}\n{units.get(name) or ' '}" if has_units else str(name) for name in table.columns
         ]
-        self.texts = [[shown(value).translate(_CONTROL) for value in row] for row in rows]
+        of_column = [units.get(name, "") for name in table.columns]
+        self.texts = [
+            [shown(value, unit).translate(_CONTROL) for value, unit in zip(row, of_column, strict=True)]
+            for row in rows
+        ]
         self.numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(table.columns))]
         columns = range(len(table.columns))
         self._full = [self._over_cells(i, lambda text: text.split("\n")) for i in columns]

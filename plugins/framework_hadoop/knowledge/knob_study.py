@@ -14,7 +14,7 @@ from framework.analysis.prediction.features import Column, group_codes
 from framework.analysis.prediction.logged_runs import LoggedRuns, logged_runs, plan_for
 from framework.analysis.prediction.validation_schemes import validate, validation_table
 from framework.contracts import ReportScope, StoreReader, TableBlock
-from framework.errors import StoreError, UserError
+from framework.errors import NotInStoreError
 
 BENCHMARK = "workload.benchmark"
 TIME = "exe_time_s"
@@ -50,9 +50,7 @@ def knob_runs(store: StoreReader, run_ids: Sequence[str]) -> LoggedRuns | None:
     chosen = ", ".join(f"'{run_id}'" for run_id in run_ids if run_id.replace("-", "").isalnum())
     try:
         runs = logged_runs(store, TIME, f"run_id IN ({chosen})") if chosen else None
-    except StoreError:
-        raise
-    except UserError:  # no engine run among them has a time
+    except NotInStoreError:  # no engine run among them has a time
         return None
     if (
         runs is None

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from framework.analysis.number_format import format_value
 from framework.contracts import TableBlock
-from framework.report.number_format import format_value
 from framework.report.terminal.progress_bars import progress_over
 from framework.report.terminal.sweep_progress import SweepProgress
 from framework.report.terminal.terminal_tables import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.report.number_format import (
+from framework.analysis.number_format import (
     format_duration,
     format_interval,
     format_number,
@@ -51,6 +51,22 @@ from framework.report.number_format import (
 )
 def test_values_are_shown_short(value: Any, text: str) -> None:
     assert format_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("percent", "text"),
+    [
+        (9.105e-14, "0"),
+        (-9.105e-14, "0"),
+        (0.004, "< 0.01"),
+        (-0.004, "> -0.01"),
+        (0.01, "0.01"),
+        (12.3456, "12.35"),
+    ],
+)
+def test_a_percentage_is_shown_no_finer_than_a_hundredth(percent: float, text: str) -> None:
+    assert format_value(percent, "%") == text
+    assert format_interval(percent, percent, "%") == f"{text} … {text}"
 
 
 @settings(deadline=None)

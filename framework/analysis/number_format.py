@@ -10,10 +10,15 @@ from decimal import Decimal
 from typing import Any
 
 ABSENT = "–"
+_LEAST_PERCENT = 0.01
+_RESIDUE = 1e-9  # what floating point leaves of a difference of nothing, in percent
 
 
-def format_value(value: Any) -> str:
-    """Return a value as short text: numbers rounded, times to the second, a dash for None and NaN."""
+def format_value(value: Any, unit: str = "") -> str:
+    """Return a value as short text: numbers rounded, times to the second, a dash for None and NaN.
+
+    `unit` is not written; of percentages none is shown finer than a hundredth of a percent.
+    """
     if value is None:
         return ABSENT
     if isinstance(value, bool):
@@ -21,6 +26,8 @@ def format_value(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
+        if unit == "%" and abs(value) < _LEAST_PERCENT:
+            return _small_percentage(value)
         return format_number(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
@@ -31,11 +38,17 @@ def format_value(value: Any) -> str:
     if isinstance(value, Sequence):
         return ", ".join(format_value(item) for item in value)
     if hasattr(value, "item"):  # a numpy scalar
-        return format_value(value.item())
+        return format_value(value.item(), unit)
     return str(value)
 
 
-def format_data(value: Any) -> str:
+def _small_percentage(value: float) -> str:
+    if abs(value) < _RESIDUE:
+        return "0"
+    return f"< {_LEAST_PERCENT:g}" if value > 0 else f"> -{_LEAST_PERCENT:g}"
+
+
+def format_data(value: Any, unit: str = "") -> str:
     """Return a value of any query as short text: whole numbers as they are, since they may be ids or years."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -43,7 +56,7 @@ def format_data(value: Any) -> str:
         return format_number(value).replace(",", "")
     if isinstance(value, Decimal):
         return str(value)
-    return format_value(value)
+    return format_value(value, unit)
 
 
 def format_number(value: float) -> str:
@@ -69,11 +82,11 @@ def format_number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if size < 1 else text
 
 
-def format_interval(low: float | None, high: float | None) -> str:
+def format_interval(low: float | None, high: float | None, unit: str = "") -> str:
     """Return `low … high`; empty when neither is known."""
     if low is None and high is None:
         return ""
-    return f"{format_value(low)} … {format_value(high)}"
+    return f"{format_value(low, unit)} … {format_value(high, unit)}"
 
 
 def format_duration(seconds: float) -> str:
