@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from framework.analysis.objectives import Limit, Objective
@@ -112,21 +112,29 @@ def relaxations(choice: Choice, objective: Objective, limits: Sequence[Limit]) -
 
 
 def at_the_edge(choice: Choice, parameters: Mapping[str, Mapping[str, str]]) -> list[tuple[str, float, str]]:
-    """Return numeric parameters, of at least three values, of which the best has the largest or smallest.
-
-    A count that is 1 or 0 is no edge: nothing is below it.
-    """
+    """Return numeric parameters, of at least three values, of which the best has the largest or smallest."""
     edges = []
     mine = choice.best.run_ids[0]
     for name, values in parameters.items():
         texts = {values.get(point.run_ids[0]) for point in (*choice.ranked, *choice.outside)}
         try:
-            numbers = sorted({float(text) for text in texts if text is not None})
+            numbers = {float(text) for text in texts if text is not None}
             value = float(values[mine])
         except (ValueError, KeyError):
             continue
-        counts = all(number.is_integer() for number in numbers)
-        at_edge = value == numbers[-1] or (value == numbers[0] and not (counts and value in (0, 1)))
-        if len(numbers) >= 3 and at_edge:
-            edges.append((name, value, "largest" if value == numbers[-1] else "smallest"))
+        edge = edge_of(value, numbers) if len(numbers) >= 3 else None
+        if edge is not None:
+            edges.append((name, value, edge))
     return edges
+
+
+def edge_of(value: float, tried: Iterable[float]) -> str | None:
+    """Return whether a value is the `largest` or the `smallest` of those tried; None if it is neither.
+
+    A count that is 1 or 0 is no edge: nothing is below it.
+    """
+    numbers = sorted(tried)
+    counts = all(float(number).is_integer() for number in numbers)
+    if value == numbers[-1]:
+        return "largest"
+    return "smallest" if value == numbers[0] and not (counts and value in (0, 1)) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,9 @@ class Advice:
         metric, predicted, low, high: predicted outcome with its interval.
         reason: one sentence.
         run_ids: the runs it is based on.
-        facts: named numbers worth a column of their own (`freed_gib` …).
+        facts: named numbers worth a column of their own (`freed_gib` …). Texts or lists of texts under `beats`,
+            `sure` and `changes` are parts of the answer: what it is better than and by how much, how certain that
+            is, what would change it.
     """
 
     advisor: str
@@ -70,8 +73,12 @@ class Advice:
 
     @property
     def overrides(self) -> str:
-        """The recommendation as command-line overrides, sorted by key."""
-        return " ".join(f"{key}={value}" for key, value in sorted(self.recommendation.items()))
+        """The recommendation as command-line overrides to be pasted into a shell, sorted by key."""
+        return shlex.join(f"{key}={_typed(value)}" for key, value in sorted(self.recommendation.items()))
+
+
+def _typed(value: Json) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)

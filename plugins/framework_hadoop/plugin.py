@@ -154,8 +154,8 @@ def verbs(app: typer.Typer) -> None:
 
 @hookimpl
 def engine_commands(config: Mapping[str, Any]) -> Iterable[str]:
-    """`hadoop jar …` with the knobs of a MapReduce run."""
-    from framework_hadoop.engines.hadoop_command import paste_commands
+    """`hadoop jar …` or `spark-submit …` with the knobs of a run or a recorded execution."""
+    from framework_hadoop.engines.submit_command import paste_commands
 
     return list(paste_commands(config))
 

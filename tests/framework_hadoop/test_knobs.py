@@ -9,8 +9,8 @@ import pytest
 from framework.errors import ConfigError
 from framework_hadoop import knobs
 from framework_hadoop.benchmarks.workloads import BenchmarkWorkload
-from framework_hadoop.engines.hadoop_command import paste_commands
 from framework_hadoop.engines.mapreduce import HadoopBackend
+from framework_hadoop.engines.submit_command import paste_commands
 from framework_hadoop.knobs import HadoopKnobs
 
 
@@ -39,7 +39,35 @@ def test_the_knobs_of_a_run_are_pasted_as_properties_of_the_engines_own_client()
         "mapreduce.input.fileinputformat.split.maxsize=250000",
     ):
         assert f" -D{pair}" in command
-    assert list(paste_commands({"backend": {"name": "spark", "reduces": 2}})) == []
+
+
+def test_the_knobs_of_a_spark_run_are_pasted_as_its_configuration() -> None:
+    backend = {
+        "name": "spark",
+        "master": "yarn",
+        "reduces": 2,
+        "codec": "none",
+        "heap_mb": None,
+        "split_size": "1KiB",
+    }
+    (command,) = paste_commands({"backend": backend})
+    assert command == (
+        "spark-submit --master yarn --conf spark.default.parallelism=2 --conf spark.shuffle.compress=false "
+        "--conf spark.hadoop.mapreduce.input.fileinputformat.split.maxsize=1024 "
+        "--conf spark.hadoop.fs.local.block.size=1024 YOUR_JOB.jar"
+    )
+
+
+def test_a_recorded_executions_knobs_are_pasted_with_the_slots_of_all_its_nodes() -> None:
+    backend = {"map_slots": 4, "codec": "snappy", "block_size_mb": 64, "replication": 2}
+    config = {"backend": backend, "workload": {"benchmark": "terasort"}, "cluster": {"data_nodes": 3}}
+    (command,) = paste_commands(config)
+    for pair in ("mapreduce.job.running.map.limit=12", "dfs.blocksize=67108864", "dfs.replication=2"):
+        assert f" -D{pair}" in command
+    assert "SnappyCodec" in command
+    (other,) = paste_commands({**config, "backend": {**backend, "codec": "bzip2/lzo"}})
+    assert "compress" not in other
+    assert list(paste_commands({"backend": {"name": "twin"}, "workload": {}})) == []
 
 
 def test_maps_and_a_split_size_contradict_each_other() -> None:

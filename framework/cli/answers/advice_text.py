@@ -49,11 +49,12 @@ def _to_paste(store: StoreReader, answer: Answer) -> Iterator[str]:
     run = answer.choice.best.run_ids[0]
     params = store.query("SELECT name, value FROM params WHERE run_id = ?", [run]).to_pylist()
     texts = {row["name"]: row["value"] for row in params}
+    (place,) = store.query("SELECT experiment FROM runs WHERE run_id = ?", [run])["experiment"].to_pylist()
     words = overrides(store, answer, run, texts)
-    if words:  # an imported run was composed of nothing
+    if words and not (place or "").startswith("import:"):  # an imported run was composed of nothing
         yield f"  run it  python -m framework {words}"
     else:
-        yield f"  run it  not from here: run {run} was imported and names no setting that a study has"
+        yield f"  run it  not from here: run {run} was imported"
     yield from _engine_commands(texts)
 
 
@@ -63,7 +64,7 @@ def _engine_commands(params: Mapping[str, str | None]) -> Iterator[str]:
 
     for _, commands in ask("engine_commands", str, config=stored_config(params)):
         for command in commands:
-            yield f"  serve   {command}"
+            yield f"  engine  {command}"
 
 
 def overrides(store: StoreReader, answer: Answer, run: str, params: Mapping[str, str | None]) -> str:
@@ -116,7 +117,7 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
     check_names(store, names)
     rows = store.query(
         "SELECT experiment, advisor, subject, overrides, metric, predicted, low, high, reason, recommendation,"
-        " run_ids FROM advice"
+        " run_ids, facts FROM advice"
         " WHERE len(?::VARCHAR[]) = 0 OR list_has_any(?::VARCHAR[], list_concat([experiment, sweep_id], run_ids))"
         " QUALIFY advised_at = max(advised_at) OVER (PARTITION BY experiment, advisor, subject)"
         " ORDER BY ALL",
@@ -144,12 +145,22 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
                 else f" ({band(Quantity(row['predicted'], row['low'], row['high']))})"
             )
             print(f"  gives   {row['metric']} {format_value(row['predicted'])}{within}")
+        for line in _parts(json.loads(row["facts"])):
+            print(line)
         print(f"  why     {row['reason']}")
         if row["overrides"]:
             print(f"  run it  python -m framework +experiment={row['experiment']} {row['overrides']}")
             for line in _engine_commands(_advised(store, row["run_ids"], json.loads(row["recommendation"]))):
                 print(line)
     return 0
+
+
+def _parts(facts: Mapping[str, Json]) -> Iterator[str]:
+    """Yield what advice says of other settings, as `answer_lines` does."""
+    for name in ("beats", "sure", "changes"):
+        said = facts.get(name) or []
+        for text in said if isinstance(said, list) else [said]:
+            yield f"  {name:7} {text}"
 
 
 def _advised(

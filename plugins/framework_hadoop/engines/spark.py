@@ -108,7 +108,6 @@ class SparkBackend:
             "framework.report": str(work / "run.jsonl"),
             "framework.combiner": str(self.settings.combiner is not False).lower(),
             "hadoop.tmp.dir": str(work / "tmp"),
-            **self._split_properties(),
         }
         context.window.begin_s, began_ms = time.monotonic(), int(time.time() * 1000)
         ended = self._submit(spark, plan, told, events, context)
@@ -163,35 +162,17 @@ class SparkBackend:
         return ended
 
     def _engine_properties(self, events: Path, temporary: Path) -> dict[str, str]:
-        """Return the knobs as Spark's properties; what is null is left to Spark."""
-        settings = self.settings
-        heap = None if settings.heap_mb is None else f"{settings.heap_mb}m"
-        flags = " ".join(settings.jvm_options)
-        compress = None if settings.codec is None else str(settings.codec != "none").lower()
-        named = {
+        flags = " ".join(["-XX:+ExitOnOutOfMemoryError", *self.settings.jvm_options])
+        return {
             "spark.eventLog.enabled": "true",
             "spark.eventLog.rolling.enabled": "false",
             "spark.eventLog.compress": "false",
             "spark.eventLog.dir": events.as_uri(),
             "spark.ui.enabled": "false",
             "spark.local.dir": str(temporary),
-            "spark.driver.memory": heap,
-            "spark.executor.memory": heap,
-            "spark.driver.extraJavaOptions": f"-XX:+ExitOnOutOfMemoryError {flags}".strip(),
-            "spark.executor.extraJavaOptions": flags or None,
-            "spark.default.parallelism": settings.reduces,
-            "spark.memory.fraction": settings.memory_fraction,
-            "spark.shuffle.compress": compress,
-            "spark.io.compression.codec": None if settings.codec in (None, "none") else settings.codec,
+            **knob_properties(self.settings),
+            "spark.driver.extraJavaOptions": flags,
         }
-        return {name: str(value) for name, value in named.items() if value is not None}
-
-    def _split_properties(self) -> dict[str, str]:
-        if self.settings.split_size is None:
-            return {}
-        size = str(parse_size(self.settings.split_size, "backend.split_size"))
-        # textFile uses the old interface, which knows only a goal; the block size is what bounds its splits
-        return {"mapreduce.input.fileinputformat.split.maxsize": size, "fs.local.block.size": size}
 
     def _result(
         self, plan: BenchmarkPlan, made: Mapping[str, int], report: RunReport, ended: Ended
@@ -216,6 +197,28 @@ class SparkBackend:
         }
         tables = outcome.run_tables(report, ended.usage, shared_process=False)
         return Result(metrics, tables, facts, output_checks(plan, made, report))
+
+
+def knob_properties(settings: SparkSettings) -> dict[str, str]:
+    """Return the knobs as Spark's properties; what is null is left to Spark."""
+    heap = None if settings.heap_mb is None else f"{settings.heap_mb}m"
+    flags = " ".join(settings.jvm_options) or None
+    compress = None if settings.codec is None else str(settings.codec != "none").lower()
+    split = None if settings.split_size is None else parse_size(settings.split_size, "backend.split_size")
+    named = {
+        "spark.driver.memory": heap,
+        "spark.executor.memory": heap,
+        "spark.driver.extraJavaOptions": flags,
+        "spark.executor.extraJavaOptions": flags,
+        "spark.default.parallelism": settings.reduces,
+        "spark.memory.fraction": settings.memory_fraction,
+        "spark.shuffle.compress": compress,
+        "spark.io.compression.codec": None if settings.codec in (None, "none") else settings.codec,
+        "spark.hadoop.mapreduce.input.fileinputformat.split.maxsize": split,
+        # textFile uses the old interface, which knows only a goal; the block size is what bounds its splits
+        "spark.hadoop.fs.local.block.size": split,
+    }
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
 def _measured(events: Path, began_ms: int, ended_ms: int) -> tuple[RunReport, list[SanityCheck]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from framework.contracts import Advice, AdvisorScope
+from framework.analysis.number_format import count_noun
+from framework.contracts import Advice, AdvisorScope, Json
 from framework.errors import ConfigError
+
+if TYPE_CHECKING:
+    from framework_hadoop.knowledge.knob_study import BestSetting
 
 
 class KnobAdvisor:
@@ -40,5 +44,21 @@ class KnobAdvisor:
                 reason=f"predicted to be the fastest of all combinations from {len(best.run_ids)} "
                 f"runs; it {known}{regret}",
                 run_ids=list(best.run_ids),
-                facts={"measured": best.measured, "regret": best.regret},
+                facts={"measured": best.measured, "regret": best.regret, **_beside(best)},
             )
+
+
+def _beside(best: BestSetting) -> dict[str, Json]:
+    """Return what the answer says of other combinations."""
+    if best.second_s is None:
+        return {"beats": "there is no other combination"}
+    differs = " ".join(f"{k}={v}" for k, v in best.second.items() if best.settings[k] != v)
+    margin = 100 * (1 - best.predicted_s / best.second_s)
+    sure = "its interval ends before that of every other combination begins"
+    if best.overlapping:
+        sure = f"{count_noun(best.overlapping, 'other combination')} may be as fast: the intervals overlap"
+    return {
+        "beats": f"{count_noun(best.others, 'other combination')}, the next ({differs}) by {margin:.1f} %, predicted",
+        "sure": sure,
+        "changes": list(best.edges),
+    }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from framework.analysis.choice import edge_of
 from framework.analysis.prediction.features import Column, group_codes
 from framework.analysis.prediction.logged_runs import LoggedRuns, logged_runs, plan_for
 from framework.analysis.prediction.validation_schemes import validate, validation_table
@@ -32,6 +33,10 @@ class BestSetting:
         predicted_s, low_s, high_s: predicted time with its interval.
         measured: whether it was run, or only follows from others.
         regret: its measured time over the best measured one, minus 1; None if it was not run.
+        others: how many other combinations there are.
+        overlapping: how many of them have an interval that begins below the end of this one's.
+        second, second_s: the next fastest; empty, None where there is no other.
+        edges: knobs of at least three values with the largest or the smallest of them, in words.
         run_ids: the benchmark's runs, which it is based on.
     """
 
@@ -43,6 +48,11 @@ class BestSetting:
     measured: bool
     regret: float | None
     run_ids: tuple[str, ...]
+    others: int
+    overlapping: int
+    second: Mapping[str, str]
+    second_s: float | None
+    edges: tuple[str, ...]
 
 
 def knob_runs(store: StoreReader, run_ids: Sequence[str]) -> LoggedRuns | None:
@@ -98,8 +108,8 @@ def best_settings(runs: LoggedRuns, level: float = 0.9) -> list[BestSetting]:
         grid = list(itertools.product(*values))
         columns = _grid_columns(runs, own, names, grid)
         prediction = fitted.predict(columns)
-        best = int(np.argmin(prediction.predicted))
-        setting = {name: _text(value) for name, value in zip(names, grid[best], strict=True)}
+        best, *rest = np.argsort(prediction.predicted, kind="stable").tolist()
+        setting = _named(names, grid[best])
         centre = _median_times(runs, own, names)
         measured = centre.get(tuple(setting.values()))
         found.append(
@@ -112,9 +122,25 @@ def best_settings(runs: LoggedRuns, level: float = 0.9) -> list[BestSetting]:
                 measured is not None,
                 None if measured is None else measured / min(centre.values()) - 1,
                 tuple(runs.run_ids[row] for row in own.tolist()),
+                len(rest),
+                int(sum(prediction.low[other] <= prediction.high[best] for other in rest)),
+                _named(names, grid[rest[0]]) if rest else {},
+                float(prediction.predicted[rest[0]]) if rest else None,
+                tuple(_edges(names, grid[best], values)),
             )
         )
     return found
+
+
+def _named(names: Sequence[str], values: Sequence[object]) -> dict[str, str]:
+    return {name: _text(value) for name, value in zip(names, values, strict=True)}
+
+
+def _edges(names: Sequence[str], best: Sequence[object], tried: Sequence[Sequence[object]]) -> Iterator[str]:
+    for name, value, known in zip(names, best, tried, strict=True):
+        numbers = [item for item in known if isinstance(item, float) and item == item]
+        if isinstance(value, float) and len(numbers) >= 3 and (edge := edge_of(value, numbers)):
+            yield f"{name}={value:g} is the {edge} that was run: beyond it may be better"
 
 
 def _distinct(values: Column) -> list[object]:

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from framework.analysis.number_format import count_noun
 from framework.configuration.plain_values import number, one_of, whole
 from framework.contracts import Advice, AdvisorScope, BatchBackend, Json, WorkloadTables
 from framework.errors import UserError
@@ -166,6 +167,7 @@ class AdapterCachingAdvisor:
                 "simulated": True,
                 "edge": "; ".join(edges) or None,
                 "interval_from": f"{self.seeds} seeds",
+                **self._beside(choice, edges),
                 **{f"slots_{item.slots}": _row(item) for item in choice.choices},
                 **{f"slots_{slots}": text for slots, text in _grouped(choice)},
             },
@@ -176,23 +178,39 @@ class AdapterCachingAdvisor:
         if best is None:
             why = "; ".join(f"{slots} slots: {text}" for slots, text in sorted(choice.reasons.items()))
             return f"not even one adapter is served: {why}"
-        served = (
-            f"{choice.adapters} adapters on {best.slots} slots, {best.mean('total_tok_s') or 0:,.0f} tok/s; "
-            f"{_seeds(best)}"
-        )
-        others = [
-            item for item in choice.choices if item is not best and item.failed_share <= self.max_starvation
-        ]
-        if others:
-            worst = min(others, key=lambda item: item.mean("total_tok_s") or 0)
-            lost = 1 - (worst.mean("total_tok_s") or 0) / (best.mean("total_tok_s") or 1)
-            served += (
-                f"; {len(others)} other numbers of slots serve as many, at worst {100 * lost:.1f} % slower "
-                f"({worst.slots} slots)"
-            )
+        served = f"{choice.adapters} adapters on {count_noun(best.slots, 'slot')}: {_row(best)}"
         if choice.next_adapters is None:
             return f"at least {served}"
         return f"{served}; with {choice.next_adapters} adapters no number of slots passes all seeds"
+
+    def _beside(self, choice: AdapterChoice, edges: Sequence[str]) -> dict[str, Json]:
+        """Return what the answer says of other numbers of slots, and what would change it."""
+        best = choice.best
+        if best is None:
+            return {}
+        rate = best.mean("total_tok_s") or 1.0
+        others = sorted(
+            (
+                item
+                for item in choice.choices
+                if item is not best and item.failed_share <= self.max_starvation
+            ),
+            key=lambda item: -(item.mean("total_tok_s") or 0.0),
+        )
+        beats = "every other number of slots serves fewer adapters"
+        if others:
+            lost = [100 * (1 - (item.mean("total_tok_s") or 0.0) / rate) for item in (others[0], others[-1])]
+            beats = (
+                f"{count_noun(len(others), 'other number')} of slots that serve as many, the next ({others[0].slots} "
+                f"slots) by {lost[0]:.1f} %, the last ({others[-1].slots} slots) by {lost[1]:.1f} %"
+            )
+        changes = list(edges)
+        if (waits_ms := best.mean("ttft_mean_ms")) is not None and "ttft_mean_ms" not in self.limits:
+            changes.append(
+                f"a limit on the mean TTFT below {waits_ms / 1000:.3g} s (advisor.adapter_caching.max_ttft_mean_ms) "
+                "serves fewer: here requests may queue, as long as throughput keeps up"
+            )
+        return {"beats": beats, "sure": _seeds(best), "changes": list(changes)}
 
     def _measured(self, group: Sequence[SweepPoint]) -> Iterator[Advice]:
         """Yield the best of the points that ran, for a backend that can't be asked for others."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from framework.analysis.number_format import count_noun
 from framework.configuration.plain_values import from_plain, number, one_of
 from framework.contracts import Advice, AdvisorScope, Json
 from framework.quantity import NOISE_FLOOR
@@ -98,6 +99,7 @@ class BcaAdvisor:
             "latency_limit_batch": choice.latency_limit_batch,
             "interval_from": "run" if throughput.has_interval else "noise floor",
             **memory,
+            **_beside(curve, choice, chosen),
         }
         return Advice(
             advisor="bca",
@@ -150,6 +152,26 @@ class BcaAdvisor:
         if not point.metrics["total_tok_s"].has_interval:
             limit += f" ({NO_INTERVAL})"
         return limit
+
+
+def _beside(curve: Curve, choice: BcaChoice, chosen: BatchPoint) -> dict[str, Json]:
+    """Return what the answer says of other batches: those that give less, and what rules out those that give more."""
+    gains = {
+        point.max_num_seqs: 100 * (rate / chosen.throughput_tok_s - 1)
+        for point in curve.points
+        if point.max_num_seqs != chosen.batch and (rate := point.value("total_tok_s"))
+    }
+    less = {batch: gain for batch, gain in gains.items() if gain <= 0}
+    beats = "no other batch limit"
+    if less:
+        batch = max(less, key=lambda item: less[item])
+        beats = f"{count_noun(len(less), 'other batch limit')}, the next (B={batch}) by {-less[batch]:.1f} %"
+    changes: list[Json] = [
+        f"B={batch} gives {gain:+.1f} %, ruled out: {choice.rejected[batch]}"
+        for batch, gain in sorted(gains.items())
+        if gain > 0 and batch in choice.rejected
+    ]
+    return {"beats": beats, "changes": changes}
 
 
 def batch_points(curve: Curve, latency: str) -> list[BatchPoint]:

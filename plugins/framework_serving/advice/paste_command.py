@@ -26,6 +26,7 @@ _LORA = {
     "max_cpu_loras": "--max-cpu-loras",
     "max_lora_rank": "--max-lora-rank",
 }
+_SLOT_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `--max-lora-rank` takes; vLLM's own default is 16
 _PARALLEL = {
     "tensor_parallel": "--tensor-parallel-size",
     "pipeline_parallel": "--pipeline-parallel-size",
@@ -41,7 +42,7 @@ def paste_commands(config: Mapping[str, Any]) -> Iterator[str]:
     name = backend.get("model_path") or model.get("path") or model.get("id") or model.get("hf_id")
     if not name or backend.get("max_num_seqs") is None:
         return
-    words = _words(backend, int(_lora_slots(config)))
+    words = _words(backend, config.get("workload") or {})
     replicas = int(backend.get("replicas") or 1)
     share = backend.get("gpu_memory_utilization")
     for replica in range(replicas):
@@ -50,7 +51,7 @@ def paste_commands(config: Mapping[str, Any]) -> Iterator[str]:
         yield shlex.join(["vllm", "serve", str(name), *words, *memory, *port])
 
 
-def _words(backend: Mapping[str, Any], adapters: int) -> list[str]:
+def _words(backend: Mapping[str, Any], workload: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
     for key, flag in _VALUES.items():
         if backend.get(key) is not None:
@@ -63,15 +64,18 @@ def _words(backend: Mapping[str, Any], adapters: int) -> list[str]:
     for key, flag in _PARALLEL.items():
         if int(backend.get(key) or 1) > 1:
             words += [flag, str(backend[key])]
-    if adapters:
+    if workload.get("n_adapters"):
         words.append("--enable-lora")
-        for key, flag in _LORA.items():
-            if backend.get(key):
-                words += [flag, str(backend[key])]
+        for key, value in _lora_settings(backend, workload).items():
+            words += [_LORA[key], str(value)]
     return words
 
 
-def _lora_slots(config: Mapping[str, Any]) -> float:
-    """Return how many adapters the workload has; 0 for none."""
-    number = (config.get("workload") or {}).get("n_adapters")
-    return float(number) if isinstance(number, int | float) else 0.0
+def _lora_settings(backend: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is reserved for adapters: as it is set, else room for all of the workload's, as a study has it."""
+    adapters, ranks = int(workload["n_adapters"]), workload.get("ranks") or ()
+    slots = backend.get("max_loras") or adapters
+    found = {"max_loras": slots, "max_cpu_loras": backend.get("max_cpu_loras") or max(slots, adapters)}
+    largest = max(ranks, default=0)
+    rank = backend.get("max_lora_rank") or next((size for size in _SLOT_RANKS if size >= largest > 0), None)
+    return found if rank is None else {**found, "max_lora_rank": rank}

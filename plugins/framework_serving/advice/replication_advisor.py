@@ -81,6 +81,7 @@ class ReplicationAdvisor:
             verdict.best.throughput.value / verdict.best_single.throughput.value - 1
         )
         facts["replicas_that_fit"] = _fitting(group, verdict.best, self.kv_margin)
+        facts["beats"] = _beaten(verdict)
         facts["interval_from"] = "run" if chosen.throughput.has_interval else "noise floor"
         recommendation: dict[str, Json] = {
             **context(point),
@@ -116,6 +117,13 @@ class ReplicationAdvisor:
         )
         simulated = "" if verdict.best.run_ids else " (simulated for this advice, not part of the sweep)"
         return f"{verdict.best.label}{simulated}: {against}; {outcome}"
+
+
+def _beaten(verdict: ReplicationVerdict) -> list[Json]:
+    if verdict.pays:
+        return [f"{it.name} ({it.setup.label}) by {100 * it.gain.value:.1f} %" for it in verdict.comparisons]
+    loss = 1 - verdict.best.throughput.value / verdict.best_single.throughput.value
+    return [f"the best replicas ({verdict.best.label}) by {100 * loss:.1f} %, within the noise or beyond it"]
 
 
 def setup_of(point: SweepPoint) -> ServingSetup:

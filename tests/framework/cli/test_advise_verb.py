@@ -64,8 +64,9 @@ def store_of(folder: Path, runs: Mapping[tuple[str, str, int, int | None], tuple
             )  # fmt: skip
             write_bundle(folder, record, {})
         said = Advice(
-            "bca", "small", {"backend.max_num_seqs": 8}, "speed", 60.0, 58.0, 62.0, "large", ["chat-8"]
-        )
+            "bca", "small", {"backend.max_num_seqs": 8, "workload.ranks": [8, 16]}, "speed", 60.0, 58.0, 62.0,
+            "large", ["chat-8"], {"beats": "B=1 by 83.3 %", "changes": ["a limit", "another"]},
+        )  # fmt: skip
         write_advice(folder, [said], "chat", None)
         ingest(folder)
     return folder
@@ -151,15 +152,20 @@ def test_a_plugin_says_the_engines_own_command(
     from framework.cli.answers.advice_text import show_advice, show_answer
 
     show_answer("speed:higher", [], None, [], ["chat"], outputs)
-    assert "serve   toy-engine 64" in capsys.readouterr().out
+    assert "engine  toy-engine 64" in capsys.readouterr().out
     show_advice(["chat"], outputs, must=True)  # of what an advisor recommends, too
-    assert "serve   toy-engine 8\n" in capsys.readouterr().out
+    assert "engine  toy-engine 8\n" in capsys.readouterr().out
 
 
 def test_without_an_objective_the_advisors_answer(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert advise(outputs, capsys)[:2] == [
-        "small (bca): use backend.max_num_seqs=8",
+    assert advise(outputs, capsys)[:7] == [
+        "small (bca): use backend.max_num_seqs=8 'workload.ranks=[8, 16]'",  # a shell takes it as one word
         "gives speed 60 (58 to 62)",
+        "beats B=1 by 83.3 %",
+        "changes a limit",
+        "changes another",
+        "why large",
+        "run it python -m framework +experiment=chat backend.max_num_seqs=8 'workload.ranks=[8, 16]'",
     ]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from framework.cli.verbs import run_verb
 from framework.errors import InputError
 from framework.run.importing import import_file
 from framework.store.database.ingest import ingest
@@ -32,6 +33,21 @@ def test_executions_are_results_in_the_store_and_stay_so_when_it_is_rebuilt(tmp_
         "SELECT count(*) FROM results WHERE cluster <> 'c-1' AND cost_usd IS NOT NULL"
     )
     assert unpriced == [(0,)]
+
+
+def test_the_best_recorded_setting_is_pasted_as_properties_of_a_job_and_not_as_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = str(tmp_path / "outputs")
+    import_file("aloja", write(tmp_path / "runs.csv", executions(20)), outputs)
+    capsys.readouterr()
+
+    assert run_verb(["advise", "--minimise", "exe_time_s", "--by", "cluster", "--outputs", outputs]) == 0
+
+    said = capsys.readouterr().out
+    assert "run it  not from here" in said
+    assert "hadoop jar YOUR_JOB.jar -D" in said
+    assert "python -m framework backend." not in said
 
 
 def test_importing_twice_or_a_longer_file_adds_only_what_is_new(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def test_the_fastest_setting_is_found_with_an_interval_around_its_time() -> None
         assert best.low_s <= best.predicted_s <= best.high_s
         assert best.predicted_s == pytest.approx(truth, rel=0.1)
         assert (best.measured, best.regret) == (True, 0.0)
+        assert best.others == 3
+        assert best.second == {
+            "backend.codec": "zlib",
+            "backend.map_slots": "2",
+        }  # 1.5 times, not twice, the time
+        assert best.second_s == pytest.approx(1.5 * truth, rel=0.15)
+        assert best.edges == ()  # two values have no edge
 
 
 def test_a_setting_that_was_never_run_can_be_the_best_and_has_no_regret() -> None:

@@ -57,6 +57,8 @@ def test_strict_and_relaxed_advice_can_be_pasted_back(store: Any, affine_engine:
     assert found["strict"].facts["running_mean"] == pytest.approx(0.95 * 96)
     assert found["strict"].facts["latency_limit_batch"] == pytest.approx(104)
     assert len(found["strict"].run_ids) == 7
+    assert "the next (B=64) by" in str(found["strict"].facts["beats"])
+    assert any(str(line).startswith("B=128 gives +") for line in found["strict"].facts["changes"])  # type: ignore[union-attr]
 
 
 def test_interval_comes_from_the_run_or_is_the_noise_floor_and_says_so(
@@ -131,6 +133,7 @@ def test_replication_advice_names_every_baseline(store: Any, affine_engine: Any)
     assert advice.facts["gain_over_no_mps"] == pytest.approx(1 / 7)
     assert advice.facts["replicas_that_fit"] == 4
     assert "MAX chunked" in advice.reason
+    assert any(str(item).startswith("no MPS (2 replicas") for item in advice.facts["beats"])  # type: ignore[union-attr]
 
 
 @dataclass

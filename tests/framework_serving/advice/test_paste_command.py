@@ -30,7 +30,13 @@ def test_replicas_share_the_memory_and_have_a_port_each() -> None:
 def test_adapters_need_lora() -> None:
     backend = {"max_num_seqs": 8, "max_loras": 4, "max_lora_rank": 16}
     (command,) = paste_commands({"backend": backend, "model": MODEL, "workload": {"n_adapters": 32}})
-    assert "--enable-lora --max-loras 4 --max-lora-rank 16" in command
+    assert "--enable-lora --max-loras 4 --max-cpu-loras 32 --max-lora-rank 16" in command
+
+
+def test_slots_are_large_enough_for_the_largest_adapter_and_all_adapters_stay_in_memory() -> None:
+    workload = {"n_adapters": 3, "ranks": [8, 24]}
+    (command,) = paste_commands({"backend": {"max_num_seqs": 8}, "model": MODEL, "workload": workload})
+    assert "--enable-lora --max-loras 3 --max-cpu-loras 3 --max-lora-rank 32" in command
 
 
 def test_a_run_of_another_domain_has_no_command() -> None:
