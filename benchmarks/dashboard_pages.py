@@ -1,6 +1,7 @@
 """Seconds of each page of the dashboard, and memory of its server, over a large store.
 
     python benchmarks/dashboard_pages.py [RUNS] [SAMPLES_A_RUN]
+    python benchmarks/dashboard_pages.py --outputs OUTPUTS   # both pages of every experiment of a store that is there
 
 The runs are made up: a grid of models, batch sizes and seeds with 20 parameters and 40 metrics each. Every page is
 asked twice: the first answer of the server, and the same again. CPU seconds are those of the server and its process
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,6 +27,7 @@ import psutil
 
 from framework.plugins import metric_definitions
 from framework.store.database.ingest import ingest
+from framework.store.database.reader import Store
 from framework.store.layout import database_path
 from framework.store.views.results_view import build_results
 
@@ -77,26 +80,38 @@ def main(runs: int, samples: int) -> None:
             build_results(connection)
         size_mib = database_path(outputs).stat().st_size / 2**20
         print(f"{runs:,} runs, {runs * (samples // 4) * 4:,} samples, database {size_mib:,.0f} MiB")
-        began_s = time.perf_counter()
-        command = [sys.executable, "-m", "framework", "dashboard", "--port", "0", "--refresh", "0"]
-        server = subprocess.Popen(
-            [*command, "--timeout", "30", "--outputs", folder], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert server.stdout is not None
-            found = re.match(r"(http://\S+)", server.stdout.readline())
-            assert found is not None
-            print(f"start {time.perf_counter() - began_s:.2f} s, {_cpu_s(server.pid):.2f} CPU-s")
-            _ask_all(found.group(1).rstrip("/"), server.pid, runs)
-        finally:
-            server.terminate()
-            server.wait()
+        ask(outputs, {name: address.format(middle=runs // 2) for name, address in _PAGES.items()})
 
 
-def _ask_all(home: str, pid: int, runs: int) -> None:
+def experiments(outputs: Path) -> dict[str, str]:
+    """Return the addresses of the pages of each experiment: its answer, and the figures of its report."""
+    names = Store(outputs).query("SELECT DISTINCT experiment FROM runs ORDER BY 1")["experiment"].to_pylist()
+    parts = ("answer", "evidence")
+    return {f"{name}, {part}": f"/experiment?name={name}&part={part}" for name in names for part in parts}
+
+
+def ask(outputs: Path, pages: Mapping[str, str]) -> None:
+    """Start a server and print a line a page (its name → its address)."""
+    began_s = time.perf_counter()
+    command = [sys.executable, "-m", "framework", "dashboard", "--port", "0", "--refresh", "0"]
+    server = subprocess.Popen(
+        [*command, "--timeout", "30", "--outputs", str(outputs)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        found = re.match(r"(http://\S+)", server.stdout.readline())
+        assert found is not None
+        print(f"start {time.perf_counter() - began_s:.2f} s, {_cpu_s(server.pid):.2f} CPU-s")
+        _ask_all(found.group(1).rstrip("/"), server.pid, pages)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _ask_all(home: str, pid: int, pages: Mapping[str, str]) -> None:
     print(f"{'page':24} {'first':>14} {'again':>14} {'KiB':>7}   s / CPU-s of the server")
-    for name, address in _PAGES.items():
-        path = quote(address.format(middle=runs // 2), safe="/?&=")
+    for name, address in pages.items():
+        path = quote(address, safe="/?&=")
         took, size = [], 0
         for _ in range(2):
             cpu_s, began_s = _cpu_s(pid), time.perf_counter()
@@ -127,5 +142,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("runs", type=int, nargs="?", default=10_000)
     parser.add_argument("samples", type=int, nargs="?", default=2_000)
+    parser.add_argument("--outputs", type=Path)
     arguments = parser.parse_args()
-    main(arguments.runs, arguments.samples)
+    if arguments.outputs:
+        ask(arguments.outputs, experiments(arguments.outputs))
+    else:
+        main(arguments.runs, arguments.samples)

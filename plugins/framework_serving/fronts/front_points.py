@@ -7,11 +7,15 @@ says the same in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import TYPE_CHECKING
 
 from framework_serving.sweeps.sweep_points import SweepPoint, comparable_groups
+
+if TYPE_CHECKING:
+    from framework.analysis.pareto import Direction
 
 REPEAT_SD = 0.01
 """Relative standard deviation of a repeated run that front membership assumes for what was run once: settings that
@@ -80,19 +84,46 @@ def usable(point: SweepPoint, objectives: Sequence[Objective]) -> bool:
 
 def fronts(points: Sequence[SweepPoint], objectives: tuple[Objective, ...]) -> list[Front]:
     """Return the front of each group of comparable points that has at least one usable point."""
-    found = []
+    return [_front(candidates, objectives) for candidates in _candidates(points, objectives)]
+
+
+def undominated(points: Sequence[SweepPoint], objectives: tuple[Objective, ...]) -> list[SweepPoint]:
+    """Return the points that no other one of their group beats; noise, which costs most of `fronts`, is left out."""
+    return [
+        point
+        for candidates in _candidates(points, objectives)
+        for point, kept in zip(candidates, _on_front(candidates, objectives), strict=True)
+        if kept
+    ]
+
+
+def _candidates(
+    points: Sequence[SweepPoint], objectives: tuple[Objective, ...]
+) -> Iterator[tuple[SweepPoint, ...]]:
     for group in comparable_groups(points):
         candidates = tuple(point for point in group if usable(point, objectives))
         if candidates:
-            found.append(_front(candidates, objectives))
-    return found
+            yield candidates
+
+
+def _better(objectives: Sequence[Objective]) -> list[Direction]:
+    return ["higher" if objective.higher else "lower" for objective in objectives]
+
+
+def _values(candidates: Sequence[SweepPoint], objectives: Sequence[Objective]) -> list[list[float]]:
+    return [[point.metrics[item.metric].value for item in objectives] for point in candidates]
+
+
+def _on_front(candidates: Sequence[SweepPoint], objectives: Sequence[Objective]) -> tuple[bool, ...]:
+    from framework.analysis.pareto import front_mask
+
+    return tuple(map(bool, front_mask(_values(candidates, objectives), _better(objectives))))
 
 
 def _front(candidates: tuple[SweepPoint, ...], objectives: tuple[Objective, ...]) -> Front:
-    from framework.analysis.pareto import Direction, front_mask, front_membership, noisy_front_mask
+    from framework.analysis.pareto import front_membership, noisy_front_mask
 
-    better: list[Direction] = ["higher" if objective.higher else "lower" for objective in objectives]
-    values = [[point.metrics[item.metric].value for item in objectives] for point in candidates]
+    better, values = _better(objectives), _values(candidates, objectives)
     bounds = [[point.metrics[item.metric].interval() for item in objectives] for point in candidates]
     low = [[interval[0] for interval in row] for row in bounds]
     high = [[interval[1] for interval in row] for row in bounds]
@@ -102,7 +133,7 @@ def _front(candidates: tuple[SweepPoint, ...], objectives: tuple[Objective, ...]
     return Front(
         objectives,
         candidates,
-        tuple(map(bool, front_mask(values, better))),
+        _on_front(candidates, objectives),
         tuple(possible),
         tuple(float(next(shares)) if kept else 0.0 for kept in possible),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from framework.contracts import Figure, ReportSection, TableBlock
-from framework_serving.fronts.front_points import LATENCY, THROUGHPUT, fronts
+from framework_serving.fronts.front_points import LATENCY, THROUGHPUT, undominated
 from framework_serving.fronts.front_report import front_section, knee_table, replica_front_table
 from framework_serving.physical.physical_report import physical_section
 from framework_serving.report.adapter_charts import adapter_section
@@ -119,7 +119,7 @@ def _figures(
 
 def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
     """Return the points no other point of the same model and workload beats in throughput and mean ITL."""
-    return [point for front in fronts(points, (THROUGHPUT, LATENCY)) for point in front.points]
+    return undominated(points, (THROUGHPUT, LATENCY))
 
 
 def _advised(scope: ReportScope, points: Sequence[SweepPoint]) -> list[tuple[SweepPoint, str]]:
