@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from framework.store.views.definitions_view import mixed_metrics_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import duckdb
 
@@ -70,6 +70,20 @@ def quoted(identifier: str) -> str:
 def literal(text: str) -> str:
     """Return a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def rows_query(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a SELECT that gives these rows: for what was computed and is in no table."""
+    values = ", ".join(f"({', '.join(map(_constant, row))})" for row in rows)
+    return f"SELECT * FROM (VALUES {values}) t({', '.join(map(quoted, columns))})"
+
+
+def _constant(value: object) -> str:
+    if value is None or value != value:
+        return "NULL"
+    if isinstance(value, float):
+        return f"'{value!r}'::DOUBLE"  # as a bare number it would be a decimal
+    return repr(value) if isinstance(value, int) else literal(str(value))
 
 
 def _unique(wanted: Iterable[str], taken: Iterable[str]) -> list[str]:

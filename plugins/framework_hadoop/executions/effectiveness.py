@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.contracts import TableBlock
+from framework.store.views.results_view import literal
 from framework_hadoop.executions.execution_table import Executions
 
 Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
@@ -47,6 +48,24 @@ class Effect:
     pairs: int
 
 
+def effects_sql(
+    settings: Sequence[str],
+    benchmark: str | None = None,
+    experiment: str | None = None,
+    ignoring: Sequence[str] = (),
+    least_pairs: int = 5,
+) -> str:
+    """Return the SELECT behind `setting_effects`, which has the same arguments, for any number of settings."""
+    options = f"ignoring := [{', '.join(map(literal, ignoring))}]::VARCHAR[], least_pairs := {least_pairs:d}"
+    for name, value in (("benchmark", benchmark), ("experiment", experiment)):
+        options += f", {name} := {literal(value)}" if value is not None else ""
+    return " UNION ALL ".join(
+        "SELECT setting, from_value, to_value, time_ratio, low, high, configurations "
+        f"FROM setting_effects({literal(name)}, {options})"
+        for name in settings
+    )
+
+
 def setting_effects(
     query: Query,
     settings: Sequence[str],
@@ -64,14 +83,10 @@ def setting_effects(
         ignoring: settings that may differ, because they follow from others.
         least_pairs: configurations that must have been run at both values.
     """
-    statement = (
-        "SELECT setting, from_value, to_value, time_ratio, low, high, configurations "
-        "FROM setting_effects(?, benchmark := ?, experiment := ?, ignoring := ?, least_pairs := ?)"
-    )
     rows = [
         row
         for name in settings
-        for row in query(statement, [name, benchmark, experiment, list(ignoring), least_pairs])
+        for row in query(effects_sql([name], benchmark, experiment, ignoring, least_pairs), [])
     ]
     return [Effect(str(row[0]).rpartition(".")[2], *row[1:]) for row in rows]
 

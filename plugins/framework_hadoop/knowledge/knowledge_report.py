@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework.contracts import Figure, ReportScope, ReportSection, StoreReader, TableBlock
-from framework_hadoop.executions.effectiveness import Effect, effects_table, setting_effects
+from framework.store.views.results_view import rows_query
+from framework_hadoop.executions.effectiveness import Effect, effects_sql, effects_table, setting_effects
 from framework_hadoop.knowledge.best_configuration import TreeNode, representative_tree, tree_figure
 
 _MOST_BEST = 200
@@ -22,7 +23,8 @@ def sections(scope: ReportScope) -> list[ReportSection]:
     """Return the sections of an experiment over executions; none for any other."""
     learned = _latest_learner(scope)
     if learned is not None:
-        return [_matters(*_kept(scope.store, learned), run_id=learned), *_quality(scope.store, learned)]
+        shown = [f"FROM {table} WHERE run_id = '{learned}'" for table in ("knowledge_tree", "knob_effects")]
+        return [_matters(*_kept(scope.store, learned), *shown), *_quality(scope.store, learned)]
     from framework_hadoop.knowledge.knob_study import knob_runs
 
     runs = knob_runs(scope.store, scope.run_ids)
@@ -51,14 +53,14 @@ def _kept(store: StoreReader, run_id: str) -> tuple[TreeNode, list[Effect]]:
     return tree_of(nodes.to_pylist()), [Effect(*row.values()) for row in effects.to_pylist()]
 
 
-def _matters(tree: TreeNode, effects: Sequence[Effect], run_id: str = "") -> ReportSection:
+def _matters(tree: TreeNode, effects: Sequence[Effect], tree_sql: str, effects_sql: str) -> ReportSection:
     blocks: list[Figure | TableBlock | str] = [
         Figure(
             "What separates slow from fast executions",
             tree_figure(tree),
             "Representative tree. A leaf shows the median time relative to the benchmark's median, "
             "and the number of executions.",
-            sql=_of("knowledge_tree", run_id),
+            sql=tree_sql,
         ),
         "The effect of a setting while all others are constant:",  # and the two figures do not share a line
     ]
@@ -69,17 +71,12 @@ def _matters(tree: TreeNode, effects: Sequence[Effect], run_id: str = "") -> Rep
                 effects_figure(effects),
                 "The largest effects: time ratio over configurations that are equal in everything else; "
                 "left is faster.",
-                sql=_of("knob_effects", run_id),
+                sql=effects_sql,
                 band="Bars: 90 % intervals.",
             ),
             effects_table(effects, "Effects"),
         ]
     return ReportSection("Effects of knobs", blocks, _ORDER)
-
-
-def _of(table: str, run_id: str) -> str:
-    """Return the SQL that gives a run's rows of a table; empty where nothing is stored."""
-    return f"FROM {table} WHERE run_id = '{run_id}'" if run_id else ""
 
 
 def effects_figure(effects: Sequence[Effect]) -> dict[str, Any]:
@@ -168,6 +165,7 @@ def _block(store: StoreReader, title: str, sql: str, run_id: str, caption: str) 
 def _of_engine_runs(scope: ReportScope, runs: Any) -> list[ReportSection]:
     from framework.analysis.prediction.logged_runs import plan_for
     from framework_hadoop.knowledge.knob_study import BENCHMARK, knob_names, sweep_tables
+    from framework_hadoop.knowledge.knowledge_tables import tree_table
 
     names = knob_names(runs.columns)
     fitted = plan_for(runs, 0.9).fit(runs.columns, runs.target)
@@ -179,16 +177,15 @@ def _of_engine_runs(scope: ReportScope, runs: Any) -> list[ReportSection]:
     def query(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return [tuple(row.values()) for row in scope.store.query(statement, parameters).to_pylist()]
 
-    effects = setting_effects(
-        query,
-        names,
-        experiment=scope.experiment,
-        ignoring=_followers(scope.store, runs.run_ids, names),
-        least_pairs=2,
-    )
+    ignoring = _followers(scope.store, runs.run_ids, names)
+    effects = setting_effects(query, names, None, scope.experiment, ignoring, least_pairs=2)
+    nodes = tree_table(tree)
+    tree_sql = rows_query(nodes.column_names, [tuple(row.values()) for row in nodes.to_pylist()])
     tables = sweep_tables(scope)
     return [
-        _matters(tree, effects),
+        _matters(
+            tree, effects, tree_sql, effects_sql(names, None, scope.experiment, ignoring, least_pairs=2)
+        ),
         ReportSection("Prediction, best configurations, cost and time", tables, _ORDER + 1),
     ]
 

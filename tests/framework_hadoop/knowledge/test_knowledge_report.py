@@ -63,6 +63,14 @@ def test_a_sweep_over_knobs_is_reported_with_tree_effects_and_best_settings(tmp_
     figures, tables = blocks(sections, Figure), blocks(sections, TableBlock)
     assert set(figures) == {"What separates slow from fast executions", "Effect of single settings on time"}
     assert "Best configurations" in tables
+    drawn = figures["Effect of single settings on time"]
+    assert isinstance(drawn, Figure)
+    given = Store(tmp_path).rows(drawn.sql)[1]
+    assert sorted(drawn.spec["data"][0]["x"]) == sorted(row[3] for row in given)
+    tree = figures["What separates slow from fast executions"]
+    assert isinstance(tree, Figure)
+    (root,) = Store(tmp_path).rows(f"SELECT executions FROM ({tree.sql}) WHERE parent IS NULL")[1]
+    assert root == (len(runs),)
     effects = {row[:3]: row[3:] for row in tables["Effects"].rows}  # type: ignore[attr-defined]
     # reduce slots move with map slots: they are no reason to compare nothing
     ratio, low, high, pairs = effects["map_slots", "1", "2"]

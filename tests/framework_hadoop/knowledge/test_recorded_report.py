@@ -87,6 +87,18 @@ def test_each_question_has_a_figure(blocks: dict[str, Figure | TableBlock]) -> N
     ]
 
 
+def test_the_sql_of_a_figure_gives_the_rows_that_it_draws(
+    outputs: Path, blocks: dict[str, Figure | TableBlock]
+) -> None:
+    for figure in blocks.values():
+        if isinstance(figure, Figure):
+            drawn = [trace["x"] for trace in figure.spec["data"] if trace["x"]]
+            if figure.title == "Best time within a budget":
+                drawn = [costs[:-1] for costs in drawn]  # the last step goes on to the edge
+            given = {cell for row in Store(outputs).rows(figure.sql)[1] for cell in row}
+            assert {x for trace in drawn for x in trace} <= given, figure.title
+
+
 def test_prices_state_day_and_source_and_what_the_costs_leave_out(
     blocks: dict[str, Figure | TableBlock],
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framework.contracts import Figure, ReportScope, TableBlock
+from framework.store.views.results_view import rows_query
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,6 +143,7 @@ def coverage_figure(errors: Sequence[ClusterError]) -> Figure:
         "Coverage of the intervals by cluster",
         {"data": [data], "layout": layout},
         caption,
+        sql=rows_query(COLUMNS, error_rows(errors)),
         band="Bars: 95 % intervals.",
     )
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from framework.contracts import Figure
+from framework.store.views.results_view import literal
 from framework_hadoop.executions.effectiveness import Query
 
 _MOST_POINTS = 6000
@@ -50,16 +51,18 @@ class Point:
 
 def configurations(query: Query, experiment: str) -> list[Point]:
     """Return the configurations of an experiment, those on a front first, at most `_MOST_POINTS`."""
-    rows = query(
+    return [Point(*row) for row in query(_configurations_sql(experiment), [])]
+
+
+def _configurations_sql(experiment: str) -> str:
+    return (
         "SELECT benchmark, cluster, time_s, time_low, time_high, cost_usd, cost_low, cost_high, cost_leaves_out, "
-        "on_front, repeats FROM cost_effectiveness WHERE experiment = ? "
-        f"ORDER BY on_front DESC, hash(run_id) LIMIT {_MOST_POINTS}",
-        [experiment],
+        f"on_front, repeats FROM cost_effectiveness WHERE experiment = {literal(experiment)} "
+        f"ORDER BY on_front DESC, hash(run_id) LIMIT {_MOST_POINTS}"
     )
-    return [Point(*row) for row in rows]
 
 
-def points_figure(points: Sequence[Point]) -> Figure:
+def points_figure(points: Sequence[Point], experiment: str) -> Figure:
     """Return configurations as points: cost against time where priced, else time by cluster."""
     priced = [point for point in points if point.cost_usd is not None]
     shown = priced or list(points)
@@ -86,7 +89,9 @@ def points_figure(points: Sequence[Point]) -> Figure:
         caption += f" {left} configurations on clusters without a price are not drawn." if left else ""
     title = "Cost against time" if priced else "Time by cluster"
     band = "The pointer shows the interval of each point."
-    return Figure(title, {"data": data, "layout": layout}, caption, band=band)
+    sql = _configurations_sql(experiment)
+    sql = f"FROM ({sql}) WHERE cost_usd IS NOT NULL" if priced else sql
+    return Figure(title, {"data": data, "layout": layout}, caption, sql=sql, band=band)
 
 
 def _points(name: str, points: Sequence[Point], priced: bool, marker: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def _by_benchmark(points: Sequence[Point]) -> list[tuple[str, list[Point]]]:
     return [(name, [point for point in points if str(point.benchmark) == name]) for name in names]
 
 
-def budget_figure(points: Sequence[Point]) -> Figure:
+def budget_figure(points: Sequence[Point], experiment: str) -> Figure:
     """Return for each benchmark the least time that a budget for one execution buys, as steps."""
     data = []
     priced = [point for point in points if point.cost_high is not None]
@@ -141,7 +146,14 @@ def budget_figure(points: Sequence[Point]) -> Figure:
     band = (
         "Both are upper ends of intervals: a configuration counts only if it keeps both limits for certain."
     )
-    return Figure("Best time within a budget", {"data": data, "layout": layout}, caption, band=band)
+    sql = (
+        f"SELECT benchmark, cost_high AS budget_usd, time_high AS time_s FROM ({_configurations_sql(experiment)}) "
+        "WHERE cost_high IS NOT NULL QUALIFY time_high < coalesce(min(time_high) OVER (PARTITION BY benchmark "
+        "ORDER BY cost_high, time_high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 'inf'::DOUBLE) "
+        "ORDER BY benchmark, budget_usd"
+    )
+    spec = {"data": data, "layout": layout}
+    return Figure("Best time within a budget", spec, caption, sql=sql, band=band)
 
 
 def _bought(own: Sequence[Point]) -> list[tuple[float, float, str]]:
@@ -155,12 +167,13 @@ def _bought(own: Sequence[Point]) -> list[tuple[float, float, str]]:
     return steps
 
 
-def scaling_figure(words: str, rows: Sequence[Sequence[Any]]) -> Figure | None:
+def scaling_figure(words: str, rows: Sequence[Sequence[Any]], sql: str) -> Figure | None:
     """Return the time by the amount of a resource relative to its commonest amount; None without such a pair.
 
     Args:
         words: the resource.
         rows: (from, to, ratio, low, high, pairs).
+        sql: gives the rows.
     """
     known = [row for row in rows if _number(row[0]) and _number(row[1])]
     if not known:
@@ -212,7 +225,7 @@ def scaling_figure(words: str, rows: Sequence[Sequence[Any]]) -> Figure | None:
         + (" It is another machine type, whose processor may differ too." if " per node" in words else "")
     )
     band = "Bars: 90 % intervals, where there are at least five pairs."
-    return Figure(f"Time by {words}", {"data": data, "layout": layout}, caption, band=band)
+    return Figure(f"Time by {words}", {"data": data, "layout": layout}, caption, sql=sql, band=band)
 
 
 def _number(text: object) -> float:
@@ -223,11 +236,12 @@ def _number(text: object) -> float:
         return 0.0
 
 
-def coverage_figure(rows: Sequence[Sequence[Any]]) -> Figure:
+def coverage_figure(rows: Sequence[Sequence[Any]], sql: str) -> Figure:
     """Return how many configurations of each benchmark were run on each cluster, empty where none was.
 
     Args:
         rows: (benchmark, cluster, configurations, …).
+        sql: gives the rows.
     """
     counts = {(str(row[0]), str(row[1])): int(row[2]) for row in rows}
     benchmarks = sorted({name for name, _ in counts}, reverse=True)
@@ -253,9 +267,8 @@ def coverage_figure(rows: Sequence[Sequence[Any]]) -> Figure:
     }
     never = len(benchmarks) * len(clusters) - len(counts)
     caption = f"Number of configurations. Empty: the benchmark was never run on that cluster ({never} combinations)."
-    return Figure(
-        "Configurations run", {"data": [data], "layout": layout}, caption, band="A count has no band."
-    )
+    spec = {"data": [data], "layout": layout}
+    return Figure("Configurations run", spec, caption, sql=sql, band="A count has no band.")
 
 
 def _rank(count: int) -> float:

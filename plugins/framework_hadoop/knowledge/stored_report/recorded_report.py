@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework.contracts import Figure, ReportScope, ReportSection, TableBlock
-from framework_hadoop.executions.effectiveness import Effect, Query, effects_table, setting_effects
+from framework.store.views.results_view import literal
+from framework_hadoop.executions.effectiveness import (
+    Effect,
+    Query,
+    effects_sql,
+    effects_table,
+    setting_effects,
+)
 from framework_hadoop.knowledge.knowledge_report import effects_figure
 from framework_hadoop.knowledge.stored_report import cluster_accuracy, execution_figures, verdict_blocks
 
@@ -49,9 +56,9 @@ def sections(scope: ReportScope) -> list[ReportSection]:
 
 
 def _cost_and_time(query: Query, name: str, points: Sequence[execution_figures.Point]) -> list[Block]:
-    blocks: list[Block] = [execution_figures.points_figure(points)]
+    blocks: list[Block] = [execution_figures.points_figure(points, name)]
     if any(point.cost_usd is not None for point in points):
-        blocks.append(execution_figures.budget_figure(points))
+        blocks.append(execution_figures.budget_figure(points, name))
         blocks.append(_prices(query, name))
     return blocks
 
@@ -100,6 +107,7 @@ def _effects(query: Query, name: str) -> list[Block]:
                     "Median ratio of the times of configurations that are equal in everything else; "
                     f"left is faster. The largest effects are drawn, all are in the table. {few} values "
                     f"with fewer than {_LEAST_PAIRS} pairs are only there.",
+                    sql=effects_sql(names, experiment=name, least_pairs=_LEAST_PAIRS),
                     band="Bars: 90 % intervals.",
                 )
             )
@@ -113,13 +121,14 @@ def _scalability(query: Query, name: str) -> list[Block]:
     without = []
     columns = "from_value, to_value, time_ratio, low, high, configurations"
     for setting, words in _RESOURCES.items():
-        rows = query(f"SELECT {columns} FROM scalability(?, experiment := ?)", [setting, name])
+        sql = f"SELECT {columns} FROM scalability({literal(setting)}, experiment := {literal(name)})"
+        rows = query(sql, [])
         values = query(
             "SELECT count(DISTINCT s.value) FROM execution_settings s JOIN executions e USING (run_id) "
             "WHERE e.experiment = ? AND s.name = ?",
             [name, setting],
         )[0][0]
-        figure = execution_figures.scaling_figure(words, rows)
+        figure = execution_figures.scaling_figure(words, rows, sql)
         if figure is not None:
             blocks += [figure, TableBlock(f"Time by {words}", columns.split(", "), rows)]
         elif values > 1:
@@ -154,18 +163,19 @@ def _best(query: Query, experiment: str) -> list[Block]:
 def _coverage(query: Query, experiment: str) -> list[Block]:
     """Return how many of the possible configurations were run: all combinations of the values seen there."""
     columns = ("benchmark", "cluster", "configurations", "possible", "share", "runs")
-    rows = query(
+    name = literal(experiment)
+    sql = (
         "WITH seen AS (SELECT e.benchmark, e.cluster, s.name, count(DISTINCT s.value) AS levels "
-        "FROM executions e JOIN execution_settings s USING (run_id) WHERE e.experiment = ? "
-        "AND (starts_with(s.name, 'backend.') OR list_contains(?, s.name)) GROUP BY ALL), "
+        f"FROM executions e JOIN execution_settings s USING (run_id) WHERE e.experiment = {name} "
+        f"AND (starts_with(s.name, 'backend.') OR s.name IN ({', '.join(map(literal, _STORAGE))})) GROUP BY ALL), "
         "grid AS (SELECT benchmark, cluster, product(levels) AS possible FROM seen GROUP BY ALL), "
         "made AS (SELECT benchmark, cluster, count(DISTINCT configuration) AS configurations, count(*) AS runs "
-        "FROM executions WHERE experiment = ? GROUP BY ALL) "
+        f"FROM executions WHERE experiment = {name} GROUP BY ALL) "
         "SELECT m.benchmark, m.cluster, m.configurations, g.possible, m.configurations / g.possible AS share, m.runs "
         "FROM made m JOIN grid g ON g.benchmark IS NOT DISTINCT FROM m.benchmark "
-        "AND g.cluster IS NOT DISTINCT FROM m.cluster ORDER BY m.runs DESC, 1, 2",
-        [experiment, list(_STORAGE), experiment],
+        "AND g.cluster IS NOT DISTINCT FROM m.cluster ORDER BY m.runs DESC, 1, 2"
     )
+    rows = query(sql, [])
     table = TableBlock(
         "Coverage of the configuration space",
         columns,
@@ -173,4 +183,4 @@ def _coverage(query: Query, experiment: str) -> list[Block]:
         "Possible: all combinations of the settings, disks and networks that were seen on that cluster with that "
         "benchmark.",
     )
-    return [execution_figures.coverage_figure(rows), table]
+    return [execution_figures.coverage_figure(rows, sql), table]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from framework.contracts import Figure, TableBlock
+from framework.store.views.results_view import literal
 from framework_hadoop.executions.effectiveness import Query
 
 _MOST_ROWS, _MOST_POINTS = 50, 2000
@@ -14,12 +15,12 @@ _VERDICTS = ("outlier", "warning", "failed")
 
 def blocks(query: Query, experiment: str) -> list[Figure | TableBlock | str]:
     """Return the latest verdicts of an experiment; how to get them if nobody judged yet."""
-    rows = query(
+    sql = (
         "SELECT o.verdict, e.benchmark, e.cluster, e.exe_time_s, o.expected_s, o.time_ratio, o.neighbours, e.run_id "
-        "FROM outliers o JOIN executions e USING (run_id) WHERE e.experiment = ? AND o.expected_s > 0 "
-        "ORDER BY abs(ln(o.time_ratio)) DESC, e.run_id",
-        [experiment],
+        f"FROM outliers o JOIN executions e USING (run_id) WHERE e.experiment = {literal(experiment)} "
+        "AND o.expected_s > 0 ORDER BY abs(ln(o.time_ratio)) DESC, e.run_id"
     )
+    rows = query(sql, [])
     if not rows:
         return ["These executions were not judged yet: python -m framework executions outliers"]
     judged = [row for row in rows if row[0] in _VERDICTS]
@@ -60,7 +61,6 @@ def blocks(query: Query, experiment: str) -> list[Figure | TableBlock | str]:
         judged[:_MOST_ROWS],
         "Executions with a verdict are not in cost, best configurations and effects.",
     )
-    sql = f"FROM outliers JOIN executions USING (run_id) WHERE experiment = '{experiment}'"
     return [Figure("Outliers", {"data": data, "layout": layout}, caption, sql=sql), table]
 
 
