@@ -20,6 +20,23 @@ _LARGER_CHUNKS_SINCE = (0, 7)
 _OLDEST, _NEWEST = (0, 5), (0, 19)
 NEWEST_VERSION = f"{_NEWEST[0]}.{_NEWEST[1]}"
 
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM has adapter slots for (`LoRAConfig`, since 0.8)."""
+
+
+def slot_rank(largest: int) -> int:
+    """Return the rank of the slots that adapters up to a rank need.
+
+    Raises:
+        ConfigError: no slot is so large.
+    """
+    found = next((rank for rank in LORA_RANKS if rank >= largest), None)
+    if found is None:
+        raise ConfigError(
+            f"workload.ranks: {largest} is above {LORA_RANKS[-1]}, the largest rank that vLLM has slots for"
+        )
+    return found
+
 
 @dataclass(frozen=True)
 class EngineDefaults:

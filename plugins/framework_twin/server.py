@@ -11,6 +11,7 @@ import numpy.typing as npt
 from framework.configuration.plain_values import whole
 from framework.contracts import Json, WorkloadTables
 from framework.errors import ConfigError
+from framework_serving.engine_defaults import slot_rank
 from framework_serving.hardware.catalogue import described_gpu, described_model
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import KV_BLOCK_TOKENS, ModelShape
@@ -127,7 +128,7 @@ def _memory(
 ) -> EngineMemory:
     max_model_len = settings.max_model_len or shape.max_model_len
     slots = settings.max_loras if settings.max_loras is not None else len(ranks)
-    largest = int(ranks.max()) if len(ranks) else 0
+    largest = slot_rank(int(ranks.max())) if len(ranks) else 0
     return EngineMemory(
         generation=generation,
         gpu_memory_utilization=settings.memory_share,

@@ -7,9 +7,15 @@ from dataclasses import asdict
 import pytest
 
 from framework.errors import ConfigError
-from framework_serving.engine_defaults import engine_defaults
+from framework_serving.engine_defaults import engine_defaults, slot_rank
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.settings import TwinSettings
+
+
+def test_adapters_have_slots_of_the_next_rank_that_the_engine_offers() -> None:
+    assert [slot_rank(rank) for rank in (1, 8, 12, 64, 300)] == [8, 8, 16, 64, 320]
+    with pytest.raises(ConfigError, match=r"workload\.ranks: 1024 is above 512"):
+        slot_rank(1024)
 
 
 @pytest.mark.parametrize(

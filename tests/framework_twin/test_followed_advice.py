@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,7 +107,9 @@ def test_the_commands_of_a_terminal_do_the_same(folder: Path) -> None:
     settings = [*PLAIN, *BATCHES, "backend.profile=roofline", "backend.engine=v0"]
     framework(folder, *settings, "advisor=[replication]", "-m")
     (item,) = query(folder, ADVICE)
-    framework(folder, *pasted(settings, item["recommendation"]), "outputs_dir=again")
+    said = framework(folder, "advise")
+    (line,) = [line for line in said.splitlines() if line.startswith("  run it  python -m framework ")]
+    framework(folder, *shlex.split(line)[5:], "outputs_dir=again")
     assert query(folder, "SELECT total_tok_s FROM results", "again") == [{"total_tok_s": item["predicted"]}]
 
 
@@ -158,7 +161,10 @@ def test_the_advised_adapters_and_slots_are_served_as_predicted_and_more_starve_
 @pytest.mark.parametrize(
     ("further", "said"),
     [
-        (["workload.max_requests=6"], "16 adapters send the same 6 requests as half of them"),
+        (
+            ["workload.max_requests=6"],
+            "this load ends at a number of requests (scale, num_requests), which more than 8 adapters share",
+        ),
         ([], "no more than 16 adapters were tried (max_adapters): try more"),
         (
             ["advisor.adapter_caching.simulate_with=null"],
@@ -178,8 +184,10 @@ def test_advice_at_the_edge_of_what_was_tried_says_so(study: Study, further: lis
         *further,
         "-m",
     )
-    (item,) = Store("outputs").query("SELECT reason FROM advice").to_pylist()
+    (item,) = Store("outputs").query("SELECT recommendation, reason FROM advice").to_pylist()
     assert f"; the best is at the edge: {said}" in item["reason"]
+    most = 16 if "max_adapters" in said else 8
+    assert json.loads(item["recommendation"])["workload.n_adapters"] == most
 
 
 @pytest.mark.slow

@@ -101,7 +101,10 @@ def test_a_deployment_that_can_not_be_checked_is_one_clear_line(
         (["--gpu", "l4"], "which adapters? give --adapters FILE"),
         (["workload=adapters"], "--gpu: name at least one type"),
         (["workload=adapters", "workload.rates_rps=[500]", "--gpu", "l4"], "times what one GPU (l4) serves"),
-        (["workload=adapters", "workload.ranks=[256]", "--gpu", "l4"], "its rank 256 is above"),
+        (
+            ["workload=adapters", "workload.ranks=[256]", "--gpu", "l4"],
+            "its rank 256 is above those that were learned from (up to 64)",
+        ),
         (["workload=adapters", "--gpu", "l4=cheap"], "must be NAME, NAME=COST or NAME=COST:NUMBER"),
     ],
 )

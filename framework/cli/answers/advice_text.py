@@ -10,6 +10,7 @@ from pathlib import Path
 from framework.analysis.number_format import format_value
 from framework.analysis.objectives import check_names
 from framework.configuration.group_options import group_option
+from framework.configuration.search_path import group_files
 from framework.contracts import Json, StoreReader
 from framework.errors import ConfigError, UserError
 from framework.quantity import Quantity
@@ -149,7 +150,8 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
             print(line)
         print(f"  why     {row['reason']}")
         if row["overrides"]:
-            print(f"  run it  python -m framework +experiment={row['experiment']} {row['overrides']}")
+            plus = "+" if row["experiment"] in group_files("experiment") else ""
+            print(f"  run it  python -m framework {plus}experiment={row['experiment']} {row['overrides']}")
             for line in _engine_commands(_advised(store, row["run_ids"], json.loads(row["recommendation"]))):
                 print(line)
     return 0

@@ -103,13 +103,15 @@ class AdapterCachingAdvisor:
         point = group[0]
         config = stored_config(point.params)
         own_seed = int(point.number("workload.seed") or 0)
+        asked = max(int(item.number(ADAPTERS) or 1) for item in group)
+        most = min(self.max_adapters, _most_sending(config, asked, self.max_adapters, own_seed))
         keys: dict[str, Any] = {
             "backend": backend,
             "settings": stored_settings(config),
             "workload": lambda adapters, seed: _population(config, adapters, seed),
             "limits": self.limits,
             "slots": self.slots,
-            "most": self.max_adapters,
+            "most": most,
             "seeds": range(own_seed, own_seed + self.seeds),
             "allowed_share": self.max_starvation,
             "resolution": self.resolution,
@@ -119,29 +121,25 @@ class AdapterCachingAdvisor:
 
             finding = learned_finding(self.model, config, **keys)
             choice = finding.choice or AdapterChoice(0, None, (), 1, {}, 0)
-            advice = self._advice(group, choice, self._edges(choice, config, own_seed))
+            advice = self._advice(group, choice, self._edges(choice, most))
             reason = finding.reason if finding.choice is None else f"{advice.reason}; {finding.reason}"
             return replace(advice, reason=reason, facts={**advice.facts, **finding.facts})
         choice = AdapterSearch(**keys).find(int(point.number(ADAPTERS) or 1))
-        return self._advice(group, choice, self._edges(choice, config, own_seed))
+        return self._advice(group, choice, self._edges(choice, most))
 
-    def _edges(self, choice: AdapterChoice, config: dict[str, Any], seed: int) -> list[str]:
+    def _edges(self, choice: AdapterChoice, most: int) -> list[str]:
         """Return in which directions nothing better than the answer was tried, in words."""
         if choice.best is None:
             return []
         found = _slot_edges(choice.best.slots, self.slots or (), choice.adapters)
         if choice.next_adapters is None:
-            more, fewer = (
-                _population(config, count, seed).tables["requests"].num_rows
-                for count in (choice.adapters, max(1, choice.adapters // 2))
-            )
-            if more == fewer:
+            if most < self.max_adapters:
                 found.append(
-                    f"{choice.adapters} adapters send the same {more} requests as half of them, a load without "
-                    "limit: leave out its cap (scale, num_requests)"
+                    f"this load ends at a number of requests (scale, num_requests), which more than {most} adapters "
+                    "share and don't raise: leave out its cap to learn how many are served"
                 )
             else:
-                found.append(f"no more than {self.max_adapters} adapters were tried (max_adapters): try more")
+                found.append(f"no more than {most} adapters were tried (max_adapters): try more")
         return found
 
     def _advice(self, group: Sequence[SweepPoint], choice: AdapterChoice, edges: Sequence[str]) -> Advice:
@@ -252,6 +250,22 @@ def _population(config: dict[str, Any], adapters: int, seed: int) -> WorkloadTab
     changed["workload"]["n_adapters"] = adapters
     changed["workload"]["seed"] = seed
     return rebuilt_workload(changed)
+
+
+def _most_sending(config: dict[str, Any], asked: int, most: int, seed: int) -> int:
+    """Return the most adapters that a load has requests for, at least those that ran.
+
+    Where the number of requests is given (a cap of `scale`, a burst, a closed loop), more adapters share the same
+    load. It says nothing of how many are served, so the answer does not go beyond.
+    """
+    caps = [config["workload"].get(name) for name in ("num_requests", "max_requests")]
+    cap = min((int(item) for item in caps if item is not None), default=None)
+    if cap is None:
+        return most
+    count = asked
+    while 2 * count <= most and _population(config, 2 * count, seed).tables["requests"].num_rows < cap:
+        count *= 2
+    return count
 
 
 def _slot_edges(best: int, tried: Sequence[int], adapters: int) -> list[str]:

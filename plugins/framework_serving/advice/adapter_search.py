@@ -8,6 +8,7 @@ with other seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -17,6 +18,9 @@ from framework_serving.metrics.serving_metrics import derive
 
 SLOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
 """Numbers of slots that are tried; memory refuses the large ones long before the list ends."""
+
+_SAME = 0.999
+"""Throughputs of at least so much of the largest are the same."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,26 @@ class SlotChoice:
         return fmean(known) if known and len(known) == len(values) else None
 
 
+def _best(choices: Sequence[SlotChoice]) -> SlotChoice:
+    """Return the choice with the most throughput; of those with the same, the one whose requests wait least."""
+    most = max(choice.mean("total_tok_s") or 0.0 for choice in choices)
+    same = [item for item in choices if (item.mean("total_tok_s") or 0.0) >= _SAME * most]
+
+    def wait(choice: SlotChoice) -> float:
+        found = choice.mean("ttft_mean_ms")
+        return math.inf if found is None else found
+
+    return min(same, key=lambda choice: (wait(choice), choice.slots))
+
+
 @dataclass(frozen=True)
 class AdapterChoice:
     """The answer for one population.
 
     Attributes:
         adapters: the most that are served; 0: not even one is.
-        best: the number of slots with the most throughput at this number of adapters; None if nothing is served.
+        best: the number of slots with the most throughput at this number of adapters, of those with the same the one
+            with the least TTFT; None if nothing is served.
         choices: every number of slots tried there, in order.
         next_adapters: the next larger number that was tried, None where the search ended at its upper limit.
         reasons: number of slots → why it serves no more adapters.
@@ -151,8 +168,7 @@ class AdapterSearch:
             choices = self._choices(low)
             good = [choice for choice in choices if choice.failed_share <= self.allowed_share]
             if good:
-                best = max(good, key=lambda choice: (choice.mean("total_tok_s") or 0.0, -choice.slots))
-                return AdapterChoice(low, best, choices, high, self._reasons, len(self._known))
+                return AdapterChoice(low, _best(good), choices, high, self._reasons, len(self._known))
             low, high = low - max(1, int(self.resolution * low)), low
         return AdapterChoice(0, None, (), high, self._reasons, len(self._known))
 

@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from framework_serving.engine_defaults import LORA_RANKS
+
 _PORT = 8000
 _VALUES = {
     "max_num_seqs": "--max-num-seqs",
@@ -26,7 +28,6 @@ _LORA = {
     "max_cpu_loras": "--max-cpu-loras",
     "max_lora_rank": "--max-lora-rank",
 }
-_SLOT_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `--max-lora-rank` takes; vLLM's own default is 16
 _PARALLEL = {
     "tensor_parallel": "--tensor-parallel-size",
     "pipeline_parallel": "--pipeline-parallel-size",
@@ -77,5 +78,5 @@ def _lora_settings(backend: Mapping[str, Any], workload: Mapping[str, Any]) -> d
     slots = backend.get("max_loras") or adapters
     found = {"max_loras": slots, "max_cpu_loras": backend.get("max_cpu_loras") or max(slots, adapters)}
     largest = max(ranks, default=0)
-    rank = backend.get("max_lora_rank") or next((size for size in _SLOT_RANKS if size >= largest > 0), None)
+    rank = backend.get("max_lora_rank") or next((size for size in LORA_RANKS if size >= largest > 0), None)
     return found if rank is None else {**found, "max_lora_rank": rank}

@@ -21,9 +21,16 @@ def population(adapters: int, seed: int) -> WorkloadTables:
 class KnownLaw:
     """Serves `per_slot` adapters a slot, at most `ceiling` of them; slots cost throughput and memory."""
 
-    def __init__(self, per_slot: int, ceiling: int, most_slots: int, unlucky_seed: int | None = None) -> None:
+    def __init__(
+        self,
+        per_slot: int,
+        ceiling: int,
+        most_slots: int,
+        unlucky_seed: int | None = None,
+        slot_costs: float = 1.0,
+    ) -> None:
         self.per_slot, self.ceiling, self.most_slots = per_slot, ceiling, most_slots
-        self.unlucky_seed = unlucky_seed
+        self.unlucky_seed, self.slot_costs = unlucky_seed, slot_costs
         self.asked: list[tuple[int, int, int]] = []
 
     def serves(self, adapters: int, slots: int) -> bool:
@@ -40,11 +47,9 @@ class KnownLaw:
             starved = not self.serves(row["n"], slots)
             if row["seed"] == self.unlucky_seed:
                 starved = starved or not self.serves(row["n"] + self.ceiling // 10, slots)
-            rate = 10.0 * row["n"] - slots
-            yield (
-                index,
-                Result(metrics=[Metric("starved", float(starved)), Metric("total_tok_s", rate, "tok/s")]),
-            )
+            rate = 10.0 * row["n"] - self.slot_costs * slots
+            metrics = [Metric("starved", float(starved)), Metric("total_tok_s", rate, "tok/s")]
+            yield index, Result(metrics=[*metrics, Metric("ttft_mean_ms", 1e3 / slots, "ms")])
 
 
 def search(law: KnownLaw, start: int, **keys: object) -> AdapterChoice:
@@ -80,6 +85,12 @@ def test_of_the_slots_that_serve_as_many_the_fastest_are_chosen() -> None:
     assert [item.slots for item in choice.choices] == [
         slots for slots in sorted({*SLOTS, choice.adapters}) if choice.best.slots <= slots <= 200
     ]
+
+
+def test_of_the_slots_with_the_same_throughput_those_are_chosen_on_which_requests_wait_least() -> None:
+    choice = search(KnownLaw(per_slot=10, ceiling=300, most_slots=200, slot_costs=0.0), 100)
+    assert choice.best is not None
+    assert choice.best.slots == max(item.slots for item in choice.choices)
 
 
 def test_an_answer_that_starves_with_another_seed_is_lowered_unless_it_may() -> None:

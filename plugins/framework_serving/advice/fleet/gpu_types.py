@@ -90,9 +90,17 @@ class Packer:
 
 
 def rank_refused(adapter: int, rank: float, kinds: Sequence[GpuType]) -> UserError:
-    """Return the error for an adapter with whose rank no engine starts."""
-    names = ", ".join(kind.name for kind in kinds)
-    return UserError(f"adapter {adapter}: its rank {rank:g} is above what an engine on {names} starts with")
+    """Return the error for an adapter with whose rank no engine starts, or of whose rank none was learned."""
+    known = max(max(kind.engine.kv_tokens, default=0) for kind in kinds)
+    if rank > known:
+        return UserError(
+            f"adapter {adapter}: its rank {rank:g} is above those that were learned from (up to {known})"
+        )
+    names, first = ", ".join(kind.name for kind in kinds), kinds[0].engine
+    why = first.refusals.get(first.usable_rank(rank) or 0, "no memory is left")
+    return UserError(
+        f"adapter {adapter}: no engine on {names} starts with a slot of its rank {rank:g} ({why})"
+    )
 
 
 def one_more(
