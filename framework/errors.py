@@ -26,7 +26,7 @@ class ConfigError(UserError):
 
 
 class SetupError(ConfigError):
-    """Something that a run needs is not to be had on this machine: an interpreter, a model, room.
+    """Something that a run needs is not named, or not to be had on this machine: an interpreter, a model, room.
 
     A sweep does not start the other points that need the same.
 

@@ -23,7 +23,6 @@ from framework.store import durable
 
 _POLL_S = 0.05
 _LARGEST = 10_000
-_NOTICE_S = 10.0
 _KINDS = {
     "TIMEOUT": "timeout",
     "CANCELLED": "cancelled",
@@ -48,9 +47,12 @@ class BackgroundQueue:
         own = ["-m", "framework.jobs.background_queue", str(batch.script.parent)]
         command = [sys.executable, *own, str(batch.count), str(batch.at_once), str(batch.limit_s)]
         with (batch.script.parent / _BOOK / "log").open("ab") as log:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        _leave_word(
+            batch.script.parent, process.pid
+        )  # it may take its time, or die, before it does so itself
         return self._ids(batch.name, batch.count)
 
     def find(self, name: str, count: int) -> list[str]:
@@ -108,12 +110,13 @@ def _worker(batch: Path) -> dict[str, Any] | None:
 
 
 def _at_work(batch: Path) -> bool:
-    """Return whether the batch's process lives; one that was started this moment has not left word yet."""
     worker = _worker(batch)
-    if worker is None:
-        book = batch / _BOOK
-        return book.is_dir() and abs(time.time() - book.stat().st_mtime) < _NOTICE_S
-    return lives(worker["pid"], worker.get("mark"))
+    return worker is not None and lives(worker["pid"], worker.get("mark"))
+
+
+def _leave_word(batch: Path, pid: int) -> None:
+    word = {"pid": pid, "mark": process_mark(pid)}
+    durable.write_whole(batch / _BOOK / "worker", json.dumps(word).encode(), durable=False)
 
 
 def work(batch: Path, count: int, at_once: int, limit_s: float) -> None:
@@ -121,8 +124,7 @@ def work(batch: Path, count: int, at_once: int, limit_s: float) -> None:
     from framework.processes.child_process import ChildProcess
 
     book = batch / _BOOK
-    us = {"pid": os.getpid(), "mark": process_mark(os.getpid())}
-    durable.write_whole(book / "worker", json.dumps(us).encode(), durable=False)
+    _leave_word(batch, os.getpid())
     waiting = list(range(count))
     running: dict[int, tuple[ChildProcess, float]] = {}
     while waiting or running:

@@ -82,25 +82,37 @@ def done_job_keys(outputs: Path | str, keys: Collection[str]) -> dict[str, str]:
     return _newest_by_job_key(outputs, keys, "done")
 
 
-def newest_failures(
-    outputs: Path | str, keys: Collection[str], since: str
+def known_runs(outputs: Path | str) -> set[str]:
+    """Return the ids of all runs that are there now, in the database or beside it."""
+    known = {name for source in bundle_sources(outputs) for name in source.names()}
+    if not is_url(outputs) and has_database(outputs):
+        with closing(Store(outputs)) as store:
+            known |= {run_id for (run_id,) in store.rows("SELECT run_id FROM runs")[1]}
+    return known
+
+
+def new_failures(
+    outputs: Path | str, keys: Collection[str], before: Collection[str]
 ) -> dict[str, tuple[str, Failure | None]]:
-    """Return (run id, why) of the newest failed run of each job key that has one since a time (ISO 8601, UTC)."""
+    """Return (run id, why) of a failed run of each job key that has one beside the runs known `before`.
+
+    What is new is told by its id: by its time it would be older than `before` once the clock is set back.
+    """
     found: dict[str, tuple[str, Failure | None]] = {}
     if not keys:
         return found
     for record in newer_records(outputs):
         key = record.job_key
-        if record.status == "failed" and key and key in keys and (record.finished_at or "") >= since:
+        if record.status == "failed" and key and key in keys and record.run_id not in before:
             found[key] = (record.run_id, record.failure)
     if not is_url(outputs) and has_database(outputs):
         with closing(Store(outputs)) as store:
             _, rows = store.rows(
-                "SELECT job_key, run_id, failure_stage, failure_kind, failure_message, "
-                "strftime(finished_at, '%Y-%m-%dT%H:%M:%S.%f') FROM runs WHERE status = 'failed' ORDER BY started_at"
+                "SELECT job_key, run_id, failure_stage, failure_kind, failure_message FROM runs "
+                "WHERE status = 'failed'"
             )
-        for key, run_id, stage, kind, message, at in rows:
-            if key in keys and (at or "") >= since[:26]:
+        for key, run_id, stage, kind, message in rows:
+            if key in keys and run_id not in before:
                 found.setdefault(key, (run_id, Failure(stage or "", kind or "", message or "")))
     return found
 

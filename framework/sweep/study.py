@@ -22,7 +22,7 @@ The calls, from the first call (above) to the last:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from framework.configuration.hydra_private import returned_or_raised
 from framework.configuration.study_config import describing_config, resolved, study_name, without_hydra
 from framework.contracts import Json
 from framework.errors import ConfigError, one_line
-from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash
 from framework.processes.between_runs import kept_between_runs
 from framework.processes.end_signals import not_lost
@@ -239,12 +238,14 @@ class _Study:
         return next_round(self.session, Store(self.session.outputs_dir), rule)
 
     def _launch(self, pending: Sequence[Point]) -> None:
+        from framework.store.lookup import known_runs
+
         plan = self._planned(pending)
         jobs = [
             [*self.fixed, *point.overrides, *_position(plan.sweep_id, point, key)]
             for point, key in zip(pending, plan.job_keys, strict=True)
         ]
-        began = utc_now()
+        before = known_runs(self.session.outputs_dir)
         with watching_bundles(self.session):
             returns = self.launch(jobs, 0)
         held = []
@@ -255,11 +256,11 @@ class _Study:
             elif not isinstance(value, GaveUpError):
                 self.session.add(point.key, _outcome(job))
         if held:
-            self._await(held, began)
+            self._await(held, before)
 
-    def _await(self, held: Sequence[Point], began: str) -> None:
+    def _await(self, held: Sequence[Point], before: Collection[str]) -> None:
         """Wait for the points that other processes carry out; one that is left open by them is run here."""
-        from framework.store.lookup import done_job_keys, newest_failures
+        from framework.store.lookup import done_job_keys, new_failures
 
         outputs = self.session.outputs_dir
         self.session.announce(f"{len(held)} points are being run by another process; waiting for them")
@@ -267,7 +268,7 @@ class _Study:
         while waiting:
             ended = [key for key in waiting if is_free(outputs, key)]
             done = done_job_keys(outputs, ended)
-            failed = newest_failures(outputs, [key for key in ended if key not in done], began)
+            failed = new_failures(outputs, [key for key in ended if key not in done], before)
             for key, run_id in done.items():
                 self.session.add(waiting.pop(key).key, RunOutcome(run_id, "done", skipped=True))
             for key, (run_id, failure) in failed.items():

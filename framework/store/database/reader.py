@@ -199,7 +199,8 @@ def _check_reads_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     if len(kinds) > 1:
         raise StoreError(f"one SELECT at a time, not {len(kinds)} statements")
     if kinds[0] not in _READING:
-        raise StoreError(f"the store is read-only: SELECT, not {kinds[0]}")
+        refused = {"LOAD": "INSTALL or LOAD"}.get(kinds[0], kinds[0])  # one kind to DuckDB
+        raise StoreError(f"the store is read-only: SELECT, not {refused}")
 
 
 def _kind(statement: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from framework.configuration.group_options import group_option
 from framework.configuration.search_path import group_files
-from framework.errors import ConfigError, did_you_mean
+from framework.errors import ConfigError, SetupError, did_you_mean
 from framework_serving.hardware.gpu_spec import INTERCONNECTS, GpuSpec
 from framework_serving.hardware.model_files import published_configs, resolved_model, shape_of_id
 from framework_serving.hardware.model_shape import ModelShape
@@ -76,7 +76,8 @@ def _described(group: Any, name: str, kind: type[_Spec]) -> _Spec:
     if not isinstance(group, Mapping) or group.get("name") is None:
         some = ", ".join(option for option in group_files(name) if option != "none")
         way = "; model.path=FOLDER or model.id=ORG/NAME" if name == "model" else ""
-        raise ConfigError(f"backend=twin needs a {name}: {name}=NAME{way} (known: {some})")
+        needed = f"backend=twin needs a {name}: {name}=NAME{way} (known: {some})"
+        raise SetupError(needed, (name, "backend._target_"))  # other settings of the backend don't help
     fields = {field.name: field for field in dataclasses.fields(kind)}
     missing = [key for key, field in fields.items() if _needed(field) and group.get(key) is None]
     if missing:

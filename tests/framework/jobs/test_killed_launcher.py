@@ -24,7 +24,7 @@ from framework.store import durable
 from framework.store.database.reader import Store
 from framework.sweep.session import SweepSession
 from tests.support.fake_slurm import FakeSlurm
-from tests.support.launcher_pauses import while_it_watches
+from tests.support.launcher_pauses import once_planned, while_it_watches
 
 
 class Killed(BaseException):
@@ -213,10 +213,7 @@ def test_the_command_line_killed_around_a_submission_and_repeated_runs_every_poi
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if late:
-        settle = submission.settle_open_batches
-        monkeypatch.setattr(
-            submission, "settle_open_batches", lambda *given: (slurm.ended(), settle(*given))[1]
-        )
+        once_planned(monkeypatch, slurm.ended)
     assert study(*sweep) == 0
     slurm.ended()
     assert Store("outputs").rows("SELECT sweep_index, status FROM runs ORDER BY ALL")[1] == [

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError
-from framework.jobs import submission
 from framework.jobs.background_queue import BackgroundQueue
 from framework.jobs.known_queues import known_queues, queue_named
 from framework.plugins import discover
-from framework.processes.job_queue import QueueError
+from framework.processes.job_queue import Batch, QueueError
 from framework.store.database.reader import Store
 from tests.support.fake_slurm import FakeSlurm, install
-from tests.support.launcher_pauses import left_at_the_first_pause
+from tests.support.launcher_pauses import left_at_the_first_pause, once_planned
 from tests.support.waiting import wait_for
 
 POINTS = ("-m", "+experiment=toy_single", "workload.size=4", "backend.speed=1,2,3")
@@ -145,27 +144,20 @@ def test_runs_in_the_background_outlive_their_launcher_and_the_same_command_atta
     with left_at_the_first_pause():
         assert study(*sweep) == 130
     wait_for(lambda: len(list(Path("outputs/running").glob("[!.]*.json"))) == 2)
-    if when == "before":
+
+    def end() -> None:
         Path("go").touch()
+        wait_for(lambda: len(list(Path("outputs/sweeps").glob("*.jobs/*/results/*.json"))) == 3)
+
+    if when == "before":
+        end()
     else:
-        _end_once_planned(monkeypatch)
+        once_planned(monkeypatch, end)
     assert study(*sweep) == 0
     assert _all_done()
     said = capsys.readouterr()
     assert "3 jobs continue without this terminal" in said.out + said.err
     assert len(list(Path("outputs/sweeps").glob("*.jobs/*"))) == 1
-
-
-def _end_once_planned(patch: pytest.MonkeyPatch) -> None:
-    """Let all jobs end between the plan of the next command and its look at their results."""
-    settle = submission.settle_open_batches
-
-    def ended_first(*arguments: Any) -> None:
-        Path("go").touch()
-        wait_for(lambda: len(list(Path("outputs/sweeps").glob("*.jobs/*/results/*.json"))) == 3)
-        settle(*arguments)
-
-    patch.setattr(submission, "settle_open_batches", ended_first)
 
 
 @pytest.mark.slow
@@ -202,6 +194,28 @@ def test_the_background_is_cancelled_waiting_and_running(study: Study) -> None:
     assert run_verb(["cancel"]) == 0
     wait_for(lambda: not any(state.active for state in queue.states(ids).values()))
     assert {state.failure_kind for state in queue.states(ids).values()} == {"cancelled"}
+
+
+def test_a_batch_is_at_work_from_its_start_to_its_process_end_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"  # has not come to leave word of itself
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    queue, folder = BackgroundQueue(tmp_path), tmp_path / "batch"
+    folder.mkdir()
+    assert not queue.states(["batch_0"])["batch_0"].active
+    assert queue.find("batch", 1) == []
+    ids = queue.submit(Batch("batch", 1, folder / "task.sh", folder, 60.0, 1))
+    pid = json.loads((folder / "queue" / "worker").read_text())["pid"]
+    try:
+        os.utime(folder / "queue", (0.0, 0.0))
+        assert queue.states(ids)[ids[0]].active
+        assert queue.find("batch", 1) == ids
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not queue.states(ids)[ids[0]].active)
 
 
 def test_a_queue_that_nobody_has_and_a_key_that_it_has_not_are_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,14 @@ import pytest
 
 from framework.store.bundles.heartbeat import Heartbeat
 from framework.store.database.ingest import ingest
-from framework.store.lookup import done_job_keys, done_run, failed_job_keys, finished_runs
+from framework.store.lookup import (
+    done_job_keys,
+    done_run,
+    failed_job_keys,
+    finished_runs,
+    known_runs,
+    new_failures,
+)
 
 KEYS = ["job-run-1", "job-run-2", "job-run-3", "unknown"]
 
@@ -28,6 +35,20 @@ def test_a_job_that_failed_and_then_was_done_is_done(outputs, add_run):
     add_run("second", job_key="job", started_at="2026-01-02T00:00:00+00:00")
     assert done_job_keys(outputs, ["job"]) == {"job": "second"}
     assert failed_job_keys(outputs, ["job"]) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ingested", [(), ("old",), ("old", "new")])
+def test_a_new_failure_is_told_by_its_id_whatever_the_clock_says(outputs, add_run, ingested):
+    add_run("old", job_key="job", status="failed", started_at="2026-01-02T00:00:00+00:00")
+    if "old" in ingested:
+        ingest(outputs)
+    before = known_runs(outputs)
+    assert new_failures(outputs, ["job"], before) == {}
+    add_run("new", job_key="job", status="failed", started_at="1971-01-01T00:00:00+00:00")
+    if "new" in ingested:
+        ingest(outputs)
+    assert new_failures(outputs, ["job", "other"], before)["job"][0] == "new"
 
 
 def test_the_newest_of_several_done_runs_answers_for_the_job(outputs, add_run):

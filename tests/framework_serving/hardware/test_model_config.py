@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from framework.errors import ConfigError
+from framework.errors import ConfigError, SetupError
 from framework_serving.hardware.catalogue import described_gpu, described_model, model_shape, shape_of_group
 from framework_serving.hardware.model_files import config_of_id, published_configs, shape_of_id, shape_of_path
 
@@ -118,6 +119,15 @@ def test_what_cannot_be_a_model_is_refused_by_name(group: dict[str, Any], compla
     with pytest.raises(ConfigError, match=None) as refused:
         described_model({**NO_MODEL, **group})
     assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(("described", "name"), [(described_model, "model"), (described_gpu, "gpu")])
+def test_what_is_not_named_is_wanting_to_every_run_of_this_backend(
+    described: Callable[[object], object], name: str
+) -> None:
+    with pytest.raises(SetupError, match=f"backend=twin needs a {name}") as refused:
+        described({"name": None})
+    assert refused.value.keys == (name, "backend._target_")
 
 
 @pytest.mark.parametrize(

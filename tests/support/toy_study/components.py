@@ -87,6 +87,9 @@ class ToyBackend:
         if self.fail == "run":
             (context.scratch / "engine.log").write_text("warming up\nengine ran out of numbers\n")
             raise RuntimeError("engine died\nsecond line")
+        if self.fail == "memory":
+            held = [b"%d" % number * 2**24 for number in range(10, 100)]  # 3 GiB
+            raise RuntimeError(f"the limit let it have {len(held)} parts")
         if self.fail == "slow":
             time.sleep(60)
         if self.fail == "wait":

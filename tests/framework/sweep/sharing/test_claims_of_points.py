@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from framework.errors import RunFailedError
+from framework.store.bundles.bundle import read_manifest, write_bundle
 from framework.store.database.ingest import ingest
 from framework.store.database.reader import Store
+from framework.sweep import study as studies
 from framework.sweep.sharing.claims_of_points import HeldElsewhereError, claimed, is_free
 
 SUPPORT = Path(__file__).parents[3] / "support"
@@ -23,6 +29,31 @@ def test_a_point_has_one_holder_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(HeldElsewhereError), claimed(tmp_path, "key"):
             pass
     assert is_free(tmp_path, "key")
+
+
+@pytest.mark.slow
+def test_a_point_that_fails_elsewhere_after_the_clock_was_set_back_is_not_run_again(
+    study: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ("backend.speed=1", "workload.size=4", "backend.fail=run")
+    with pytest.raises(RunFailedError, match="1 of 1"):
+        study(*sweep)
+    (first,) = (Path("outputs") / "runs").iterdir()
+    record = read_manifest(first).record
+    assert record.job_key is not None
+    elsewhere = ExitStack()
+    elsewhere.enter_context(claimed("outputs", record.job_key))
+
+    def failed_meanwhile(outputs: Path | str, job_key: str) -> bool:
+        at = "1971-01-01T00:00:00.000000+00:00"
+        write_bundle(outputs, replace(record, run_id="elsewhere", started_at=at, finished_at=at), {})
+        elsewhere.close()
+        return is_free(outputs, job_key)
+
+    monkeypatch.setattr(studies, "is_free", failed_meanwhile)
+    with pytest.raises(RunFailedError, match="1 of 1"):
+        study(*sweep)
+    assert {bundle.name for bundle in (Path("outputs") / "runs").iterdir()} == {first.name, "elsewhere"}
 
 
 @pytest.mark.slow

@@ -36,6 +36,16 @@ def test_points_that_need_what_another_lacked_are_known_by_their_overrides(tmp_p
     assert missing.known() == []
 
 
+def test_what_no_other_setting_of_a_group_can_give_is_missing_to_all_that_choose_this_option(
+    tmp_path: Path,
+) -> None:
+    missing = MissingThings(tmp_path, "sweep")
+    missing.learn(("backend=twin", "backend.max_num_seqs=8"), failed(("gpu", "backend._target_")))
+    assert missing.cannot_run(("backend=twin", "backend.max_num_seqs=16"))
+    assert not missing.cannot_run(("backend=vllm", "backend.max_num_seqs=16"))
+    assert not missing.cannot_run(("backend=twin", "backend.max_num_seqs=16", "gpu=h100"))
+
+
 def test_one_machine_of_several_that_lacks_it_says_nothing_of_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
