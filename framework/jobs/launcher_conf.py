@@ -18,8 +18,8 @@ class QueueLauncherConf:
         queue: name of the queue (`framework.jobs.known_queues`).
         name: what the names of the jobs begin with.
         timeout_min: time limit of one run, in minutes.
-        runs_per_job: how many runs one job carries out, one after another: less waiting and fewer jobs when runs are
-            short. The job's limit is that of all its runs.
+        runs_per_job: how many runs one job carries out, one after another, each in a process of its own: less
+            waiting and fewer jobs when runs are short. The job's limit is that of all its runs.
         array_parallelism: how many jobs may run at once.
         signal_delay_s: how long before its limit a run is told to end, so that it can stop its servers and report
             why; at most a quarter of the limit, and a queue may be half a minute early.

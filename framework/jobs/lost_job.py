@@ -105,8 +105,12 @@ def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
             kind = better
             break
     words = f": {said[0].strip()}" if said is not None else ""
-    remedy = _REMEDIES.get(kind)
-    return kind, words + (f"; {remedy}" if remedy else "")
+    return kind, words + remedy(kind)
+
+
+def remedy(kind: str) -> str:
+    """Return what to add to a message of this kind of failure: what may help, or nothing."""
+    return f"; {_REMEDIES[kind]}" if kind in _REMEDIES else ""
 
 
 def is_of_job(record: RunRecord, job: SubmittedJob) -> bool:

@@ -1,25 +1,29 @@
 """One task of a batch, on a node: `python -m framework.jobs.task FOLDER TASK JOB_ID`.
 
 It restores Hydra's job from what the launcher left on the shared file system, and carries out the points of the task.
+Of several, each is carried out in a copy of this process, so that what ends one (a crash, no memory) ends it alone.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from framework.errors import StoreError, TimeLimitError, one_line
-from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskLimits
+from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskLimits, TaskPoint
+from framework.processes.warm_copy import OVERDUE, in_warm_copy
 from framework.run.arrow_alone import load_arrow_alone
 from framework.run.provenance import JOB
 from framework.run.stages import failure_kind
@@ -30,6 +34,7 @@ _CERTAIN_SHARE, _CERTAIN_S = (
     0.8,
     600.0,
 )  # of a limit: a notice after that is for the limit, before it for preemption
+_DEAF_S = 5.0  # what a run that shares its job may take beyond its limit before it is killed
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,22 @@ class HydraJob:
     singletons: Any
     command: Sequence[str]
 
-    def __call__(self, overrides: Sequence[str], number: int, job_id: str) -> Any:
-        """Carry out one point and return Hydra's `JobReturn`."""
+    def composed(self, overrides: Sequence[str]) -> Any:
+        """Return the configuration of a point."""
         from hydra.core.singleton import Singleton
-        from hydra.core.utils import run_job, setup_globals
-        from omegaconf import open_dict
+        from hydra.core.utils import setup_globals
 
         sys.argv = list(self.command)
         Singleton.set_state(self.singletons)
         setup_globals()
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+
+    def __call__(self, overrides: Sequence[str], number: int, job_id: str) -> Any:
+        """Carry out one point and return Hydra's `JobReturn`."""
+        from hydra.core.utils import run_job
+        from omegaconf import open_dict
+
+        config = self.composed(overrides)
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = job_id, number
         return run_job(
@@ -87,27 +98,55 @@ def carry_out(folder: Path, task: int, job_id: str) -> int:
     os.environ[JOB] = job_id
     load_arrow_alone()
     points = tasks[task]
+    open_points = [point for point in points if batch.result(point.index, point.repeat) is None]
     with _notices(limits, len(points), job_id, batch, task):
-        job: Any = None
-        for point in points:
-            if batch.result(point.index, point.repeat) is not None:
-                continue
-            try:
-                if job is None:
-                    job = _restored(batch)
-                with _own_limit(limits):
-                    result = outcome_of(job(point.overrides, point.index, job_id))
-            except Exception as error:
-                traceback.print_exc()
-                result = _raised(error)
-            batch.write_result(point, result)
+        try:
+            job = pickle.loads(batch.launch_file.read_bytes()) if open_points else None
+        except Exception as error:
+            traceback.print_exc()
+            for point in open_points:
+                batch.write_result(point, _raised(error))
+            return 0
+        if len(points) == 1:
+            for point in open_points:
+                _carry_out(job, point, batch, limits, job_id)
+            return 0
+        for point in open_points:
+            _get_ready(job, point)
+            carry = partial(_carry_out, job, point, batch, limits, job_id)
+            ended = in_warm_copy(carry, limits.run_s + _DEAF_S)
+            if ended is not None and batch.result(point.index, point.repeat) is None:
+                batch.write_result(point, _ended(ended))
     return 0
 
 
-def _restored(batch: BatchFolder) -> Any:
-    import pickle
+def _carry_out(job: Any, point: TaskPoint, batch: BatchFolder, limits: TaskLimits, job_id: str) -> None:
+    """Carry out one point and leave what it came to."""
+    try:
+        with _own_limit(limits):
+            result = outcome_of(job(point.overrides, point.index, job_id))
+    except Exception as error:
+        traceback.print_exc()
+        result = _raised(error)
+    batch.write_result(point, result)
 
-    return pickle.loads(batch.launch_file.read_bytes())
+
+def _get_ready(job: Any, point: TaskPoint) -> None:
+    """Do once what each copy would do at its beginning: find the plugins, read the files of the configuration."""
+    from framework.plugins import plugin_manager
+
+    with suppress(Exception):  # the point itself says why
+        plugin_manager()
+        job.composed(point.overrides)
+
+
+def _ended(how: str) -> Failure:
+    """Return the failure of a point whose process left no result."""
+    from framework.jobs.lost_job import remedy
+
+    kind = {"SIGKILL": "killed", OVERDUE: "timeout"}.get(how, "job_failed")
+    said = "did not end at its time limit and was killed" if how == OVERDUE else f"ended by {how}"
+    return Failure("launcher", kind, f"the run's own process {said}{remedy(kind)}")
 
 
 def outcome_of(job_return: Any) -> RunOutcome | Failure:

@@ -59,7 +59,8 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel end this process when the one that started it has ended."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -82,7 +83,7 @@ class _Watch:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
         self.child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, close_fds=False
+            command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, close_fds=False
         )
         self.status: int | None = None
 

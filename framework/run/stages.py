@@ -59,6 +59,8 @@ def failure_of(error: StageError, scratch: Path | None) -> Failure:
 
 def failure_kind(error: BaseException) -> str:
     """Return what kind of failure an exception is: its class, unless it knows better (`TimeLimitError`)."""
+    if isinstance(error, MemoryError):
+        return "out_of_memory"  # as queues call it
     return str(getattr(error, "failure_kind", type(error).__name__))
 
 

@@ -19,7 +19,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from framework.jobs import task as tasks
 from framework.jobs.batch_folder import BatchFolder, TaskLimits, TaskPoint
 from framework.jobs.task import carry_out
+from framework.processes.lifeline import descendants
+from framework.processes.process_mark import process_mark
 from framework.run_record import Failure, RunOutcome
+from tests.support.waiting import wait_for
 
 POINTS = [TaskPoint(["a=1"], 0, 0), TaskPoint(["a=2"], 1, 0)]
 
@@ -30,6 +33,8 @@ class Job:
     def __init__(self, notes: Path) -> None:
         self.notes = notes
 
+    def composed(self, overrides: list[str]) -> None: ...
+
     def __call__(self, overrides: list[str], number: int, job_id: str) -> Any:
         with self.notes.open("a") as file:
             file.write(f"{overrides[0]} ")
@@ -37,6 +42,13 @@ class Job:
             os.kill(os.getpid(), signal.SIGUSR2)
         if overrides[0] == "hang":
             time.sleep(30)
+        if overrides[0] == "deaf":
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            time.sleep(30)
+        if overrides[0] == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if overrides[0] == "leave":
+            os._exit(3)
         if overrides[0] == "raise":
             raise ValueError("no such model")
         done = JobReturn(status=JobStatus.COMPLETED)
@@ -114,6 +126,54 @@ def test_a_run_ends_at_its_own_limit_though_its_job_has_more_time(tmp_path: Path
     assert isinstance(failure, Failure)
     assert failure.kind == "timeout"
     assert isinstance(batch.result(1, 0), RunOutcome)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("does", "kind", "words"),
+    [
+        ("crash", "killed", "ended by SIGKILL; by the kernel if memory ran out"),
+        ("leave", "job_failed", "ended by status 3"),
+        ("deaf", "timeout", "did not end at its time limit"),
+    ],
+)
+def test_what_ends_the_process_of_a_point_leaves_the_others_of_its_job_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, kind: str, words: str
+) -> None:
+    monkeypatch.setattr(tasks, "_DEAF_S", 0.0)
+    batch = _batch(tmp_path, [TaskPoint([does], 0, 0), POINTS[1]], TaskLimits(1.5, 0.5))
+    assert carry_out(batch.folder, 0, "7_0") == 0
+    failure = batch.result(0, 0)
+    assert isinstance(failure, Failure)
+    assert failure.kind == kind
+    assert words in failure.message
+    assert isinstance(batch.result(1, 0), RunOutcome)
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_task_end_with_it_and_its_notice_reaches_the_run(tmp_path: Path) -> None:
+    batch = _batch(tmp_path, [TaskPoint(["hang"], 0, 0), POINTS[1]])
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    notes = tmp_path / "notes"
+
+    def started() -> subprocess.Popen[bytes]:
+        notes.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "framework.jobs.task", str(batch.folder), "0", "7_0"]
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        wait_for(notes.exists)
+        return process
+
+    killed = started()
+    (copy,) = descendants(killed.pid)
+    killed.kill()
+    killed.wait()
+    wait_for(lambda: process_mark(copy) is None)
+    told = started()
+    os.kill(told.pid, signal.SIGUSR2)
+    assert told.wait() == 0
+    failure = batch.result(0, 0)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "timeout"
 
 
 def test_a_notice_at_the_end_of_the_limit_is_a_time_limit_in_the_run(tmp_path: Path) -> None:

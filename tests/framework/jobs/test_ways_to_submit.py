@@ -181,6 +181,19 @@ def test_a_run_that_the_kernel_kills_as_it_does_without_memory_is_a_row_that_say
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("runs_per_job", [1, 2])
+def test_a_run_for_which_memory_runs_out_is_a_row_that_says_so_and_the_others_are_done(
+    study: Study, runs_per_job: int
+) -> None:
+    grid = ("-m", "+experiment=toy_single", "workload.size=4", "backend.speed=1", "backend.fail=memory,null")
+    jobs = ("hydra/launcher=background", f"hydra.launcher.runs_per_job={runs_per_job}")
+    with pytest.raises(RunFailedError, match="1 of 2 runs failed"):
+        study(*grid, *jobs, "hydra.launcher.setup=['ulimit -v 2000000']")
+    assert Store("outputs").rows("SELECT stage, kind FROM failures")[1] == [("backend", "out_of_memory")]
+    assert _runs() == [(0, "failed"), (1, "done")]
+
+
+@pytest.mark.slow
 def test_the_background_is_cancelled_waiting_and_running(study: Study) -> None:
     sweep = [*POINTS, "hydra/launcher=background", "backend.fail=slow"]
 

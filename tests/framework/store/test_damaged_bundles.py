@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framework.contracts import Advice, Metric
+from framework.contracts import Metric
 from framework.errors import StoreError
 from framework.run_record import RunRecord
 from framework.store.bundles.bundle import read_bundle, write_bundle
-from framework.store.bundles.compact import compact
-from framework.store.bundles.heartbeat import Heartbeat, read_running
+from framework.store.bundles.heartbeat import Heartbeat
 from framework.store.bundles.record_json import checksum
 from framework.store.database.ingest import ingest
-from framework.store.database.reader import Store, runs_not_ingested
-from framework.store.layout import database_path
-from framework.store.side_files.answers import Prediction, write_advice, write_predictions
+from framework.store.database.reader import Store
 from tests.support.clear_lines import assert_one_clear_line
 
 
