@@ -2,7 +2,7 @@
 
     python benchmarks/job_cost.py --runs 20 --runs-per-job 1 5 20
 
-Short runs of the twin (20 requests) go through `hydra/launcher=background`; then the script of each job is called again
+Short runs of the twin (20 requests) go through `hydra/launcher=background`; then each script is called again
 by itself, as a queue calls it, and its processor time is taken. The runs' own work is part of it.
 """
 
