@@ -103,7 +103,7 @@ def _note(errors: dict[str, list[float]], name: str, predicted: FloatArray, meas
 
 
 def _short(name: str) -> str:
-    return name.replace("gradient boosting (log)", "trees").replace("Gaussian process (log)", "process")
+    return name.replace("gradient boosting (log),", "trees of").replace("Gaussian process (log)", "process")
 
 
 def report(title: str, result: tuple[dict[str, float], dict[str, int], float, int]) -> None:

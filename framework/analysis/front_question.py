@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from framework.analysis.objectives import KnownMetrics, Limit, Objective, check_names, comparable
-from framework.analysis.setting_fronts import SettingFront, front_query, setting_fronts
+from framework.analysis.setting_fronts import (
+    SettingFront,
+    called,
+    front_query,
+    names_among,
+    setting_fronts,
+)
 from framework.contracts import StoreReader
 from framework.errors import NotInStoreError, UserError
 
@@ -21,6 +27,7 @@ class FrontAnswer:
         by: short names of the parameters whose values have a front each.
         query: the SELECT that gives the settings.
         fronts: one a combination of values of `by`; at least one has a point.
+        called: the same with kinds as they are called in figures and texts: a load with its key where loads differ.
     """
 
     objectives: Sequence[Objective]
@@ -28,6 +35,7 @@ class FrontAnswer:
     by: Sequence[str]
     query: str
     fronts: Sequence[SettingFront]
+    called: Sequence[SettingFront]
 
 
 def ask_fronts(
@@ -63,5 +71,7 @@ def ask_fronts(
     if not any(front.points for front in fronts):
         broken = sum(front.outside for front in fronts)
         raise UserError(f"no setting keeps all limits ({broken} tried): {', '.join(map(str, limits))}")
-    shown = [*by, *(name.removesuffix(".name") for name in groups[len(by) :])]
-    return FrontAnswer(objectives, limits, shown, query, fronts)
+    shown = [*by, *(name.removesuffix(".name").rpartition(".")[2] for name in groups[len(by) :])]
+    names_of = called((front.kind for front in fronts), groups, names_among(groups, len(by)))
+    renamed = [replace(front, kind=names_of[front.kind]) for front in fronts]
+    return FrontAnswer(objectives, limits, shown, query, fronts, renamed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from framework.analysis.objectives import Limit, Objective
@@ -99,6 +99,39 @@ def read_points(store: StoreReader, query: str) -> list[SettingPoint]:
         )
         for row in store.query(query).to_pylist()
     ]
+
+
+def names_among(groups: Sequence[str], asked: int) -> int:
+    """Return how many of the groups are names: those asked for and the workload's, which come before its loads."""
+    return asked + sum(name.endswith(".name") for name in groups[asked:])
+
+
+def called(
+    kinds: Iterable[tuple[str, ...]], groups: Sequence[str], named: int
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return how each kind is called: names as they are, a load with its key where loads differ.
+
+    Args:
+        kinds: values of the groups.
+        groups: parameters that must agree, full names.
+        named: how many of them are names; the others are loads.
+    """
+    loads = range(named, len(groups))
+    seen: dict[tuple[tuple[str, ...], int], set[str]] = {}
+    for kind in (known := list(dict.fromkeys(kinds))):
+        for place in loads:
+            seen.setdefault((kind[:named], place), set()).add(kind[place])
+    return {
+        kind: (
+            *kind[:named],
+            *(
+                f"{groups[place].rpartition('.')[2]}={kind[place]}"
+                for place in loads
+                if len(seen[kind[:named], place]) > 1 and kind[place] != "–"
+            ),
+        )
+        for kind in known
+    }
 
 
 def setting_fronts(store: StoreReader, query: str, objectives: Sequence[Objective]) -> list[SettingFront]:

@@ -17,7 +17,13 @@ from framework.analysis.objectives import (
     comparable,
     full_parameters,
 )
-from framework.analysis.setting_fronts import SettingPoint, front_query, read_points
+from framework.analysis.setting_fronts import (
+    SettingPoint,
+    called,
+    front_query,
+    names_among,
+    read_points,
+)
 from framework.contracts import StoreReader
 from framework.errors import NotInStoreError, UserError
 from framework.quantity import Quantity
@@ -103,14 +109,16 @@ def find_answers(
     ]
     groups = comparable(store, by, mixed, names, mixed_models)
     query = front_query(axes, names, groups, limits)
-    points = _called(read_points(store, query), groups, len(by))
+    points, named = read_points(store, query), names_among(groups, len(by))
+    kinds = called((point.kind for point in points), groups, named)
+    points = [replace(point, kind=kinds[point.kind]) for point in points]
     if not points:
         metrics = ", ".join(dict.fromkeys(item.metric for item in axes))
         raise NotInStoreError(f"no finished run has all of {metrics}")
     if per:
         points = _divided(store, points, per)
         wanted = replace(wanted, metric=f"{wanted.metric} per {per}")
-    points = _with_a_choice(points, _named(groups, len(by)))
+    points = _with_a_choice(points, named)
     found = choices.choose(points, wanted)
     if not found:
         raise UserError(_nothing(points, limits))
@@ -126,32 +134,6 @@ def find_answers(
     return Found(
         answers, query, groups, [f"{', '.join(k)}: {_nothing(p, limits)}" for k, p in without.items()]
     )
-
-
-def _named(groups: Sequence[str], asked: int) -> int:
-    """Return how many of the groups are names: those asked for and the workload's, which come before its loads."""
-    return asked + sum(name.endswith(".name") for name in groups[asked:])
-
-
-def _called(points: Sequence[SettingPoint], groups: Sequence[str], asked: int) -> list[SettingPoint]:
-    """Return the points with kinds as they are called: names as they are, a load with its key where loads differ."""
-    named = list(range(_named(groups, asked)))
-    loads = [place for place in range(len(groups)) if place not in named]
-    seen: dict[tuple[tuple[str, ...], int], set[str]] = {}
-    for point in points:
-        own = tuple(point.kind[place] for place in named)
-        for place in loads:
-            seen.setdefault((own, place), set()).add(point.kind[place])
-    found = []
-    for point in points:
-        own = tuple(point.kind[place] for place in named)
-        varied = [
-            f"{groups[place].rpartition('.')[2]}={point.kind[place]}"
-            for place in loads
-            if len(seen[own, place]) > 1 and point.kind[place] != "–"
-        ]
-        found.append(replace(point, kind=(*own, *varied)))
-    return found
 
 
 def _with_a_choice(points: Sequence[SettingPoint], named: int) -> list[SettingPoint]:

@@ -54,9 +54,13 @@ def front_table(
 def front_notes(fronts: Sequence[SettingFront]) -> list[str]:
     """Return what else is to be known of the fronts: how much they dominate, what breaks a limit."""
     notes = []
-    shares = [(front.kind, front.volume_share) for front in fronts if front.volume_share is not None]
+    shares = [
+        (front.kind, front.volume_share)
+        for front in fronts
+        if front.volume_share is not None and len(front.points) > 1
+    ]
     if shares:
-        texts = [f"{', '.join(kind)} {share:.3f}".strip() for kind, share in shares]
+        texts = [": ".join(filter(None, (", ".join(kind), f"{share:.3f}"))) for kind, share in shares]
         notes.append(
             "hypervolume, as a share of the box between the worst and the best values: " + "; ".join(texts)
         )

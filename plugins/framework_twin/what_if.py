@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from framework.analysis.number_format import format_interval
 from framework.configuration.group_options import group_option
 from framework.configuration.search_path import group_files
 from framework.contracts import (
@@ -131,9 +132,7 @@ def _table(metrics: Mapping[str, Metric]) -> TableBlock:
     for name in _SHOWN:
         metric = metrics.get(name)
         if metric is not None:
-            band = (
-                None if metric.low is None or metric.high is None else f"{metric.low:.4g} … {metric.high:.4g}"
-            )
+            band = format_interval(metric.low, metric.high, metric.unit) or None
             rows.append((name, metric.value, metric.unit, band, metric.reason or meaning.get(name, "")))
     columns = ("metric", "value", "unit", "band", "meaning, or why it is absent")
     return TableBlock("What the twin predicts", columns, rows)

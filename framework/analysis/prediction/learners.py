@@ -57,7 +57,11 @@ class GradientBoosting:
     leaves: int = 255
     learning_rate: float = 0.25
     quantile: float = MAPE_QUANTILE
-    name: str = "gradient boosting (log)"
+
+    @property
+    def name(self) -> str:
+        """How it is listed: candidates of one choice may differ in the size of their trees only."""
+        return f"gradient boosting (log), {self.leaves} leaves"
 
     def fit(self, features: Features, target: FloatArray, seed: int = 0) -> Model:
         """See `Learner.fit`."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from framework.analysis.objectives import Objective
-    from framework.analysis.setting_fronts import SettingFront
+    from framework.analysis.front_question import FrontAnswer
     from framework.report.series_colours import SeriesColours
 
 SUFFIXES = (".html", ".csv", ".json", ".parquet")
@@ -24,11 +23,8 @@ def check_suffix(out: Path | None) -> None:
 
 def write_answer(
     out: Path,
-    fronts: Sequence[SettingFront],
-    objectives: Sequence[Objective],
-    groups: Sequence[str],
+    asked: FrontAnswer,
     parameters: Mapping[str, Mapping[str, str]],
-    query: str,
     colours: SeriesColours,
 ) -> None:
     """Write the fronts, whole or not at all: `.html` a page with the plot, else the settings on them as data.
@@ -45,10 +41,10 @@ def write_answer(
         from framework.report.html.rendering import figure_page
         from framework.store.durable import write_whole
 
-        figure = front_figure(fronts, objectives, parameters, query=query)
+        figure = front_figure(asked.called, asked.objectives, parameters, query=asked.query)
         write_whole(out, figure_page(figure, colours).encode("utf-8", "backslashreplace"))
         return
-    columns, rows = export_rows(fronts, objectives, groups, parameters)
+    columns, rows = export_rows(asked.fronts, asked.objectives, asked.by, parameters)
     if suffix == ".parquet":
         import pyarrow as pa
 

@@ -77,19 +77,19 @@ def run_pareto(
     check_suffix(out)
     store = Store(outputs)
     asked = ask_fronts(store, wanted, names, slos, by, mixed)
-    fronts, objectives, by, query = asked.fronts, asked.objectives, asked.by, asked.query
+    fronts = asked.fronts
     listed = [point for front in fronts for point in (front.points if everything else front.members)]
     candidates = [point.run_ids[0] for front in fronts for point in front.points]
     runs = [point.run_ids[0] for point in listed]
     parameters = read_parameters(store, candidates[:_MOST_COMPARED])
     varying, same = telling_apart(parameters, runs)
-    print_table(front_table(fronts, objectives, by, varying, everything))
+    print_table(front_table(fronts, asked.objectives, asked.by, varying, everything))
     if same:
         print_note(f"all of them: {same}")
-    for line in front_notes(fronts):
+    for line in front_notes(asked.called):
         print_note(line)
-    print_note(f'the same in SQL: python -m framework sql "{query}"')
+    print_note(f'the same in SQL: python -m framework sql "{asked.query}"')
     if out is not None:
-        write_answer(out, fronts, objectives, by, parameters, query, store_colours(store))
+        write_answer(out, asked, parameters, store_colours(store))
         print_note(f"written to {out}")
     return 0

@@ -87,6 +87,7 @@ def _priced(
     points.sort(key=lambda point: (point.values[0].value, point.setting))
     parameters = read_parameters(desk.store, [point.run_ids[0] for point in points[:_MOST_NAMED]])
     unit = asked.objectives[0].unit
+    called = {front.kind: named.kind for front, named in zip(asked.fronts, asked.called, strict=True)}
     title = f"cost of a million {unit.removesuffix('/s')}" if price is not None else f"{work} ({unit})"
     shown = [name for name in parameters if name not in asked.by]
     rows = [
@@ -102,7 +103,7 @@ def _priced(
     columns = [*asked.by, *shown, title, "band", across]
     return {
         "table": TableBlock("The cheapest settings", columns, rows, f"{len(points)} settings in all."),
-        "figure": _figure(points, title, across, asked.query),
+        "figure": _figure([replace(p, kind=called[p.kind]) for p in points], title, across, asked.query),
     }
 
 

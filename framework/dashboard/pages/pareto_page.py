@@ -83,14 +83,14 @@ def _answer(
     varying, same = telling_apart(parameters, shown[:_MOST_NAMED])
     table = front_table(found.fronts, found.objectives, found.by, varying)
     return {
-        "figure": front_figure(found.fronts, found.objectives, parameters, chosen, found.query),
+        "figure": front_figure(found.called, found.objectives, parameters, chosen, found.query),
         "title": table.title,
         "columns": table.columns,
         "rows": table.rows[:_MOST_ROWS],
         "runs": shown[:_MOST_ROWS],
         "more": max(0, len(table.rows) - _MOST_ROWS),
         "same": same,
-        "notes": front_notes(found.fronts),
+        "notes": front_notes(found.called),
         "sql_link": link("/sql", [("q", found.query)]),
         "command": _command(wanted, names, limits, by, mixed),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from framework.analysis.number_format import format_value
 from framework.contracts import Figure, ReportSection, TableBlock
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.metrics.shared_rules import STARVED_BELOW
@@ -69,7 +70,7 @@ def _distribution(title: str, values: npt.NDArray[np.float64], unit: str, run_id
         "yaxis": {"title": {"text": "requests (%)"}, "range": [0, 102]},
         "height": 320,
     }
-    said = ", ".join(f"p{p} {value:.4g}" for p, value in zip(marks, at, strict=True))
+    said = ", ".join(f"p{p} {format_value(value)}" for p, value in zip(marks, at, strict=True))
     caption = f"Share of finished requests that took at most so long (n = {len(known):,}; {unit}: {said})."
     return Figure(
         title[0].upper() + title[1:],

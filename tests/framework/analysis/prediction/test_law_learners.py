@@ -99,3 +99,9 @@ def test_where_nothing_says_what_a_unit_is_its_name_does() -> None:
         "backend.batch": np.array([1.0, 2.0]),
     }
     assert described_by("cluster.name", columns) == ("cluster.name",)
+
+
+@pytest.mark.parametrize("rows", [50, 5000])
+def test_each_way_to_predict_is_listed_under_a_name_of_its_own(rows: int) -> None:
+    names = [way.name for way in candidates(learners_for(rows), with_law=True)]
+    assert len(set(names)) == len(names)
