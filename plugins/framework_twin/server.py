@@ -67,7 +67,8 @@ class SimulatedServer:
         blocks = settings.kv_blocks if capacity is None else capacity.blocks
         assert blocks is not None
         engine = _engine(settings, generation, memory, blocks, workload.facts.get("horizon_s"))
-        engine = replace(engine, touches_first=physics.touches_first)
+        state_blocks = 0 if capacity is None else capacity.state_blocks
+        engine = replace(engine, touches_first=physics.touches_first, state_blocks=state_blocks)
         adapters = physics.loads.table(ranks.tolist(), memory.max_lora_rank)
         return cls(settings, shape, gpu, engine, physics, adapters, capacity)
 

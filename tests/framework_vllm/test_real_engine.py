@@ -115,12 +115,13 @@ def test_client_and_engine_agree_on_every_token_and_on_the_time_to_the_first(ser
     result = serving.measure(load(poisson(60, 120), output_tokens=120, adapters=(*ADAPTERS, None)))
     found = verdicts(result)
     assert set(result.tables["requests"]["status"].to_pylist()) == {"finished"}
-    counted = [name for name in found if name.startswith(("usage_", "engine_")) and name != "engine_ttft"]
+    counted = [name for name in found if name.startswith(("usage_", "engine_")) and name.endswith("_tokens")]
     assert {found[name] for name in counted} == {"pass"}, result.checks
     assert "fail" not in found.values(), result.checks  # a busy machine may send late, which is a warning
-    # about 1 % apart on an idle machine, where that check passes too; a shared one delays the way to the engine
-    ttft_s = RequestTimes.of(result.tables["requests"]).served().ttft_s
-    assert 1e3 * ttft_s.mean() == pytest.approx(value(result, "engine_ttft_mean_ms"), rel=0.25)
+    # about 1 % apart on an idle machine, where the checks by the clock pass too; a shared one delays the way to the
+    # engine, by which a client can only see more
+    ttft_ms = 1e3 * RequestTimes.of(result.tables["requests"]).served().ttft_s.mean()
+    assert 0.95 < ttft_ms / value(result, "engine_ttft_mean_ms") < 1.5
     assert {
         "usage_input_tokens", "usage_output_tokens", "engine_input_tokens", "engine_output_tokens",
         "engine_request_input_tokens", "engine_request_output_tokens", "engine_ttft",

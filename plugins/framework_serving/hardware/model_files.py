@@ -60,6 +60,17 @@ def shape_of_path(path: Path) -> ModelShape:
     )
 
 
+def checkpoint_bytes(path: Path) -> int | None:
+    """Return the bytes of the weights that lie beside a configuration; None where there are none."""
+    folder = path if path.is_dir() else path.parent
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        stated = _read(index, "model.path").get("metadata")
+        total = stated.get("total_size") if isinstance(stated, dict) else None
+        return int(total) if isinstance(total, int) and total > 0 else None
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) or None
+
+
 def shape_of_id(hub_id: str) -> ModelShape:
     """Return the shape of a model by hub id. Raises `ConfigError` where no configuration is on this machine."""
     return _shape_of_id(hub_id.strip().strip("/"))
@@ -78,7 +89,7 @@ def config_of_id(hub_id: str) -> Mapping[str, Any]:
         return content
     for file in _files_of(hub_id):
         return _with_quantisation(_read(file, "model.id"), file)
-    close = did_you_mean(_key(hub_id), published)
+    close = did_you_mean(hub_id, _published())
     raise ConfigError(
         f"model.id: no configuration of '{hub_id}' on this machine{close};"
         " give model.path=FOLDER with its config.json"
@@ -88,13 +99,19 @@ def config_of_id(hub_id: str) -> Mapping[str, Any]:
 @cache
 def published_configs() -> Mapping[str, Mapping[str, Any]]:
     """Return the shipped configurations by hub id in small letters."""
-    import yaml  # type: ignore[import-untyped]
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content = yaml.load(_PUBLISHED.read_text(encoding="utf-8"), Loader=loader)
+    content = _published()
     return {
         _key(name): content[value] if isinstance(value, str) else value for name, value in content.items()
     }
+
+
+@cache
+def _published() -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content: dict[str, Any] = yaml.load(_PUBLISHED.read_text(encoding="utf-8"), Loader=loader)
+    return content
 
 
 def _key(hub_id: str) -> str:

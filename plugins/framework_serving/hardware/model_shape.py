@@ -28,9 +28,15 @@ class ModelShape:
         experts, experts_per_token, expert_intermediate: routed experts of a layer, those of a token, their width.
         shared_intermediate: width of the experts that every token goes to, together.
         dense_layers: layers with an MLP of width `intermediate` instead of experts (all of them without experts).
+        expert_hidden: width that routed experts work in, behind projections of all tokens; 0: `hidden`.
         kv_rank, q_rank, rope_dim, nope_dim, value_dim: multi-head latent attention: ranks of the compressed keys and
-            values and of the queries, and the parts of a head; `kv_rank` 0: ordinary attention.
+            values and of the queries, and the parts of a head; `kv_rank` 0: ordinary attention, where `value_dim` is
+            the width of a value (0: `head_dim`).
         window, window_layers: tokens that sliding-window layers look back, and how many layers do so.
+        window_kv_heads, window_head_dim: heads and their width in those layers; 0: as in the others.
+        index_heads, index_dim, index_layers: sparse attention: an index of so many heads of this width, made in so
+            many layers, chooses the `window` tokens that a layer reads.
+        mixing_params: weights of all attending layers beside queries, keys, values and outputs (gates, indexes).
         attention_layers, mlp_layers: layers that attend and that have an MLP; -1: every layer.
         linear_layers, linear_params, state_bytes: layers with a recurrent state instead of keys and values, weights
             of one, and bytes of a request's state over all of them.
@@ -58,6 +64,7 @@ class ModelShape:
     experts: int = 0
     experts_per_token: int = 0
     expert_intermediate: int = 0
+    expert_hidden: int = 0
     shared_intermediate: int = 0
     dense_layers: int = 0
     kv_rank: int = 0
@@ -67,6 +74,12 @@ class ModelShape:
     value_dim: int = 0
     window: int = 0
     window_layers: int = 0
+    window_kv_heads: int = 0
+    window_head_dim: int = 0
+    index_heads: int = 0
+    index_dim: int = 0
+    index_layers: int = 0
+    mixing_params: int = 0
     attention_layers: int = -1
     mlp_layers: int = -1
     linear_layers: int = 0
@@ -108,7 +121,7 @@ class ModelShape:
     @property
     def expert_params(self) -> int:
         """Weights of one routed expert of one layer."""
-        return (3 if self.gated_mlp else 2) * self.hidden * self.expert_intermediate
+        return (3 if self.gated_mlp else 2) * (self.expert_hidden or self.hidden) * self.expert_intermediate
 
     @property
     def routed_params(self) -> int:
@@ -167,13 +180,39 @@ class ModelShape:
 
         Latent attention keeps one compressed vector and the shared rotary part a layer instead.
         """
-        return round(self._kv_elements * self.kv_element_bytes)
+        return round(self._kv_elements * self.kv_element_bytes + self._index_bytes)
+
+    @property
+    def _index_bytes(self) -> float:
+        """Bytes that a token leaves in the index of sparse attention: 8-bit numbers and a 32-bit scale a layer."""
+        return self.index_layers * (self.index_dim + 4)
 
     @property
     def _kv_elements(self) -> int:
         if self.kv_rank:
             return self.attending * (self.kv_rank + self.rope_dim)
-        return 2 * (self.kv_heads_sum or self.attending * self.kv_heads) * self.head_dim
+        if self.kv_heads_sum:
+            return self.kv_heads_sum * (self.head_dim + (self.value_dim or self.head_dim))
+        others = (self.attending - self._other_window_layers) * self.kv_heads
+        return others * (self.head_dim + (self.value_dim or self.head_dim)) + self._window_kv_elements
+
+    @property
+    def _other_window_layers(self) -> int:
+        """Windowed layers whose heads are not those of the other layers."""
+        return self.window_layers if self.window_kv_heads else 0
+
+    @property
+    def _window_kv_elements(self) -> int:
+        """Elements of keys and values of windowed layers with heads of their own."""
+        width = self.window_head_dim + (self.value_dim or self.window_head_dim)
+        return self._other_window_layers * self.window_kv_heads * width
+
+    @property
+    def _query_dims(self) -> tuple[int, int]:
+        """Width of the queries over all layers, and over windowed layers with heads of their own."""
+        own = self._other_window_layers
+        local = own * self.heads * self.window_head_dim
+        return (self.attending - own) * self.heads * self.head_dim + local, local
 
     @property
     def flops_per_token(self) -> float:
@@ -185,24 +224,60 @@ class ModelShape:
         """Operations for one (query, key) pair over all layers: two products of `head_dim` a head."""
         if self.kv_rank:
             return 2.0 * self.attending * self.heads * (self.nope_dim + self.rope_dim + self.value_dim)
-        return 4.0 * self.attending * self.heads * self.head_dim
+        return 4.0 * self._query_dims[0]
 
     @property
     def window_share(self) -> float:
-        """Share of the attending layers that look back `window` tokens at most."""
-        return self.window_layers / self.attending if self.window and self.attending else 0.0
+        """Share of reading keys and values that is bounded by the window; an index is read whole."""
+        if not (self.window and self.attending):
+            return 0.0
+        if self._other_window_layers:
+            return self._window_kv_elements / self._kv_elements
+        share = self.window_layers / self.attending
+        return share * (1.0 - self._index_bytes / self.kv_bytes_per_token)
+
+    @property
+    def window_pair_share(self) -> float:
+        """Share of the operations for (query, key) pairs that is bounded by the window."""
+        if not (self.window and self.attending):
+            return 0.0
+        if self._other_window_layers:
+            everything, local = self._query_dims
+            return local / everything
+        share = self.window_layers / self.attending
+        index = 2.0 * self.index_layers * self.index_heads * self.index_dim  # 8-bit: at twice the rate
+        return share * (1.0 - min(1.0, 0.5 * index / self.attention_flops_per_pair))
 
     @property
     def attention_params(self) -> int:
-        """Weights of the projections of one attending layer."""
+        """Weights of one attending layer, the mean over layers."""
+        return round((self.mixing_params / self.attending if self.attending else 0) + self._projections)
+
+    @property
+    def kv_projection_params(self) -> float:
+        """Weights of the projections to keys and values of one attending layer, the mean over layers."""
+        return self.hidden * self._kv_elements / self.attending if self.attending else 0.0
+
+    @property
+    def output_projection_params(self) -> float:
+        """Weights of the projection behind ordinary attention of one attending layer, the mean over layers."""
+        if not self.attending:
+            return 0.0
+        ratio = self.value_dim / self.head_dim if self.value_dim else 1.0
+        return self.hidden * ratio * self._query_dims[0] / self.attending
+
+    @property
+    def _projections(self) -> float:
         if self.kv_rank:
             queries = self.heads * (self.nope_dim + self.rope_dim)
             down = self.hidden * (self.q_rank + self.kv_rank + self.rope_dim)
             query_up = (self.q_rank or self.hidden) * queries
             up = self.kv_rank * self.heads * (self.nope_dim + self.value_dim)
             return down + query_up + up + self.heads * self.value_dim * self.hidden
-        kv_heads = self.kv_heads_sum / self.attending if self.kv_heads_sum else self.kv_heads
-        return round(self.hidden * self.head_dim * (2 * self.heads + 2 * kv_heads))
+        if not self.attending:
+            return 0.0
+        query = self.hidden * self._query_dims[0] / self.attending
+        return query + self.kv_projection_params + self.output_projection_params
 
     @property
     def mlp_params(self) -> int:
@@ -211,10 +286,9 @@ class ModelShape:
 
     @property
     def shared_params(self) -> int:
-        """Weights of the shared experts and the router of one layer with experts."""
-        return (
-            3 if self.gated_mlp else 2
-        ) * self.hidden * self.shared_intermediate + self.hidden * self.experts
+        """Weights of one layer with experts that every token meets: shared experts, router, projections around."""
+        shared = (3 if self.gated_mlp else 2) * self.shared_intermediate
+        return self.hidden * (shared + self.experts + 2 * self.expert_hidden)
 
     @property
     def lora_dims_per_rank(self) -> int:

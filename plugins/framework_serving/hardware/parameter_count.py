@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from framework_serving.hardware.architectures import Architecture
 from framework_serving.hardware.model_shape import ModelShape
 
 
-def count_parameters(shape: ModelShape, kind: Architecture, config: Mapping[str, Any]) -> int:
+def count_parameters(shape: ModelShape, kind: Architecture) -> int:
     """Return the number of weights; `n_params` of the shape is not read."""
     hidden, width = shape.hidden, shape.embedding_dim
     ends = shape.vocab * width * (1 if shape.tied_embeddings else 2)
@@ -37,20 +34,3 @@ def _biases(shape: ModelShape, kind: Architecture) -> int:
     }
     head = shape.vocab if kind.family == "gpt-j" else 0
     return shape.layers * per_layer.get(kind.biases, 0) + head
-
-
-def mamba_layer(config: Mapping[str, Any], hidden: int) -> tuple[int, int]:
-    """Return the weights of one Mamba-2 layer and the bytes of a request's state in it.
-
-    Projections to gate, input, B, C and step; a short convolution; the projection back (arXiv 2405.21060). The state
-    holds heads · head_dim · state_size numbers of 32 bits and the convolution's last inputs.
-    """
-    heads = int(config.get("mamba_num_heads") or 0)
-    dim = int(config.get("mamba_head_dim") or 0)
-    groups = int(config.get("n_groups") or 1)
-    state = int(config.get("ssm_state_size") or 128)
-    kernel = int(config.get("conv_kernel") or 4)
-    inner = heads * dim
-    conv = inner + 2 * groups * state
-    params = hidden * (inner + conv + heads) + conv * (kernel + 1) + inner * hidden + 3 * heads + inner
-    return params, heads * dim * state * 4 + conv * (kernel - 1) * 2

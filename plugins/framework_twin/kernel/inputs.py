@@ -29,6 +29,7 @@ class EngineConfig:
         max_num_batched_tokens: tokens a step may compute.
         chunked_prefill: whether V0 mixes prompt chunks into decode steps; V1 always does.
         max_model_len: a request of more tokens (prompt and output) is refused.
+        state_blocks: blocks that a running request holds beside its tokens', for the state of recurrent layers.
         max_loras: adapter slots in GPU memory; 0 without LoRA.
         max_cpu_loras: adapters held in host memory; None means as many as there are.
         max_lora_rank: rank the slots are sized for.
@@ -49,6 +50,7 @@ class EngineConfig:
     chunked_prefill: bool = True
     max_model_len: int = 2**31 - 1
     block_size: int = 16
+    state_blocks: int = 0
     enable_prefix_caching: bool = False
     max_loras: int = 0
     max_cpu_loras: int | None = None
@@ -74,7 +76,8 @@ class EngineConfig:
     @property
     def longest_request(self) -> int:
         """Most tokens (prompt and output) of a request that can run; the last token is never written to the cache."""
-        return min(self.max_model_len, (self.kv_blocks - self.watermark_blocks) * self.block_size + 1)
+        blocks = self.kv_blocks - self.watermark_blocks - self.state_blocks
+        return min(self.max_model_len, blocks * self.block_size + 1)
 
     def check(self) -> None:
         """Raise ConfigError, one line that names the key, unless the settings can work together."""
@@ -277,6 +280,7 @@ _LEAST = {
     "max_num_batched_tokens": 1,
     "max_model_len": 1,
     "block_size": 1,
+    "state_blocks": 0,
     "max_loras": 0,
     "max_cpu_loras": 0,
     "max_lora_rank": 0,

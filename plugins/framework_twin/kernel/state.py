@@ -46,6 +46,7 @@ SIMULATION = np.dtype(
         ("capacity_blocks", "i8"),
         ("watermark_blocks", "i8"),
         ("block_size", "i8"),
+        ("state_blocks", "i8"),
         ("longest_request", "i8"),
         ("max_loras", "i8"),
         ("max_cpu_loras", "i8"),

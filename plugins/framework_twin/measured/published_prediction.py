@@ -9,6 +9,7 @@ stands for it, and only what the running batch decides is predicted.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,15 +175,17 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
         max_model_len=KV_BLOCK_TOKENS,
         deployment=server.spread,
     )
-    try:
-        blocks = max(kv_capacity(server.shape, server.gpu, memory).blocks, longest // KV_BLOCK_TOKENS + 2)
-    except ConfigError:  # the run was made all the same: with memory settings that were not published
-        blocks = _ENOUGH_BLOCKS
-    if server.setup.load == "steady":
-        blocks = _ENOUGH_BLOCKS
+    blocks, state_blocks = _ENOUGH_BLOCKS, 0
+    if server.setup.load != "steady":
+        # A run that does not fit was made all the same: with memory settings that were not published.
+        with suppress(ConfigError):
+            capacity = kv_capacity(server.shape, server.gpu, memory)
+            state_blocks = capacity.state_blocks
+            blocks = max(capacity.blocks, state_blocks + longest // KV_BLOCK_TOKENS + 2)
     return EngineConfig(
         generation="v1" if v1 else "v0",
         kv_blocks=blocks,
+        state_blocks=state_blocks,
         max_num_seqs=batch,
         max_num_batched_tokens=budget,
         chunked_prefill=v1,

@@ -7,6 +7,7 @@ An engine profiles one forward pass with `max_num_batched_tokens` tokens and one
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from framework.errors import ConfigError
@@ -72,7 +73,10 @@ class EngineMemory:
 
 @dataclass(frozen=True)
 class KvCapacity:
-    """Size of the KV cache of one replica and what took the rest of its memory (bytes per GPU)."""
+    """Size of the KV cache of one replica and what took the rest of its memory (bytes per GPU).
+
+    `state_blocks` of the blocks hold the state that recurrent layers keep of one running request.
+    """
 
     blocks: int
     block_bytes: float
@@ -80,11 +84,12 @@ class KvCapacity:
     buffer_bytes: float
     adapter_bytes: float
     budget_bytes: float
+    state_blocks: int = 0
 
     @property
     def tokens(self) -> int:
-        """Tokens the cache can hold."""
-        return self.blocks * KV_BLOCK_TOKENS
+        """Tokens of one request that the cache can hold."""
+        return (self.blocks - self.state_blocks) * KV_BLOCK_TOKENS
 
     @property
     def kv_bytes(self) -> float:
@@ -114,7 +119,8 @@ def kv_capacity(
     copies = spread.kv_copies(shape) / (spread.tensor * spread.pipeline)
     block_bytes = shape.kv_bytes_per_token * KV_BLOCK_TOKENS * copies
     free = budget - weights - buffers - adapters
-    capacity = KvCapacity(int(free // block_bytes), block_bytes, weights, buffers, adapters, budget)
+    state = math.ceil(shape.state_bytes / (spread.tensor * spread.pipeline) / block_bytes)
+    capacity = KvCapacity(int(free // block_bytes), block_bytes, weights, buffers, adapters, budget, state)
     if capacity.tokens < engine.max_model_len:
         raise ConfigError(_infeasible(shape, gpu, engine, capacity, free))
     return capacity

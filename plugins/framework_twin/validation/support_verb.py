@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_UNLIKE = 0.1
+"""A checkpoint whose size differs by more than this share from what its configuration says is not understood."""
+
 
 def run_support(model: str, gpu: str, tensor_parallel: int) -> int:
     """Print what can be predicted; return the exit status.
@@ -14,14 +17,15 @@ def run_support(model: str, gpu: str, tensor_parallel: int) -> int:
     from rich.console import Console
 
     from framework_serving.hardware.catalogue import gpu_spec, model_shape
-    from framework_serving.hardware.model_files import shape_of_path
+    from framework_serving.hardware.model_files import checkpoint_bytes, shape_of_path
     from framework_twin.physics.profile import find_profile
     from framework_twin.physics.uncalibrated.bands import evidence, factors, hardware_class
     from framework_twin.physics.uncalibrated.deployment import Deployment
     from framework_twin.physics.uncalibrated.providers import priced
 
-    path = Path(model)
-    shape = shape_of_path(path) if path.exists() else model_shape(model)
+    model, gpu = model.removeprefix("model.id=").removeprefix("model.path="), gpu.removeprefix("gpu=")
+    path = Path(model.removeprefix("model="))
+    shape = shape_of_path(path) if path.exists() else model_shape(str(path))
     sheet = gpu_spec(gpu)
     console = Console()
 
@@ -33,6 +37,12 @@ def run_support(model: str, gpu: str, tensor_parallel: int) -> int:
         f"  {shape.active_params / 1e9:.2f} B of them for each token, {shape.weight_bytes / 1e9:.1f} GB of weights,"
         f" {shape.kv_bytes_per_token / 1024:.1f} KiB of cache a token"
     )
+    stored = checkpoint_bytes(path) if path.exists() else None
+    if stored and abs(shape.weight_bytes / stored - 1) > _UNLIKE:
+        say(
+            f"warning: its files hold {stored / 1e9:.1f} GB of weights, the configuration says"
+            f" {shape.weight_bytes / 1e9:.1f} GB: state model.weight_type, or the architecture is not read rightly"
+        )
     profiles = [find_profile(shape.name, sheet.name, generation) for generation in ("v1", "v0")]
     for profile in filter(None, profiles if tensor_parallel == 1 else []):
         say(f"profile {profile.name}: fitted on {profile.fit.runs} runs; backend=twin takes it")

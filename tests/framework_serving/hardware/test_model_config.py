@@ -12,6 +12,7 @@ import pytest
 
 from framework.errors import ConfigError, SetupError
 from framework_serving.hardware.catalogue import described_gpu, described_model, model_shape, shape_of_group
+from framework_serving.hardware.model_config import shape_of_config
 from framework_serving.hardware.model_files import config_of_id, published_configs, shape_of_id, shape_of_path
 
 COUNTS = [
@@ -80,6 +81,76 @@ def test_sliding_windows_are_laid_out_as_published() -> None:
     assert shape_of_id("google/gemma-2-9b").window_layers == 21
     assert shape_of_id("openai/gpt-oss-20b").window_layers == 12
     assert shape_of_id("Qwen/Qwen3-8B").window_share == 0.0
+
+
+def test_a_hybrid_stack_attends_in_some_layers_and_keeps_a_state_in_the_others() -> None:
+    shape = shape_of_id("Qwen/Qwen3.5-27B")
+    assert (shape.attending, shape.linear_layers, shape.dense_mlp_layers) == (16, 48, 64)
+    assert shape.kv_bytes_per_token == 16 * 2 * 4 * 256 * 2
+    assert shape.state_bytes == 48 * (48 * 128 * 128 * 4 + (2 * 16 * 128 + 48 * 128) * 3 * 2)
+    assert shape_of_id("moonshotai/Kimi-Linear-48B-A3B-Instruct").attending == 6
+
+
+def test_an_index_bounds_what_sparse_attention_reads_and_is_read_whole() -> None:
+    shape, dense = shape_of_id("deepseek-ai/DeepSeek-V3.2"), shape_of_id("deepseek-ai/DeepSeek-V3")
+    assert shape.window == 2048
+    assert shape.kv_bytes_per_token == dense.kv_bytes_per_token + 61 * (128 + 4)
+    assert 1 - shape.window_share == pytest.approx(61 * 132 / shape.kv_bytes_per_token)
+    assert 0.85 < shape.window_pair_share < 0.95
+    assert (dense.window_share, dense.window_pair_share) == (0.0, 0.0)
+
+
+def test_windowed_layers_may_have_heads_of_their_own() -> None:
+    shape = shape_of_id("google/gemma-4-31B-it")
+    near, far = 50 * 2 * 16 * 256, 10 * 2 * 4 * 512
+    assert shape.kv_bytes_per_token == 2 * (near + far)
+    assert shape.window_share == near / (near + far)
+    assert shape.window_pair_share == 50 * 256 / (50 * 256 + 10 * 512)
+    assert shape_of_id("XiaomiMiMo/MiMo-V2-Flash").kv_bytes_per_token == 2 * (9 * 4 + 39 * 8) * (192 + 128)
+
+
+def test_blocks_that_a_search_narrowed_or_left_out_are_counted_one_by_one() -> None:
+    attention = [{"n_heads_in_group": 8}, {"n_heads_in_group": None, "no_op": True}]
+    mlps = [{"ffn_mult": 5.25}, {"ffn_mult": 1.3125}]
+    blocks = [{"attention": one, "ffn": two} for one, two in zip(attention, mlps, strict=True)]
+    content = {
+        **config_of_id("meta-llama/Llama-3.1-70B"),
+        "architectures": ["DeciLMForCausalLM"],
+        "num_hidden_layers": 2,
+        "num_key_value_heads": None,
+        "intermediate_size": None,
+        "block_configs": blocks,
+    }
+    shape = shape_of_config(content, "searched")
+    assert (shape.attending, shape.dense_mlp_layers, shape.intermediate) == (1, 2, (28672 + 7168) // 2)
+    assert shape.kv_bytes_per_token == 2 * 8 * 128 * 2
+    with pytest.raises(ConfigError, match="'block_configs' does not have 3 layers"):
+        shape_of_config({**content, "num_hidden_layers": 3}, "searched")
+
+
+def test_one_head_of_keys_is_one_whatever_else_the_configuration_says() -> None:
+    falcon = {**config_of_id("tiiuae/falcon-7b"), "num_kv_heads": 71, "new_decoder_architecture": False}
+    assert shape_of_config(falcon, "falcon") == replace(shape_of_id("tiiuae/falcon-7b"), name="falcon")
+
+
+def test_the_decoder_inside_an_unknown_multimodal_model_is_read_and_an_unknown_decoder_is_refused() -> None:
+    inner = dict(config_of_id("Qwen/Qwen3-8B"))
+    del inner["architectures"]
+    outer = {
+        "architectures": ["AcmeVisionForConditionalGeneration"],
+        "text_config": {**inner, "model_type": "qwen3"},
+    }
+    assert (
+        shape_of_config(outer, "acme").kv_bytes_per_token == shape_of_id("Qwen/Qwen3-8B").kv_bytes_per_token
+    )
+    outer["text_config"]["model_type"] = "acme"
+    with pytest.raises(ConfigError, match="'AcmeVisionForConditionalGeneration' is not modelled"):
+        shape_of_config(outer, "acme")
+
+
+def test_a_hub_id_in_error_is_answered_by_one_that_can_be_given() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean .Qwen/Qwen3\.5-27B"):
+        shape_of_id("Qwen/Qwen3.5-27")
 
 
 def write_config(folder: Path, **content: Any) -> Path:

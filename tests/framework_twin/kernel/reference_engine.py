@@ -75,7 +75,8 @@ class NaiveEngine:
         self.cpu: list[int] = list(range(min(cached, len(adapters)))) if engine.adapters_preloaded else []
 
     def blocks(self, tokens: int) -> int:
-        return -(-tokens // self.engine.block_size)
+        """Blocks that a request with so many tokens holds, its recurrent state included."""
+        return self.engine.state_blocks - (-tokens // self.engine.block_size)
 
     @property
     def free(self) -> int:

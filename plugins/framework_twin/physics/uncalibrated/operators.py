@@ -73,6 +73,8 @@ def operator_tables(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> 
         raise NotCoveredError(f"no operator tables of {gpu.name}")
     if shape.linear_layers:
         raise NotCoveredError("recurrent layers are not in the operator tables")
+    if shape.attending != shape.layers or shape.expert_hidden:
+        raise NotCoveredError("layers of several kinds are not in the operator tables")
     if deployment.data > 1:
         raise NotCoveredError("attention data parallelism is not in the operator tables")
     if _experts_in_mxfp4(shape) and gpu.fp4_tflops:
@@ -123,7 +125,9 @@ def _compiled(shape: ModelShape, gpu: GpuSpec, system: str, deployment: Deployme
 
 def _config(shape: ModelShape) -> dict[str, Any]:
     """Return a configuration with the shape's layers, in the words of an architecture that the package knows."""
-    width, split = shape.head_dim, 1
+    mostly_near = shape.window_kv_heads and 2 * shape.window_layers > shape.attending
+    width, split = (shape.window_head_dim if mostly_near else shape.head_dim), 1
+    kv_heads = shape.window_kv_heads if mostly_near else shape.kv_heads
     if width > _WIDEST_HEAD and width % _WIDEST_HEAD == 0:
         width, split = _WIDEST_HEAD, width // _WIDEST_HEAD
     config: dict[str, Any] = {
@@ -131,7 +135,7 @@ def _config(shape: ModelShape) -> dict[str, Any]:
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads * split,
-        "num_key_value_heads": shape.kv_heads * split,
+        "num_key_value_heads": kv_heads * split,
         "head_dim": width,
         "intermediate_size": shape.intermediate if shape.gated_mlp else -(-2 * shape.intermediate // 3),
         "vocab_size": shape.vocab,
@@ -228,9 +232,9 @@ def _tables(handle: Any, shape: ModelShape, deployment: Deployment) -> StepTable
     near = np.zeros(len(GRID))
     near_pairs, window = 0.0, np.inf
     if shape.window_share and shape.family not in ("gpt-oss", "llama-4"):
-        share = shape.window_share
+        share, of_pairs = shape.window_share, shape.window_pair_share
         near, slope = slope * share, slope * (1 - share)
-        near_pairs, pairs, window = pairs * share, pairs * (1 - share), float(shape.window)
+        near_pairs, pairs, window = pairs * of_pairs, pairs * (1 - of_pairs), float(shape.window)
     return StepTables(tokens, _never_falling(products), attend, slope, near, pairs, near_pairs, window)
 
 

@@ -76,7 +76,7 @@ def roofline_tables(
     products = np.array([law.products_s(float(count)) for count in counts])
     slope = law.context_s / stages
     pair = shape.attention_flops_per_pair / deployment.tensor / (law.reach.attention * law.rate("16"))
-    near = shape.window_share
+    near, near_pairs = shape.window_share, shape.window_pair_share
     start = np.full(len(GRID), law.reach.kernel_s * shape.attending)
     linear = law.state_s / stages * GRID
     return StepTables(
@@ -85,8 +85,8 @@ def roofline_tables(
         attend_s=start + linear,
         context_s=np.full(len(GRID), slope * (1 - near)),
         window_s=np.full(len(GRID), slope * near),
-        pair_s=pair * (1 - near),
-        window_pair_s=pair * near,
+        pair_s=pair * (1 - near_pairs),
+        window_pair_s=pair * near_pairs,
         window=float(shape.window) if near else np.inf,
     )
 
@@ -130,22 +130,23 @@ class _Roofline:
 
     def _dense_matrices(self) -> Iterator[tuple[int, float, str]]:
         shape, dense = self.shape, self.shape.weight_type
-        heads = shape.heads + 2 * (
-            shape.kv_heads_sum / shape.attending
-            if shape.kv_heads_sum
-            else shape.kv_heads * self.spread.kv_copies(shape)
-        )
         if shape.kv_rank:
             yield shape.attending, shape.attention_params, dense
         else:
-            yield shape.attending, shape.hidden * shape.head_dim * heads, dense
-            yield shape.attending, shape.hidden * shape.head_dim * shape.heads, dense
+            # attention_params = queries + gates, keys and values, outputs; the first three are one product
+            kv = shape.kv_projection_params
+            copies = 1 if shape.kv_heads_sum else self.spread.kv_copies(shape)
+            outputs = shape.output_projection_params
+            yield shape.attending, shape.attention_params - outputs + kv * (copies - 1), dense
+            yield shape.attending, outputs, dense
         parts = (2, 1) if shape.gated_mlp else (1, 1)
         for count in parts:
             yield shape.dense_mlp_layers, count * shape.hidden * shape.intermediate, dense
         if shape.shared_intermediate:
             for count in parts:
                 yield shape.moe_layers, count * shape.hidden * shape.shared_intermediate, dense
+        if shape.expert_hidden:
+            yield 2 * shape.moe_layers, shape.hidden * shape.expert_hidden, dense
         if shape.linear_layers:
             yield shape.linear_layers, shape.linear_params, dense
 
