@@ -62,13 +62,14 @@ class SimulatedServer:
             generation, physics = choose_physics(settings, shape, gpu)
         else:
             generation = settings.engine
-        memory = _memory(settings, shape, generation, ranks)
+        memory = _memory(settings, shape, generation, ranks, _request_tokens(workload))
         capacity = kv_capacity(shape, gpu, memory) if settings.kv_blocks is None else None
         blocks = settings.kv_blocks if capacity is None else capacity.blocks
         assert blocks is not None
         engine = _engine(settings, generation, memory, blocks, workload.facts.get("horizon_s"))
-        state_blocks = 0 if capacity is None else capacity.state_blocks
-        engine = replace(engine, touches_first=physics.touches_first, state_blocks=state_blocks)
+        engine = replace(engine, touches_first=physics.touches_first)
+        if capacity is not None:
+            engine = replace(engine, **capacity.beside_tokens)
         adapters = physics.loads.table(ranks.tolist(), memory.max_lora_rank)
         return cls(settings, shape, gpu, engine, physics, adapters, capacity)
 
@@ -93,13 +94,19 @@ class SimulatedServer:
         law = self.physics.law(eager=self.settings.enforce_eager, mps=self.settings.mps)
         return simulate(self.engine, requests, law, self.adapters)
 
+    @property
+    def _block_bytes(self) -> float:
+        """Bytes of a block over all GPUs that share the model: of the layers that keep every token."""
+        windowed = self.shape.window_kv_bytes_per_token if self.engine.window_tokens else 0.0
+        return (self.shape.kv_bytes_per_token - windowed) * KV_BLOCK_TOKENS
+
     def facts(self) -> dict[str, Json]:
         """Return what a reader should know of the server: resolved engine, KV cache, physics."""
         profile = self.physics.profile
         facts: dict[str, Json] = {
             "engine": asdict(self.engine),
             "kv_blocks": self.engine.kv_blocks,
-            "kv_block_bytes": self.shape.kv_bytes_per_token * KV_BLOCK_TOKENS,
+            "kv_block_bytes": self._block_bytes,
             "gpus": self.settings.gpu_count,
             "front_end_s": self.front_end_s,
             "profile": profile.name if profile else self.settings.profile.replace("auto", "roofline"),
@@ -125,7 +132,11 @@ def _check_machine(settings: TwinSettings) -> None:
 
 
 def _memory(
-    settings: TwinSettings, shape: ModelShape, generation: str, ranks: npt.NDArray[np.int32]
+    settings: TwinSettings,
+    shape: ModelShape,
+    generation: str,
+    ranks: npt.NDArray[np.int32],
+    request_tokens: float,
 ) -> EngineMemory:
     max_model_len = settings.max_model_len or shape.max_model_len
     slots = settings.max_loras if settings.max_loras is not None else len(ranks)
@@ -139,7 +150,16 @@ def _memory(
         max_loras=slots,
         max_lora_rank=settings.max_lora_rank if settings.max_lora_rank is not None else largest,
         deployment=settings.deployment,
+        request_tokens=request_tokens,
     )
+
+
+def _request_tokens(workload: WorkloadTables) -> float:
+    """Return the mean prompt and answer of the workload's requests; 0 without any."""
+    requests = workload.tables.get("requests")
+    if requests is None or not requests.num_rows:
+        return 0.0
+    return float(np.mean(requests["input_tokens"].to_numpy() + requests["output_tokens"].to_numpy()))
 
 
 def _engine(

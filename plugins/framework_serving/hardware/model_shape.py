@@ -183,6 +183,15 @@ class ModelShape:
         return round(self._kv_elements * self.kv_element_bytes + self._index_bytes)
 
     @property
+    def window_kv_bytes_per_token(self) -> float:
+        """Bytes of `kv_bytes_per_token` that are needed for the last `window` tokens only; 0 where all layers have
+        the window, which the engine then treats as one kind, and for sparse attention, which may come back to any.
+        """
+        if self.index_layers or not 0 < self.window_layers < self.attending:
+            return 0.0
+        return self.window_share * self.kv_bytes_per_token
+
+    @property
     def _index_bytes(self) -> float:
         """Bytes that a token leaves in the index of sparse attention: 8-bit numbers and a 32-bit scale a layer."""
         return self.index_layers * (self.index_dim + 4)

@@ -30,6 +30,8 @@ class EngineConfig:
         chunked_prefill: whether V0 mixes prompt chunks into decode steps; V1 always does.
         max_model_len: a request of more tokens (prompt and output) is refused.
         state_blocks: blocks that a running request holds beside its tokens', for the state of recurrent layers.
+        window_tokens, window_blocks: blocks that a running request of at least `window_tokens` holds beside its
+            tokens', for layers that keep a window of them; a shorter one holds a share (`blocks_held`). 0: none.
         max_loras: adapter slots in GPU memory; 0 without LoRA.
         max_cpu_loras: adapters held in host memory; None means as many as there are.
         max_lora_rank: rank the slots are sized for.
@@ -51,6 +53,8 @@ class EngineConfig:
     max_model_len: int = 2**31 - 1
     block_size: int = 16
     state_blocks: int = 0
+    window_tokens: int = 0
+    window_blocks: int = 0
     enable_prefix_caching: bool = False
     max_loras: int = 0
     max_cpu_loras: int | None = None
@@ -76,7 +80,7 @@ class EngineConfig:
     @property
     def longest_request(self) -> int:
         """Most tokens (prompt and output) of a request that can run; the last token is never written to the cache."""
-        blocks = self.kv_blocks - self.watermark_blocks - self.state_blocks
+        blocks = self.kv_blocks - self.watermark_blocks - self.state_blocks - self.window_blocks
         return min(self.max_model_len, blocks * self.block_size + 1)
 
     def check(self) -> None:
@@ -281,6 +285,8 @@ _LEAST = {
     "max_model_len": 1,
     "block_size": 1,
     "state_blocks": 0,
+    "window_tokens": 0,
+    "window_blocks": 0,
     "max_loras": 0,
     "max_cpu_loras": 0,
     "max_lora_rank": 0,

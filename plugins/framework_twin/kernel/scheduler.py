@@ -17,7 +17,7 @@ from framework_twin.kernel.state import NONE, RUNNING
 from framework_twin.kernel.structures import heap, linked_list
 from framework_twin.kernel.structures.adapter_slots import release_adapter, take_adapter
 from framework_twin.kernel.structures.kv_cache import (
-    blocks_for,
+    blocks_held,
     find_prefix,
     name_blocks,
     release_blocks,
@@ -73,7 +73,7 @@ def _continue_partial(sim: Any, replica: Any) -> None:
     request = request_at(sim.requests, item)
     prompt = read_int32(sim.input_tokens, item) + request.generated
     chunk = min(prompt - request.computed, sim.token_budget - replica.decoding)
-    wanted = sim.state_blocks + blocks_for(request.computed + chunk, sim.block_size) - request.held_blocks
+    wanted = blocks_held(sim, item, request.computed + chunk) - request.held_blocks
     if wanted > replica.free_blocks:
         preempt_newest(sim, replica)
         return
@@ -104,7 +104,7 @@ def _admit(sim: Any, replica: Any) -> None:
             unused = unused_blocks(sim, replica, item, found)
         chunk = min(prompt - found * sim.block_size, budget)
         held_tokens = prompt if sim.reserve_whole_prompt else found * sim.block_size + chunk
-        blocks = sim.state_blocks + blocks_for(held_tokens, sim.block_size) - found
+        blocks = blocks_held(sim, item, held_tokens) - found
         if blocks > replica.free_blocks - unused - sim.watermark_blocks:
             break
         dequeue(sim, replica, item)
@@ -182,7 +182,7 @@ def leave_decoding(sim: Any, replica: Any, item: int) -> None:
     request.decoding = 0
     request.generated += replica.decode_steps
     request.computed = held_tokens
-    request.held_blocks = sim.state_blocks + blocks_for(held_tokens, block_size)
+    request.held_blocks = blocks_held(sim, item, held_tokens)
     int64s(replica.block_phase)[-request.kv_offset % block_size] -= 1
     replica.context_tokens -= held_tokens + 1
     replica.decoding -= 1

@@ -47,6 +47,8 @@ SIMULATION = np.dtype(
         ("watermark_blocks", "i8"),
         ("block_size", "i8"),
         ("state_blocks", "i8"),
+        ("window_tokens", "i8"),
+        ("window_blocks", "i8"),
         ("longest_request", "i8"),
         ("max_loras", "i8"),
         ("max_cpu_loras", "i8"),

@@ -168,6 +168,8 @@ def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_ada
     record["watermark_blocks"] = engine.watermark_blocks
     record["block_size"] = engine.block_size
     record["state_blocks"] = engine.state_blocks
+    record["window_tokens"] = engine.window_tokens
+    record["window_blocks"] = engine.window_blocks
     record["longest_request"] = engine.longest_request
     record["max_loras"] = engine.max_loras
     record["max_cpu_loras"] = n_adapters if engine.max_cpu_loras is None else engine.max_cpu_loras

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -174,18 +175,20 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
         max_num_batched_tokens=min(budget, 8192),
         max_model_len=KV_BLOCK_TOKENS,
         deployment=server.spread,
+        request_tokens=longest,
     )
-    blocks, state_blocks = _ENOUGH_BLOCKS, 0
+    blocks, beside = _ENOUGH_BLOCKS, dict[str, Any]()
     if server.setup.load != "steady":
         # A run that does not fit was made all the same: with memory settings that were not published.
         with suppress(ConfigError):
             capacity = kv_capacity(server.shape, server.gpu, memory)
-            state_blocks = capacity.state_blocks
-            blocks = max(capacity.blocks, state_blocks + longest // KV_BLOCK_TOKENS + 2)
+            beside = capacity.beside_tokens
+            least = capacity.state_blocks + capacity.window_blocks + longest // KV_BLOCK_TOKENS + 2
+            blocks = max(capacity.blocks, least)
     return EngineConfig(
         generation="v1" if v1 else "v0",
         kv_blocks=blocks,
-        state_blocks=state_blocks,
+        **beside,
         max_num_seqs=batch,
         max_num_batched_tokens=budget,
         chunked_prefill=v1,

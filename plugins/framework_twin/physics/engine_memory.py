@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from framework.errors import ConfigError
 from framework_serving.hardware.gpu_spec import GpuSpec
@@ -59,6 +60,8 @@ class EngineMemory:
         max_num_seqs, max_num_batched_tokens, max_model_len: engine limits.
         max_loras, max_lora_rank: adapter slots and the rank they are sized for; 0 slots = adapters off.
         deployment: accelerators that share the model, and how.
+        request_tokens: mean prompt and answer of a request; where it is beyond the window of windowed layers, what
+            these keep is counted apart, as the engine does from V1 on.
     """
 
     generation: str
@@ -69,13 +72,19 @@ class EngineMemory:
     max_loras: int = 0
     max_lora_rank: int = 0
     deployment: Deployment = field(default_factory=Deployment)
+    request_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
 class KvCapacity:
     """Size of the KV cache of one replica and what took the rest of its memory (bytes per GPU).
 
-    `state_blocks` of the blocks hold the state that recurrent layers keep of one running request.
+    Attributes:
+        blocks, block_bytes: of 16 tokens in the layers that keep all of them.
+        state_blocks: blocks for the state that recurrent layers keep of one running request.
+        window_tokens, window_blocks: blocks for the tokens that windowed layers keep of one running request, and how
+            many tokens those are at most.
+        weight_bytes, buffer_bytes, adapter_bytes, budget_bytes: what else there is, and all that may be used.
     """
 
     blocks: int
@@ -85,11 +94,22 @@ class KvCapacity:
     adapter_bytes: float
     budget_bytes: float
     state_blocks: int = 0
+    window_tokens: int = 0
+    window_blocks: int = 0
 
     @property
     def tokens(self) -> int:
         """Tokens of one request that the cache can hold."""
-        return (self.blocks - self.state_blocks) * KV_BLOCK_TOKENS
+        return (self.blocks - self.state_blocks - self.window_blocks) * KV_BLOCK_TOKENS
+
+    @property
+    def beside_tokens(self) -> dict[str, Any]:
+        """What a running request holds beside its tokens' blocks, as the kernel's engine names it."""
+        return {
+            "state_blocks": self.state_blocks,
+            "window_tokens": self.window_tokens,
+            "window_blocks": self.window_blocks,
+        }
 
     @property
     def kv_bytes(self) -> float:
@@ -117,10 +137,22 @@ def kv_capacity(
         slots = (engine.max_loras, engine.max_lora_rank, held.lora_word_tables, shards)
         adapters = held.lora_fixed_bytes + adapter_slot_bytes(shape, *slots)
     copies = spread.kv_copies(shape) / (spread.tensor * spread.pipeline)
-    block_bytes = shape.kv_bytes_per_token * KV_BLOCK_TOKENS * copies
+    apart = engine.generation == "v1" and engine.request_tokens > shape.window
+    windowed = shape.window_kv_bytes_per_token if apart else 0.0
+    block_bytes = (shape.kv_bytes_per_token - windowed) * KV_BLOCK_TOKENS * copies
     free = budget - weights - buffers - adapters
     state = math.ceil(shape.state_bytes / (spread.tensor * spread.pipeline) / block_bytes)
-    capacity = KvCapacity(int(free // block_bytes), block_bytes, weights, buffers, adapters, budget, state)
+    capacity = KvCapacity(
+        int(free // block_bytes),
+        block_bytes,
+        weights,
+        buffers,
+        adapters,
+        budget,
+        state_blocks=state,
+        window_tokens=shape.window if windowed else 0,
+        window_blocks=math.ceil(shape.window * windowed * copies / block_bytes),
+    )
     if capacity.tokens < engine.max_model_len:
         raise ConfigError(_infeasible(shape, gpu, engine, capacity, free))
     return capacity

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from framework_twin.kernel.inputs import AdapterTable, EngineConfig, Requests, slot_order
 from framework_twin.physics.step_time import step_seconds
@@ -74,9 +75,13 @@ class NaiveEngine:
         self.cpu_slots = cached
         self.cpu: list[int] = list(range(min(cached, len(adapters)))) if engine.adapters_preloaded else []
 
-    def blocks(self, tokens: int) -> int:
-        """Blocks that a request with so many tokens holds, its recurrent state included."""
-        return self.engine.state_blocks - (-tokens // self.engine.block_size)
+    def blocks(self, request: NaiveRequest, tokens: int) -> int:
+        """Blocks that a request with so many tokens holds, with its recurrent state and its windowed layers."""
+        blocks = self.engine.state_blocks + math.ceil(tokens / self.engine.block_size)
+        if self.engine.window_tokens:
+            share = min(1, Fraction(request.prompt + request.output // 2, self.engine.window_tokens))
+            blocks += math.ceil(share * self.engine.window_blocks)
+        return blocks
 
     @property
     def free(self) -> int:
@@ -142,7 +147,7 @@ class NaiveEngine:
 
     def reserve(self, request: NaiveRequest, tokens: int) -> bool:
         """Give a running request blocks for so many tokens, preempting from the newest on."""
-        while (wanted := self.blocks(tokens) - request.blocks) > self.free:
+        while (wanted := self.blocks(request, tokens) - request.blocks) > self.free:
             if self.preempt_newest() is request:
                 return False
         if wanted > 0:
@@ -162,7 +167,7 @@ class NaiveEngine:
         if partial:
             chunk = min(partial[0].target - partial[0].computed, budget)
             held = partial[0].computed + chunk
-            if self.blocks(held) - partial[0].blocks > self.free:
+            if self.blocks(partial[0], held) - partial[0].blocks > self.free:
                 self.preempt_newest()
             else:
                 assert self.reserve(partial[0], held)
@@ -201,7 +206,7 @@ class NaiveEngine:
             found = self.find(request)
             hit = len(found) * self.engine.block_size
             chunk = min(request.target - hit, budget)
-            blocks = self.blocks(request.target if whole else hit + chunk) - len(found)
+            blocks = self.blocks(request, request.target if whole else hit + chunk) - len(found)
             if blocks > self.free - sum(not b.users for b in found) - self.engine.watermark_blocks:
                 break
             self.waiting.remove(request)

@@ -84,6 +84,7 @@ def engines(draw: st.DrawFn, lora: bool = False, generations: Sequence[str] = ("
         kv_blocks=draw(st.sampled_from([9, 12, 20, 40, 150, 250])),
         block_size=draw(st.sampled_from([16, 16, 8, 3])),
         state_blocks=draw(st.sampled_from([0, 0, 0, 1, 4])),
+        **draw(st.sampled_from([{}, {}, {"window_tokens": 20, "window_blocks": 3}])),
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=draw(st.integers(max_num_seqs, 90)) if chunked else 128,
         max_model_len=2**31 - 1 if chunked else 128,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from framework_twin.kernel.compiled.jit import compiled
-from framework_twin.kernel.compiled.raw_memory import int64s, request_at
+from framework_twin.kernel.compiled.raw_memory import int64s, read_int32, request_at
 from framework_twin.kernel.state import NOT_CACHED
 from framework_twin.kernel.structures import linked_list
 
@@ -24,6 +24,21 @@ from framework_twin.kernel.structures import linked_list
 def blocks_for(tokens: int, block_size: int) -> int:
     """Blocks that hold so many tokens."""
     return (tokens + block_size - 1) // block_size
+
+
+@compiled
+def blocks_held(sim: Any, item: int, tokens: int) -> int:
+    """Blocks that a request with so many tokens holds: theirs, its recurrent state, and those of windowed layers.
+
+    Windowed layers hold as much from the start as they do on average over the request's life: the window, or the
+    prompt and half of the answer where that is shorter.
+    """
+    held = sim.state_blocks + blocks_for(tokens, sim.block_size)
+    if sim.window_tokens > 0:
+        usual = read_int32(sim.input_tokens, item) + read_int32(sim.output_tokens, item) // 2
+        within = min(usual, sim.window_tokens)
+        held += (sim.window_blocks * within + sim.window_tokens - 1) // sim.window_tokens
+    return int(held)
 
 
 @compiled
