@@ -41,9 +41,12 @@ def in_warm_copy(carry: Callable[[], None], limit_s: float) -> str | None:
         assert copy.pid is not None
         until_s = time.monotonic() + limit_s
         try:
-            while copy.is_alive() and (left_s := until_s - time.monotonic()) > 0:
+            waiting = True
+            while waiting:
                 try:
-                    copy.join(left_s)
+                    while copy.is_alive() and (left_s := until_s - time.monotonic()) > 0:
+                        copy.join(left_s)
+                    waiting = False
                 except TimeLimitError:
                     os.kill(copy.pid, signal.SIGUSR2)
         finally:
