@@ -30,7 +30,7 @@ from framework.store.database.news import News, find_news
 from framework.store.database.run_rows import as_table, core_tables, running_row
 from framework.store.database.schema import CORE_TABLES
 from framework.store.database.table_sink import TableSink
-from framework.store.database.working_copy import WorkingCopy, write_trouble
+from framework.store.database.working_copy import WorkingCopy, medium_trouble, write_trouble
 from framework.store.database.writer_lock import DEFAULT_TIMEOUT_S, writer_lock
 from framework.store.layout import RUNNING_FOLDER, RUNS_FOLDER, SWEEPS_FOLDER
 from framework.store.side_files.derivations import (
@@ -204,7 +204,7 @@ class _Ingest:
             self._insert(connection, sink, batch)
             connection.execute("COMMIT")
         except (duckdb.Error, pa.ArrowException) as error:
-            if isinstance(error, _MEDIUM_ERRORS):
+            if isinstance(error, _MEDIUM_ERRORS) or medium_trouble(error):  # of COMMIT, too
                 raise
             connection.execute("ROLLBACK")
             sink.forget()

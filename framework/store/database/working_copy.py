@@ -61,7 +61,7 @@ class WorkingCopy:
             create_or_migrate(self.connection)
         except duckdb.Error as error:
             self.close()
-            trouble = write_trouble if _of_the_medium(error) else read_trouble
+            trouble = write_trouble if medium_trouble(error) else read_trouble
             raise StoreError(trouble(self.published, error)) from error
         except BaseException:
             self.close()
@@ -120,10 +120,10 @@ def _copy(source: Path, target: Path) -> None:
 
 def write_trouble(path: Path, error: Exception) -> str:
     """Return one line on a database that DuckDB can't change."""
-    return f"can't write {path}: {_of_the_medium(error) or one_line(error)}"
+    return f"can't write {path}: {medium_trouble(error) or one_line(error)}"
 
 
-def _of_the_medium(error: Exception) -> str | None:
+def medium_trouble(error: Exception) -> str | None:
     """Return what DuckDB was told by the operating system, in plain words; None for an error of its own."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
         if os.strerror(number) in str(error):
