@@ -148,14 +148,16 @@ def _read(file: Path, key: str) -> dict[str, Any]:
 def _with_quantisation(content: dict[str, Any], file: Path) -> dict[str, Any]:
     """Add what NVIDIA's checkpoints keep in a file of its own, `hf_quant_config.json`."""
     beside = file.with_name(file.name.replace("config.json", "hf_quant_config.json"))
-    if "quantization_config" in content or not beside.is_file():
+    if not beside.is_file():
         return content
     section = dict(_read(beside, "model.path").get("quantization") or {})
+    stated = content.get("quantization_config") or {}
     return {
         **content,
         "quantization_config": {
             "quant_method": "modelopt",
             "ignore": section.get("exclude_modules"),
             **section,
+            **stated,
         },
     }

@@ -76,6 +76,53 @@ def test_number_types_of_weights_and_cache_are_apart() -> None:
     assert shape_of_id("Qwen/Qwen2.5-7B-Instruct-AWQ").weight_type == "int4"
 
 
+@pytest.mark.parametrize(
+    ("section", "types"),
+    [
+        (
+            {"quant_method": "fp8", "modules_to_not_convert": ["model.layers.0.self_attn.q_norm"]},
+            ("fp8", "", ""),
+        ),
+        ({"quant_method": "fp8", "ignore": ["model.layers.0.self_attn.q_proj"]}, ("", "fp8", "")),
+        ({"quant_method": "modelopt", "quant_algo": "W4A16_AWQ"}, ("int4", "", "")),
+        ({"quant_algo": "FP8", "kv_cache_scheme": "FP8"}, ("fp8", "", "fp8")),
+        (
+            {
+                "quant_method": "modelopt",
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {
+                    "layers.0.mlp.experts": {"quant_algo": "NVFP4"},
+                    "layers.0.self_attn.q_proj": {"quant_algo": "MXFP8"},
+                },
+            },
+            ("fp8", "nvfp4", ""),
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 32}}},
+            },
+            ("mxfp4", "", ""),
+        ),
+    ],
+)
+def test_number_types_are_those_of_the_layers_that_have_them(
+    section: dict[str, Any], types: tuple[str, str, str]
+) -> None:
+    content = {**config_of_id("Qwen/Qwen3-30B-A3B"), "quantization_config": section}
+    shape = shape_of_config(content, "quantised")
+    assert (shape.weight_type, shape.expert_type, shape.kv_type) == types
+
+
+def test_an_algorithm_that_is_not_known_is_refused_by_name() -> None:
+    content = {
+        **config_of_id("Qwen/Qwen3-8B"),
+        "quantization_config": {"quant_method": "modelopt", "quant_algo": "Q9"},
+    }
+    with pytest.raises(ConfigError, match="quant_algo 'Q9' is not modelled"):
+        shape_of_config(content, "quantised")
+
+
 def test_sliding_windows_are_laid_out_as_published() -> None:
     assert shape_of_id("google/gemma-3-27b-it").window_layers == 62 - 62 // 6
     assert shape_of_id("google/gemma-2-9b").window_layers == 21
