@@ -2,18 +2,23 @@
 
     python benchmarks/fit_profiles.py ../shared/data [--only NAME] [--no-cross-validation]
     python benchmarks/fit_profiles.py ../shared/data --left-out [--only NAME]
+    python benchmarks/fit_profiles.py ../shared/data --check [--only NAME]
 
 Writes `plugins/framework_twin/profiles/*.yaml`. Each profile is fitted on clean runs only; noise repeats and
 replicas are kept out and serve as checks. Power comes from the same runs where they measured it, intervals and
 held-out errors from refitting without each family. Takes minutes of CPU for the adapter profiles. With `--left-out`
 nothing is fitted or written: the errors of the shipped profiles are printed, with each mix left out of their fit.
+With `--check` the fit is made again and nothing written: it ends with an error where the committed profile has other
+data or coefficients.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isclose, nan
 from pathlib import Path
 
 from trace_fit import fit_trace, read_trace, trace_error
@@ -21,10 +26,12 @@ from trace_fit import fit_trace, read_trace, trace_error
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.calibration.cross_validation import cross_validate, uncalibrated_model
 from framework_twin.calibration.fit import fit_runs
+from framework_twin.calibration.intervals import inside_without_family
 from framework_twin.calibration.profile_fit import ProfileLabel, fit_profile
 from framework_twin.kernel.inputs import EngineConfig
 from framework_twin.measured.measured_runs import MeasuredRun, read_measured_runs
 from framework_twin.physics.adapter_loads import AdapterLoadTimes
+from framework_twin.physics.coefficients import COEFFICIENT_NAMES
 from framework_twin.physics.engine_memory import EngineMemory, kv_capacity
 from framework_twin.physics.profile import (
     PROFILE_FOLDER,
@@ -36,6 +43,10 @@ from framework_twin.physics.profile import (
 )
 from framework_twin.physics.roofline import roofline
 
+EVALUATIONS = 12
+TOLERANCE = 1e-3
+"""By which a coefficient may differ where another processor or BLAS rounds differently: simulations are discrete, so
+the last bit of a step's time can change who is admitted."""
 OBSERVED_NAME = "llama-3.1-8b_rtx-pro-6000_v1"
 OBSERVED_CALIBRATION = 100
 
@@ -123,6 +134,22 @@ def fit_observed(data: Path) -> TwinProfile:
     )
 
 
+def chosen_recipes(only: str) -> list[Recipe]:
+    """Return the recipe of this name, else all whose names contain it."""
+    exact = [recipe for recipe in RECIPES if recipe.label.name == only]
+    return exact or [recipe for recipe in RECIPES if only in recipe.label.name]
+
+
+def command(name: str, arguments: argparse.Namespace) -> str:
+    """Return the command that writes a profile again; the data's folder stands for wherever it is."""
+    parts = ["python benchmarks/fit_profiles.py ../shared/data --only", name]
+    if arguments.evaluations != EVALUATIONS:
+        parts.append(f"--evaluations {arguments.evaluations}")
+    if arguments.no_cross_validation:
+        parts.append("--no-cross-validation")
+    return " ".join(parts)
+
+
 def show_left_out(recipe: Recipe, chosen: Sequence[MeasuredRun]) -> None:
     """Print errors of a shipped profile on its runs, each predicted without its own family by one step of the fit."""
     shipped = read_profile(PROFILE_FOLDER / f"{recipe.label.name}.yaml")
@@ -130,44 +157,80 @@ def show_left_out(recipe: Recipe, chosen: Sequence[MeasuredRun]) -> None:
     prior = replace(uncalibrated_model(clean[0].setup), loads=shipped.loads, front_end_s=shipped.front_end_s)
     fitted = fit_runs(clean, prior, start=shipped.coefficients, max_evaluations=1)
     held = cross_validate(clean, prior=prior, fitted=replace(fitted, coefficients=shipped.coefficients))
+    hits = inside_without_family(held.residuals)
+    families = dict.fromkeys(family for _, family in hits)
     for item in held.errors:
-        if item.group == "all clean" and item.errors.mape is not None:
-            inside = held.coverage.get(item.metric)
-            print(
-                f"{recipe.label.name} {item.metric}: MAPE {item.errors.mape:.1f} %, halved SMAPE "
-                f"{item.errors.smape_halved:.1f} %, n {item.errors.count}, in 80 % bands "
-                f"{'–' if inside is None else f'{100 * inside:.0f} %'}",
-                flush=True,
-            )
+        if item.group != "all clean" or item.errors.mape is None:
+            continue
+        inside = [hits[item.metric, family] for family in families if (item.metric, family) in hits]
+        shares = ", ".join(f"{100 * sum(own) / len(own):.0f}" for own in inside)
+        errors = item.errors
+        print(
+            f"{recipe.label.name} {item.metric}: MAPE {errors.mape:.1f} %, median {errors.median_ape:.1f} %, "
+            f"halved SMAPE {errors.smape_halved:.1f} %, n {errors.count}, in 80 % bands "
+            f"{100 * held.coverage.get(item.metric, nan):.0f} % (families {shares})",
+            flush=True,
+        )
+    print("families:", "; ".join(families))
+
+
+def differences(profile: TwinProfile, committed: TwinProfile) -> list[str]:
+    """Return a line for each way in which a profile that was fitted again is not the committed one."""
+    found = []
+    if profile.fit.data_hash != committed.fit.data_hash:
+        found.append(f"data {profile.fit.data_hash}, committed {committed.fit.data_hash or 'unknown'}")
+    for name in COEFFICIENT_NAMES:
+        now, then = getattr(profile.coefficients, name), getattr(committed.coefficients, name)
+        if not isclose(now, then, rel_tol=TOLERANCE):
+            found.append(f"{name} {now:.6g}, committed {then:.6g}")
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--evaluations", type=int, default=12)
+    parser.add_argument("--only", default="", help="a profile's name, or a part of several")
+    parser.add_argument("--evaluations", type=int, default=EVALUATIONS)
     parser.add_argument("--no-cross-validation", action="store_true")
+    parser.add_argument("--into", type=Path, default=PROFILE_FOLDER, help="folder of the profiles")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--left-out", action="store_true")
     arguments = parser.parse_args()
-    runs, _ = read_measured_runs(arguments.data / "serving_runs_calibration.csv.gz")
-    for recipe in RECIPES:
-        if arguments.only not in recipe.label.name:
-            continue
+    table = arguments.data / "serving_runs_calibration.csv.gz"
+    runs, _ = read_measured_runs(table)
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()[:20]
+    wrong = []
+    for recipe in chosen_recipes(arguments.only):
+        name, of_recipe = recipe.label.name, [run for run in runs if recipe.chosen(run)]
+        path = arguments.into / f"{name}.yaml"
         if arguments.left_out:
-            show_left_out(recipe, [run for run in runs if recipe.chosen(run)])
+            show_left_out(recipe, of_recipe)
+            continue
+        if arguments.check:
+            committed = read_profile(path)
+            fitted = fit_profile(
+                recipe.label, of_recipe, leave_families_out=False, max_evaluations=arguments.evaluations
+            )
+            fitted = replace(fitted, fit=replace(fitted.fit, data_hash=digest))
+            wrong += [f"{name}: {line}" for line in differences(fitted, committed)]
             continue
         profile = fit_profile(
             recipe.label,
-            [run for run in runs if recipe.chosen(run)],
+            of_recipe,
             leave_families_out=not arguments.no_cross_validation,
             max_evaluations=arguments.evaluations,
         )
-        write_profile(profile, PROFILE_FOLDER / f"{profile.name}.yaml")
-        print(profile.name, "in-sample", profile.fit.in_sample, "held out", profile.fit.held_out, flush=True)
-    if arguments.only in OBSERVED_NAME and not arguments.left_out:
+        origin = replace(profile.fit, command=command(name, arguments), data_hash=digest)
+        write_profile(replace(profile, fit=origin), path)
+        print(name, "in-sample", profile.fit.in_sample, "held out", profile.fit.held_out, flush=True)
+    if arguments.only in OBSERVED_NAME and not (arguments.left_out or arguments.check):
         profile = fit_observed(arguments.data)
-        write_profile(profile, PROFILE_FOLDER / f"{profile.name}.yaml")
+        write_profile(profile, arguments.into / f"{profile.name}.yaml")
         print(profile.name, "held out", profile.fit.held_out)
+    if wrong:
+        raise SystemExit("\n".join(wrong))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from framework.errors import InputError
 from framework.identity.run_key import canonical_hash
-from framework_twin.measured.measured_runs import MeasuredRun
+from framework_twin.measured.measured_runs import OWN_ON_SHARED_SERVER, SHARED_SERVER, MeasuredRun
 from framework_twin.measured.realise import realise
 from framework_twin.measured.run_prediction import Realise, predict_measured
 from framework_twin.measured.step_samples import StepSample, step_residuals
@@ -278,7 +278,9 @@ def runs_hash(run_ids: Iterable[str]) -> str:
 
 
 def measured_value(run: MeasuredRun, quantity: str) -> float | None:
-    """Return a measured quantity by its name without prefix, None if the run lacks it."""
+    """Return a measured quantity by its name without prefix, None if the run lacks it or it is not the run's own."""
+    if SHARED_SERVER in run.quality_flags and quantity not in OWN_ON_SHARED_SERVER:
+        return None
     value = run.measured.get(f"measured_{quantity}", run.measured.get(quantity))
     return value if value is not None and value > 0 else None
 

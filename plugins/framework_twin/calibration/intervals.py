@@ -2,6 +2,10 @@
 
 A fitted residual is too small, so intervals come from runs whose whole family was left out of the fit.
 They are factors on the prediction, by metric and by regime as *predicted* (what is known beforehand).
+
+Runs of a family are off in the same direction, so a new family is one new draw, however many runs the others have.
+Of few families the order statistics say little of the next one: their reach is then that of Student's t against the
+normal, with a degree of freedom a family, and the same to both sides.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ Intervals = Mapping[str, Mapping[str, tuple[float, float]]]
 
 COVERAGE = 0.8
 _FEWEST = 12
+_ENOUGH_FAMILIES = 9
+"""So many families have a smallest and a largest residual that lie in the two tails of a tenth: k of k + 1."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def fit_intervals(residuals: Sequence[HeldOut]) -> dict[str, dict[str, tuple[flo
         for item in of_metric:
             groups.setdefault(item.regime, []).append(item)
         out[metric] = {
-            name: _band([item.factor for item in items])
+            name: _band(items)
             for name, items in groups.items()
             if name == EVERY_REGIME or len(items) >= _FEWEST
         }
@@ -68,18 +74,37 @@ def interval(intervals: Intervals, metric: str, regime: str, value: float) -> tu
 def coverage(residuals: Sequence[HeldOut]) -> dict[str, float]:
     """Return metric → share of runs inside intervals made without their own family's residuals."""
     inside: dict[str, list[bool]] = {}
+    for (metric, _), hits in inside_without_family(residuals).items():
+        inside.setdefault(metric, []).extend(hits)
+    return {metric: float(np.mean(hits)) for metric, hits in inside.items()}
+
+
+def inside_without_family(residuals: Sequence[HeldOut]) -> dict[tuple[str, str], list[bool]]:
+    """Return metric and family → whether each run is inside the interval that the other families make."""
+    inside: dict[tuple[str, str], list[bool]] = {}
     for family in sorted({item.family for item in residuals}):
         others = fit_intervals([item for item in residuals if item.family != family])
         for item in residuals:
             band = interval(others, item.metric, item.regime, 1.0) if item.family == family else None
             if band:
-                inside.setdefault(item.metric, []).append(band[0] <= item.factor <= band[1])
-    return {metric: float(np.mean(hits)) for metric, hits in inside.items()}
+                inside.setdefault((item.metric, family), []).append(band[0] <= item.factor <= band[1])
+    return inside
 
 
-def _band(factors: Sequence[float]) -> tuple[float, float]:
+def _band(items: Sequence[HeldOut]) -> tuple[float, float]:
     """Order statistics with the finite-sample correction of conformal prediction, at least ±0.5 %."""
-    count = len(factors)
-    tail = max(0.0, (1.0 - COVERAGE) / 2.0 - 0.5 / (count + 1))
-    low, high = np.quantile(np.asarray(factors), [tail, 1.0 - tail])
+    tail = max(0.0, (1.0 - COVERAGE) / 2.0 - 0.5 / (len(items) + 1))
+    low, high = np.quantile([item.factor for item in items], [tail, 1.0 - tail])
+    families = len({item.family for item in items})
+    if families < _ENOUGH_FAMILIES:
+        reach = max(1.0 / float(low), float(high)) ** _small_sample(families)
+        low, high = 1.0 / reach, reach
     return min(float(low), 0.995), max(float(high), 1.005)
+
+
+def _small_sample(families: int) -> float:
+    """Return how much further than the normal law Student's t reaches with so many degrees of freedom."""
+    from scipy.special import ndtri, stdtrit
+
+    upper = (1.0 + COVERAGE) / 2.0
+    return float(stdtrit(families, upper) / ndtri(upper))

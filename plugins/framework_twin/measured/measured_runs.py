@@ -20,6 +20,14 @@ UNKNOWN = math.nan
 """A number that the table does not give."""
 
 
+SHARED_SERVER = "series_mismatch"
+"""Remark on a run whose server held more requests than the run sent: those of another client were among them."""
+
+OWN_ON_SHARED_SERVER = ("completed", "itl_mean_ms", "itl_median_ms", "itl_p99_ms", "tpot_mean_ms")
+"""What is a run's own on such a server: the pace of a batch that is full all the same. How long its requests waited,
+and so their rate, depends on the load of the other client, which is not recorded."""
+
+
 @dataclass(frozen=True)
 class RunSetup:
     """Configuration of one run; counts are per replica where the engine has several.

@@ -76,6 +76,7 @@ class FitRecord:
         runs: number of runs; runs_hash: digest of their sorted ids; families: where they come from.
         in_sample, held_out: metric to median absolute percentage error; held out leaves a family out.
         relative_std: coefficient to relative standard deviation.
+        command: what writes the profile again, "" where it is not known; data_hash: digest of the file of its runs.
     """
 
     runs: int
@@ -84,6 +85,8 @@ class FitRecord:
     in_sample: Mapping[str, float] = field(default_factory=dict)
     held_out: Mapping[str, float] = field(default_factory=dict)
     relative_std: Mapping[str, float] = field(default_factory=dict)
+    command: str = ""
+    data_hash: str = ""
 
 
 @dataclass(frozen=True)

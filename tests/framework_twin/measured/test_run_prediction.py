@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import replace
 
 import numpy as np
@@ -112,10 +114,27 @@ def test_errors_keep_runs_with_defects_apart(burst_setup: RunSetup) -> None:
     assert found["not clean"] == pytest.approx(890.0)
 
 
+def test_of_a_run_on_a_shared_server_only_the_pace_is_compared(burst_setup: RunSetup) -> None:
+    seen = {"itl_mean_ms": 10.0, "total_tok_s": 100.0, "ttft_mean_ms": 900.0}
+    columns = {f"measured_{name}": value for name, value in seen.items()}
+    alone = MeasuredRun(burst_setup, columns, None, ("clean",))
+    shared = MeasuredRun(burst_setup, columns, None, ("clean", "series_mismatch"))
+    assert {pair.metric for pair in pairs_of(alone, seen)} == set(seen)
+    assert [pair.metric for pair in pairs_of(shared, seen)] == ["itl_mean_ms"]
+
+
+def test_a_long_run_is_predicted_by_the_mean_of_three_draws(poisson_setup: RunSetup) -> None:
+    busy = replace(poisson_setup, adapter_rates_rps=(1.0,) * 16, duration_limit_s=800.0)
+    model = model_of(busy)
+    peaks = [predict_run(busy, model, (seed,)).values["kv_usage_peak"] for seed in range(3)]
+    assert len(set(peaks)) == 3
+    assert predict_run(busy, model).values["kv_usage_peak"] == pytest.approx(sum(peaks) / 3)
+
+
 def test_bands_from_held_out_residuals_hold_four_fifths_of_new_ones() -> None:
     rng = np.random.default_rng(1)
     residuals = [
-        HeldOut(f"family {number % 6}", "itl_mean_ms", "below", factor)
+        HeldOut(f"family {number % 12}", "itl_mean_ms", "below", factor)
         for number, factor in enumerate(np.exp(rng.normal(0.02, 0.05, 600)))
     ]
     assert coverage(residuals)["itl_mean_ms"] == pytest.approx(0.8, abs=0.05)
@@ -123,6 +142,21 @@ def test_bands_from_held_out_residuals_hold_four_fifths_of_new_ones() -> None:
     low, high = interval(bands, "itl_mean_ms", "a regime never seen", 100.0) or (0.0, 0.0)
     assert 90 < low < 100 < high < 115
     assert interval(bands, "ttft_mean_ms", "below", 1.0) is None
+
+
+def test_bands_from_three_families_hold_for_a_fourth_that_is_off_as_a_whole() -> None:
+    rng = np.random.default_rng(2)
+    inside = []
+    for _ in range(40):
+        offsets = rng.normal(0.0, 0.1, 4)
+        factors = np.exp(offsets[:, None] + rng.normal(0.0, 0.03, (4, 12)))
+        *known, new = [
+            [HeldOut(f"family {number}", "itl_mean_ms", "burst", factor) for factor in row]
+            for number, row in enumerate(factors)
+        ]
+        low, high = fit_intervals(functools.reduce(operator.iadd, known, []))["itl_mean_ms"]["all"]
+        inside += [low <= item.factor <= high for item in new]
+    assert 0.8 <= np.mean(inside) <= 0.95
 
 
 def test_power_is_idle_plus_work_and_energy_is_power_times_time(burst_setup: RunSetup) -> None:
