@@ -34,6 +34,7 @@ from framework_twin.measured.published_prediction import (
     deployment_of,
     predict_published,
     release_of_run,
+    shows_images,
     typed_shape,
 )
 from framework_twin.measured.published_table import PublishedRun, PublishedSetup, read_published_runs
@@ -52,11 +53,11 @@ FREE: Mapping[str, tuple[str, ...]] = {
     "v0-xe-hpc": ("sequence_s",),
     "v1-0.11": (
         *("host_s", "sequence_s", "sampler_s", "prompt_step_s", "expert_layer_s"),
-        *("kernels_fp8_experts", "kernels_blackwell", "kernels_mxfp4_blackwell"),
+        *("fp8_layer_s", "kernels_blackwell", "kernels_mxfp4_blackwell"),
     ),
     "v1": (
-        *("host_s", "sequence_s", "prompt_layer_s", "expert_layer_s", "data_s", "kernels"),
-        *("kernels_blackwell", "kernels_fp8_experts", "front_end_s", "together"),
+        *("host_s", "sequence_s", "prompt_layer_s", "expert_layer_s", "fp8_layer_s", "data_s"),
+        *("front_end_s", "together"),
     ),
 }
 """Release to the numbers that its runs determine; the others stay at their physical value (0, or a factor of 1)."""
@@ -73,6 +74,7 @@ NEUTRAL = EngineWork(
     prompt_step_s=1e-2,
     prompt_layer_s=1.5e-4,
     expert_layer_s=1e-5,
+    fp8_layer_s=1e-5,
     front_end_s=1e-2,
     together=0.2,
     tail=0.0124,
@@ -131,7 +133,8 @@ class Known:
             if measured > 0 and name != "alone":
                 found.append(float(np.log(max(at[name], 1e-6) / measured)))
             elif name == "alone":
-                waited = (1 - work.together) * at["alone"] + work.together * at["start"]
+                share = work.start_share(self.spread)
+                waited = (1 - share) * at["alone"] + share * at["start"]
                 found.append(0.5 * float(np.log((waited + 1e3 * work.front_end_s) / measured)))
         return found
 
@@ -145,7 +148,8 @@ def known(run: PublishedRun) -> Known | None:
         start = replace(
             NEUTRAL,
             **dict.fromkeys(
-                ("parallel_s", "spread_s", "reduction_s", "expert_layer_s", "prompt_layer_s"), 0.0
+                ("parallel_s", "spread_s", "reduction_s", "expert_layer_s", "fp8_layer_s", "prompt_layer_s"),
+                0.0,
             ),
         )
         start = replace(start, front_end_s=0.0, sampler_s=0.0, data_s=0.0)
@@ -193,8 +197,8 @@ def teaches(setup: PublishedSetup) -> bool:
     """Return whether a run's figures agree with its own setup, and the physics knows what it did."""
     if setup.gpus is None or (setup.load == "closed_loop" and setup.concurrency >= 512):
         return False
-    vision = "image" in setup.note or "video" in setup.note or "Nemotron" in setup.model
-    return not (setup.gpu == "B200" and vision)  # bound by the host
+    starved = shows_images(setup) or "Nemotron" in setup.model
+    return not (setup.gpu == "B200" and starved)  # bound by the host
 
 
 def fit(runs: Sequence[Known], release: str) -> EngineWork:
@@ -238,6 +242,7 @@ SCHEMES: Mapping[str, Callable[[PublishedSetup], str]] = {
     "source": lambda setup: setup.source,
     "gpu": lambda setup: setup.gpu,
     "model": lambda setup: setup.model,
+    "group": lambda setup: f"{setup.source} {setup.model} {setup.gpu}",
 }
 
 

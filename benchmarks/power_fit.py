@@ -106,6 +106,7 @@ def watched_here(run: MeasuredRun) -> Watched | None:
     did = activity(server.simulate(requests), requests)
     done = utilisation(shape, gpu, Deployment(), did)
     groups = {"source": setup.source, "gpu": setup.gpu, "model": setup.model}
+    groups["group"] = f"{setup.source} {setup.model} {setup.gpu}"
     measured = {"power_mean_w": watts}
     return Watched(setup.run_id, groups, measured, gpu.architecture, 1, gpu.tdp_w, watts, done, 0.0, True)
 

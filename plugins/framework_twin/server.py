@@ -183,6 +183,7 @@ def _engine(
         replicas=settings.replicas * settings.data_parallel,
         router="least_load" if settings.router == "least_load" else "round_robin",
         replicas_on_gpu=settings.replicas_on_gpu,
+        ranks=settings.data_parallel,
     )
 
 

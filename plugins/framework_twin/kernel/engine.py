@@ -23,7 +23,9 @@ from framework_twin.kernel.structures.due_queue import release
 from framework_twin.kernel.structures.kv_cache import take_blocks
 from framework_twin.kernel.structures.waiting_queue import enqueue
 from framework_twin.kernel.tokens import end_span
-from framework_twin.physics.step_time import step_seconds
+from framework_twin.physics.step_time import COMPONENTS, step_seconds
+
+_PREFILL = COMPONENTS.index("prefill")
 
 
 @merged
@@ -59,6 +61,7 @@ def idle_until(sim: Any, replica: Any, time_s: float) -> None:
     replica.step_prefill_tokens = 0
     replica.step_load_s = 0.0
     replica.step_kv_s = 0.0
+    replica.owed_steps = 0
     account(sim, replica, time_s - replica.time_s, 0.0, sim.capacity_blocks - replica.free_blocks)
     replica.time_s = time_s
 
@@ -148,12 +151,59 @@ def _price_step(sim: Any, replica: Any, decodes: bool) -> None:
     for place in range(LAW_COMPONENTS):
         replica.span_first_s += law_s[place]
     replica.span_increment_s = slope_s * replica.step_decoding
+    if sim.ranks > 1:
+        _wait_for_ranks(sim, replica)
+
+
+@compiled
+def _wait_for_ranks(sim: Any, replica: Any) -> None:
+    """Let a replica wait for a prompt of another rank, and note those that its own prompts stand for.
+
+    For each step with prompts, every other rank has one like it. It costs nothing where this replica computes
+    prompts at the same time; else one is waited for in each step without prompts.
+    """
+    others = sim.ranks - 1
+    replica.step_waits = 0
+    if replica.step_prefill_seqs > 0:
+        replica.owed_steps = max(0, replica.owed_steps - others) + others
+        replica.owed_s = replica.span_first_s - replica.step_load_s - _decodes_alone_s(sim, replica)
+    elif replica.owed_steps > 0:
+        replica.owed_steps -= 1
+        floats(replica.law_s)[_PREFILL] += replica.owed_s
+        replica.span_first_s += replica.owed_s
+        replica.step_waits = 1
+
+
+@compiled
+def _decodes_alone_s(sim: Any, replica: Any) -> float:
+    """Seconds of the scheduled step without its prompts; 0 without decodes: a rank without work computes none."""
+    if replica.step_decoding == 0:
+        return 0.0
+    context_tokens = replica.context_tokens
+    parts = step_seconds(
+        floats(sim.law),
+        replica.step_decoding,
+        0,
+        0,
+        0.0,
+        replica.active_adapters,
+        sim.max_loras,
+        sim.max_lora_rank,
+        replica.running,
+        replica.waiting,
+        sim.generation,
+        sim.replicas_on_gpu,
+        context_tokens,
+    )
+    return parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + parts[5] + parts[6] * context_tokens
 
 
 @merged
 def _steps_until_change(sim: Any, replica: Any, next_event_s: float) -> int:
     """Steps until a request finishes, the KV blocks run out or something arrives; 1 if the step isn't repeated."""
     if replica.step_prefill_seqs > 0 or replica.step_preemptions > 0 or replica.step_load_s > 0.0:
+        return 1
+    if replica.step_waits > 0:
         return 1
     steps = heap.first_key(replica.finish_heap) - replica.decode_steps
     steps = steps_with_free_blocks(sim, replica, steps)

@@ -43,6 +43,8 @@ class EngineConfig:
         replicas: engines behind one router.
         router: "round_robin" (assigned in turn) or "least_load" (fewest running and waiting).
         replicas_on_gpu: replicas that share one GPU, for the step-time law.
+        ranks: replicas that step together (data parallelism with shared experts): each waits while another computes
+            prompts. The others are taken to have as many prompts as the replica itself.
     """
 
     generation: Literal["v0", "v1"] = "v1"
@@ -66,6 +68,7 @@ class EngineConfig:
     replicas: int = 1
     router: Literal["round_robin", "least_load"] = "round_robin"
     replicas_on_gpu: int = 1
+    ranks: int = 1
 
     @property
     def prefill_first(self) -> bool:
@@ -292,6 +295,7 @@ _LEAST = {
     "max_lora_rank": 0,
     "replicas": 1,
     "replicas_on_gpu": 1,
+    "ranks": 1,
 }
 
 

@@ -56,6 +56,7 @@ SIMULATION = np.dtype(
         ("touches_first", "i8"),
         ("n_replicas", "i8"),
         ("replicas_on_gpu", "i8"),
+        ("ranks", "i8"),
         ("least_load", "i8"),
         ("prefix_caching", "i8"),
         ("linked", "i8"),
@@ -113,6 +114,7 @@ REPLICA = np.dtype(
         ("step_kv_s", "f8"),
         ("span_first_s", "f8"),
         ("span_increment_s", "f8"),
+        ("owed_s", "f8"),
         ("number", "i8"),
         ("gaps", "i8"),
         ("steps", "i8"),
@@ -147,8 +149,10 @@ REPLICA = np.dtype(
         ("prefix_hits", "i8"),
         ("n_spare_runs", "i8"),
         ("next_sample", "i8"),
+        ("owed_steps", "i8"),
         ("step_decoding", "i8"),
         ("step_preemptions", "i8"),
+        ("step_waits", "i8"),
         ("step_prefill_seqs", "i8"),
         ("step_prefill_tokens", "i8"),
         ("step_first_admitted", "i8"),
@@ -174,7 +178,7 @@ REPLICA = np.dtype(
 """A replica. `context_tokens` is what the next decode step attends to; `decode_steps` counts the steps that
 gave every decoding request a token; `block_phase[d % block_size]` counts the decoding requests that need a
 new block in decode step `d`; `partial` is the request whose prompt is partly computed; `step_*` describe the
-step being scheduled."""
+step being scheduled; `owed_steps` are prompts of other ranks yet to be waited for, `owed_s` each."""
 
 REQUEST = np.dtype(
     [

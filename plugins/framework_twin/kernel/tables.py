@@ -177,6 +177,7 @@ def _set_configuration(record: Any, engine: EngineConfig, n_requests: int, n_ada
     record["touches_first"] = engine.touches_first
     record["n_replicas"] = engine.replicas
     record["replicas_on_gpu"] = engine.replicas_on_gpu
+    record["ranks"] = engine.ranks
     record["least_load"] = engine.router == "least_load" and engine.replicas > 1
     record["n_requests"] = n_requests
     record["n_adapters"] = n_adapters

@@ -1,7 +1,7 @@
 """Predict a published run from its setup: deployment, number types and physics resolved, the load simulated.
 
 The scheduler is the kernel's. A closed loop starts with its requests spread over their lives, as they are once it has
-run for a while; the time to first token mixes that state with the common start (`EngineWork.together`). A steady
+run for a while; the time to first token mixes that state with the common start (`EngineWork.start_share`). A steady
 state holds its number of running requests; the length of its prompts was not published, so a usual one of the task
 stands for it, and only what the running batch decides is predicted.
 """
@@ -27,7 +27,7 @@ from framework_twin.kernel.simulate import simulate
 from framework_twin.measured.published_table import PublishedSetup
 from framework_twin.physics.engine_memory import EngineMemory, kv_capacity
 from framework_twin.physics.power import activity
-from framework_twin.physics.uncalibrated.bands import band, hardware_class
+from framework_twin.physics.uncalibrated.bands import WITH_IMAGES, band, hardware_class
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.engine_work import EngineWork, release_of
 from framework_twin.physics.uncalibrated.power_model import Utilisation, shares_of, utilisation
@@ -92,7 +92,7 @@ def predict_published(
     bands = {
         name: limits
         for name, value in values.items()
-        if (limits := band(server.physics.provider, hardware, setup.load, name, value)) is not None
+        if (limits := band(server.physics.provider, hardware, load_class(setup), name, value)) is not None
     }
     return PublishedPrediction(values, bands, server.physics.provider, _notes(server))
 
@@ -119,6 +119,16 @@ def _task_prompt(setup: PublishedSetup, shape: ModelShape) -> int:
     if task == "image-chat" and shape.family.startswith("gemma"):
         return _GEMMA_IMAGE_TOKENS
     return TASK_PROMPT_TOKENS.get(task, _OTHER_PROMPT_TOKENS)
+
+
+def load_class(setup: PublishedSetup) -> str:
+    """Return the kind of load that errors are kept apart by: steady states with images have theirs."""
+    return setup.load + WITH_IMAGES if shows_images(setup) else setup.load
+
+
+def shows_images(setup: PublishedSetup) -> bool:
+    """Return whether prompts hold images or videos, whose encoder and host work aren't modelled."""
+    return "image-chat" in setup.note or "video-chat" in setup.note
 
 
 def release_of_run(setup: PublishedSetup) -> str:
@@ -193,6 +203,7 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
         max_num_batched_tokens=budget,
         chunked_prefill=v1,
         max_model_len=longest,
+        ranks=server.spread.data,
     )
 
 
@@ -239,7 +250,7 @@ def _closed_loop(server: _Server) -> dict[str, float]:
     users, outputs = closed_loop_outputs(server.setup, server.spread)
     times = _run(server, users, outputs).requests
     sent, first, last = times.arrival_s, times.first_token_s, times.last_token_s
-    together = server.physics.work.together
+    together = server.physics.work.start_share(server.spread)
     alone_s = float(np.mean((first - sent)[users:]))
     waiting_s = (1 - together) * alone_s + together * float(np.mean(first[:users]))
     return {
@@ -315,4 +326,6 @@ def _notes(server: _Server) -> tuple[str, ...]:
         notes.append(f"prompt length not published: {server.prompt} tokens assumed")
     if server.setup.gpus is None:
         notes.append("number of GPUs not published")
+    if shows_images(server.setup):
+        notes.append("the encoder of images and its work on the host are not modelled")
     return tuple(notes)

@@ -70,6 +70,7 @@ class NaiveEngine:
         self.peak_blocks = 0
         self.cut = False
         self.just_finished = 0
+        self.owed_steps, self.owed_s = 0, 0.0
         self.gpu: list[int] = []
         cached = len(adapters) if engine.max_cpu_loras is None else engine.max_cpu_loras
         self.cpu_slots = cached
@@ -286,7 +287,8 @@ class NaiveEngine:
             int(self.engine.generation == "v1"),
             self.engine.replicas_on_gpu,
         )
-        end_s = self.time_s + load_s + sum(law[:-1]) + law[-1] * context
+        step_s = sum(law[:-1]) + law[-1] * context
+        end_s = self.time_s + load_s + step_s + self.wait_for_ranks(decoding, bool(chunks), context, step_s)
         if end_s > horizon_s:
             self.time_s = horizon_s
             self.cut = True
@@ -307,6 +309,33 @@ class NaiveEngine:
             self.running.remove(request)
             self.give_back(request)
             self.leave([request.adapter])
+
+    def idle_until(self, time_s: float) -> None:
+        """Have nothing to do until then, if it is later: other ranks' prompts are over by then."""
+        if time_s > self.time_s:
+            self.time_s, self.owed_steps = time_s, 0
+
+    def wait_for_ranks(
+        self, decoding: list[NaiveRequest], prompts: bool, context: int, step_s: float
+    ) -> float:
+        """Wait for one of the other ranks' prompts, of which there are as many as of its own."""
+        others = self.engine.ranks - 1
+        if not others:
+            return 0.0
+        if prompts:
+            self.owed_steps = others + max(0, self.owed_steps - others)
+            alone = LAW(
+                *(self.law, len(decoding), 0, 0, 0.0),
+                len({request.adapter for request in self.running} - {-1}),
+                *(self.engine.max_loras, self.engine.max_lora_rank, len(self.running), len(self.waiting)),
+                *(int(self.engine.generation == "v1"), self.engine.replicas_on_gpu),
+            )
+            self.owed_s = step_s - (sum(alone[:-1]) + alone[-1] * context if decoding else 0.0)
+            return 0.0
+        if not self.owed_steps:
+            return 0.0
+        self.owed_steps -= 1
+        return self.owed_s
 
     def token(self, request: NaiveRequest) -> None:
         if request.generated == 0:
@@ -365,7 +394,7 @@ def run_to(replica: NaiveEngine, coming: list[NaiveRequest], until_s: float, hor
         if replica.running or replica.waiting:
             replica.step(horizon_s)
         elif coming:
-            replica.time_s = coming[0].arrival_s
+            replica.idle_until(coming[0].arrival_s)
         else:
             break
     while replica.cut and coming:
@@ -381,7 +410,7 @@ def route_by_load(coming: list[NaiveRequest], replicas: list[NaiveEngine], horiz
         order = [*range(turn, len(replicas)), *range(turn)]
         number = min(order, key=lambda i: replicas[i].load_at(request.arrival_s))
         turn = (number + 1) % len(replicas)
-        replicas[number].time_s = max(replicas[number].time_s, request.arrival_s)
+        replicas[number].idle_until(request.arrival_s)
         replicas[number].arrive(request)
 
 
@@ -430,7 +459,7 @@ def run_linked(
                 order = [*range(turn, len(replicas)), *range(turn)]
                 number = min(order, key=lambda i: replicas[i].load_at(due_s))
             turn = (number + 1) % len(replicas)
-            replicas[number].time_s = max(replicas[number].time_s, due_s)
+            replicas[number].idle_until(due_s)
             request.status = "waiting"
             replicas[number].arrive(request)
             if request.status == "refused":

@@ -90,6 +90,7 @@ def engines(draw: st.DrawFn, lora: bool = False, generations: Sequence[str] = ("
         max_model_len=2**31 - 1 if chunked else 128,
         horizon_s=draw(st.sampled_from([None, None, 1.2345, 0.31])),
         replicas=draw(st.sampled_from([1, 1, 1, 3])),
+        ranks=draw(st.sampled_from([1, 1, 3])),
         router=draw(st.sampled_from(["round_robin", "least_load"])),
         max_loras=draw(st.integers(1, 4)) if lora else 0,
         max_cpu_loras=draw(st.integers(4, 6)) if lora else None,

@@ -319,3 +319,19 @@ def test_least_load_spreads_unequal_work_better_than_round_robin() -> None:
     load = simulate(replace(engine, router="least_load"), requests, LAW)
     assert load.duration_s < turns.duration_s
     assert set(load.requests.replica.tolist()) == {0, 1}
+
+
+def test_a_rank_waits_for_the_prompts_of_the_others_unless_it_computes_its_own() -> None:
+    """Others have as many prompts as it has: waited for in steps without prompts, free of charge in those with."""
+    law = parameter_vector(host_s=0.01, compute_per_token_s=1e-4)
+    one = equal_requests(1, 100, 10)
+    for ranks in (1, 3):
+        output = simulate(replace(ROOMY, ranks=ranks), one, law)
+        assert output.requests.first_token_s[0] == pytest.approx(0.02)  # 10 ms and 100 tokens
+        assert output.duration_s == pytest.approx(0.02 + 9 * 0.0101 + (ranks - 1) * 0.02)
+    alone, three = (
+        simulate(replace(ROOMY, ranks=ranks), equal_requests(60, 500, 2), law) for ranks in (1, 3)
+    )
+    prompt_step_s = 0.01 + 512 * 1e-4
+    assert three.requests.first_token_s == pytest.approx(alone.requests.first_token_s)
+    assert alone.duration_s < three.duration_s < alone.duration_s + 2.1 * prompt_step_s

@@ -24,7 +24,7 @@ from framework_twin.physics.uncalibrated.power_model import (
     utilisation,
 )
 from framework_twin.physics.uncalibrated.providers import priced
-from framework_twin.physics.uncalibrated.roofline_tables import roofline_tables
+from framework_twin.physics.uncalibrated.roofline_tables import reach_of, roofline_tables
 from framework_twin.physics.uncalibrated.speculation import Speculation
 from framework_twin.physics.uncalibrated.step_physics import step_physics
 from framework_twin.server import SimulatedServer
@@ -169,15 +169,21 @@ def test_reductions_cost_host_time_a_layer_as_soon_as_a_group_is_tensor_parallel
     assert work.host(DENSE, Deployment(tensor=2)) == pytest.approx(1e-3 + 1e-5 * DENSE.layers)
 
 
-def test_a_data_parallel_rank_waits_for_the_prompts_of_the_others_but_not_for_their_decodes() -> None:
-    work = EngineWork(0.0, prompt_step_s=1e-2)
-    alone = roofline_tables(MOE, H100, Deployment())
-    one = work.around(alone, MOE, H100, Deployment())
-    two = work.around(alone, MOE, H100, Deployment(data=2))
-    few, many = np.searchsorted(alone.tokens, [64, 4096])
-    assert two.products_s[few] == pytest.approx(one.products_s[few])
-    assert two.products_s[many] > 1.5 * one.products_s[many]
-    assert two.pair_s == pytest.approx(2 * one.pair_s)
+def test_prompts_of_one_rank_reach_fewer_experts_than_decodes_of_all_ranks() -> None:
+    alone, two = (roofline_tables(MOE, H100, Deployment(data=count, expert=count)) for count in (1, 2))
+    few, many = np.searchsorted(alone.tokens, [4, 8192])
+    assert two.products_s[few] > 0.6 * alone.products_s[few]  # half of the experts, and twice the tokens
+    assert (
+        two.products_s[many] < 0.9 * alone.products_s[many]
+    )  # each rank computes half of a prompt's experts
+
+
+def test_a_board_with_more_watts_for_its_peak_sustains_more_of_it() -> None:
+    """Ada: 350 W for 362 TFLOP/s (L40S), 450 W for 165 (RTX 4090), 72 W for 121 (L4)."""
+    reach = reach_of(gpu_spec("l40s"))
+    shares = {name: reach.sustained(gpu_spec(name)) * reach.compute for name in ("l4", "l40s", "rtx-4090")}
+    assert shares["l40s"] == pytest.approx(reach.compute, rel=0.01)
+    assert shares["l4"] < 0.85 * shares["l40s"] < shares["l40s"] < shares["rtx-4090"] == pytest.approx(0.9)
 
 
 def test_tokens_travel_once_to_each_machine_and_not_once_to_each_expert() -> None:

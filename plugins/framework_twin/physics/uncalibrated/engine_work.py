@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.hardware.number_types import number_type
 from framework_twin.physics.uncalibrated.deployment import Deployment
-from framework_twin.physics.uncalibrated.step_tables import MOST_DECODES, StepTables
+from framework_twin.physics.uncalibrated.step_tables import StepTables
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,14 @@ class EngineWork:
         prompt_step_s: more of a step that holds prompt tokens.
         prompt_layer_s: more of such a step for each layer: no whole graph of it is replayed.
         expert_layer_s: of each layer with routed experts, whatever the batch.
-        kernels, kernels_blackwell, kernels_fp8_experts, kernels_mxfp4_blackwell: factors on the kernels' time: this
+        fp8_layer_s: more of it where the experts are in fp8: activations are quantised in blocks first.
+        kernels, kernels_ampere, kernels_blackwell, kernels_mxfp4_blackwell: factors on the kernels' time: this
             release against the one that the tables were measured with.
         attend: factor on the start-up of decode attention.
         front_end_s: from the client to the engine and back.
         tail: of a leaderboard that averages over whole runs: requests missing from the stated batch while a run ends,
             as a share of batch² / √(tokens of an answer).
-        together: share of closed-loop requests that find the others at the same point, as all do at the start.
+        together: see `start_share`.
     """
 
     host_s: float
@@ -58,13 +57,11 @@ class EngineWork:
     prompt_step_s: float = 0.0
     prompt_layer_s: float = 0.0
     expert_layer_s: float = 0.0
+    fp8_layer_s: float = 0.0
     kernels: float = 1.0
     kernels_ampere: float = 1.0
     kernels_blackwell: float = 1.0
-    kernels_experts: float = 1.0
-    kernels_fp8_experts: float = 1.0
     kernels_mxfp4_blackwell: float = 1.0
-    kernels_recurrent: float = 1.0
     attend: float = 1.0
     front_end_s: float = 6e-3
     together: float = 0.12
@@ -80,6 +77,7 @@ class EngineWork:
             + self.reduction_s * shape.layers * (deployment.tensor > 1)
             + self.data_s * (deployment.data > 1)
             + self.expert_layer_s * shape.moe_layers * (not shape.kv_rank)
+            + self.fp8_layer_s * shape.moe_layers * (_expert_type(shape) == "fp8")
         )
 
     def prompts(self, shape: ModelShape) -> float:
@@ -94,36 +92,34 @@ class EngineWork:
             factor *= self.kernels_ampere
         if blackwell:
             factor *= self.kernels_blackwell
-        if shape.linear_layers:
-            factor *= self.kernels_recurrent
-        if shape.experts:
-            word = shape.expert_type or shape.weight_type
-            kind = number_type(word).name if word else "bf16"
-            factor *= self.kernels_experts
-            factor *= self.kernels_fp8_experts if kind == "fp8" else 1.0
-            factor *= self.kernels_mxfp4_blackwell if blackwell and kind == "mxfp4" else 1.0
+        if blackwell and shape.experts and _expert_type(shape) == "mxfp4":
+            factor *= self.kernels_mxfp4_blackwell
         return factor
 
-    def around(
-        self, tables: StepTables, shape: ModelShape, gpu: GpuSpec, deployment: Deployment
-    ) -> StepTables:
-        """Return tables with this release's kernels and its work that is not proportional to the batch.
-
-        Data-parallel ranks step together: each waits while another computes prompts, so prompts count once a rank.
-        """
-        products = tables.products_s * self.kernel_factor(shape, gpu)
-        decodes = np.interp(np.minimum(tables.tokens, MOST_DECODES), tables.tokens, products)
+    def around(self, tables: StepTables, shape: ModelShape, gpu: GpuSpec) -> StepTables:
+        """Return tables with this release's kernels."""
         return replace(
             tables,
-            products_s=decodes + deployment.data * (products - decodes),
-            pair_s=tables.pair_s * deployment.data,
-            window_pair_s=tables.window_pair_s * deployment.data,
+            products_s=tables.products_s * self.kernel_factor(shape, gpu),
             attend_s=self.attend * tables.attend_s,
         )
+
+    def start_share(self, deployment: Deployment) -> float:
+        """Return the share of closed-loop requests that find the others at the same point of their lives.
+
+        Data-parallel ranks step together, and so do their requests: measured times to first token are those of a
+        common start throughout, at any number of users.
+        """
+        return 1.0 if deployment.data > 1 else self.together
 
     def sampling_s(self, shape: ModelShape) -> float:
         """Return seconds of sampling one sequence's token, on the accelerator."""
         return 0.0 if shape.family in _PLAIN_SAMPLING else self.sampler_s * shape.vocab
+
+
+def _expert_type(shape: ModelShape) -> str:
+    word = shape.expert_type or shape.weight_type
+    return number_type(word).name if word else "bf16"
 
 
 _PLAIN_SAMPLING = ("gpt-oss",)

@@ -51,13 +51,13 @@ def step_physics(
     found = priced(shape, gpu, deployment, physics)
     work = work or engine_works()[release]
     rest = roofline(shape, gpu, generation, attention_backend=attention_backend)
-    tables = work.around(found.tables, shape, gpu, deployment)
+    tables = work.around(found.tables, shape, gpu)
     coefficients = replace(
         rest,
         host_s=work.host(shape, deployment),
         host_per_seq_s=work.sequence_s,
         hidden_host_per_seq_s=0.0,
-        prefill_step_s=work.prompts(shape) * deployment.data,
+        prefill_step_s=work.prompts(shape),
         weights_s=0.0,
         compute_per_token_s=0.0,
         kernel_s=0.0,
