@@ -191,9 +191,9 @@ without measurements. A release of one GPU or few models is off in the same way 
 """
 _LEFT_OUT = """## What is not modelled
 
-- The vision tower's work. On B200, image tasks add 30 ms to each step from 16 requests on, however many images arrive:
-  the host is starved, and watts are well below the prediction. These rows teach nothing, and loads with images have
-  bands of their own.
+- The vision tower's work. On B200, image tasks add 30 ms to each step from 16 requests on, however many images
+  arrive: the host is starved, and watts are well below the prediction. These rows teach nothing, and loads with
+  images have bands of their own.
 - Runs with an unknown number of GPUs (72 rows of `aic`): their time per token seems to leave out the prompts. Some of
   them would need more than the peak rate of the accelerators stated (94 prompts of 1,000 tokens a second of an 8B
   model on one H200, with 112 users decoding).
