@@ -195,7 +195,8 @@ def _decodes_alone_s(sim: Any, replica: Any) -> float:
         sim.replicas_on_gpu,
         context_tokens,
     )
-    return parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + parts[5] + parts[6] * context_tokens
+    own_s = parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + parts[5]
+    return float(own_s + parts[6] * context_tokens)
 
 
 @merged
