@@ -311,8 +311,13 @@ class QueuedSweep:
         if states is None:
             return f"{self.use.name} does not answer"
         ids = {self.ledger.jobs[key].job_id for key in waiting}
-        counts = Counter(states[job_id].state.lower() for job_id in ids)
+        counts = Counter(_in_a_word(states[job_id]) for job_id in ids)
         return " · ".join(f"{count} {state}" for state, count in counts.most_common())
+
+
+def _in_a_word(state: JobState) -> str:
+    """Return a job's state, with what a queue says to one that waits: it may be that it can never begin."""
+    return f"{state.state.lower()} ({state.reason})" if state.active and state.reason else state.state.lower()
 
 
 def cancel_jobs(queue: JobQueue, room: Path, jobs: Sequence[SubmittedJob]) -> None:

@@ -86,7 +86,9 @@ class MemoryQueue:
 
     def states(self, job_ids: Sequence[str]) -> Mapping[str, JobState]:
         return {
-            job_id: JobState(job_id, "PENDING", active=job_id.rpartition("_")[0] in self.accepted)
+            job_id: JobState(
+                job_id, "PENDING", reason="TimeLimit", active=job_id.rpartition("_")[0] in self.accepted
+            )
             if job_id not in self.worked
             else JobState(job_id, "COMPLETED", failure_kind="no_result")
             for job_id in job_ids
@@ -118,14 +120,19 @@ class MemoryQueue:
 JOBS = [SweepJob([f"sweep.index={index}"], f"key-{index}", index, 0) for index in range(7)]
 
 
-def _launch(outputs: Path, queue: MemoryQueue, runs_per_job: int) -> list[RunOutcome]:
+def _launch(
+    outputs: Path,
+    queue: MemoryQueue,
+    runs_per_job: int,
+    shown: Callable[[str], None] = lambda words: None,
+) -> list[RunOutcome]:
     room = outputs / "batches"
 
     def new_batch(tasks: Sequence[Sequence[TaskPoint]]) -> BatchFolder:
         return BatchFolder.new(room, "test", tasks, TaskLimits(60, 5), b"", ["python"], [])
 
     use = QueueUse(queue, {"queue": "memory"}, room, new_batch, runs_per_job, 60.0, 2)
-    session = SweepSession("sweep", "study", str(outputs))
+    session = SweepSession("sweep", "study", str(outputs), on_queue=shown)
 
     def compose(overrides: Sequence[str]) -> DictConfig:
         return OmegaConf.create({})
@@ -177,6 +184,16 @@ def test_a_launcher_killed_at_any_step_and_repeated_runs_every_point_once(
         assert ledger.open_batches == {}
         assert {job.job_id for job in ledger.jobs.values()} <= queue.worked
     assert steps > 10
+
+
+def test_what_a_queue_says_to_jobs_that_wait_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, shown = MemoryQueue(late=False), list[str]()
+    monkeypatch.setattr(submission, "POLL_S", 0.0)
+    while_it_watches(monkeypatch, queue.work)
+    _launch(tmp_path, queue, 2, shown.append)
+    assert shown[0] == "4 pending (TimeLimit)"
 
 
 KILLED_AT = """
