@@ -57,7 +57,7 @@ def front_notes(fronts: Sequence[SettingFront]) -> list[str]:
     shares = [
         (front.kind, front.volume_share)
         for front in fronts
-        if front.volume_share is not None and len(front.points) > 1
+        if front.volume_share is not None and sum(point.on_front for point in front.points) > 1
     ]
     if shares:
         texts = [": ".join(filter(None, (", ".join(kind), f"{share:.3f}"))) for kind, share in shares]
