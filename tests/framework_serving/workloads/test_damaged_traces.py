@@ -9,7 +9,7 @@ import pytest
 
 from framework.errors import InputError
 from framework_serving.workloads.trace import TraceWorkload
-from tests.framework_serving.workloads.test_trace import PUBLISHED
+from tests.framework_serving.workloads.test_published_traces import PUBLISHED
 from tests.support.damaged_files import mutations
 
 

@@ -48,7 +48,8 @@ def test_the_mean_rate_is_the_same_whatever_changes_over_time(
     if burst is not None:
         keys["bursts"] = {"every_s": 40.0, "length_s": 4.0, "factor": burst}
     _, times = owners_and_times(seed, **keys)
-    assert len(times) == pytest.approx(30 * 0.5 * 4000, rel=0.3 if on is not None else 0.12)
+    # a hundred bursts carry up to half of the requests, so that their number alone moves the mean by 5 %
+    assert len(times) == pytest.approx(30 * 0.5 * 4000, rel=0.12 if on is None and burst is None else 0.3)
     assert np.all(np.diff(times) >= 0)
     assert times[0] == 0
     assert times[-1] < 4000

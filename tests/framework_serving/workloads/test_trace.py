@@ -1,3 +1,5 @@
+"""Rows of a trace become requests: columns, units, windows, limits; what is wrong is named."""
+
 from __future__ import annotations
 
 import gzip
@@ -6,35 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from framework.contracts import WorkloadTables
 from framework.errors import ConfigError, InputError, UserError
 from framework_serving.workloads.prefix_blocks import kv_block_hashes
 from framework_serving.workloads.trace import TraceWorkload
-from tests.support.measured_data import MEASURED_DATA, needs_shared_data
-
-TRACES = MEASURED_DATA / "traces"
-AZURE = {"arrival": "arrived_at", "input": "num_prefill_tokens", "output": "num_decode_tokens"}
-MOONCAKE = {
-    "arrival": "timestamp",
-    "input": "input_length",
-    "output": "output_length",
-    "hash_ids": "hash_ids",
-}
-HEADER = "arrival_s,input_tokens,output_tokens\n"
-
-
-def build(file: Path, **keys: object) -> WorkloadTables:
-    return TraceWorkload(file=str(file), **keys).build(0)
-
-
-def csv_file(folder: Path, rows: str, header: str = HEADER) -> Path:
-    path = folder / "trace.csv"
-    path.write_text(header + rows)
-    return path
-
-
-def arrivals(built: WorkloadTables) -> list[float]:
-    return list(built.tables["requests"]["arrival_s"].to_pylist())
+from tests.framework_serving.workloads.trace_files import HEADER, arrivals, build, csv_file
 
 
 def test_rows_become_requests_with_times_from_the_first(tmp_path: Path) -> None:
@@ -194,32 +171,6 @@ def test_equal_file_gives_equal_hash_and_a_cap_of_tokens_another(tmp_path: Path)
     assert build(path).content_hash != build(path, max_tokens=4).content_hash
 
 
-def test_traces_in_the_form_of_the_published_ones_load(tmp_path: Path) -> None:
-    header = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
-    azure = build(csv_file(tmp_path, "0.0,370,40\n4.25,400,110\n", header), columns=AZURE)
-    assert azure.facts["input_tokens_mean"] == 385
-    path = tmp_path / "conversation.jsonl.gz"
-    rows = [
-        {"timestamp": 0, "input_length": 1100, "output_length": 5, "hash_ids": [0, 1, 2]},
-        {"timestamp": 3000, "input_length": 600, "output_length": 5, "hash_ids": [0, 7]},
-    ]
-    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
-    conversation = build(path, columns=MOONCAKE, time_unit="ms")
-    assert arrivals(conversation) == [0, 3.0]
-    assert conversation.tables["requests"]["prefix_block_hashes"].to_pylist() == [[0, 1, 2], [0, 7]]
-
-
-@needs_shared_data("traces")
-def test_published_traces_load() -> None:
-    azure = build(TRACES / "azure_llm_2023_conv.csv.gz", columns=AZURE)
-    assert azure.facts["num_requests"] == 19_366
-    assert azure.facts["input_tokens_mean"] == pytest.approx(1154.70, abs=0.01)
-    conversation = build(
-        TRACES / "mooncake_conversation.jsonl.gz", columns=MOONCAKE, time_unit="ms", limit=300
-    )
-    assert conversation.tables["requests"]["prefix_block_hashes"][0].as_py() == list(range(14))
-
-
 def test_a_trace_setting_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"workload\.columns: expected a mapping"):
         TraceWorkload(file=str(tmp_path), columns=["a"])
@@ -231,105 +182,6 @@ def test_trace_that_is_not_drained_is_cut_at_its_window_or_last_arrival(tmp_path
     assert build(path, drain=False, window_end_s=10, rate_scale=2).facts["horizon_s"] == 5
     with pytest.raises(ConfigError, match=r"workload\.drain: false cuts the run at its last arrival"):
         build(path, drain=False, limit=1)
-
-
-PUBLISHED = {
-    "azure2023": (
-        "azure",
-        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-        "2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n",
-        [0.0, 4.314579],
-    ),
-    "azure2024": (
-        "azure",
-        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-        "2024-05-10 00:00:00.009930+00:00,374,44\n2024-05-10 00:00:00.017335+00:00,396,109\n",
-        [0.0, 0.007405],
-    ),
-    "vidur": (
-        "vidur",
-        "arrived_at,num_prefill_tokens,num_decode_tokens\n0.0,374,44\n4.25,396,109\n",
-        [0, 4.25],
-    ),
-    "burstgpt": (
-        "burstgpt",
-        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
-        "5,ChatGPT,374,44,418,Conversation log\n20,GPT-4,300,0,300,API log\n"
-        "45,ChatGPT,396,109,505,Conversation log\n",
-        [0, 40],
-    ),
-    "mooncake": (
-        "mooncake",
-        '{"timestamp": 0, "input_length": 374, "output_length": 44, "hash_ids": [0]}\n'
-        '{"timestamp": 3000, "input_length": 396, "output_length": 109, "hash_ids": [1]}\n',
-        [0, 3],
-    ),
-    "qwen": (
-        "qwen",
-        '{"chat_id": 1, "parent_chat_id": -1, "timestamp": 61.114, "input_length": 374, "output_length": 44, '
-        f'"type": "text", "turn": 1, "hash_ids": {list(range(24))}}}\n'
-        '{"chat_id": 2, "parent_chat_id": 1, "timestamp": 66.114, "input_length": 396, "output_length": 109, '
-        f'"type": "text", "turn": 2, "hash_ids": {list(range(25))}}}\n',
-        [0, 5],
-    ),
-    "servingsim": (
-        "servingsim",
-        '{"input_toks": 374, "output_toks": 44, "arrival_time_ns": 0}\n'
-        '{"input_toks": 396, "output_toks": 109, "arrival_time_ns": 50000000}\n',
-        [0, 0.05],
-    ),
-    "servingsim_s": (
-        "servingsim",
-        '{"input_toks": 374, "output_toks": 44, "arrival_time": 1700000000.25}\n'
-        '{"input_toks": 396, "output_toks": 109, "arrival_time": 1700000000.75}\n',
-        [0, 0.5],
-    ),
-}
-
-
-@pytest.mark.parametrize("preset", ["auto", "named"])
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_trace_is_read_as_it_is_published(name: str, preset: str, tmp_path: Path) -> None:
-    form, text, times = PUBLISHED[name]
-    file = tmp_path / "published"
-    file.write_text(text)
-    built = build(file, preset="auto" if preset == "auto" else form)
-    assert built.facts["trace_format"] == form
-    assert arrivals(built) == pytest.approx(times, abs=1e-6)
-    requests = built.tables["requests"]
-    assert requests["input_tokens"].to_pylist() == [374, 396]
-    assert requests["output_tokens"].to_pylist() == [44, 109]
-
-
-def test_failed_requests_of_burstgpt_are_left_out_and_counted(tmp_path: Path) -> None:
-    file = tmp_path / "burst.csv"
-    file.write_text(PUBLISHED["burstgpt"][1])
-    facts = build(file).facts
-    assert (facts["failed_requests_left_out"], facts["rows_left_out"]) == (1, 0)
-
-
-def test_turns_of_a_session_wait_for_the_turn_before_and_blocks_have_the_publishers_size(
-    tmp_path: Path,
-) -> None:
-    file = tmp_path / "qwen.jsonl"
-    file.write_text(PUBLISHED["qwen"][1])
-    built = build(file)
-    assert built.facts["prefix_block_tokens"] == 16
-    assert built.facts["sessions"] == 1
-    assert built.tables["requests"]["follows"].to_pylist() == [None, 0]
-
-
-def test_a_file_of_another_format_than_the_preset_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "qwen.jsonl"
-    file.write_text(PUBLISHED["qwen"][1])
-    with pytest.raises(
-        InputError,
-        match=r"looks like a trace of qwen \(workload=trace_qwen\), not one of workload.preset=mooncake",
-    ):
-        build(file, preset="mooncake")
-    file.write_text(HEADER + "0,5,6\n")
-    with pytest.raises(InputError, match=r"has other columns, not one of workload.preset=azure"):
-        build(file, preset="azure")
 
 
 @pytest.mark.parametrize(("tokens", "ids"), [(10_000, [1]), (100, [1, 2, 3, 4, 5, 6]), (600, [])])
@@ -364,7 +216,11 @@ def test_separators_decimal_commas_and_spaces_are_found_out(tmp_path: Path) -> N
 
 
 def test_dates_of_two_sorts_in_one_trace_are_refused(tmp_path: Path) -> None:
-    text = PUBLISHED["azure2024"][1] + "2024-05-10 00:00:01,10,10\n"
+    text = (
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        "2024-05-10 00:00:00.009930+00:00,2162,5\n2024-05-10 00:00:00.017335+00:00,2399,6\n"
+        "2024-05-10 00:00:01,10,10\n"
+    )
     with pytest.raises(InputError, match=r"line 4: .*some dates have a time zone and some have none"):
         build(csv_file(tmp_path, "", text))
 
