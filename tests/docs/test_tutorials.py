@@ -16,7 +16,7 @@ from framework.configuration.search_path import CONFIG_DIR
 from tests.conftest import forget_plugins
 from tests.docs.pages import PAGES, ROOT, TUTORIALS, Block, blocks
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 FIRST = TUTORIALS / "first_advice.md"
 RECIPES = ROOT / "docs" / "how_to.md"
