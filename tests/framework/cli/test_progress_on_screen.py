@@ -38,8 +38,9 @@ def test_a_sweep_shows_how_far_its_current_run_is(terminal: Terminal, columns: i
 @pytest.mark.slow
 def test_a_log_has_a_line_of_a_run_that_takes_its_time(command_line: CommandLine) -> None:
     ran = command_line("+experiment=toy_single", "backend.steps=7", "backend.step_s=1")
-    (line,) = ran.stderr.splitlines()
-    assert re.fullmatch(r"toy_single \d+ %  ENGINE-STEP-\d", line)
+    lines = ran.stderr.splitlines()
+    assert 1 <= len(lines) < 7  # a busy machine takes longer, which may be worth a second line
+    assert all(re.fullmatch(r"toy_single \d+ %  ENGINE-STEP-\d", line) for line in lines)
 
 
 @pytest.mark.slow
