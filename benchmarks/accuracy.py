@@ -171,8 +171,9 @@ _INTRODUCTION = """# Accuracy
 
 How far the twin is off where no profile was fitted: predictions of published vLLM runs on models and GPUs of others,
 each from its configuration alone. Profiles have their own errors ([the physics of the twin](twin_physics.md#errors)).
-How far `predict` is off, which learns from stored runs too, on models, GPUs and clusters left out, next to the twin alone
-and learning alone: [LLM serving](experiments.md#predict-from-the-store), [clusters](hadoop_knowledge.md#measured-accuracy-and-speed).
+How far `predict` is off, which learns from stored runs too, on models, GPUs and clusters left out, next to the twin
+alone and learning alone: [LLM serving](experiments.md#predict-from-the-store),
+[clusters](hadoop_knowledge.md#measured-accuracy-and-speed).
 
 Built {today} from {total} runs of four public sources; {refused} refused. Rebuild it with a table of your own:
 `python benchmarks/accuracy.py TABLE --held-out HELD_OUT`; the verb `validate TABLE` predicts any such table.
