@@ -165,7 +165,7 @@ def test_without_an_objective_the_advisors_answer(outputs: Path, capsys: pytest.
         "changes a limit",
         "changes another",
         "why large",
-        "run it python -m framework +experiment=chat backend.max_num_seqs=8 'workload.ranks=[8, 16]'",
+        "run it python -m framework experiment=chat backend.max_num_seqs=8 'workload.ranks=[8, 16]'",
     ]
 
 
