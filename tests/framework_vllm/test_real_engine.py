@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ import pytest
 from framework.contracts import Result, RunContext, WorkloadTables
 from framework.errors import ConfigError
 from framework.processes.lifeline import descendants
-from framework_serving.advice.fleet.adapter_list import Deployment
-from framework_serving.advice.fleet.running_load import scraped_load
+from framework_serving.advice.capacity.capacity_learning import fit, learning_rows
+from framework_serving.advice.fleet.adapter_list import Deployment, read_deployment
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.workloads.synthetic import SyntheticWorkload
 from framework_vllm.backend import VllmBackend
@@ -29,6 +30,7 @@ from framework_vllm.engine_metrics.exposition import parse
 from framework_vllm.server.http_get import NoAnswerError, get, post_json
 from framework_vllm.server.serving_engines import ServingEngines
 from framework_vllm.server.start_failures import EngineOutOfMemoryError, EngineStartError
+from tests.framework_serving.advice.capacity.known_engine import known_data
 from tests.framework_vllm.real_engine import engine_python, group, load
 
 pytestmark = pytest.mark.integration
@@ -220,24 +222,45 @@ def test_a_running_server_is_used_with_its_adapters(serving: Serving, tmp_path: 
 def test_the_counters_of_a_running_server_say_what_its_deployment_is_asked_for(
     serving: Serving, tmp_path: Path
 ) -> None:
-    url = f"{serving.engines.targets[0].url}/metrics"
-    rates = {"adapter-0": 0.3, "adapter-1": 0.1}
-    deployment = Deployment(
-        "tiny-llama", (("cpu", 4, tuple(rates)),), {"adapter-0": 8, "adapter-1": 4}, rates
-    )
+    rates = {"adapter-0": 0.3, "adapter-1": 0.1, "silent": 0.0}
+    ranks = {"adapter-0": 8, "adapter-1": 4, "silent": 8}
+    engine = ("model=llama-3.1-8b", "backend.max_num_seqs=256", "backend.max_model_len=2048")
+    gpus = (("l4", 4, tuple(rates)),)
+    Deployment("llama-3.1-8b", gpus, ranks, rates, engine, ("l4",)).save(tmp_path / "runs.yaml", [""])
+    learned = known_data(12)
+    fit(learned, learning_rows(learned)).save(tmp_path / "outputs" / "adapter_capacity" / "model.json")
     workload = load([0.0, 0.05, 0.1, 0.15], adapters=ADAPTERS)
+    read = []
 
-    def serve(seconds: float) -> None:
-        serving.measure(workload, warmup_requests=0)
+    class Counters(BaseHTTPRequestHandler):
+        """The engine's own counters; four requests are served each time before they are read."""
 
-    found = scraped_load([url], 8.0, deployment, wait=serve)
-    rates_now = found.named.adapters.rate_rps.tolist()
-    assert rates_now == pytest.approx([1.5, 0.5])  # 16 requests while it "waits" 8 s; shares as planned
-    assert found.named.adapters.input_mean.tolist() == pytest.approx([64, 64])
-    assert found.named.adapters.output_mean.tolist() == pytest.approx([16, 16])
-    said = "; ".join(found.remarks)
+        def do_GET(self) -> None:
+            serving.measure(workload, warmup_requests=0)
+            read.append(get(serving.engines.targets[0].url, "/metrics", 60.0))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(read[-1])
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Counters) as server:
+        server.timeout = 30.0
+        url = f"http://127.0.0.1:{server.server_port}/metrics"
+        words = ["advise", "--running", "runs.yaml", "--metrics", url, "--seconds", "4", "--out", "next.yaml"]
+        asked = subprocess.Popen(
+            [sys.executable, "-m", "framework", *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        while len(read) < 5 and asked.poll() is None:
+            server.handle_request()
+        said, _ = asked.communicate()
+    assert asked.returncode == 0, said
+    assert "4 requests/s, planned 0.4" in said  # 16 requests in 4 s
     assert f"runs with --max-loras {len(ADAPTERS)}, the deployment says 4" in said
-    assert "2 requests/s, planned 0.4" in said
+    assert "1 adapters had no requests (silent)" in said
+    assert "--enable-lora --max-loras" in said
+    assert read_deployment(tmp_path / "next.yaml").rates == {**rates, "adapter-0": 3.0, "adapter-1": 1.0}
 
 
 def test_every_adapter_answers_in_words_of_its_own(serving: Serving) -> None:
