@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+from framework.analysis.number_format import format_value
 from framework.cli.study_command import run_study
 from framework.configuration.search_path import CONFIG_DIR
 from framework.store.database.reader import Store
@@ -110,6 +111,9 @@ def test_the_commands_of_a_terminal_do_the_same(folder: Path) -> None:
     said = framework(folder, "advise")
     (line,) = [line for line in said.splitlines() if line.startswith("  run it  python -m framework ")]
     framework(folder, *shlex.split(line)[5:], "outputs_dir=again")
+    again = framework(folder, "advise", "--run")
+    assert f"advised for total_tok_s {format_value(item['predicted'])}, it gave " in again
+    assert len(query(folder, "SELECT run_id FROM runs WHERE repeat = 1")) == 1
     assert query(folder, "SELECT total_tok_s FROM results", "again") == [{"total_tok_s": item["predicted"]}]
 
 

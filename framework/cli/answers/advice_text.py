@@ -9,6 +9,7 @@ from pathlib import Path
 
 from framework.analysis.number_format import format_value
 from framework.analysis.objectives import check_names
+from framework.cli.answers.followed_advice import follow
 from framework.configuration.group_options import group_option
 from framework.configuration.search_path import group_files
 from framework.contracts import Json, StoreReader
@@ -108,8 +109,8 @@ def _same_number(a: str | None, b: str | None) -> bool:
 _GROUPS = frozenset({"backend", "model", "gpu", "workload"})
 
 
-def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
-    """Print what the advisors said of the runs, the latest of each on each subject.
+def show_advice(names: Sequence[str], outputs: Path, must: bool, run: bool = False) -> int:
+    """Print what the advisors said of the runs, the latest of each on each subject; `run` follows it.
 
     Raises:
         UserError: there is none and `must` is set.
@@ -150,11 +151,16 @@ def show_advice(names: Sequence[str], outputs: Path, must: bool) -> int:
             print(line)
         print(f"  why     {row['reason']}")
         if row["overrides"]:
-            plus = "+" if row["experiment"] in group_files("experiment") else ""
-            print(f"  run it  python -m framework {plus}experiment={row['experiment']} {row['overrides']}")
+            print(f"  run it  python -m framework {_study(row)}")
             for line in _engine_commands(_advised(store, row["run_ids"], json.loads(row["recommendation"]))):
                 print(line)
-    return 0
+    again = [row for row in rows if run and row["overrides"] and row["predicted"] is not None]
+    return max((follow(row, _study(row), outputs) for row in again), default=0)
+
+
+def _study(advice: Mapping[str, str]) -> str:
+    plus = "+" if advice["experiment"] in group_files("experiment") else ""
+    return f"{plus}experiment={advice['experiment']} {advice['overrides']}"
 
 
 def _parts(facts: Mapping[str, Json]) -> Iterator[str]:

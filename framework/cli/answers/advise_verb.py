@@ -43,6 +43,9 @@ def advise(
         list[str] | None,
         typer.Option("--from", help="Experiment, sweep or run; may be repeated. Default: all runs."),
     ] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Run what the advisors said again, with another seed too.")
+    ] = False,
     running: Annotated[
         Path | None,
         typer.Option(help="Deployment that runs (YAML): what has become wrong with it, and what to set?"),
@@ -86,7 +89,9 @@ def advise(
     if not maximise and not minimise:
         if limits or per or by:
             raise UserError("which metric? give --maximise METRIC or --minimise METRIC")
-        return show_advice(names, outputs, must=True)
+        return show_advice(names, outputs, must=True, run=run)
+    if run:
+        raise UserError("--run: follows what advisors said; it takes no objective")
     objective = f"{maximise}:higher" if maximise else f"{minimise}:lower"
     show_answer(objective, limits, per, by or [], names, outputs, mix_workloads, mix_models)
     return show_advice(names, outputs, must=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from framework.contracts import BatchBackend, BatchJob, Json, WorkloadTables
@@ -55,7 +55,7 @@ class SlotChoice:
     """What a number of slots gives at the number of adapters that was found.
 
     Attributes:
-        runs: its simulations, one a seed, the workload's own seed first.
+        runs: its simulations, one a seed, the workload's own seed first; fewer where it failed too often.
         failed_share: share of the seeds in which it starves or breaks a limit.
     """
 
@@ -141,7 +141,7 @@ class AdapterSearch:
         """Search from a number of adapters near the expected answer; see `AdapterChoice`."""
         low, high = 0, None
         count, step = min(max(1, start), self.most), self.growth
-        while high is None or high - low > max(1, int(self.resolution * low)):
+        while high is None or high - low > self._gap(low):
             if self._served(count, self.seeds[:1]):
                 low = count
                 if high is None and count >= self.most:
@@ -163,29 +163,46 @@ class AdapterSearch:
         return self._simulate([(adapters, slots, self.seeds[0])])[0]
 
     def _checked(self, low: int, high: int | None) -> AdapterChoice:
-        """Go down from the number found until enough of all seeds serve it."""
-        while low > 0:
-            choices = self._choices(low)
+        """Go down from the number found, by growing steps, until enough of all seeds serve it; then halve the gap."""
+        found: AdapterChoice | None = None
+        count, step = low, self._gap(low)
+        while count > 0:
+            choices = self._choices(count)
             good = [choice for choice in choices if choice.failed_share <= self.allowed_share]
             if good:
-                return AdapterChoice(low, _best(good), choices, high, self._reasons, len(self._known))
-            low, high = low - max(1, int(self.resolution * low)), low
-        return AdapterChoice(0, None, (), high, self._reasons, len(self._known))
+                found = AdapterChoice(count, _best(good), choices, high, self._reasons, len(self._known))
+            else:
+                high = count
+            if found is None:
+                count, step = max(count - step, 1) if count > 1 else 0, 2 * step
+            elif high is None or high - found.adapters <= self._gap(found.adapters):
+                break
+            else:
+                count = (found.adapters + high) // 2
+        found = found or AdapterChoice(0, None, (), high, self._reasons, 0)
+        return replace(found, next_adapters=high, simulations=len(self._known))
+
+    def _gap(self, adapters: int) -> int:
+        """Return how far apart served and not served may be at the end."""
+        return max(1, int(self.resolution * adapters))
 
     def _choices(self, adapters: int) -> tuple[SlotChoice, ...]:
-        alive = [run.slots for run in self._served(adapters, self.seeds[:1])]
-        found = self._simulate([(adapters, slots, seed) for slots in alive for seed in self.seeds])
-        choices = []
-        for slots in alive:
-            runs = tuple(run for run in found if run.slots == slots)
-            broken = [problems for run in runs if (problems := run.broken_limits(self.limits))]
-            if broken:
-                self._reasons.setdefault(
-                    slots,
-                    f"{'; '.join(broken[0])} with {adapters} adapters in {len(broken)} of {len(runs)} seeds",
-                )
-            choices.append(SlotChoice(slots, runs, len(broken) / len(runs)))
-        return tuple(choices)
+        """Simulate one seed after the other; a number of slots that has failed too often is not tried with more."""
+        runs = {run.slots: [run] for run in self._served(adapters, self.seeds[:1])}
+        failed: dict[int, list[str]] = {slots: [] for slots in runs}
+        for seed in self.seeds[1:]:
+            alive = [slots for slots in runs if len(failed[slots]) <= self.allowed_share * len(self.seeds)]
+            for run in self._simulate([(adapters, slots, seed) for slots in alive]):
+                runs[run.slots].append(run)
+                if problems := run.broken_limits(self.limits):
+                    failed[run.slots].append("; ".join(problems))
+        for slots, problems in failed.items():
+            if problems:
+                count = f"{len(problems)} of {len(runs[slots])} seeds"
+                self._reasons.setdefault(slots, f"{problems[0]} with {adapters} adapters in {count}")
+        return tuple(
+            SlotChoice(slots, tuple(found), len(failed[slots]) / len(found)) for slots, found in runs.items()
+        )
 
     def _served(self, adapters: int, seeds: Sequence[int]) -> list[Serving]:
         """Return the simulations that serve so many adapters, one for each number of slots that does."""
