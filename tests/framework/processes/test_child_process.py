@@ -128,7 +128,8 @@ def test_the_processor_time_of_ended_descendants_counts_and_stays_after_the_end(
     while child.wait(0.05) is None:
         seen.append(child.usage())
     assert max(usage.rss_bytes for usage in seen) > 1_000_000
-    assert child.usage().cpu_s >= max(0.4, *(usage.cpu_s for usage in seen))
+    rounding_s = 0.05  # the kernel rounds each process to ticks, and adds up what it has rounded
+    assert child.usage().cpu_s >= max(0.4, *(usage.cpu_s for usage in seen)) - rounding_s
     assert child.usage().rss_bytes == 0
 
 
