@@ -26,7 +26,10 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     arguments = ["dry_run=true" if text == "--dry-run" else text for text in arguments]
     flags, overrides, unknown, known = flags_apart(list(arguments))
     if unknown:
-        raise ConfigError(f"unknown flag '{unknown[0]}'{did_you_mean(unknown[0], [*known, '--dry-run'])}")
+        flag = unknown[0].partition("=")[0]
+        if flag == "--outputs":  # what verbs call it
+            raise ConfigError(f"unknown flag '{flag}': a study takes outputs_dir=FOLDER")
+        raise ConfigError(f"unknown flag '{flag}'{did_you_mean(flag, [*known, '--dry-run'])}")
     return [*flags, *_below_swept_groups([_checked(text) for text in overrides])]
 
 

@@ -122,6 +122,7 @@ def _number(text: str | None) -> object:
         (["model=李明"], """quote its value, for the shell and for Hydra: 'model="李明"'"""),
         (["backend.profile=a=b"], """'backend.profile="a=b"'"""),
         (["--mutlirun"], "unknown flag '--mutlirun'"),
+        (["--outputs=x"], "unknown flag '--outputs': a study takes outputs_dir=FOLDER"),
     ],
 )
 def test_what_would_be_ignored_is_refused_in_one_line(
