@@ -189,8 +189,7 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
     )
     blocks, beside = _ENOUGH_BLOCKS, dict[str, Any]()
     if server.setup.load != "steady":
-        # A run that does not fit was made all the same: with memory settings that were not published.
-        with suppress(ConfigError):
+        with suppress(ConfigError):  # it ran all the same: with memory settings that were not published
             capacity = kv_capacity(server.shape, server.gpu, memory)
             beside = capacity.beside_tokens
             least = capacity.state_blocks + capacity.window_blocks + longest // KV_BLOCK_TOKENS + 2
