@@ -61,6 +61,7 @@ def _sampler_killed() -> bool:
     return bool(samplers)
 
 
+@pytest.mark.slow
 def test_every_documented_check_is_made(
     fake_nvml: Callable[..., FakeGpus], around: Around, tmp_path: Path
 ) -> None:

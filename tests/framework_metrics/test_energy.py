@@ -126,6 +126,7 @@ def test_two_instances_of_a_split_gpu_share_its_sensor_and_the_run_says_so(
     assert verdict(result, "energy_scope")[0] == "warn"
 
 
+@pytest.mark.slow
 def test_idle_power_is_measured_before_the_run_when_asked_for(
     fake_nvml: Follow, around: Around, no_rapl: str
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_backend_that_does_not_say_when_it_ran_is_measured_whole_and_that_is_s
     assert "start-up is included" in verdict(result, "energy_window")[1]
 
 
+@pytest.mark.slow
 def test_packages_and_dram_add_up_over_sockets_and_wraps_are_undone(around: Around, tmp_path: Path) -> None:
     folder = tmp_path / "powercap"
     zones = [

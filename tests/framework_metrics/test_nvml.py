@@ -40,6 +40,7 @@ def test_every_quantity_is_read_over_the_run_and_not_over_its_preparation(
     assert result.facts["window"] == "run"
 
 
+@pytest.mark.slow
 def test_instant_and_average_power_are_told_apart(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("power_w 100 400")
     result = around(NvmlCollector(period_s=0.02), 30)
@@ -208,6 +209,7 @@ def test_nonsense_from_a_sensor_is_no_reading(fake_nvml: Follow, around: Around)
     assert metric(result, "gpu_sm_clock_mean_mhz").value == 1980
 
 
+@pytest.mark.slow
 def test_slow_sensors_miss_samples_and_say_so(fake_nvml: Follow, around: Around) -> None:
     fake_nvml("slow DeviceGetTemperature 0.06")
     result = around(NvmlCollector(period_s=0.01), 8)

@@ -104,6 +104,7 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_users_of_the_workload_are_those_of_the_client_and_are_said_once(
     tmp_path: Path, running_server: str
 ) -> None:

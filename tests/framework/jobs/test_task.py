@@ -119,6 +119,7 @@ def test_a_point_that_raises_leaves_the_others_alone(tmp_path: Path) -> None:
     assert isinstance(batch.result(1, 0), RunOutcome)
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_its_own_limit_though_its_job_has_more_time(tmp_path: Path) -> None:
     batch = _batch(tmp_path, [TaskPoint(["hang"], 0, 0), POINTS[1]], TaskLimits(1.5, 0.5))
     carry_out(batch.folder, 0, "7_0")

@@ -27,6 +27,7 @@ def test_places_are_those_that_numpys_choice_draws(n: int, seed: int) -> None:
     assert (drawn_places(shares, np.random.default_rng(seed).random(2_000)) == plain).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5000), SEEDS)
 def test_scores_are_put_in_order_also_where_they_nearly_agree(n: int, seed: int) -> None:

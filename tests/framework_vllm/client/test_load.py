@@ -25,6 +25,7 @@ from tests.framework_vllm.client.loads import Serve, Streaming, load, requests, 
 STEADY = ("--ttft-ms", "20", "--itl-ms", "4")
 
 
+@pytest.mark.slow
 def test_open_loop_times_agree_with_the_servers_truth(serve: Serve) -> None:
     stub = serve(*STEADY)
     arrivals = np.arange(40) / 100
@@ -67,6 +68,7 @@ def test_inter_token_latency_is_that_of_all_gaps(serve: Serve) -> None:
     assert itl["itl_mean_ms"] > 3.9
 
 
+@pytest.mark.slow
 def test_a_cut_run_tells_running_from_waiting_from_not_arrived(serve: Serve) -> None:
     stub = serve("--ttft-ms", "20", "--itl-ms", "50", "--capacity", "2")
     outcome = load(requests([0.0, 0.0, 0.1, 0.1, 5.0], outputs=100), stub, horizon_s=0.5)
@@ -101,6 +103,7 @@ def test_a_closed_loop_keeps_so_many_open_and_arrivals_are_when_a_slot_was_free(
     assert (start[4:] > 0).all()
 
 
+@pytest.mark.slow
 def test_turns_of_a_session_wait_for_the_answer_and_its_reader(serve: Serve) -> None:
     table = requests([0.0] * 12)
     follows = pa.array([None if row % 3 == 0 else row - 1 for row in range(12)], pa.int64())
@@ -121,6 +124,7 @@ def test_a_refused_turn_does_not_end_its_session(serve: Serve) -> None:
     assert np.isfinite(outcome.client_requests["sent_s"].to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_several_processes_share_the_load_and_their_clock(serve: Serve) -> None:
     stub = serve(*STEADY)
     outcome = load(requests(np.arange(30) / 100), stub, processes=3)
@@ -155,6 +159,7 @@ def test_adapters_are_asked_for_by_name(serve: Serve) -> None:
         load(table, serve(*STEADY), adapter_names={0: "a"})
 
 
+@pytest.mark.slow
 def test_the_warm_up_is_in_no_result(serve: Serve) -> None:
     stub = serve("--ttft-ms", "1", "--itl-ms", "1")
     table = requests([0.0] * 4, adapters=[0, 1, 0, 1])

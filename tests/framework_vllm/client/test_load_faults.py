@@ -15,6 +15,7 @@ from tests.framework_vllm.client.loads import Serve, Streaming, Stub, load, requ
 PACE = ("--ttft-ms", "2", "--itl-ms", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "status", "error"),
     [
@@ -56,6 +57,7 @@ def test_an_unusual_manner_of_sending_changes_no_count(serve: Serve, manner: str
     assert [len(times) for times in outcome.client_requests["token_times_s"].to_pylist()] == [6, 6, 6]
 
 
+@pytest.mark.slow
 def test_tokens_of_one_event_have_no_time_between_them(serve: Serve) -> None:
     slow = ("--ttft-ms", "2", "--itl-ms", "500")  # so far apart that no busy machine reads two events at once
     outcome = load(requests([0.0]), serve(*slow), extra_body={"stub": "multi_token"})
