@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import psutil
+import pytest
 
 from framework_metrics import settings
 from framework_metrics.energy.collector import EnergyCollector
