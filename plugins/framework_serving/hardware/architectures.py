@@ -23,7 +23,6 @@ class Architecture:
             are none.
         window: how sliding windows are laid out where the configuration has no `layer_types`: `all`, `every_other`,
             `pattern` (one full layer in `sliding_window_pattern`), empty: the window is not used.
-        embedding_norm: the embeddings have a norm of their own (BLOOM).
         recurrent: kind of the layers that don't attend (`recurrent_layers`); empty: all layers attend.
         output_gate: a gate as wide as the queries multiplies what attention returns.
     """
@@ -35,7 +34,6 @@ class Architecture:
     learned_positions: int = -1
     block: str = ""
     window: str = ""
-    embedding_norm: bool = False
     recurrent: str = ""
     output_gate: bool = False
 
@@ -112,7 +110,7 @@ ARCHITECTURES = {
     "GPT2LMHeadModel": Architecture("gpt-2", gated=False, biases="all", tied=True, learned_positions=0),
     "GPTJForCausalLM": Architecture("gpt-j", gated=False, biases="mlp"),
     "GPTNeoXForCausalLM": Architecture("gpt-neox", gated=False, biases="all"),
-    "BloomForCausalLM": Architecture("bloom", gated=False, biases="all", tied=True, embedding_norm=True),
+    "BloomForCausalLM": Architecture("bloom", gated=False, biases="all", tied=True),
     "FalconForCausalLM": Architecture("falcon", gated=False, tied=True),
     "MPTForCausalLM": Architecture("mpt", gated=False, tied=True),
     "MixtralForCausalLM": Architecture("mixtral", block="mixtral", window="all"),

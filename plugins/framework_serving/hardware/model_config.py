@@ -52,7 +52,7 @@ def shape_of_config(content: Mapping[str, Any], name: str) -> ModelShape:
         embedding_dim=fields.whole("word_embed_proj_dim", default=hidden),
         lora_embeddings=False,
         dtype_bytes=2,
-        max_model_len=_context(fields, kind),
+        max_model_len=_context(fields),
         n_params=0,
         other_params=_vision(content) + _inputs_per_layer(fields, layers),
         **numbers,
@@ -86,7 +86,7 @@ def _architecture(content: Mapping[str, Any], name: str) -> tuple[Architecture, 
     return kind, config
 
 
-def _context(fields: ConfigFields, kind: Architecture) -> int:
+def _context(fields: ConfigFields) -> int:
     return fields.whole(
         "max_position_embeddings",
         "n_positions",

@@ -131,19 +131,12 @@ def _price_step(sim: Any, replica: Any, decodes: bool) -> None:
     replica.step_load_s = load_adapters(sim, replica)
     context_tokens = replica.context_tokens if decodes else 0
     law_s = floats(replica.law_s)
-    law_s[0], law_s[1], law_s[2], law_s[3], law_s[4], law_s[5], slope_s = step_seconds(
-        floats(sim.law),
-        replica.step_decoding,
+    law_s[0], law_s[1], law_s[2], law_s[3], law_s[4], law_s[5], slope_s = _law_s(
+        sim,
+        replica,
         replica.step_prefill_seqs,
         replica.step_prefill_tokens,
         replica.step_attention,
-        replica.active_adapters,
-        sim.max_loras,
-        sim.max_lora_rank,
-        replica.running,
-        replica.waiting,
-        sim.generation,
-        sim.replicas_on_gpu,
         context_tokens,
     )
     replica.step_kv_s = slope_s * context_tokens
@@ -153,6 +146,28 @@ def _price_step(sim: Any, replica: Any, decodes: bool) -> None:
     replica.span_increment_s = slope_s * replica.step_decoding
     if sim.ranks > 1:
         _wait_for_ranks(sim, replica)
+
+
+@compiled
+def _law_s(
+    sim: Any, replica: Any, prompts: int, prompt_tokens: int, attention: float, context_tokens: int
+) -> Any:
+    """Ask the law for the components of a step with these prompts, and for its seconds per token of context."""
+    return step_seconds(
+        floats(sim.law),
+        replica.step_decoding,
+        prompts,
+        prompt_tokens,
+        attention,
+        replica.active_adapters,
+        sim.max_loras,
+        sim.max_lora_rank,
+        replica.running,
+        replica.waiting,
+        sim.generation,
+        sim.replicas_on_gpu,
+        context_tokens,
+    )
 
 
 @compiled
@@ -180,21 +195,7 @@ def _decodes_alone_s(sim: Any, replica: Any) -> float:
     if replica.step_decoding == 0:
         return 0.0
     context_tokens = replica.context_tokens
-    parts = step_seconds(
-        floats(sim.law),
-        replica.step_decoding,
-        0,
-        0,
-        0.0,
-        replica.active_adapters,
-        sim.max_loras,
-        sim.max_lora_rank,
-        replica.running,
-        replica.waiting,
-        sim.generation,
-        sim.replicas_on_gpu,
-        context_tokens,
-    )
+    parts = _law_s(sim, replica, 0, 0, 0.0, context_tokens)
     own_s = parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + parts[5]
     return float(own_s + parts[6] * context_tokens)
 
