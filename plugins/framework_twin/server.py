@@ -64,12 +64,12 @@ class SimulatedServer:
             generation = settings.engine
         memory = _memory(settings, shape, generation, ranks, _request_tokens(workload))
         capacity = kv_capacity(shape, gpu, memory) if settings.kv_blocks is None else None
-        blocks = settings.kv_blocks if capacity is None else capacity.blocks
-        assert blocks is not None
-        engine = _engine(settings, generation, memory, blocks, workload.facts.get("horizon_s"))
-        engine = replace(engine, touches_first=physics.touches_first)
-        if capacity is not None:
-            engine = replace(engine, **capacity.beside_tokens)
+        engine = replace(
+            _engine(settings, generation, memory),
+            **(capacity.in_blocks if capacity else {"kv_blocks": settings.kv_blocks}),
+            touches_first=physics.touches_first,
+            horizon_s=workload.facts.get("horizon_s"),
+        )
         adapters = physics.loads.table(ranks.tolist(), memory.max_lora_rank)
         return cls(settings, shape, gpu, engine, physics, adapters, capacity)
 
@@ -162,12 +162,9 @@ def _request_tokens(workload: WorkloadTables) -> float:
     return float(np.mean(requests["input_tokens"].to_numpy() + requests["output_tokens"].to_numpy()))
 
 
-def _engine(
-    settings: TwinSettings, generation: str, memory: EngineMemory, blocks: int, horizon_s: Json
-) -> EngineConfig:
+def _engine(settings: TwinSettings, generation: str, memory: EngineMemory) -> EngineConfig:
     return EngineConfig(
         generation="v1" if generation == "v1" else "v0",
-        kv_blocks=blocks,
         max_num_seqs=settings.most_seqs,
         max_num_batched_tokens=memory.max_num_batched_tokens,
         chunked_prefill=settings.chunks(generation),
@@ -178,7 +175,6 @@ def _engine(
         max_cpu_loras=settings.max_cpu_loras,
         max_lora_rank=memory.max_lora_rank,
         adapters_preloaded=settings.adapters_preloaded,
-        horizon_s=horizon_s,
         sample_period_s=settings.sample_period_s,
         replicas=settings.replicas * settings.data_parallel,
         router="least_load" if settings.router == "least_load" else "round_robin",

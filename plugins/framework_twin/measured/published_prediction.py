@@ -187,17 +187,15 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
         deployment=server.spread,
         request_tokens=longest,
     )
-    blocks, beside = _ENOUGH_BLOCKS, dict[str, Any]()
+    cache: dict[str, Any] = {"kv_blocks": _ENOUGH_BLOCKS}
     if server.setup.load != "steady":
         with suppress(ConfigError):  # it ran all the same: with memory settings that were not published
             capacity = kv_capacity(server.shape, server.gpu, memory)
-            beside = capacity.beside_tokens
             least = capacity.state_blocks + capacity.window_blocks + longest // KV_BLOCK_TOKENS + 2
-            blocks = max(capacity.blocks, least)
+            cache = capacity.in_blocks | {"kv_blocks": max(capacity.blocks, least)}
     return EngineConfig(
         generation="v1" if v1 else "v0",
-        kv_blocks=blocks,
-        **beside,
+        **cache,
         max_num_seqs=batch,
         max_num_batched_tokens=budget,
         chunked_prefill=v1,

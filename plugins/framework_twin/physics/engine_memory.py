@@ -103,9 +103,10 @@ class KvCapacity:
         return (self.blocks - self.state_blocks - self.window_blocks) * KV_BLOCK_TOKENS
 
     @property
-    def beside_tokens(self) -> dict[str, Any]:
-        """What a running request holds beside its tokens' blocks, as the kernel's engine names it."""
+    def in_blocks(self) -> dict[str, Any]:
+        """The cache, and what a running request holds beside its tokens, named as the kernel's engine names them."""
         return {
+            "kv_blocks": self.blocks,
             "state_blocks": self.state_blocks,
             "window_tokens": self.window_tokens,
             "window_blocks": self.window_blocks,
