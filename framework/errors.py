@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+
+_WORD = re.compile("[a-z0-9]+")
 
 
 class UserError(Exception):
@@ -71,19 +75,38 @@ class TimeLimitError(Exception):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" (did you mean 'x'?)"` for the closest known name, or a list of the names if they are few.
 
-    A word that several names begin with gets these: `h100` is short for none of them alone.
+    A word that several names begin with gets these: of `red-1` and `red-2`, `red` is short for neither alone. Of a
+    longer name the words count: `ACME RED 2` holds those of `red-2`, and `red-max` begins as both do.
     """
     names = sorted(set(known))
     longer = [name for name in names if word and name.lower().startswith(word.lower())]
-    if word not in names and 1 < len(longer) <= 6:
-        *others, last = [f"'{name}'" for name in longer]
+    if word in names:
+        close = [word]
+    else:
+        alike = longer or _within(word, names) or get_close_matches(word, names, n=1, cutoff=0.6)
+        close = alike or _beginning_alike(word, names)
+    if 1 < len(close) <= 6:
+        *others, last = [f"'{name}'" for name in close]
         return f" (did you mean {', '.join(others)} or {last}?)"
-    close = [word] if word in names else longer or get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f" (did you mean '{close[0]}'?)"
     if 0 < len(names) <= 30:
         return f" (known: {', '.join(names)})"
     return ""
+
+
+def _within(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names all of whose words are in a text of several words; of those, the ones with the most."""
+    words = set(_WORD.findall(text.lower()))
+    found = {name: own for name in names if (own := set(_WORD.findall(name.lower()))) and own <= words}
+    most = max(map(len, found.values()), default=0)
+    return [name for name, own in found.items() if len(own) == most]
+
+
+def _beginning_alike(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names whose first word is that of a text."""
+    first = _WORD.findall(text.lower())[:1]
+    return [name for name in names if first and _WORD.findall(name.lower())[:1] == first]
 
 
 def one_line(error: BaseException) -> str:

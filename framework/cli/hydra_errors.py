@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hydra.errors import OverrideParseException
 
 from framework.configuration.composition import compose
+from framework.configuration.group_options import unknown_option
 from framework.configuration.search_path import group_files
 from framework.errors import ConfigError, UserError, did_you_mean
 
@@ -64,10 +65,13 @@ def _unknown_option(text: str) -> str | None:
     if match is None:
         return None
     group, _, option = match.group(1).rpartition("/")
+    while "/" in group and not group_files(group):  # the option itself has a slash: a name on a hub, a path
+        group, _, above = group.rpartition("/")
+        option = f"{above}/{option}"
     if not group:
         return f"no configuration '{option}'"
     named = f"; experiment={option} names a study without a file" if group == "experiment" else ""
-    return f"unknown {group} '{option}'{did_you_mean(option, group_files(group))}{named}"
+    return unknown_option(group, option) + named
 
 
 def _unknown_key(text: str, arguments: Sequence[str]) -> str | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from framework.configuration.group_options import unknown_option
 from framework.configuration.hydra_private import flags_apart
 from framework.configuration.search_path import group_files
 from framework.configuration.study_config import check_study_name
 from framework.errors import ConfigError, did_you_mean
 
 _SWEPT = re.compile(r"[,(\[{]")
+_NUMBER = re.compile(r"[-+]?[\d._]+(?:e[-+]?\d+)?|true|false", re.IGNORECASE)
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
@@ -96,11 +98,11 @@ def _named(text: str, key: str, value: str) -> str:
 
 
 def check_option(group: str, option: str) -> None:
-    """Raise `ConfigError` for a schema of a group, which is registered with Hydra as if it were an option."""
-    if option.endswith("_schema"):
+    """Raise `ConfigError` for what Hydra takes for an option, or stumbles over: a schema, a number."""
+    if option.endswith("_schema") or _NUMBER.fullmatch(option):
         files = group_files(group)
         if files and option not in files:
-            raise ConfigError(f"unknown {group} '{option}'{did_you_mean(option, files)}")
+            raise ConfigError(unknown_option(group, option))
 
 
 def without_schemas(help_text: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from framework.configuration.composition import compose
-from framework.configuration.search_path import option_file
-from framework.errors import ConfigError, one_line
+from framework.configuration.search_path import group_files, option_file
+from framework.errors import ConfigError, did_you_mean, one_line
 
 
 def group_option(group: str, option: str) -> Mapping[str, Any]:
@@ -22,6 +22,21 @@ def group_option(group: str, option: str) -> Mapping[str, Any]:
     if file is None:
         raise ConfigError(f"{group}: unknown {group} '{option}'")
     return _values(group, option, file, file.stat().st_mtime_ns)
+
+
+def unknown_option(group: str, option: str, known: Collection[str] | None = None) -> str:
+    """Return the error for an option that a group does not have, with what the group takes instead of one.
+
+    Args:
+        known: the options of the group; null: those that have a file.
+    """
+    files = group_files(group) if known is None else known
+    ways = ""
+    if "none" in files:
+        keys = [key for key, value in group_option(group, "none").items() if value is None]
+        ways = "".join(f", {group}.{key}=…" for key in ("path", "id") if key in keys)
+    hint = did_you_mean(option, files)
+    return f"unknown {group} '{option}'{hint}" + (f"; or {ways[2:]}" if ways else "")
 
 
 @cache

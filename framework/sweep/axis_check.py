@@ -11,9 +11,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from framework.configuration.group_options import unknown_option
 from framework.configuration.search_path import group_files
 from framework.configuration.study_config import VOLATILE_KEYS
-from framework.errors import ConfigError, did_you_mean, one_line
+from framework.errors import ConfigError, one_line
 from framework.sweep.grid import Axis
 
 MOST_POINTS = 100_000
@@ -99,7 +100,7 @@ def _check_group(composer: Composer, key: str, values: Sequence[str]) -> None:
         chosen = value.strip("'\"")
         if not chosen.startswith("[") and chosen not in options:
             shown = [option for option in options if not option.endswith("_schema")]
-            raise ConfigError(f"unknown {group} '{chosen}'{did_you_mean(chosen, shown)}")
+            raise ConfigError(unknown_option(group, chosen, shown))
 
 
 def _check_no_study(key: str, values: Sequence[str]) -> None:

@@ -127,6 +127,12 @@ class ReplicaKnobs(EngineKnobs):
                 "distributed evenly "
                 f"over {self.gpu_count} GPUs"
             )
+        count = self.gpu.get("count") if isinstance(self.gpu, Mapping) else None
+        if count is not None and self.gpu_count > whole(count, "gpu.count", least=1):
+            raise ConfigError(
+                f"gpu.count: the machine has {count} GPUs, but replicas and parallelism of backend take"
+                f" {self.gpu_count}"
+            )
 
     @property
     def replica_gpus(self) -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from framework.configuration.plain_values import whole
 from framework.contracts import Json, WorkloadTables
-from framework.errors import ConfigError
 from framework_serving.engine_defaults import slot_rank
 from framework_serving.hardware.catalogue import described_gpu, described_model
 from framework_serving.hardware.gpu_spec import GpuSpec
@@ -55,17 +52,16 @@ class SimulatedServer:
             ConfigError: such a server could not start; one line that names the key.
         """
         shape, gpu = described(settings)
-        _check_machine(settings)
         ranks = translation.adapter_ranks(workload)
         settings = settings.with_engine_defaults(shape, gpu, len(ranks) > 0 or bool(settings.max_loras))
         if physics is None:
             generation, physics = choose_physics(settings, shape, gpu)
         else:
             generation = settings.engine
-        memory = _memory(settings, shape, generation, ranks, _request_tokens(workload))
+        memory = engine_memory(settings, shape, generation, ranks, _request_tokens(workload))
         capacity = kv_capacity(shape, gpu, memory) if settings.kv_blocks is None else None
         engine = replace(
-            _engine(settings, generation, memory),
+            _engine(settings, shape, generation, memory),
             **(capacity.in_blocks if capacity else {"kv_blocks": settings.kv_blocks}),
             touches_first=physics.touches_first,
             horizon_s=workload.facts.get("horizon_s"),
@@ -121,23 +117,20 @@ class SimulatedServer:
         return facts
 
 
-def _check_machine(settings: TwinSettings) -> None:
-    """Raise `ConfigError` where the deployment needs more GPUs than `gpu.count` says there are."""
-    count = settings.gpu.get("count") if isinstance(settings.gpu, Mapping) else None
-    if count is not None and settings.gpu_count > whole(count, "gpu.count", least=1):
-        raise ConfigError(
-            f"gpu.count: the machine has {count} GPUs, but replicas and parallelism of backend take"
-            f" {settings.gpu_count}"
-        )
-
-
-def _memory(
+def engine_memory(
     settings: TwinSettings,
     shape: ModelShape,
     generation: str,
-    ranks: npt.NDArray[np.int32],
-    request_tokens: float,
+    ranks: npt.NDArray[np.int32] | None = None,
+    request_tokens: float = 0.0,
 ) -> EngineMemory:
+    """Return what an engine with these settings puts into memory beside its KV cache.
+
+    Args:
+        ranks: ranks of the workload's adapters; None: there are none.
+        request_tokens: mean prompt and answer of a request.
+    """
+    ranks = np.zeros(0, np.int32) if ranks is None else ranks
     max_model_len = settings.max_model_len or shape.max_model_len
     slots = settings.max_loras if settings.max_loras is not None else len(ranks)
     largest = slot_rank(int(ranks.max())) if len(ranks) else 0
@@ -162,7 +155,7 @@ def _request_tokens(workload: WorkloadTables) -> float:
     return float(np.mean(requests["input_tokens"].to_numpy() + requests["output_tokens"].to_numpy()))
 
 
-def _engine(settings: TwinSettings, generation: str, memory: EngineMemory) -> EngineConfig:
+def _engine(settings: TwinSettings, shape: ModelShape, generation: str, memory: EngineMemory) -> EngineConfig:
     return EngineConfig(
         generation="v1" if generation == "v1" else "v0",
         max_num_seqs=settings.most_seqs,
@@ -179,7 +172,7 @@ def _engine(settings: TwinSettings, generation: str, memory: EngineMemory) -> En
         replicas=settings.replicas * settings.data_parallel,
         router="least_load" if settings.router == "least_load" else "round_robin",
         replicas_on_gpu=settings.replicas_on_gpu,
-        ranks=settings.data_parallel,
+        ranks=settings.deployment.in_step(shape).data,
     )
 
 

@@ -17,7 +17,7 @@ class EngineSettings(EngineKnobs):
         python: interpreter that has vLLM; null: `FRAMEWORK_VLLM_PYTHON`, `.venv-vllm/bin/python`, our own.
         command: words before the interpreter (`[docker, run, …]`, `[apptainer, exec, --nv, image.sif]`).
         env: environment variables of the engine; they win over what is set for it by default.
-        model_path: folder or Hugging Face name of the model; null: `model.path`, `model.hf_id`.
+        model_path: folder or Hugging Face name of the model; null: `model.path`, `model.id`, `model.hf_id`.
         cpu_kv_gib: memory for the KV caches of all replicas together where the engine runs on a CPU.
         engine_args: any other flag of vLLM, with underscores or dashes, without the leading dashes.
         adapter_paths: folders of LoRA adapters, by adapter id; null: random ones are made (docs/vllm.md).

@@ -58,3 +58,20 @@ def test_a_word_that_several_names_begin_with_gets_them_all() -> None:
     known = ["gh200", "h100-64gb", "h100-80gb", "h200-141gb"]
     assert did_you_mean("H100", known) == " (did you mean 'h100-64gb' or 'h100-80gb'?)"
     assert did_you_mean("h200", known) == " (did you mean 'h200-141gb'?)"
+
+
+def test_a_name_of_more_words_than_ours_gets_the_ones_whose_words_it_has() -> None:
+    known = [
+        "h100-64gb",
+        "h100-80gb",
+        "h100-80gb-pcie",
+        "l4",
+        "l40s",
+        "rtx-4090",
+        *(f"g{i}" for i in range(30)),
+    ]
+    assert did_you_mean("ACME H100 80GB HBM3", known) == " (did you mean 'h100-80gb'?)"
+    assert did_you_mean("ACME H100 PCIe 80GB", known) == " (did you mean 'h100-80gb-pcie'?)"
+    assert did_you_mean("H100-SXM", known) == " (did you mean 'h100-64gb', 'h100-80gb' or 'h100-80gb-pcie'?)"
+    assert did_you_mean("ACME-L4", known) == " (did you mean 'l4'?)"
+    assert did_you_mean("ACME-L5", known) == ""

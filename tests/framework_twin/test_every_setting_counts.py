@@ -17,6 +17,8 @@ import tokenizers
 from omegaconf import open_dict
 
 from framework.configuration.composition import compose
+from framework.configuration.group_options import group_option
+from framework.configuration.search_path import group_files
 from framework.errors import UserError
 from framework.run.runner import execute
 from framework_serving.workloads.settings import AdapterMixSettings, SyntheticSettings, TraceSettings
@@ -97,6 +99,14 @@ TWIN: Mapping[str, Case] = {
         "backend.engine_use=offline",
     ),
 }
+
+DESCRIBED: Mapping[str, Case] = {
+    "model.weight_type": (FIXED, "model.weight_type=fp8"),
+    "model.kv_type": (FIXED, "model.kv_type=fp8"),
+    "model.expert_type": (FIXED, f"{REFUSED}model.expert_type=fp8"),
+    "gpu.count": (f"{FIXED} backend.tensor_parallel=2", f"{REFUSED}gpu.count=1"),
+}
+"""Keys that every option of a group takes."""
 
 SYNTHETIC: Mapping[str, Case] = {
     "name": (FIXED, "workload.name=other"),
@@ -375,6 +385,7 @@ TABLES = {
     "adapters": (AdapterMixSettings, MIX),
     "trace": (TraceSettings, TRACED),
 }
+ALL_CASES = {table: cases for table, (_, cases) in TABLES.items()} | {"described": DESCRIBED}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -383,7 +394,14 @@ def test_every_key_has_a_case(table: str) -> None:
     assert set(leaves(kind)) == set(cases)
 
 
-CASES = [(table, key) for table, (_, cases) in TABLES.items() for key in cases]
+@pytest.mark.parametrize("key", DESCRIBED)
+def test_every_option_takes_the_keys_that_go_with_all_of_them(key: str) -> None:
+    group, name = key.split(".")
+    without = [option for option in group_files(group) if name not in group_option(group, option)]
+    assert without == (["none"] if group == "gpu" else [])
+
+
+CASES = [(table, key) for table, cases in ALL_CASES.items() for key in cases]
 _seen: dict[str, dict[str, Any]] = {}
 
 
@@ -392,10 +410,10 @@ _seen: dict[str, dict[str, Any]] = {}
 def test_a_key_changes_a_result_or_is_refused(
     table: str, key: str, files: dict[str, str], tmp_path: Path
 ) -> None:
-    base, change = TABLES[table][1][key]
+    base, change = ALL_CASES[table][key]
     before = _seen.get(base) or _seen.setdefault(base, outcome(words(base, files), tmp_path / "before"))
     if change.startswith(REFUSED):
-        with pytest.raises(UserError, match=r"workload|JSON|number|order|row"):
+        with pytest.raises(UserError, match=r"workload|JSON|number|order|row|experts|gpu\.count"):
             outcome([*words(base, files), *words(change.removeprefix(REFUSED), files)], tmp_path / "after")
         return
     after = outcome([*words(base, files), *words(change, files)], tmp_path / "after")

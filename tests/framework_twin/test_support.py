@@ -14,6 +14,9 @@ def test_support_names_provider_evidence_and_band(capsys: pytest.CaptureFixture[
     assert "235.09 B parameters" in said
     assert "provider: roofline (no operator tables of MI300X)" in said
     assert "80 % band of the time per token" in said
+    assert "KV cache: " in said
+    assert run_support("Qwen/Qwen3-235B-A22B", "mi300x", 1) == 0
+    assert "does not start: KV cache can't hold one request" in capsys.readouterr().out
     assert run_support("llama-2-7b", "h100-64gb", 1) == 0
     assert "fitted on" in capsys.readouterr().out
 

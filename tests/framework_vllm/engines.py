@@ -37,6 +37,7 @@ _FLAGS = {
     "max_lora_rank": valued("max_lora_rank", choices=("1", "8", "16", "32", "64")),
     "lora_modules": valued("lora_modules", None, many=True),
     "dtype": valued("dtype", "str", choices=("auto", "bfloat16", "float16")),
+    "kv_cache_dtype": valued("kv_cache_dtype", "str", choices=("auto", "bfloat16", "fp8")),
     "generation_config": valued("generation_config", "str"),
     "compilation_config": valued("compilation_config", "parse_dataclass"),
     "cudagraph_capture_sizes": valued("cudagraph_capture_sizes", many=True),

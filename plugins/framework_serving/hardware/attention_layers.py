@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from framework.errors import ConfigError
 from framework_serving.hardware.architectures import Architecture
 from framework_serving.hardware.config_fields import ConfigFields
 
@@ -21,6 +22,10 @@ def attention_layers(
     """
     heads = fields.whole("num_attention_heads", "n_head", "n_heads", "num_heads")
     kv_heads = _kv_heads(fields, heads)
+    if heads % kv_heads:
+        raise ConfigError(
+            f"model {fields.name}: {heads} attention heads can't share {kv_heads} heads of keys"
+        )
     found = {
         "heads": heads,
         "kv_heads": kv_heads,

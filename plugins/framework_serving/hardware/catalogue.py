@@ -57,6 +57,8 @@ def described_model(group: Any) -> ModelShape:
     for key in ("weight_type", "expert_type", "kv_type"):
         if getattr(shape, key):
             number_type(getattr(shape, key), f"model.{key}")
+    if shape.expert_type and not shape.experts:
+        raise ConfigError(f"model.expert_type: {shape.name} has no experts")
     return shape
 
 
@@ -147,10 +149,10 @@ def _named(name: str, group: str, kind: type[_Spec]) -> _Spec:
     if values.get("path") or values.get("id"):
         values = resolved_model(values)
     fields = dataclasses.fields(kind)
-    missing = sorted(field.name for field in fields if _needed(field) and field.name not in values)
+    missing = sorted(field.name for field in fields if _needed(field) and values.get(field.name) is None)
     if missing:
         raise ConfigError(f"{group} '{name}': key '{missing[0]}' is missing")
-    return kind(**{field.name: values[field.name] for field in fields if field.name in values})
+    return kind(**{field.name: values[field.name] for field in fields if values.get(field.name) is not None})
 
 
 def _needed(field: dataclasses.Field[Any]) -> bool:

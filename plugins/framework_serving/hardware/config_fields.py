@@ -15,12 +15,18 @@ class ConfigFields:
         self.config, self.name = config, name
 
     def whole(self, *keys: str, default: int | None = None) -> int:
-        """Return the first of several fields that is there. Raises `ConfigError` where it is no whole number."""
+        """Return the first of several fields that is there.
+
+        Raises:
+            ConfigError: it is no whole number, or is 0 where `default` does not say that there may be none.
+        """
+        least = 0 if default == 0 else 1
         for key in keys:
             value = self.config.get(key)
             if value is not None:
-                if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                    raise ConfigError(f"model {self.name}: '{key}' is {value!r}, not a whole number")
+                if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                    wanted = "a whole number" + (" of at least 1" if least else "")
+                    raise ConfigError(f"model {self.name}: '{key}' is {value!r}, not {wanted}")
                 return value
         if default is None:
             raise ConfigError(f"model {self.name}: its configuration has no '{keys[0]}'")

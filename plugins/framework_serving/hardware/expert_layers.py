@@ -40,6 +40,8 @@ def mlp_layers(
     chosen = fields.optional(*_CHOSEN)
     if not chosen:
         raise ConfigError(f"model {fields.name}: its configuration has no '{_CHOSEN[0]}'")
+    if chosen > experts:
+        raise ConfigError(f"model {fields.name}: a token can't go to {chosen} of {experts} experts")
     expert = fields.whole(*_EXPERT_WIDTH, default=fields.whole("intermediate_size", default=width))
     dense = _dense_layers(fields, layers)
     if kind.block == "deepseek":

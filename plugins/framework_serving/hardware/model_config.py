@@ -70,6 +70,8 @@ def _layers(fields: ConfigFields, kind: Architecture) -> int:
 def _architecture(content: Mapping[str, Any], name: str) -> tuple[Architecture, Mapping[str, Any]]:
     """Return what is known of the architecture, and the part of the configuration that describes the decoder."""
     names = content.get("architectures") or []
+    if not isinstance(names, list):
+        raise ConfigError(f"model {name}: 'architectures' is {names!r}, not a list of names")
     if not names:
         raise ConfigError(f"model {name}: its configuration has no 'architectures'")
     config: Mapping[str, Any] = content

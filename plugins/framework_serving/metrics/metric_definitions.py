@@ -78,7 +78,11 @@ _DEFINED: tuple[MetricDefinition, ...] = (
         "lower",
     ),
     _metric("kv_usage_peak", "", "largest share of the KV cache in use, 0 to 1, largest over replicas"),
-    _metric("kv_cache_gib", "GiB", "memory reserved for the KV cache, summed over replicas"),
+    _metric(
+        "kv_cache_gib",
+        "GiB",
+        "memory reserved for the KV cache, summed over replicas and data-parallel ranks",
+    ),
     _metric(
         "running_mean",
         "requests",

@@ -181,8 +181,9 @@ def _kv_cache_gib(result: Result, config: Mapping[str, Any]) -> Metric:
     blocks, block_bytes = result.facts.get("kv_blocks"), result.facts.get("kv_block_bytes")
     if not isinstance(blocks, int | float) or not isinstance(block_bytes, int | float):
         return _absent("kv_cache_gib", "the backend did not report kv_blocks and kv_block_bytes")
-    replicas = (config.get("backend") or {}).get("replicas") or 1
-    return _value("kv_cache_gib", blocks * block_bytes * replicas / 2**30, "engine")
+    backend = config.get("backend") or {}
+    caches = (backend.get("replicas") or 1) * (backend.get("data_parallel") or 1)
+    return _value("kv_cache_gib", blocks * block_bytes * caches / 2**30, "engine")
 
 
 def _preemptions(result: Result) -> Metric:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework.errors import ConfigError
+
+if TYPE_CHECKING:
+    from framework_serving.hardware.gpu_spec import GpuSpec
+    from framework_serving.hardware.model_shape import ModelShape
 
 _UNLIKE = 0.1
 """A checkpoint whose size differs by more than this share from what its configuration says is not understood."""
+
+
+def _cache(shape: ModelShape, sheet: GpuSpec, tensor: int) -> str:
+    """Return what an engine with the twin's defaults has for its KV cache, or why it does not start."""
+    from framework_twin.physics.engine_memory import kv_capacity
+    from framework_twin.server import engine_memory
+    from framework_twin.settings import TwinSettings
+
+    try:
+        held = kv_capacity(shape, sheet, engine_memory(TwinSettings(tensor_parallel=tensor), shape, "v1"))
+    except ConfigError as error:
+        return f"does not start: {error}"
+    return f"KV cache: {held.tokens:,} tokens, {held.kv_bytes * tensor / 2**30:.1f} GiB"
 
 
 def run_support(model: str, gpu: str, tensor_parallel: int) -> int:
@@ -47,6 +67,7 @@ def run_support(model: str, gpu: str, tensor_parallel: int) -> int:
     for profile in filter(None, profiles if tensor_parallel == 1 else []):
         say(f"profile {profile.name}: fitted on {profile.fit.runs} runs; backend=twin takes it")
     found = priced(shape, sheet, Deployment(tensor=tensor_parallel))
+    say(_cache(shape, sheet, tensor_parallel))
     say(f"provider: {found.provider}" + (f" ({found.reason})" if found.reason else ""))
     hardware = hardware_class(sheet, shape)
     known = evidence(found.provider, hardware)

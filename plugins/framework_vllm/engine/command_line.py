@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import ConfigError, did_you_mean
+from framework_serving.hardware.number_types import number_type
 from framework_vllm.engine.interpreter import Engine, Flag
 from framework_vllm.settings import EngineSettings
 
@@ -115,6 +116,7 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
         # a whole prompt must fit into one step then
         budget = max(2048, settings.max_model_len or _context(settings), settings.most_seqs)
     wanted: dict[str, Any] = {
+        "kv_cache_dtype": _cache_type(settings),
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": budget,
         "max_model_len": settings.max_model_len,
@@ -133,6 +135,21 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
     if engine.knows("disable_log_requests") and not engine.knows("enable_log_requests"):
         defaults["disable_log_requests"] = True  # older versions write every request to the log
     return {**wanted, **{name: value for name, value in defaults.items() if name not in _given(settings)}}
+
+
+def _cache_type(settings: EngineSettings) -> str | None:
+    """Return the cache's number type, if `model.kv_type` states one; weights have those of the checkpoint."""
+    model = settings.model if isinstance(settings.model, Mapping) else {}
+    for key in ("weight_type", "expert_type"):
+        if model.get(key):
+            raise ConfigError(
+                f"model.{key}: without effect on a real engine, which takes that of the checkpoint"
+            )
+    stated = model.get("kv_type")
+    if not stated:
+        return None
+    word = number_type(str(stated), "model.kv_type").name
+    return {"bf16": "bfloat16", "fp16": "float16"}.get(word, word)
 
 
 def _given(settings: EngineSettings) -> set[str]:

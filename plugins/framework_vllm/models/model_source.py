@@ -53,7 +53,7 @@ def _group(settings: EngineSettings) -> Mapping[str, Any]:
 
 def _source(settings: EngineSettings) -> str:
     group = _group(settings)
-    found = settings.model_path or group.get("path") or group.get("hf_id")
+    found = settings.model_path or group.get("path") or group.get("id") or group.get("hf_id")
     if not found:
         name = group.get("name")
         raise ConfigError(

@@ -36,6 +36,8 @@ def _error(*overrides: str) -> str:
     [
         ("backend=toi", "unknown backend 'toi' (did you mean 'toy'?)"),
         ("model=opt-1.3", "unknown model 'opt-1.3' (did you mean 'opt-1.3b'?)"),
+        ("model=acme/Tiny-1B", "unknown model 'acme/Tiny-1B'"),
+        ("model=acme/Tiny-1B", "; or model.path=…, model.id=…"),
         ("backend.sped=1", "unknown configuration key 'backend.sped' (did you mean 'backend.speed'?)"),
         ("resum=false", "unknown configuration key 'resum' (did you mean 'resume'?)"),
         ("repeats=many", "'repeats=many': Value 'many' of type 'str' could not be converted to Integer"),

@@ -114,6 +114,7 @@ def _number(text: str | None) -> object:
         (["failed_only=true"], "for a sweep add -m"),
         (["sweep.index=3"], "the framework itself sets 'sweep'"),
         (["backend=toy_schema"], "unknown backend 'toy_schema'"),
+        (["model=4090"], "unknown model '4090'"),
         (["backend.speed="], "override 'backend.speed=': no value"),
         (["backend.speed=8 16"], "override 'backend.speed=8 16': Value '8 16'"),
         (["=1"], "no key in front of '='"),

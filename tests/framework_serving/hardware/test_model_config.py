@@ -200,6 +200,9 @@ def test_a_hub_id_in_error_is_answered_by_one_that_can_be_given() -> None:
         shape_of_id("Qwen/Qwen3.5-27")
 
 
+LLAMA = config_of_id("meta-llama/Llama-3.1-8B")
+
+
 def write_config(folder: Path, **content: Any) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(content))
@@ -230,6 +233,7 @@ def test_the_hub_cache_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"id": "Qwen/Qwen3-8B", "path": "/x"}, "model.path and model.id: give one of them"),
         ({"id": "Qwen/Qwen3-8B", "weight_type": "fp9"}, "model.weight_type: unknown number type 'fp9'"),
         ({"id": "Qwen/Qwen3-8B", "num_experts": 8}, "unknown configuration key 'model.num_experts'"),
+        ({"id": "Qwen/Qwen3-8B", "expert_type": "fp8"}, "model.expert_type: Qwen3-8B has no experts"),
         ({}, "needs a model: model=NAME; model.path=FOLDER or model.id=ORG/NAME"),
     ],
 )
@@ -257,6 +261,16 @@ def test_what_is_not_named_is_wanting_to_every_run_of_this_backend(
         (
             {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": "many"},
             "'num_hidden_layers' is 'many', not a whole number",
+        ),
+        ({"architectures": "LlamaForCausalLM"}, "'architectures' is 'LlamaForCausalLM', not a list of names"),
+        (
+            {**LLAMA, "num_attention_heads": 0},
+            "'num_attention_heads' is 0, not a whole number of at least 1",
+        ),
+        ({**LLAMA, "num_key_value_heads": 5}, "32 attention heads can't share 5 heads of keys"),
+        (
+            {**config_of_id("Qwen/Qwen3-30B-A3B"), "num_experts_per_tok": 129},
+            "a token can't go to 129 of 128 experts",
         ),
     ],
 )

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from framework.contracts import WorkloadTables
 from framework.errors import ConfigError
+from framework_serving.engine_knobs import checked_settings
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
 from framework_twin.physics.power import Activity
 from framework_twin.physics.step_time import step_seconds
@@ -27,7 +27,6 @@ from framework_twin.physics.uncalibrated.providers import priced
 from framework_twin.physics.uncalibrated.roofline_tables import reach_of, roofline_tables
 from framework_twin.physics.uncalibrated.speculation import Speculation
 from framework_twin.physics.uncalibrated.step_physics import step_physics
-from framework_twin.server import SimulatedServer
 from framework_twin.settings import TwinSettings
 
 H100, B200, MI300X = gpu_spec("H100-80GB"), gpu_spec("B200"), gpu_spec("MI300X")
@@ -263,12 +262,18 @@ def test_every_time_speed_and_energy_of_an_uncalibrated_run_has_a_band() -> None
 
 def test_a_machine_with_fewer_gpus_than_the_deployment_takes_is_refused() -> None:
     gpu = {**asdict(H100), "count": 2}
-    plan = TwinSettings(model=asdict(DENSE), gpu=gpu, tensor_parallel=4)
-    load = WorkloadTables({}, {})
+    keys = {"model": asdict(DENSE), "tensor_parallel": 4}
     with pytest.raises(ConfigError, match="the machine has 2 GPUs"):
-        SimulatedServer.start(plan, load)
+        checked_settings(TwinSettings, {**keys, "gpu": gpu})
     with pytest.raises(ConfigError, match="at least 1"):
-        SimulatedServer.start(replace(plan, gpu={**gpu, "count": 0}), load)
+        checked_settings(TwinSettings, {**keys, "gpu": {**gpu, "count": 0}})
+
+
+def test_without_experts_to_share_a_data_parallel_rank_steps_as_an_engine_of_its_own() -> None:
+    alone, two = (step_physics(DENSE, H100, Deployment(data=count)) for count in (1, 2))
+    assert (two.provider, two.coefficients) == (alone.provider, alone.coefficients)
+    experts = [step_physics(MOE, H100, Deployment(data=count)).coefficients for count in (1, 2)]
+    assert experts[1].host_s > experts[0].host_s
 
 
 def test_speculation_speeds_small_batches_up_slows_large_ones_and_leaves_prompts() -> None:

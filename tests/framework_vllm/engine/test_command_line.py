@@ -30,6 +30,15 @@ def value(arguments: list[str], flag: str) -> str:
     return arguments[arguments.index(flag) + 1]
 
 
+def test_the_number_type_of_the_cache_is_a_flag_and_those_of_weights_are_the_checkpoints() -> None:
+    assert value(words(model={"kv_type": "fp8"}), "--kv-cache-dtype") == "fp8"
+    assert "--kv-cache-dtype" not in words(model={"kv_type": None})
+    with pytest.raises(ConfigError, match=r"^model\.weight_type: without effect on a real engine"):
+        words(model={"weight_type": "fp8"})
+    with pytest.raises(ConfigError, match=r"^gpu\.count: the machine has 1 GPUs"):
+        words(gpu={"count": 1}, tensor_parallel=2)
+
+
 def test_knobs_become_the_flags_of_the_same_meaning() -> None:
     given = words(max_num_seqs=64, max_model_len=2048, kv_blocks=100, enforce_eager=True, tensor_parallel=2)
     assert value(given, "--max-num-seqs") == "64"

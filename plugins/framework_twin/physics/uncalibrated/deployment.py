@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from framework.errors import ConfigError
 from framework_serving.hardware.gpu_spec import GpuSpec
@@ -16,7 +16,7 @@ class Deployment:
     Attributes:
         tensor: accelerators that share every layer of one data-parallel rank.
         pipeline: stages that the layers are cut into.
-        data: ranks with an attention, KV cache and scheduler of their own; experts are shared by all of them.
+        data: ranks with an attention, KV cache and scheduler of their own that share the experts, if there are any.
         expert: groups that the experts are distributed over; 1: each is cut over all accelerators instead.
     """
 
@@ -29,6 +29,10 @@ class Deployment:
     def gpus(self) -> int:
         """Accelerators of one engine."""
         return self.tensor * self.pipeline * self.data
+
+    def in_step(self, shape: ModelShape) -> Deployment:
+        """Return what steps together: without experts to share, each data-parallel rank is an engine of its own."""
+        return self if shape.experts else replace(self, data=1)
 
     @property
     def expert_shards(self) -> int:

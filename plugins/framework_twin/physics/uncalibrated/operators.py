@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from framework.errors import one_line
 from framework_serving.hardware.gpu_spec import GpuSpec
 from framework_serving.hardware.model_shape import ModelShape
 from framework_serving.hardware.number_types import number_type
@@ -87,7 +89,13 @@ def operator_tables(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> 
     except NotCoveredError:
         raise
     except Exception as error:  # the estimator raises its own kinds for shapes without data
-        raise NotCoveredError(f"operator tables of {gpu.name}: {str(error).splitlines()[0][:200]}") from error
+        raise NotCoveredError(f"operator tables of {gpu.name}: {_gist(error)}") from error
+
+
+def _gist(error: Exception) -> str:
+    """Return what the estimator says is missing, without the file where it looked and what else that holds."""
+    said = one_line(error).removeprefix("perf database error: ")
+    return re.split(r" at /|; available", said)[0][:200]
 
 
 def _experts_in_mxfp4(shape: ModelShape) -> bool:
@@ -117,7 +125,7 @@ def _compiled(shape: ModelShape, gpu: GpuSpec, system: str, deployment: Deployme
                 _decode(handle, 8, _CONTEXTS[0])  # number types without data are only found by asking
                 return handle
             except Exception as error:
-                reasons.append(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+                reasons.append(_gist(error))
     raise NotCoveredError(
         f"operator tables of {gpu.name}: {reasons[0] if reasons else 'no number type fits'}"
     )

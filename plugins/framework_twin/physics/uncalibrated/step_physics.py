@@ -48,6 +48,8 @@ def step_physics(
     Raises:
         ConfigError: the deployment can't exist, or the provider asked for can't answer.
     """
+    deployment.check(shape)
+    deployment = deployment.in_step(shape)
     found = priced(shape, gpu, deployment, physics)
     work = work or engine_works()[release]
     rest = roofline(shape, gpu, generation, attention_backend=attention_backend)
