@@ -23,9 +23,13 @@ import pluggy
 
 from framework import hookspecs
 from framework.contracts import MetricDefinition
+from framework.contracts.declared_types import misfit
 from framework.errors import ConfigError, UserError, one_line
 
 ENTRY_POINT_GROUP = "framework.plugins"
+FAULTS = (Exception, SystemExit)
+"""What a third party's code may raise: `sys.exit` ends a program of its own, not ours."""
+
 TRACE = "FRAMEWORK_TRACE_HOOKS"
 """Environment variable: if it is not empty, every call of a hook is a line on standard error."""
 
@@ -64,12 +68,12 @@ class PluginProblem:
 class PluginError(Exception):
     """A hook failed where the command can't go on without it; names the plugin."""
 
-    def __init__(self, plugin: str, hook: str, cause: Exception) -> None:
+    def __init__(self, plugin: str, hook: str, cause: BaseException) -> None:
         super().__init__(str(problem_of(plugin, hook, cause)))
         self.failure_kind = type(cause).__name__
 
 
-def problem_of(plugin: str, hook: str, error: Exception) -> PluginProblem:
+def problem_of(plugin: str, hook: str, error: BaseException) -> PluginProblem:
     """Return what a hook's failure is called everywhere."""
     reason = one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
     return PluginProblem(f"plugin '{plugin}' failed in {hook}", reason)
@@ -119,7 +123,7 @@ def _register(manager: pluggy.PluginManager, found: EntryPoint) -> LoadedPlugin:
     version = found.dist.version if found.dist else ""
     try:
         manager.register(found.load(), name=found.name)
-    except Exception as error:  # a third party's import may raise anything
+    except FAULTS as error:
         # pluggy registers a module before it checks its hooks against the specifications
         if manager.has_plugin(found.name):
             manager.unregister(name=found.name)
@@ -187,14 +191,14 @@ def ask(
 
 def _answers(
     hook: str, kind: type | tuple[type, ...] | None, arguments: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, Exception | None]]:
+) -> Iterator[tuple[str, Any, BaseException | None]]:
     for implementation in reversed(getattr(plugin_manager().hook, hook).get_hookimpls()):
         plugin = str(implementation.plugin_name)
         started_s = time.monotonic()
         try:
             value = called(implementation, arguments)
             value = value if kind is None else items_of(value, kind)
-        except Exception as error:  # a third party's hook may raise anything
+        except FAULTS as error:
             yield plugin, None, error
             continue
         took_s = time.monotonic() - started_s
@@ -222,7 +226,10 @@ def called(implementation: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def items_of(value: Any, kind: type | tuple[type, ...]) -> list[Any]:
-    """Return the items that a hook returned; raises `TypeError` for anything that is no collection of `kind`."""
+    """Return the items that a hook returned.
+
+    Raises `TypeError` for anything that is no collection of `kind`, or an item whose fields hold what they can't.
+    """
     wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
     if value is None:
         return []
@@ -232,6 +239,8 @@ def items_of(value: Any, kind: type | tuple[type, ...]) -> list[Any]:
     for item in items:
         if not isinstance(item, kind):
             raise TypeError(f"returned {type(item).__name__} instead of {wanted}")
+        if wrong := misfit(item):
+            raise TypeError(wrong)
     return items
 
 

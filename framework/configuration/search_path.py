@@ -45,14 +45,22 @@ def added_locations() -> list[str]:
     """Return what is searched behind the framework's own folder, as Hydra writes it (`file://…`, `pkg://…`)."""
     folders = []
     for plugin, path in ask("config_search_path"):
-        if isinstance(path, str | Path):
-            folders += [str(path)] if str(path) else []
-        else:
+        wrong: Exception | None = None
+        if not isinstance(path, str | Path):
             wrong = TypeError(f"returned {type(path).__name__} instead of a folder")
+        elif not any(folder.is_dir() for folder in _folders(_location(str(path)))):
+            wrong = ConfigError(f"no folder '{path}'")
+        else:
+            folders.append(str(path))
+        if wrong:
             discover().note(problem_of(plugin, "config_search_path", wrong))
     if os.environ.get(CONFIG_DIR):
         folders.append(os.environ[CONFIG_DIR])
-    return [folder if "://" in folder else f"file://{folder}" for folder in folders]
+    return [_location(folder) for folder in folders]
+
+
+def _location(folder: str) -> str:
+    return folder if "://" in folder else f"file://{folder}"
 
 
 def config_roots() -> list[Path]:

@@ -57,7 +57,7 @@ class Advice:
         run_ids: the runs it is based on.
         facts: named numbers worth a column of their own (`freed_gib` …). Texts or lists of texts under `beats`,
             `sure` and `changes` are parts of the answer: what it is better than and by how much, how certain that
-            is, what would change it.
+            is, what would change it; `rule` is which of the advisor's rules it follows.
     """
 
     advisor: str

@@ -44,6 +44,13 @@ class Figure:
     sql: str = ""
     band: str = ""
 
+    def __post_init__(self) -> None:
+        traces = self.spec.get("data", [])
+        if not isinstance(traces, list | tuple) or not all(isinstance(trace, Mapping) for trace in traces):
+            raise TypeError(f"figure '{self.title}': 'data' is no list of traces")
+        if not isinstance(self.spec.get("layout", {}), Mapping):
+            raise TypeError(f"figure '{self.title}': 'layout' is no mapping")
+
 
 @dataclass(frozen=True)
 class TableBlock:
@@ -53,6 +60,13 @@ class TableBlock:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table '{self.title}': a row of {len(row)} values under {len(self.columns)} columns"
+                )
 
 
 @dataclass(frozen=True)

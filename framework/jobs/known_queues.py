@@ -8,7 +8,7 @@ from typing import Any
 
 from framework.errors import ConfigError, did_you_mean, one_line
 from framework.jobs import background_queue, slurm_queue
-from framework.plugins import ask, discover, problem_of
+from framework.plugins import FAULTS, ask, discover, problem_of
 from framework.processes.job_queue import JobQueue
 
 MakeQueue = Callable[[Mapping[str, Any], Path], JobQueue]
@@ -53,7 +53,7 @@ def queue_named(settings: Mapping[str, Any], room: Path) -> JobQueue:
         made = make({key: value for key, value in settings.items() if key != "queue"}, room)
     except ConfigError:
         raise
-    except Exception as error:  # a third party's factory may raise anything
+    except FAULTS as error:
         where = f"plugin '{plugin}': " if plugin else ""
         raise ConfigError(f"{where}queue '{name}': {type(error).__name__}: {one_line(error)}") from error
     if not isinstance(made, JobQueue):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from framework.contracts import StoreReader
+from framework.analysis.number_format import format_value
+from framework.contracts import ReportScope, StoreReader, TableBlock
 
 _MINE = "run_id IN (SELECT unnest(?::VARCHAR[]))"
 
@@ -171,6 +172,28 @@ def read_advice(store: StoreReader, names: Sequence[str], run_ids: Sequence[str]
         )
         for row in rows
     ]
+
+
+def advice_table(scope: ReportScope) -> TableBlock | None:
+    """Return what the advisors said on the runs of a sweep; None if they said nothing."""
+    given = read_advice(scope.store, [scope.experiment], scope.run_ids)
+    if not given:
+        return None
+    rows = [
+        (
+            " ".join(filter(None, [item.advisor, item.facts.get("rule")])),
+            item.subject,
+            item.metric,
+            item.predicted,
+            None
+            if item.low is None or item.high is None
+            else f"{format_value(item.low)} to {format_value(item.high)}",
+            item.overrides or None,
+        )
+        for item in given
+    ]
+    columns = ("advisor", "about", "gives", "value", "band", "overrides to paste")
+    return TableBlock("Advice", columns, rows, f"Why: python -m framework advise --from {scope.experiment}")
 
 
 def read_provenance(store: StoreReader, run_ids: Sequence[str]) -> list[ProvenanceItem]:

@@ -8,7 +8,8 @@ from typing import Any
 from framework.analysis.claims.reproduction_card import reproduction_card
 from framework.contracts import ReportScope, ReportSection, TableBlock
 from framework.errors import UserError, one_line
-from framework.plugins import PluginProblem, called, items_of, plugin_manager, problem_of
+from framework.plugins import FAULTS, PluginProblem, called, items_of, plugin_manager, problem_of
+from framework.report.overview import advice_table
 
 __all__ = ["CLAIMS_TITLE", "PluginProblem", "report_sections", "run_sections", "sweep_tables"]
 
@@ -31,17 +32,18 @@ def run_sections(scope: ReportScope) -> tuple[list[ReportSection], list[PluginPr
 
 
 def sweep_tables(scope: ReportScope) -> tuple[list[TableBlock], list[PluginProblem]]:
-    """Return the tables that plugins show when a sweep ends, and what went wrong."""
+    """Return the tables that are shown when a sweep ends: plugins' own, advice, claims; and what went wrong."""
     problems: list[PluginProblem] = []
     tables = list(_gathered("sweep_tables", TableBlock, scope, problems.append))
-    return [*tables, *_card(scope, problems.append)], problems
+    advice = advice_table(scope)
+    return [*tables, *([advice] if advice else []), *_card(scope, problems.append)], problems
 
 
 def _card(scope: ReportScope, report: Callable[[PluginProblem], None]) -> list[TableBlock]:
     """Return the reproduction card of an experiment that has a claims file."""
     try:
         card = reproduction_card(scope)
-    except Exception as error:  # the computations are plugins'
+    except FAULTS as error:
         report(PluginProblem("reproduction card", _line_of(error)))
         return []
     return [] if card is None else [card]
@@ -53,11 +55,11 @@ def _gathered(
     for implementation in getattr(plugin_manager().hook, hook).get_hookimpls():
         try:
             found = items_of(called(implementation, {"scope": scope}), kind)
-        except Exception as error:  # a third party's hook may raise anything
+        except FAULTS as error:
             report(problem_of(implementation.plugin_name, hook, error))
             continue
         yield from found
 
 
-def _line_of(error: Exception) -> str:
+def _line_of(error: BaseException) -> str:
     return one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"

@@ -19,7 +19,7 @@ from framework.contracts import Json, Metric, Result, SanityCheck, Verdict, Work
 from framework.errors import StoreError, UserError, one_line
 from framework.identity.run_key import utc_now
 from framework.identity.versions import derivation_hash, hook_hash
-from framework.plugins import PluginError, called, items_of, plugin_manager
+from framework.plugins import FAULTS, PluginError, called, items_of, plugin_manager
 from framework.run.rebuild import rebuilt_workload
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _asked(
                 called(implementation, given),
                 Metric if name == "derived_metrics" else SanityCheck,
             )
-        except Exception as error:
+        except FAULTS as error:
             raise PluginError(implementation.plugin_name, name, error) from error
         yield hook_hash(implementation.function)[:12], found
 
@@ -197,7 +197,7 @@ def _unmarked_names(
             }
             checks = _asked("sanity_checks", record.config, workload, given)
             return sources, {"finite_metrics", *(check.name for _, found in checks for check in found)}
-        except Exception:  # a plugin's hook may raise anything
+        except FAULTS:  # a plugin's hook may raise anything
             continue
     return {}, set()
 

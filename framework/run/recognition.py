@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from framework.contracts import Importer
-from framework.errors import InputError, did_you_mean
+from framework.errors import ConfigError, InputError, did_you_mean
 from framework.input_files.file_head import FileHead
-from framework.plugins import ask
+from framework.plugins import ask, discover, problem_of
 
 FOLDER_INDEX = "import.json"
 """In a folder that a measurement leaves: `files` (name → kind), and `settings` (dotted name → value) of them all."""
@@ -89,8 +89,14 @@ def _first_file(folder: Path) -> Path:
 
 
 def importers() -> dict[str, Importer]:
-    """Return the plugins' importers by kind."""
-    return {item.kind: item for _, items in ask("importers", Importer) for item in items}
+    """Return the plugins' importers by kind; one whose kind is taken is left out and its plugin named."""
+    known: dict[str, Importer] = {}
+    for plugin, items in reversed(list(ask("importers", Importer))):
+        for item in items:
+            if known.setdefault(item.kind, item) is not item:
+                taken = ConfigError(f"there is an importer '{item.kind}' already")
+                discover().note(problem_of(plugin, "importers", taken))
+    return known
 
 
 def importer_of(kind: str) -> Importer:

@@ -27,12 +27,12 @@ class StageError(Exception):
 
 @contextmanager
 def stage(name: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn whatever the body raises into a `StageError`; `passing`, Ctrl-C and exits go through as they are."""
+    """Turn whatever the body raises into a `StageError`; `passing`, Ctrl-C goes through as it is."""
     try:
         with not_lost():
             yield
         raise_if_ended()
-    except (KeyboardInterrupt, SystemExit, StageError):
+    except (KeyboardInterrupt, StageError):
         raise
     except passing:
         raise

@@ -23,6 +23,7 @@ from framework.contracts import (
     WorkloadTables,
 )
 from framework.errors import UserError, one_line
+from framework.plugins import FAULTS, items_of
 from framework.report.plugin_blocks import sweep_tables
 from framework.report.terminal.progress_bars import progress_bar
 from framework.report.terminal.terminal_tables import console, print_failures, print_note, print_table
@@ -51,10 +52,10 @@ def _advise(config: DictConfig, session: SweepSession, store: StoreReader) -> No
             with progress_bar(f"advisor {name}", bool(config.progress)) as show:
                 batches = partial(_batches_of_study, session.outputs_dir, show)
                 scope = AdvisorScope(store, session.experiment, session.sweep_id, session.run_ids, batches)
-                advice.extend(build_component(config, f"advisor.{name}").advise(scope))
+                advice += items_of(build_component(config, f"advisor.{name}").advise(scope), Advice)
         except UserError as error:
             print_note(f"advisor {name}: {error}")
-        except Exception as error:  # a third party's advisor may raise anything; the runs are safe by now
+        except FAULTS as error:  # the runs are safe by now
             print_note(f"advisor {name}: {type(error).__name__}: {one_line(error)}")
     if advice:
         write_advice(session.outputs_dir, advice, session.experiment, session.sweep_id)

@@ -46,7 +46,7 @@ def table_schemas() -> Mapping[str, pa.Schema]:
     """Tables of a serving run's result."""
     from framework_serving import tables
 
-    return {"requests": tables.requests_out(), "samples": tables.samples()}
+    return {"requests": tables.requests_out()}
 
 
 @hookimpl

@@ -110,19 +110,6 @@ def requests_out() -> pa.Schema:
     )
 
 
-def samples() -> pa.Schema:
-    """Schema of a result's `samples`: one row a value of a named time series."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            pa.field("t_s", pa.float64(), nullable=False),
-            pa.field("name", pa.string(), nullable=False),
-            pa.field("value", pa.float64()),
-        ]
-    )
-
-
 def is_serving_result(tables: Mapping[str, pa.Table]) -> bool:
     """Whether a run's tables are a serving run's: a `requests` table with token times."""
     requests = tables.get("requests")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ ARGUMENTS = {"verbs": "app", "sweep_tables": "scope", "report_sections": "scope"
 
 
 def _module(hook: str, body: str) -> str:
-    head = "from framework.hookspecs import hookimpl\n\n@hookimpl\n"
+    head = "from framework import contracts\nfrom framework.hookspecs import hookimpl\n\n@hookimpl\n"
     return f"{head}def {hook}({ARGUMENTS.get(hook, '')}):\n    {body}\n"
 
 
@@ -74,19 +75,39 @@ def test_every_hook_has_its_case() -> None:
     }  # of runs, of jobs, of predictions: their own tests
 
 
+ITEMS_OF_NONSENSE = {
+    "config_search_path": "'/no/such/folder'",
+    "config_schemas": "[('backend', 'odd', int)]",
+    "table_schemas": "{'runs': __import__('pyarrow').schema([])}",
+    "metric_definitions": "[contracts.MetricDefinition('speed', None, '', 'sideways')]",
+    "sql_views": "['CREATE OR REPLACE VIEW x AS SELECT 1; DROP TABLE runs']",
+    "importers": "[contracts.Importer('odd', 'reads', 3)]",
+    "doctor_checks": "[contracts.DoctorCheck('odd', 'maybe', '')]",
+    "sweep_tables": "[contracts.TableBlock('odd', ('a', 'b'), [(1,)])]",
+    "report_sections": "[contracts.ReportSection('odd', [contracts.Figure('odd', {'data': 3})])]",
+}
+"""Of the type that the hook wants, with fields that hold what they can't."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("nonsense", [False, True], ids=["raises", "nonsense"])
+@pytest.mark.parametrize("nonsense", ["raises", "exits", "nonsense", "items"])
 def test_a_command_goes_on_past_a_hook_that_fails_and_names_the_plugin(
     with_plugin: Callable[..., None],
     hook: str,
-    nonsense: bool,
+    nonsense: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if nonsense and HOOKS[hook] is None:
+    if nonsense in ("nonsense", "items") and HOOKS[hook] is None:
         pytest.skip("what this hook returns is not looked at")
-    with_plugin(hook, f"return {HOOKS[hook]}" if nonsense else "raise ValueError('boom')")
+    body = {
+        "raises": "raise ValueError('boom')",
+        "exits": "raise SystemExit(3)",
+        "nonsense": f"return {HOOKS[hook]}",
+        "items": f"return {ITEMS_OF_NONSENSE.get(hook)}",
+    }
+    with_plugin(hook, body[nonsense])
     assert _status(monkeypatch, "+experiment=toy_single", "progress=false") == 0
     assert _status(monkeypatch, "sql", "SELECT count(*) AS n FROM runs", "--format", "json") == 0
     captured = capsys.readouterr()
@@ -141,11 +162,11 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both(
 def test_after_a_failure_the_plugins_that_did_not_load_are_named(
     toy: object, install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install("cafe-plugin", "cafe = cafe_plugin", cafe_plugin="raise RuntimeError('no licence')")
+    install("cafe-plugin", "cafe = cafe_plugin", cafe_plugin="raise SystemExit('no licence')")
     monkeypatch.setenv("FRAMEWORK_PLUGINS", "toy,cafe")
     plugins.discover.cache_clear()
     assert _status(monkeypatch, "no-such-verb") == 2
-    assert "note: plugin 'cafe' failed to load: RuntimeError: no licence" in capsys.readouterr().err
+    assert "note: plugin 'cafe' failed to load: SystemExit: no licence" in capsys.readouterr().err
 
 
 def test_calls_of_hooks_are_traced_when_asked_for(
@@ -156,3 +177,40 @@ def test_calls_of_hooks_are_traced_when_asked_for(
     monkeypatch.setenv(plugins.TRACE, "1")
     plugins.metric_definitions()
     assert capsys.readouterr().err.startswith("hook metric_definitions of plugin 'toy': list of 1, ")
+
+
+@pytest.mark.slow
+def test_advice_of_nonsense_costs_itself_only_and_the_rest_is_shown(
+    toy: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    probes = [
+        f"+advisor.{name}._target_=contract_probe.{kind}"
+        for name, kind in (("odd", "NonsenseAdvisor"), ("probe", "ProbeAdvisor"))
+    ]
+    assert _status(monkeypatch, "+experiment=toy_grid", "backend.speed=1", *probes) == 0
+    captured = capsys.readouterr()
+    assert "advisor odd: TypeError: Advice.predicted is 'many'" in captured.err
+    (row,) = [line for line in captured.out.splitlines() if line.startswith("probe-advisor")]
+    assert row.split() == [
+        "probe-advisor",
+        "PROBE-SUBJECT",
+        "numbers_s",
+        "4.250",
+        "3.500",
+        "to",
+        "5.500",
+        "backend.speed=4",
+    ]
+
+
+def test_a_backend_that_exits_is_a_failed_run(
+    toy: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exiting = "backend._target_=contract_probe.ExitingBackend"
+    assert _status(monkeypatch, "+experiment=toy_single", exiting, "progress=false") == 1
+    assert "failed in backend: 3" in capsys.readouterr().err
+    assert _status(monkeypatch, "sql", "SELECT kind FROM failures", "--format", "csv") == 0
+    assert capsys.readouterr().out.split() == ["kind", "SystemExit"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from framework.store.database.schema import declared_tables
 from framework_serving import tables
 from framework_serving.metrics.metric_definitions import SERVING_METRICS
 from framework_serving.workloads import settings
@@ -24,7 +25,7 @@ def test_documented_metrics_are_the_defined_ones_with_unit_and_direction() -> No
 
 
 def test_documented_tables_have_the_columns_of_their_schemas() -> None:
-    for name, schema in (("requests", tables.requests_out()), ("samples", tables.samples())):
+    for name, schema in (("requests", tables.requests_out()), ("samples", declared_tables()["samples"])):
         found = re.search(rf"`{name}\(([^)]*)\)`", METRICS)
         assert found is not None
         assert [column.strip() for column in found[1].split(",")] == schema.names

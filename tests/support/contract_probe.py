@@ -84,6 +84,21 @@ class ProbeCollector:
         )
 
 
+class ExitingBackend(ProbeBackend):
+    """Ends as a program of its own would."""
+
+    def run(self, workload: WorkloadTables, context: RunContext) -> Result:
+        raise SystemExit(3)
+
+
+class NonsenseAdvisor:
+    """Predicts what is no number."""
+
+    def advise(self, scope: AdvisorScope) -> Iterable[Advice]:
+        many: Any = "many"
+        yield Advice("nonsense", "all", {}, "numbers_s", many, None, None, "None.", scope.run_ids)
+
+
 class ProbeAdvisor:
     """Advises with every field set."""
 

@@ -13,7 +13,7 @@ from framework.analysis.claims.claim_file import Claim, Computations, load_claim
 from framework.analysis.number_format import format_value
 from framework.contracts import ReportScope, TableBlock
 from framework.errors import NotEvaluatedError, one_line
-from framework.plugins import ask
+from framework.plugins import FAULTS, ask
 from framework.quantity import Quantity
 
 REPRODUCED, NOT_REPRODUCED, NOT_EVALUATED = "reproduced", "not reproduced", "not evaluated"
@@ -87,7 +87,7 @@ def _evaluated(claim: Claim, computations: Computations, scaled_down: bool) -> C
         found = computations[name](**parameters)
     except NotEvaluatedError as error:
         return ClaimResult(claim, None, NOT_EVALUATED, str(error))
-    except Exception as error:  # a third party's computation may raise anything; the other claims stand
+    except FAULTS as error:  # the other claims stand
         reason = f"{name} failed: {type(error).__name__}: {one_line(error)}"
         return ClaimResult(claim, None, NOT_EVALUATED, reason)
     ours = found if isinstance(found, Quantity) else Quantity(float(found))

@@ -187,14 +187,20 @@ def plain_columns(table: pa.Table) -> pa.Table:
 def declared_tables() -> Mapping[str, pa.Schema]:
     """Return the schemas, without `run_id`, of the tables that runs may hold: the core's and the plugins'."""
     declared: dict[str, pa.Schema] = {"samples": SAMPLES.remove(0), "predictions": PREDICTIONS.remove(0)}
-    for plugin, schemas in ask("table_schemas"):
+    for plugin, schemas in reversed(list(ask("table_schemas"))):
         if not isinstance(schemas, Mapping) or not all(isinstance(s, pa.Schema) for s in schemas.values()):
             wrong = TypeError(f"returned {type(schemas).__name__} instead of Arrow schemas by table name")
             discover().note(problem_of(plugin, "table_schemas", wrong))
             continue
-        declared |= {
-            name: schema for name, schema in schemas.items() if name not in ("samples", "predictions")
-        }
+        for name, schema in schemas.items():
+            try:
+                check_table_name(str(name))
+                check_column_names(str(name), ["run_id", *schema.names])
+                if name in declared and not declared[name].equals(schema):
+                    raise StoreError(f"table '{name}' is declared with other columns already")
+                declared[name] = schema
+            except StoreError as error:
+                discover().note(problem_of(plugin, "table_schemas", error))
     return declared
 
 

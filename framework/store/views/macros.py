@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from framework.contracts import MetricDefinition
-from framework.errors import one_line
+from framework.errors import StoreError, one_line
 from framework.plugins import PluginProblem, ask, discover, metric_definitions
 from framework.store.bundles.record_json import checksum
 from framework.store.database.run_rows import as_table
-from framework.store.database.schema import METRIC_DEFINITIONS
+from framework.store.database.schema import METRIC_DEFINITIONS, RESERVED_NAMES
 from framework.store.views.compare_macro import COMPARISON_VIEWS, add_student_t
 from framework.store.views.definitions_view import DEFINITIONS
 from framework.store.views.front_macro import FRONT_MACROS
@@ -97,6 +98,18 @@ OWN_VIEWS = (
 )
 
 
+_MAKES_VIEW = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*CREATE\s+(?:OR\s+REPLACE\s+)?(?:VIEW|MACRO|FUNCTION)\s+\"?(\w+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _made_by(statement: str) -> str | None:
+    """Return the name of the view or macro that a statement makes; None if it makes none."""
+    found = _MAKES_VIEW.match(statement)
+    return found[1].lower() if found else None
+
+
 @dataclass(frozen=True)
 class ViewSources:
     """What plugins say about the store: views over its tables, whose each is, and what metrics mean."""
@@ -113,12 +126,15 @@ class ViewSources:
 
 def plugin_views() -> ViewSources:
     """Return what all plugins say."""
-    owners = {item: plugin for plugin, items in ask("sql_views", str) for item in items}
+    owners = {item: plugin for plugin, items in reversed(list(ask("sql_views", str))) for item in items}
     return ViewSources(tuple(owners), tuple(metric_definitions().values()), owners)
 
 
 def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> list[str]:
-    """Create all views and macros again; return one line for each statement of a plugin that DuckDB refused."""
+    """Create all views and macros again; return one line for each statement of a plugin that was refused.
+
+    A statement that is more than one view or macro is refused, and one whose name is taken.
+    """
     import duckdb
 
     definitions = [vars(item) for item in sources.definitions]
@@ -134,12 +150,18 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     for statement in OWN_VIEWS:
         connection.execute(statement)
     refused = []
+    makers = dict.fromkeys([*RESERVED_NAMES, *filter(None, map(_made_by, OWN_VIEWS))], "the store")
     for statement in sources.statements:
+        owner = sources.owners.get(statement, "?")
         try:
+            name = _made_by(statement)
+            if name is None or len(connection.extract_statements(statement)) != 1:
+                raise StoreError("is not one CREATE OR REPLACE VIEW or MACRO")
+            if makers.setdefault(name, f"plugin '{owner}'") != f"plugin '{owner}'":
+                raise StoreError(f"'{name}' is that of {makers[name]} already")
             connection.execute(statement)
-        except duckdb.Error as error:
+        except (duckdb.Error, StoreError) as error:
             head = " ".join(statement.split())[:60]
-            owner = sources.owners.get(statement, "?")
             problem = PluginProblem(f"view of plugin '{owner}' left out ({head} …)", one_line(error))
             discover().note(problem)
             refused.append(str(problem))

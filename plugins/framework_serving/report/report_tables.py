@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from framework.contracts import TableBlock
 from framework_serving.advice.replication_advisor import setup_of
 from framework_serving.advice.replication_rule import judge_replication
 from framework_serving.sweeps.sweep_points import Curve, SweepPoint, comparable_groups, curves, variant
-
-if TYPE_CHECKING:
-    from framework.contracts import ReportScope
 
 MAX_POINTS = 30
 _Columns = tuple[tuple[str, str, float], ...]
@@ -120,30 +116,3 @@ def baseline_table(points: Sequence[SweepPoint]) -> TableBlock | None:
         caption="MAX is the largest batch without preemption. For runs without an interval, 4 % "
         "noise is assumed for each.",
     )
-
-
-def advice_table(scope: ReportScope) -> TableBlock | None:
-    """Return what the serving advisors said on these runs, the latest of each; None if they said nothing."""
-    rows = scope.store.query(
-        "SELECT advisor, subject, overrides, predicted, low, high, facts FROM advice "
-        "WHERE experiment = ? AND advisor IN ('bca', 'replication') AND list_has_any(run_ids, ?::VARCHAR[]) "
-        "QUALIFY advised_at = max(advised_at) OVER (PARTITION BY advisor, subject) ORDER BY advisor, advice_id",
-        [scope.experiment, list(scope.run_ids)],
-    ).to_pylist()
-    if not rows:
-        return None
-    return TableBlock(
-        title="Advice",
-        columns=("advisor", "about", "rule", "tok/s", "interval", "freed GiB", "overrides to paste"),
-        rows=[_advice_row(row) for row in rows],
-        caption='Reasons: python -m framework sql "SELECT subject, overrides, reason FROM advice"',
-    )
-
-
-def _advice_row(row: dict[str, Any]) -> tuple[Any, ...]:
-    facts = json.loads(row["facts"] or "{}")
-    rule = facts.get("rule") or ("replicas pay" if facts.get("pays") else "one engine is sufficient")
-    interval = "–" if row["low"] is None or row["high"] is None else f"{row['low']:.0f} to {row['high']:.0f}"
-    return (
-        row["advisor"], row["subject"], rule, row["predicted"], interval, facts.get("freed_gib"), row["overrides"]
-    )  # fmt: skip

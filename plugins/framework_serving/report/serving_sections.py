@@ -14,7 +14,7 @@ from framework_serving.report.adapter_costs import cost_section
 from framework_serving.report.adapter_tables import adapter_tables
 from framework_serving.report.charts import Axis, Style, batch_chart, tradeoff_chart
 from framework_serving.report.open_loop import open_loop_section
-from framework_serving.report.report_tables import advice_table, baseline_table, result_tables
+from framework_serving.report.report_tables import baseline_table, result_tables
 from framework_serving.sweeps.sweep_points import SweepPoint, curves, load_points
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
-    """Yield results by model, knees, what replicas add, advice."""
+    """Yield results by model, knees, what replicas add."""
     points = load_points(scope.store, scope.run_ids)
     if not points:
         return
@@ -32,7 +32,6 @@ def terminal_tables(scope: ReportScope) -> Iterator[TableBlock]:
         knee_table([point for point in points if not point.chunked_prefill] or points),
         baseline_table(points),
         replica_front_table(points),
-        advice_table(scope),
     )
     for table in tables:
         if table is not None:

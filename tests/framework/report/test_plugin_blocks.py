@@ -1,8 +1,10 @@
 """What plugins contribute: ordered, and a plugin that fails costs its own part only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pluggy
+import pyarrow as pa
 import pytest
 
 from framework import hookspecs
@@ -54,10 +56,11 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def scope() -> ReportScope:
-    class NoStore:
-        pass
+    class EmptyStore:
+        def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+            return pa.table({})
 
-    store: StoreReader = NoStore()  # type: ignore[assignment]
+    store: StoreReader = EmptyStore()
     return ReportScope(store, "study", [])
 
 

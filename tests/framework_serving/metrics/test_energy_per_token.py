@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from framework.contracts import Metric, Result
+from framework.store.database.schema import declared_tables
 from framework_serving import tables
 from framework_serving.metrics.serving_metrics import derive
 
@@ -23,7 +24,7 @@ def _samples(series: dict[str, tuple[Any, Any]]) -> pa.Table:
     rows = [
         (float(t), name, float(v)) for name, (ts, vs) in series.items() for t, v in zip(ts, vs, strict=True)
     ]
-    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=tables.samples())
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=declared_tables()["samples"])
 
 
 def _measured(running: list[float], facts: dict[str, Any] | None = None) -> dict[str, Metric]:

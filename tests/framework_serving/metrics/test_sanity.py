@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from framework.contracts import Result, WorkloadTables
+from framework.store.database.schema import declared_tables
 from framework_serving import tables
 from framework_serving.metrics.sanity import check
 from tests.docs.pages import documented_checks
@@ -40,7 +41,7 @@ def verdicts(
 
 
 def kv_usage(peak: float) -> pa.Table:
-    return pa.table([[0.0], ["kv_usage"], [peak]], schema=tables.samples())
+    return pa.table([[0.0], ["kv_usage"], [peak]], schema=declared_tables()["samples"])
 
 
 def test_clean_run_passes_every_check() -> None:

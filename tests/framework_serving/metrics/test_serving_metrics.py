@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from framework.contracts import Metric, Result, WorkloadTables
+from framework.store.database.schema import declared_tables
 from framework_serving import tables
 from framework_serving.metrics.adapter_stats import ADAPTER_STATS_VIEW, jain_index
 from framework_serving.metrics.metric_definitions import SERVING_METRICS
@@ -31,7 +32,7 @@ def requests(rows: list[tuple[Any, ...]] = ROWS) -> pa.Table:
 
 def samples(**series: list[float]) -> pa.Table:
     rows = [(float(t), name, value) for name, values in series.items() for t, value in enumerate(values)]
-    return pa.table(list(zip(*rows, strict=True)), schema=tables.samples())
+    return pa.table(list(zip(*rows, strict=True)), schema=declared_tables()["samples"])
 
 
 def workload(horizon_s: float | None = None) -> WorkloadTables:

@@ -37,7 +37,7 @@ def figures(found: list[ReportSection]) -> dict[str, Figure]:
     return {block.title: block for section in found for block in section.blocks if isinstance(block, Figure)}
 
 
-def test_terminal_shows_results_by_model_replication_and_advice(store: Any, affine_engine: Any) -> None:
+def test_terminal_shows_results_by_model_and_replication(store: Any, affine_engine: Any) -> None:
     study(store, affine_engine)
     tables = {table.title: table for table in terminal_tables(store.report_scope())}
     assert list(tables) == [
@@ -45,9 +45,8 @@ def test_terminal_shows_results_by_model_replication_and_advice(store: Any, affi
         "Knees of single engines",
         "Replicas on one GPU compared with single engines",
         "Gain of the front from replicas",
-        "Advice",
     ]
-    results, knees, replication, gained, advice = tables.values()
+    results, knees, replication, gained = tables.values()
     # T ∝ R / (4 + 0.1 R) up to 256, then preemption: 95 % of T(256) from R = 211 on
     # and 128, at 88 % of the rise and 7/8 of the way in log B, is the only point above the chord
     assert [row[2:6] for row in knees.rows] == [(256, 128, 256, "memory")]
@@ -55,7 +54,6 @@ def test_terminal_shows_results_by_model_replication_and_advice(store: Any, affi
     assert [row[0] for row in results.rows] == [1, 8, 32, 64, 128, 256, 1100]
     assert results.rows[0][results.columns.index("J/token")] is None
     assert [row[1] for row in replication.rows] == ["best replicas", "MAX", "MAX chunked", "same batch"]
-    assert [row[2] for row in advice.rows] == ["strict", "relaxed", "strict", "relaxed", "replicas pay"]
 
 
 def test_figures_have_titled_axes_with_units_and_no_heavy_import(store: Any, affine_engine: Any) -> None:
