@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 NOISE_FLOOR = 0.04
 """Relative difference of two runs of one configuration that still occurs on other GPUs and days: worst of 18 repeated
@@ -10,10 +12,34 @@ configurations of arXiv 2503.08311's logs, 4.3 % in throughput, 4.8 % in ITL (me
 
 
 def student_t_975(degrees: int) -> float:
-    """Return the 97.5 % quantile of Student's t: half-width of a two-sided 95 % interval in standard errors."""
-    from scipy.special import stdtrit
+    """Return the 97.5 % quantile of Student's t: half-width of a two-sided 95 % interval in standard errors.
 
-    return float(stdtrit(degrees, 0.975))
+    Abramowitz and Stegun's expansion in 1/degrees (26.7.5); below 100 degrees Newton's steps lead from there to the
+    exact value. SciPy has the same number, and takes a tenth of a second to import.
+    """
+    x, n = NormalDist().inv_cdf(0.975), degrees
+    quantile = x + (x**3 + x) / (4 * n) + (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2)
+    quantile += (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3)
+    quantile += (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / (92160 * n**4)
+    if n < 100:
+        scale = math.gamma((n + 1) / 2) / math.gamma(n / 2) / math.sqrt(n * math.pi)
+        for _ in range(6):
+            density = scale * (1 + quantile**2 / n) ** (-(n + 1) / 2)
+            quantile -= (_share_within(quantile, n) - 0.95) / (2 * density)
+    return quantile
+
+
+def _share_within(t: float, degrees: int) -> float:
+    """Return the probability of a value between -t and t (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
+    angle = math.atan2(t, math.sqrt(degrees))
+    odd = degrees % 2
+    term = math.cos(angle) if odd else 1.0
+    series = term if degrees > 1 else 0.0
+    for k in range(2 + odd, degrees - 1, 2):
+        term *= math.cos(angle) ** 2 * (k - 1) / k
+        series += term
+    within = math.sin(angle) * series
+    return 2 / math.pi * (angle + within) if odd else within
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ _VERB = re.compile(r"[A-Za-z][\w-]*")
 
 
 def main() -> None:
-    """Entry point of `python -m framework` and of the console script `framework`."""
+    """Carry out the command line of this process and raise `SystemExit` with its status."""
     arguments = sys.argv[1:]
     if "--debug" in arguments:
         os.environ["FRAMEWORK_DEBUG"] = "1"

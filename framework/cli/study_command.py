@@ -21,7 +21,7 @@ from framework.configuration.study_config import study_name
 from framework.errors import ConfigError, RunFailedError, StoreError, UserError, one_line
 from framework.plugins import check_names
 from framework.processes.end_signals import exit_status_of, interrupted_by, not_lost
-from framework.run.arrow_alone import load_arrow_alone
+from framework.run.number_libraries import load_numpy_and_arrow
 from framework.run.runner import execute, execute_job, own_overrides
 from framework.run_record import RunOutcome
 from framework.store.bundles.remote import is_url
@@ -46,7 +46,7 @@ def run_study(arguments: list[str]) -> int:
     # Hydra must hand its exceptions over instead of printing tracebacks
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _single.clear()
-    load_arrow_alone()
+    load_numpy_and_arrow()
     sessions.forget()  # what an earlier study of this process came to is not this one's exit status
     check_names()
     register_with_hydra()

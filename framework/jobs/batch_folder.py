@@ -163,12 +163,18 @@ class BatchFolder:
         logs = [self.folder / f"{task}.{kind}" for kind in ("out", "err")]
         return [log for log in logs if log.is_file()]
 
-    def write_result(self, point: TaskPoint, result: RunOutcome | Failure) -> None:
-        """Leave what a point came to. Raises `StoreError`."""
+    def write_result(
+        self, point: TaskPoint, result: RunOutcome | Failure, process_s: float | None = None
+    ) -> None:
+        """Leave what a point came to. Raises `StoreError`.
+
+        Args:
+            process_s: how old the point's process is, seconds; None if it is not one of its own.
+        """
         kind = "outcome" if isinstance(result, RunOutcome) else "failure"
         durable.write_whole(
             self._result_file(point.index, point.repeat),
-            json.dumps({kind: asdict(result)}, default=float).encode(),
+            json.dumps({kind: asdict(result), "process_s": process_s}, default=float).encode(),
         )
 
     def result(self, index: int, repeat: int) -> RunOutcome | Failure | None:
@@ -183,6 +189,14 @@ class BatchFolder:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             return Failure("launcher", "result_unreadable", f"{file} can't be read: {error}")
+
+    def process_s(self, index: int, repeat: int) -> float | None:
+        """Return how old a point's process was at its result, seconds; None where that is not said."""
+        try:
+            seconds = json.loads(self._result_file(index, repeat).read_text()).get("process_s")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return seconds if isinstance(seconds, float) else None
 
     def _result_file(self, index: int, repeat: int) -> Path:
         return self.folder / "results" / f"{index}.{repeat}.json"

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskPoint
 from framework.jobs.job_ledger import JobLedger, SubmittedJob
 from framework.jobs.lost_job import is_of_job, lost_record, reason_in_log, write_lost
+from framework.jobs.start_up_share import start_up_hint
 from framework.processes.job_queue import Batch, JobQueue, JobState, QueueError
 from framework.run_record import Failure, RunOutcome, RunRecord
 from framework.store.bundles.bundle import read_manifest
@@ -117,10 +118,27 @@ class QueuedSweep:
             for start in range(0, len(missing), most):
                 self._submit(missing[start : start + most])
         try:
-            return self._collect(jobs)
+            outcomes = self._collect(jobs)
         except KeyboardInterrupt:
             self._leave()
             raise
+        if self.use.runs_per_job == 1:
+            self._say_what_starting_took(jobs, outcomes)
+        return outcomes
+
+    def _say_what_starting_took(
+        self, jobs: Sequence[SweepJob], outcomes: Sequence[RunOutcome | GaveUpError]
+    ) -> None:
+        lives_s = {}
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, RunOutcome) and outcome.status == "done" and not outcome.skipped:
+                submitted = self.ledger.jobs[job.job_key]
+                lived_s = self._folder(submitted).process_s(job.index, job.repeat)
+                if lived_s is not None:
+                    lives_s[outcome.run_id] = lived_s
+        hint = start_up_hint(self.session.outputs_dir, lives_s)
+        if hint is not None:
+            self.session.announce(hint)
 
     def _missing(self, jobs: Sequence[SweepJob]) -> list[SweepJob]:
         """Return the jobs to submit; those still at work are attached to."""

@@ -23,8 +23,10 @@ from typing import Any
 
 from framework.errors import StoreError, TimeLimitError, one_line
 from framework.jobs.batch_folder import NOT_STARTED, BatchFolder, TaskLimits, TaskPoint
+from framework.processes.garbage import seldom_collected
+from framework.processes.process_mark import own_age_s
 from framework.processes.warm_copy import OVERDUE, in_warm_copy
-from framework.run.arrow_alone import load_arrow_alone
+from framework.run.number_libraries import load_numpy_and_arrow
 from framework.run.provenance import JOB
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome
@@ -96,7 +98,7 @@ def carry_out(folder: Path, task: int, job_id: str) -> int:
         return 0
     tasks, limits = batch.read()
     os.environ[JOB] = job_id
-    load_arrow_alone()
+    load_numpy_and_arrow()
     points = tasks[task]
     open_points = [point for point in points if batch.result(point.index, point.repeat) is None]
     with _notices(limits, len(points), job_id, batch, task):
@@ -109,7 +111,7 @@ def carry_out(folder: Path, task: int, job_id: str) -> int:
             return 0
         if len(points) == 1:
             for point in open_points:
-                _carry_out(job, point, batch, limits, job_id)
+                _carry_out(job, point, batch, limits, job_id, alone=True)
             return 0
         for point in open_points:
             _get_ready(job, point)
@@ -120,15 +122,17 @@ def carry_out(folder: Path, task: int, job_id: str) -> int:
     return 0
 
 
-def _carry_out(job: Any, point: TaskPoint, batch: BatchFolder, limits: TaskLimits, job_id: str) -> None:
-    """Carry out one point and leave what it came to."""
+def _carry_out(
+    job: Any, point: TaskPoint, batch: BatchFolder, limits: TaskLimits, job_id: str, alone: bool = False
+) -> None:
+    """Carry out one point and leave what it came to; `alone`: this process is for it and nothing else."""
     try:
         with _own_limit(limits):
             result = outcome_of(job(point.overrides, point.index, job_id))
     except Exception as error:
         traceback.print_exc()
         result = _raised(error)
-    batch.write_result(point, result)
+    batch.write_result(point, result, own_age_s() if alone else None)
 
 
 def _get_ready(job: Any, point: TaskPoint) -> None:
@@ -240,4 +244,5 @@ def _requeued(limits: TaskLimits, job_id: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(carry_out(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    with seldom_collected():
+        sys.exit(carry_out(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

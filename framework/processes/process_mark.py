@@ -1,7 +1,9 @@
-"""What tells one process of this machine from all others, whatever is done to the clock."""
+"""What tells one process of this machine from all others, and how old it is, whatever is done to the clock."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 
@@ -12,12 +14,27 @@ def process_mark(pid: int) -> str | None:
     that live when the clock is set.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        state, ticks = _stat(pid)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return _by_time(pid)
+    return None if state in "ZX" else f"{boot} {ticks}"
+
+
+def own_age_s() -> float | None:
+    """Return how many seconds ago this process was started; None where the kernel does not say."""
+    try:
+        _, ticks = _stat(os.getpid())
+    except OSError:
+        return None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """Return a process's state, and its start in ticks since the boot."""
+    stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks and brackets
-    return None if fields[0] in "ZX" else f"{boot} {fields[19]}"
+    return fields[0], int(fields[19])
 
 
 def lives(pid: int, mark: str | None) -> bool:

@@ -7,20 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
-from rich.text import Text
-
-from framework.report.terminal.console import error_console
 from framework.report.terminal.paced_lines import PacedLines, percent
 
 if TYPE_CHECKING:
@@ -40,13 +26,28 @@ def run_progress(
         enabled: whether anything is shown.
         console: where; standard error if None.
     """
-    out = console or error_console()
     if not enabled:
         yield lambda fraction, text: None
-    elif not out.is_terminal:
+        return
+    from framework.report.terminal.console import error_console
+
+    out = console or error_console()
+    if not out.is_terminal:
+        from rich.text import Text
+
         with PacedLines(lambda line: out.print(Text(line), soft_wrap=True)) as lines:
             yield lambda fraction, text: lines.report(f"{title} {percent(fraction)}  {text}")
     else:
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+        from rich.table import Column
+
         shown = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         with Progress(
             SpinnerColumn(),
@@ -67,6 +68,10 @@ def run_progress(
 @contextmanager
 def progress_bar(description: str, enabled: bool = True) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback (done, total or None) that draws on standard error while it is a terminal, else nothing."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from framework.report.terminal.console import error_console
+
     console = error_console()
     disable = not (enabled and console.is_terminal)
     columns = (

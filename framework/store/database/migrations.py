@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -54,13 +54,13 @@ def create_table(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Sc
     connection.unregister("empty_table")
 
 
-def _add_new_columns(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+def _add_new_columns(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, present: Container[str]
+) -> None:
     """Add the columns that a schema has gained since the table was made; null in the rows that are there.
 
     So a column more in a schema, the core's or a plugin's, needs no version of its own.
     """
-    described = connection.execute(f"DESCRIBE {quoted(name)}").fetchall()
-    present = {str(column).casefold() for column, *_ in described}
     for field in schema:
         if field.name.casefold() not in present:
             kind = connection.from_arrow(pa.schema([field]).empty_table()).types[0]
@@ -76,12 +76,15 @@ def create_or_migrate(connection: duckdb.DuckDBPyConnection) -> None:
             for statement in MIGRATIONS[step]:
                 connection.execute(statement) if isinstance(statement, str) else statement(connection)
     declared = {name: schema.insert(0, RUN_ID) for name, schema in declared_tables().items()}
-    present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+    present: dict[str, set[str]] = defaultdict(set)
+    for name, column in connection.execute(columns).fetchall():
+        present[name].add(column.casefold())
     for name, schema in {**declared, **CORE_TABLES}.items():
         if name not in present:
             create_table(connection, name, schema)
         else:
-            _add_new_columns(connection, name, schema)
+            _add_new_columns(connection, name, schema, present[name])
     if version != DATABASE_VERSION:
         applied_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", [DATABASE_VERSION, applied_at])

@@ -23,14 +23,12 @@ _MOST_DEGREES = 200  # beyond, the quantile is within 0.7 % of the normal's
 
 
 def add_student_t(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the macro `student_t(degrees)` unless it is there: SciPy is imported once for a database."""
-    known = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'student_t'"
-    if connection.execute(known).fetchone() is None:
-        quantiles = [student_t_975(degrees) for degrees in range(1, _MOST_DEGREES + 1)]
-        connection.execute(
-            "CREATE MACRO student_t(degrees) AS "
-            f"list_extract({quantiles}::DOUBLE[], least(degrees, {_MOST_DEGREES})::BIGINT)"
-        )
+    """Add the macro `student_t(degrees)`."""
+    quantiles = [student_t_975(degrees) for degrees in range(1, _MOST_DEGREES + 1)]
+    connection.execute(
+        "CREATE OR REPLACE MACRO student_t(degrees) AS "
+        f"list_extract({quantiles}::DOUBLE[], least(degrees, {_MOST_DEGREES})::BIGINT)"
+    )
 
 
 # The same run done twice, whatever made the copy, says nothing new: averages, bands and predictors count it once.

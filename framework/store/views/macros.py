@@ -137,6 +137,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     """
     import duckdb
 
+    connection.execute("BEGIN")  # one flush to the disk, not one for each statement
     definitions = [vars(item) for item in sources.definitions]
     connection.register("definitions", as_table(definitions, METRIC_DEFINITIONS))
     connection.execute("DELETE FROM metric_definitions")
@@ -149,6 +150,7 @@ def build_views(connection: duckdb.DuckDBPyConnection, sources: ViewSources) -> 
     add_student_t(connection)
     for statement in OWN_VIEWS:
         connection.execute(statement)
+    connection.execute("COMMIT")
     refused = []
     makers = dict.fromkeys([*RESERVED_NAMES, *filter(None, map(_made_by, OWN_VIEWS))], "the store")
     for statement in sources.statements:

@@ -56,8 +56,8 @@ def test_a_sweep_is_still_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pandas_that_is_imported_later_works_with_arrow() -> None:
     script = (
-        "from framework.run.arrow_alone import load_arrow_alone\n"
-        "load_arrow_alone()\n"
+        "from framework.run.number_libraries import load_numpy_and_arrow\n"
+        "load_numpy_and_arrow()\n"
         "import pyarrow as pa\n"
         "import pandas as pd\n"
         "assert pa.array(pd.Series([1.0, None])).null_count == 1\n"

@@ -84,11 +84,21 @@ def test_the_points_of_a_task_are_carried_out_and_what_they_came_to_is_read_back
     assert isinstance(outcome, RunOutcome)
     assert (outcome.run_id, outcome.bands) == ("run-1", {"x_s": (1.0, 2.0)})
     assert batch.result(2, 0) is None
+    assert batch.process_s(1, 0) is None
     file = batch.folder / "results" / "1.0.json"
     later = json.loads(file.read_text())
     later["outcome"]["of_a_later_version"] = 1
     file.write_text(json.dumps(later))
     assert isinstance(batch.result(1, 0), RunOutcome)
+
+
+def test_a_point_that_has_its_process_to_itself_says_how_old_that_is(tmp_path: Path) -> None:
+    batch = _batch(tmp_path, POINTS[:1])
+    carry_out(batch.folder, 0, "7_0")
+    age_s = batch.process_s(0, 0)
+    assert age_s is not None
+    assert age_s > 0
+    assert batch.process_s(1, 0) is None
 
 
 def test_a_task_that_was_given_up_or_is_another_jobs_does_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from framework.cli.verbs import run_verb
 from framework.errors import ConfigError, RunFailedError
+from framework.jobs import start_up_share
 from framework.jobs.background_queue import BackgroundQueue
 from framework.jobs.known_queues import known_queues, queue_named
 from framework.plugins import discover
@@ -265,17 +266,27 @@ def job_queues():
 
 @pytest.mark.slow
 def test_a_queue_of_a_plugin_carries_out_a_sweep_by_its_name(
-    study: Study, install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study,
+    install: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(
+        start_up_share, "_FEWEST", 2
+    )  # the last of them may be seen to be done before it says so
     install("night-queue", "night = night_queue", night_queue=QUEUE_PLUGIN)
     monkeypatch.setenv("FRAMEWORK_PLUGINS", "toy,night")
     options = tmp_path / "conf" / "hydra" / "launcher"
     options.mkdir(parents=True)
-    (options / "night.yaml").write_text("defaults: [queue_schema, _self_]\nqueue: night\n")
+    (options / "night.yaml").write_text(
+        "defaults: [queue_schema, _self_]\nqueue: night\narray_parallelism: 1\n"
+    )
     assert study("--config-dir", str(tmp_path / "conf"), *POINTS, "hydra/launcher=night") == 0
     assert _all_done()
     (ledger,) = Path("outputs/sweeps").glob("*.jobs.json")
     assert json.loads(ledger.read_text())["queue"] == {"queue": "night"}
+    assert "starts it once for" in "".join(capsys.readouterr())
     for name, complaint in (("broken", "ZeroDivisionError"), ("nonsense", "is a int, not a JobQueue")):
         with pytest.raises(ConfigError, match=f"plugin 'night': queue '{name}'.*{complaint}"):
             queue_named({"queue": name}, tmp_path)

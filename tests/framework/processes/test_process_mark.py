@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from framework.processes.process_mark import lives, process_mark
+from framework.processes.process_mark import lives, own_age_s, process_mark
 
 
 def test_a_process_lives_until_it_ends_and_another_one_of_its_number_is_another() -> None:
@@ -20,3 +20,11 @@ def test_a_process_lives_until_it_ends_and_another_one_of_its_number_is_another(
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not reaped yet
         assert process_mark(child.pid) is None
     assert not lives(child.pid, mark)
+
+
+def test_a_process_knows_how_old_it_is() -> None:
+    younger = own_age_s()
+    older = own_age_s()
+    assert younger is not None
+    assert older is not None
+    assert 0 < younger <= older

@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-GRID = np.unique(
-    np.concatenate([np.arange(1, 5), np.round(2.0 ** np.arange(2.0, 14.01, 0.5))]).astype(np.int64)
-)
+GRID = np.concatenate([np.arange(1, 4), np.round(2.0 ** np.arange(2.0, 14.01, 0.5))]).astype(np.int64)
 """Tokens of a step at which tables are stated: powers of √2 up to 16,384."""
 MOST_DECODES = 256
 """Tokens of a step that are taken for decodes where tables must tell them from prompts; more of them are prompts."""

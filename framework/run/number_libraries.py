@@ -1,23 +1,29 @@
-"""Arrow without pandas: what a command does not use, it does not wait for."""
+"""NumPy and Arrow at the price of what is used of them: without pandas, without threads that wait at full speed."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+_TIMEOUT = "OPENBLAS_THREAD_TIMEOUT"
+_SPIN = "20"  # 2^20 ticks, under a millisecond: long enough for the next call of a loop over products
 
-def load_arrow_alone() -> None:
-    """Import Arrow so that it does not import pandas, which takes it longer than a small run.
+
+def load_numpy_and_arrow() -> None:
+    """Import NumPy and Arrow so that neither costs more than a small run.
 
     Arrow looks for pandas when it makes its first array, wherever that comes from. Here it looks in vain. Whoever
     imports pandas later (a plugin) gets it, and Arrow is told.
     """
     if "pandas" in sys.modules or "pyarrow" in sys.modules:
         return
-    import pyarrow as pa
+    with _blas_threads_sleep():
+        import pyarrow as pa
 
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
@@ -26,6 +32,23 @@ def load_arrow_alone() -> None:
     finally:
         sys.meta_path.remove(hidden)
     sys.meta_path.insert(0, _Announced())
+
+
+@contextmanager
+def _blas_threads_sleep() -> Iterator[None]:
+    """Have the threads of NumPy's OpenBLAS fall asleep at once when there is nothing to do.
+
+    There is one for each core, and from its start it looks for work for 2^26 ticks, some 25 ms of processor time.
+    Products still use them all. OpenBLAS reads the variable when it is loaded; it is not handed to what a run starts.
+    """
+    if _TIMEOUT in os.environ:
+        yield
+        return
+    os.environ[_TIMEOUT] = _SPIN
+    try:
+        yield
+    finally:
+        del os.environ[_TIMEOUT]
 
 
 class _Hidden(MetaPathFinder):

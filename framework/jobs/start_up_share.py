@@ -1,0 +1,41 @@
+"""What the jobs of a sweep spend beside their runs, and the setting that saves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+from statistics import median
+
+from framework.errors import StoreError
+from framework.store.bundles.bundle import read_manifest
+from framework.store.layout import runs_folder
+
+_FEWEST, _MOST_READ = 5, 100
+_MOST_TOGETHER = 20  # one start of Python for 20 runs: what is left of it is small beside what any run takes
+
+
+def start_up_hint(outputs: str, lives_s: Mapping[str, float]) -> str | None:
+    """Return a line if Python took longer to start than a run took; None if not, or if few runs say so.
+
+    Args:
+        outputs: the outputs folder.
+        lives_s: how many seconds the process of a job lived, by the one run that it carried out.
+    """
+    runs_s, starts_s = [], []
+    for run_id, lived_s in islice(lives_s.items(), _MOST_READ):
+        with suppress(StoreError):
+            record = read_manifest(runs_folder(outputs) / run_id).record
+            ended = datetime.fromisoformat(record.finished_at or record.started_at)
+            runs_s.append((ended - datetime.fromisoformat(record.started_at)).total_seconds())
+            starts_s.append(lived_s - runs_s[-1])
+    if len(runs_s) < _FEWEST or median(starts_s) <= median(runs_s):
+        return None
+    start_s, run_s = median(starts_s), median(runs_s)
+    together = min(_MOST_TOGETHER, math.ceil(10 * start_s / max(run_s, 1e-3)), len(lives_s))
+    return (
+        f"the start of Python took {start_s:.1f} s of a job, its run {run_s:.2g} s (medians of {len(runs_s)}): "
+        f"hydra.launcher.runs_per_job={together} starts it once for {together} runs"
+    )
