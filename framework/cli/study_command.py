@@ -175,8 +175,6 @@ def last_study() -> dict[str, Any] | None:
 
 def _single_run(config: DictConfig) -> RunOutcome:
     from framework.report.terminal.progress_bars import run_progress
-    from framework.report.terminal.terminal_tables import print_note, print_outcome
-    from framework.run.derivation import refusal_notes
     from framework.store.database.ingest import ingest
 
     with run_progress(study_name(config), bool(config.progress)) as progress:
@@ -199,10 +197,15 @@ def _single_run(config: DictConfig) -> RunOutcome:
             f"run {outcome.run_id} failed in {outcome.failure.stage}: {outcome.failure.reason}"
         )
     if config.progress:
+        from framework.report.terminal.terminal_tables import print_outcome
+
         if outcome.skipped:
             outcome = replace(outcome, metrics=_stored_metrics(str(config.outputs_dir), outcome.run_id))
         print_outcome(outcome)
     if outcome.outdated is not None:
+        from framework.report.terminal.terminal_tables import print_note
+        from framework.run.derivation import refusal_notes
+
         for note in refusal_notes({outcome.run_id: outcome.outdated}):
             print_note(note)
     return outcome

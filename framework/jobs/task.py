@@ -27,7 +27,7 @@ from framework.processes.garbage import seldom_collected
 from framework.processes.process_mark import own_age_s
 from framework.processes.warm_copy import OVERDUE, in_warm_copy
 from framework.run.number_libraries import load_numpy_and_arrow
-from framework.run.provenance import JOB
+from framework.run.provenance import JOB, lasting_provenance
 from framework.run.stages import failure_kind
 from framework.run_record import Failure, RunOutcome
 from framework.sweep.session import GaveUpError
@@ -136,11 +136,12 @@ def _carry_out(
 
 
 def _get_ready(job: Any, point: TaskPoint) -> None:
-    """Do once what each copy would do at its beginning: find the plugins, read the files of the configuration."""
+    """Do once what each copy would do: find the plugins, read the configuration's files, ask where this is."""
     from framework.plugins import plugin_manager
 
     with suppress(Exception):  # the point itself says why
         plugin_manager()
+        lasting_provenance()
         job.composed(point.overrides)
 
 

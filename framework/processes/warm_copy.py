@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import get_context
 from typing import IO
 
 from framework.errors import TimeLimitError
@@ -35,6 +34,8 @@ def in_warm_copy(carry: Callable[[], None], limit_s: float) -> str | None:
         None when it ended in order; otherwise the signal that ended it (`SIGKILL`), its exit status (`status 1`), or
         `OVERDUE`.
     """
+    from multiprocessing import get_context
+
     with tempfile.TemporaryFile("w+") as imported:
         copy = get_context("fork").Process(target=_carried_out, args=(carry, os.getpid(), imported))
         copy.start()

@@ -45,13 +45,16 @@ def provenance() -> dict[str, Json]:
     """Return everything known about where this process runs, nested by subject."""
     return {
         "command_line": shlex.join(_readable_command()),
-        "git": git_state(),
-        "packages": package_state(),
-        "host": host_state(),
+        **lasting_provenance(),
         "gpu": gpu_state(),
         "slurm": slurm_state(os.environ),
         **({"job": os.environ[JOB]} if JOB in os.environ else {}),
     }
+
+
+def lasting_provenance() -> dict[str, Json]:
+    """Return what all runs of this process, and of its copies, have in common."""
+    return {"git": git_state(), "packages": package_state(), "host": host_state()}
 
 
 def _readable_command() -> list[str]:
