@@ -14,11 +14,11 @@ from framework.store.bundles.bundle import read_manifest
 from framework.store.layout import runs_folder
 
 _FEWEST, _MOST_READ = 5, 100
-_MOST_TOGETHER = 20  # one start of Python for 20 runs: what is left of it is small beside what any run takes
+_MOST_TOGETHER = 20  # what is left of a start, shared by 20 runs, is small beside what any run takes
 
 
 def start_up_hint(outputs: str, lives_s: Mapping[str, float]) -> str | None:
-    """Return a line if Python took longer to start than a run took; None if not, or if few runs say so.
+    """Return a line if a job took longer to start than to run; None if not, or if few runs say so.
 
     Args:
         outputs: the outputs folder.
@@ -36,6 +36,6 @@ def start_up_hint(outputs: str, lives_s: Mapping[str, float]) -> str | None:
     start_s, run_s = median(starts_s), median(runs_s)
     together = min(_MOST_TOGETHER, math.ceil(10 * start_s / max(run_s, 1e-3)), len(lives_s))
     return (
-        f"the start of Python took {start_s:.1f} s of a job, its run {run_s:.2g} s (medians of {len(runs_s)}): "
-        f"hydra.launcher.runs_per_job={together} starts it once for {together} runs"
+        f"a job took {start_s:.1f} s to start and {run_s:.2g} s to run (medians of {len(runs_s)}): "
+        f"hydra.launcher.runs_per_job={together} starts once for {together} runs"
     )

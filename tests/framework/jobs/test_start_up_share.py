@@ -1,4 +1,4 @@
-"""When runs are shorter than the start of Python, a sweep says what that takes and which setting saves it."""
+"""When jobs take longer to start than to run, a sweep says so and names the setting that saves it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def _runs(outputs: Path, count: int, run_s: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("runs", "together"), [(21, 20), (5, 5)])
-def test_short_runs_are_told_what_starting_python_took(tmp_path: Path, runs: int, together: int) -> None:
+def test_a_sweep_of_short_runs_says_what_starting_took(tmp_path: Path, runs: int, together: int) -> None:
     hint = start_up_hint(str(tmp_path), dict.fromkeys(_runs(tmp_path, runs, run_s=1), 3.0))
     assert hint == (
-        f"the start of Python took 2.0 s of a job, its run 1 s (medians of {runs}): "
-        f"hydra.launcher.runs_per_job={together} starts it once for {together} runs"
+        f"a job took 2.0 s to start and 1 s to run (medians of {runs}): "
+        f"hydra.launcher.runs_per_job={together} starts once for {together} runs"
     )
 
 
 @pytest.mark.parametrize(("runs", "run_s"), [(4, 1), (5, 3)], ids=["few", "long"])
-def test_few_or_long_runs_are_told_nothing(tmp_path: Path, runs: int, run_s: int) -> None:
+def test_of_few_or_long_runs_nothing_is_said(tmp_path: Path, runs: int, run_s: int) -> None:
     lives_s = dict.fromkeys(_runs(tmp_path, runs, run_s), run_s + 2.0)
     assert start_up_hint(str(tmp_path), lives_s) is None
 
 
-def test_runs_whose_bundle_is_gone_say_nothing(tmp_path: Path) -> None:
+def test_a_run_whose_bundle_is_gone_does_not_count(tmp_path: Path) -> None:
     assert start_up_hint(str(tmp_path), dict.fromkeys("abcdef", 3.0)) is None

@@ -286,7 +286,7 @@ def test_a_queue_of_a_plugin_carries_out_a_sweep_by_its_name(
     assert _all_done()
     (ledger,) = Path("outputs/sweeps").glob("*.jobs.json")
     assert json.loads(ledger.read_text())["queue"] == {"queue": "night"}
-    assert "starts it once for" in "".join(capsys.readouterr())
+    assert "starts once for" in "".join(capsys.readouterr())
     for name, complaint in (("broken", "ZeroDivisionError"), ("nonsense", "is a int, not a JobQueue")):
         with pytest.raises(ConfigError, match=f"plugin 'night': queue '{name}'.*{complaint}"):
             queue_named({"queue": name}, tmp_path)
