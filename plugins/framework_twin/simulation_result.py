@@ -14,7 +14,7 @@ from framework_twin import translation
 from framework_twin.kernel.inputs import Requests
 from framework_twin.kernel.output import SimulationOutput, Status
 from framework_twin.metric_definitions import SHARES
-from framework_twin.physics.power import activity, energy_j
+from framework_twin.physics.power import Activity, activity, energy_j
 from framework_twin.physics.regimes import saturation_regime
 from framework_twin.physics.uncalibrated.bands import hardware_class, run_bands
 from framework_twin.physics.uncalibrated.power_model import board_watts
@@ -108,14 +108,22 @@ def _busy_share(server: SimulatedServer, output: SimulationOutput) -> float:
     return output.busy_s / (server.engine.replicas * output.duration_s)
 
 
+def _activity(server: SimulatedServer, requests: Requests, output: SimulationOutput, groups: int) -> Activity:
+    """Return the mean activity of each of so many GPUs, or groups of them that share a replica."""
+    counted = activity(output, requests, groups)
+    guess = server.settings.speculation
+    return guess.activity(counted) if guess else counted
+
+
 def _power_metrics(server: SimulatedServer, requests: Requests, output: SimulationOutput) -> list[Metric]:
     gpus = server.settings.gpu_count
     if server.physics.power_calibrated:
-        power_w = gpus * server.physics.power.mean_w(activity(output, requests, gpus))
+        power_w = gpus * server.physics.power.mean_w(_activity(server, requests, output, gpus))
     else:
         spread = server.settings.deployment
         groups = max(1, gpus // (spread.tensor * spread.pipeline))
-        power_w = gpus * board_watts(server.shape, server.gpu, spread, activity(output, requests, groups))
+        done = _activity(server, requests, output, groups)
+        power_w = gpus * board_watts(server.shape, server.gpu, spread, done)
     source = "twin power model" + ("" if server.physics.power_calibrated else ", uncalibrated")
     return [
         Metric("power_mean_w", power_w, "W", source),
@@ -136,8 +144,9 @@ def _physics_metrics(server: SimulatedServer, requests: Requests, output: Simula
             for name, part in (("time_load_share", "adapter_load"), ("time_scan_share", "scheduler"))
         ]
     gpus = server.settings.gpu_count
-    context_bytes_s = activity(output, requests, gpus).context_tokens_s * server.shape.kv_bytes_per_token
-    weight_bytes_s = output.steps * server.shape.streamed_weight_bytes / gpus / output.duration_s
+    done = _activity(server, requests, output, gpus)
+    context_bytes_s = done.context_tokens_s * server.shape.kv_bytes_per_token
+    weight_bytes_s = done.steps_s * server.shape.streamed_weight_bytes
     read_tb_s = (weight_bytes_s + context_bytes_s) / 1e12
     metrics.append(
         Metric("dram_read_tb_s", read_tb_s, "TB/s", "twin: weights a step, keys and values a token")

@@ -70,8 +70,10 @@ def _busiest_second(served: RequestTimes, duration_s: float) -> float:
     import numpy as np
 
     last_s = max(float(np.nanmax(served.last_token_s)), duration_s)
-    by_then = tokens_until(served, np.arange(0.0, np.ceil(last_s) + 1.0))
-    return float(np.diff(by_then, prepend=0.0).max())
+    parts = int(np.ceil(last_s))  # equal ones: the busiest part of a run is never below its mean
+    by_then = tokens_until(served, np.linspace(0.0, last_s, parts + 1))
+    by_then[0] = 0.0  # what comes at 0 belongs to the first part
+    return float(np.diff(by_then).max()) * parts / last_s
 
 
 @dataclass(frozen=True)

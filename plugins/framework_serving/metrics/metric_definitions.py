@@ -48,7 +48,10 @@ _DEFINED: tuple[MetricDefinition, ...] = (
         "higher",
     ),
     _metric(
-        "output_tok_s_peak", "tok/s", "most output tokens of finished requests in a whole second", "higher"
+        "output_tok_s_peak",
+        "tok/s",
+        "output tokens of finished requests per second in the busiest of equal parts of at most 1 s",
+        "higher",
     ),
     *_latency("ttft", "time from arrival to the first token, finished requests"),
     _metric(

@@ -6,8 +6,10 @@ The dataclasses are the Hydra schemas of `conf/workload/*.yaml` and the argument
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from framework.configuration.plain_values import number
 
 
 @dataclass
@@ -93,6 +95,13 @@ class SloSettings:
     tpot_ms: float | None = None
     itl_ms: float | None = None
     e2e_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a time that no request can meet."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None:
+                number(value, f"workload.slo.{item.name}", above=0)
 
 
 @dataclass

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework.configuration.plain_values import from_plain
 from framework.contracts import Metric, Result
+from framework.errors import ConfigError
 from framework_serving import tables
 from framework_serving.metrics.load_course import tokens_until
 from framework_serving.metrics.request_times import RequestTimes
 from framework_serving.metrics.serving_metrics import derive
+from framework_serving.workloads.settings import SyntheticSettings
 
 Row = tuple[float, float | None, float | None, float | None, int, str]
 
@@ -56,12 +59,18 @@ def test_the_share_within_the_objectives_counts_every_request_that_arrived() -> 
     assert "e2e_ms" in (metrics(table(ROWS))["slo_share"].reason or "")
 
 
+@pytest.mark.parametrize("key", ["ttft_ms", "tpot_ms", "itl_ms", "e2e_ms"])
+def test_an_objective_that_no_request_can_meet_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^workload\.slo\.{key}: must be greater than 0, got -5"):
+        from_plain(SyntheticSettings, {"slo": {key: -5}}, "workload")
+
+
 def test_percentiles_of_tpot_and_the_busiest_second() -> None:
     found = metrics(table(ROWS))
     assert found["tpot_p95_ms"].value == pytest.approx(np.percentile([500, 100], 95))
     assert found["e2e_p95_ms"].value == pytest.approx(np.percentile([2500, 2000, 1000], 95))
-    # by 1 s: two and one; by 2 s: two more, ten more, one
-    assert found["output_tok_s_peak"].value == pytest.approx(13)
+    # three parts of 5/6 s: by 0.83 s 1.67 tokens, by 1.67 s 3.33 and 7.67, by 2.5 s all 17
+    assert found["output_tok_s_peak"].value == pytest.approx((11 - 1 - 2 / 3) / (2.5 / 3))
 
 
 @settings(max_examples=50, deadline=None)
@@ -82,6 +91,11 @@ def test_tokens_come_one_by_one_between_the_first_and_the_last(n: int, seed: int
         )
         assert plain - 1e-6 <= found <= plain + n
     assert by_then[-1] == pytest.approx(tokens.sum())
+    found = metrics(table(rows), duration_s=float(last.max()))
+    mean, peak = (found[name].value for name in ("output_tok_s", "output_tok_s_peak"))
+    assert mean is not None
+    assert peak is not None
+    assert peak >= mean * (1 - 1e-9)
 
 
 def test_the_steady_part_leaves_out_ramp_and_tail() -> None:

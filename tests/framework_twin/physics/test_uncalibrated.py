@@ -291,6 +291,15 @@ def test_speculation_speeds_small_batches_up_slows_large_ones_and_leaves_prompts
     assert prompt[1] == pytest.approx(prompt[0], rel=0.1)
 
 
+def test_a_speculating_step_reads_weights_and_cache_once_for_all_tokens_that_it_keeps() -> None:
+    counted = Activity(0.9, 1000.0, 5e5, steps_s=400.0, sampled_s=800.0)
+    guess = Speculation(4, 0.7)
+    done = guess.activity(counted)
+    assert done.steps_s * guess.kept == pytest.approx(counted.steps_s)
+    assert done.context_tokens_s * guess.kept == pytest.approx(counted.context_tokens_s)
+    assert done.tokens_s == pytest.approx(200 + 800 * 5 / guess.kept)  # prompts, and drafts kept or not
+
+
 def test_speculation_that_keeps_nothing_costs_and_drafts_cost_more() -> None:
     tables = roofline_tables(DENSE, H100, Deployment())
     never = Speculation(4, 0.0)

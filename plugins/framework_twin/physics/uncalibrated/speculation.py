@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from framework_twin.physics.coefficients import StepCoefficients
+from framework_twin.physics.power import Activity
 from framework_twin.physics.uncalibrated.step_tables import MOST_DECODES, Floats, StepTables
 
 
@@ -49,6 +50,21 @@ class Speculation:
             attend_s=plain.attend_s / self.kept,
             context_s=plain.context_s / self.kept,
             window_s=plain.window_s / self.kept,
+        )
+
+    def activity(self, counted: Activity) -> Activity:
+        """Return what an accelerator does of what the kernel counts, one token of a sequence a step.
+
+        A real step keeps several: weights and cache are read once for all of them, and drafts that are not kept are
+        multiplied as well.
+        """
+        multiplied = (1 + self.tokens) / self.kept
+        return replace(
+            counted,
+            tokens_s=counted.tokens_s + (multiplied - 1) * counted.sampled_s,
+            context_tokens_s=counted.context_tokens_s / self.kept,
+            steps_s=counted.steps_s / self.kept,
+            sampled_s=counted.sampled_s * multiplied,
         )
 
     def coefficients(self, plain: StepCoefficients) -> StepCoefficients:
