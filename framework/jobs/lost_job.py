@@ -53,7 +53,7 @@ def lost_record(
             record,
             run_id=_run_id(job, record.run_key),
             started_at=_iso(job.submitted_at),
-            provenance={**of_launcher, queue: _facts(job, state)},
+            provenance={**of_launcher, "job": job.job_id, queue: _facts(job, state)},
         )
     return replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=())
 
@@ -77,7 +77,8 @@ def write_lost(outputs: str, record: RunRecord, logs: Sequence[Path] = ()) -> No
 
 
 _MEMORY = re.compile(
-    r"^.*(?:exceeded (?:job|step) memory limit|oom[-_ ]?kill|out of memory|cannot allocate memory|MemoryError).*$",
+    r"^.*(?:exceeded (?:job|step) memory limit|oom[-_ ]?kill|out of memory|cannot allocate memory|MemoryError"
+    r"|memory allocation .*failed|bad_alloc|failed to map segment).*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TIME = re.compile(r"^.*(?:DUE TO TIME LIMIT).*$", re.MULTILINE)
@@ -92,7 +93,8 @@ _REMEDIES = {
 def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
     """Return the kind of a failure and what to add to its message, as far as the end of the job's log knows better.
 
-    Slurm calls a job that its own memory limit killed `FAILED`, and says why in the job's log alone.
+    Slurm calls a job that its own memory limit killed `FAILED`, and says why in the job's log alone; a library that
+    gets no memory aborts the process.
 
     Args:
         tail: the ends of the job's logs.
@@ -101,7 +103,7 @@ def reason_in_log(tail: str, kind: str) -> tuple[str, str]:
     said = None
     for better, pattern in (("out_of_memory", _MEMORY), ("timeout", _TIME), ("cancelled", _CANCELLED)):
         said = pattern.search(tail)
-        if said is not None and kind in ("job_failed", "no_result", "lost", better):
+        if said is not None and kind in ("job_failed", "killed", "no_result", "lost", better):
             kind = better
             break
     words = f": {said[0].strip()}" if said is not None else ""

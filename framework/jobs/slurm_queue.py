@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,14 +43,35 @@ _KINDS = {
     "COMPLETED": "no_result",
 }
 _SHORTENED = 8
+_SHELL_SIGNAL = 128  # a shell whose child a signal ended exits with that much more
+_LISTING = ("JobArrayID:60|", "State:30|", "NodeList:250|", "Partition:100|", "Reason:100|", "exit_code:12|")
 _SSH_FAILED = 255
 
 
-def job_state(job_id: str, word: str, node: str = "", partition: str = "", reason: str = "") -> JobState:
-    """Return what Slurm's word for a job's state means."""
+def job_state(
+    job_id: str, word: str, node: str = "", partition: str = "", reason: str = "", code: str = ""
+) -> JobState:
+    """Return what Slurm's word for a job's state means; `code` is how it ended, as Slurm writes that."""
     short = word if len(word) >= _SHORTENED else None  # sacct may cut a long word
     kinds = (kind for full, kind in _KINDS.items() if full == word or (short and full.startswith(short)))
-    return JobState(job_id, word, node, partition, reason, word in _ACTIVE, next(kinds, "lost"))
+    kind = next(kinds, "lost")
+    if kind == "job_failed":
+        reason = _end(code) or reason  # Slurm's own is `JobLaunchFailure` for a job that was killed
+        kind = "killed" if reason == "SIGKILL" else kind
+    return JobState(job_id, word, node, partition, reason, word in _ACTIVE, kind)
+
+
+def _end(code: str) -> str:
+    """Return what ended a job, its signal or exit status: squeue writes what `wait` gives, sacct `status:signal`."""
+    status, colon, number = code.partition(":")
+    if not status.isdigit():
+        return ""
+    ended, by = (int(status), int(number or 0)) if colon else (int(status) >> 8, int(status) & 0x7F)
+    by = by or max(0, ended - _SHELL_SIGNAL)
+    try:
+        return signal.Signals(by).name if by else f"exit status {ended}" if ended else ""
+    except ValueError:
+        return f"exit status {ended}"
 
 
 class SlurmQueue:
@@ -127,7 +149,7 @@ class SlurmQueue:
 
     def _squeue(self, ids: Sequence[str]) -> dict[str, JobState]:
         """Ask for the jobs one knows of; an unknown id among several is left out, alone it is an error."""
-        listing = "--format=%i|%T|%N|%P|%r"
+        listing = f"--Format={','.join(_LISTING)}"
         done = self._client(
             "squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(ids)}", listing
         )
@@ -137,7 +159,7 @@ class SlurmQueue:
 
     def _sacct(self, ids: Sequence[str]) -> dict[str, JobState]:
         """Ask the accounting; a cluster without one knows nothing."""
-        fields = "--format=JobID,State,NodeList,Partition,Reason"
+        fields = "--format=JobID,State,NodeList,Partition,Reason,ExitCode"
         done = self._client(
             "sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={','.join(ids)}", fields
         )
@@ -184,14 +206,14 @@ def _parsed(listing: str) -> dict[str, JobState]:
     states = {}
     for line in listing.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) < 5:
+        if len(cells) < len(_LISTING):
             continue
-        job_id, state, node, partition, reason = cells[:5]
+        job_id, state, node, partition, reason, code = cells[: len(_LISTING)]
         # sacct writes `CANCELLED by 1000`, and `None assigned` for the node of a job that never had one
         node, reason = ("" if text.startswith(("None", "(null)")) else text for text in (node, reason))
         word = state.split()[0].rstrip("+") if state else UNKNOWN
         for each in _tasks(job_id):
-            states[each] = job_state(each, word, node, partition, reason)
+            states[each] = job_state(each, word, node, partition, reason, code)
     return states
 
 

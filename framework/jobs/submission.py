@@ -292,14 +292,17 @@ class QueuedSweep:
         failure = raised
         if failure is None:
             where = f" on {state.node}" if state.node else ""
-            text = f"{self.use.name} job {submitted.job_id} ended as {state.state}{where} without a result"
+            how = f"{state.state} ({state.reason})" if state.reason else state.state
+            text = f"ended as {how}{where} without a result"
             tail = self._log_tail(submitted)
             kind, said = reason_in_log(tail, state.failure_kind)
             if kind == "lost" and self._folder(submitted).was_cancelled(submitted.task):
-                kind, said = "cancelled", ": it was cancelled before it began"
+                kind, text = "cancelled", "was cancelled before it began"
             logs = self._logs(submitted)
             named = f" (log: {logs[-1]})" if logs else ""
-            failure = Failure("launcher", kind, f"{text}{said}{named}", tail)
+            failure = Failure(
+                "launcher", kind, f"{self.use.name} job {submitted.job_id} {text}{said}{named}", tail
+            )
         config = self.compose(job.overrides)
         return lost_record(
             self.session.outputs_dir, submitted, state, failure, config, job.overrides, self.use.name

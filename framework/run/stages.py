@@ -15,6 +15,10 @@ from framework.run_record import Failure
 
 _LOG_TAIL_LINES = 40
 _TRACEBACK_PARTS = 8
+_NO_MEMORY = (
+    "Cannot allocate memory",
+    "failed to map segment",
+)  # the kernel's words, and the loader's of libraries
 
 
 class StageError(Exception):
@@ -59,7 +63,8 @@ def failure_of(error: StageError, scratch: Path | None) -> Failure:
 
 def failure_kind(error: BaseException) -> str:
     """Return what kind of failure an exception is: its class, unless it knows better (`TimeLimitError`)."""
-    if isinstance(error, MemoryError):
+    refused = isinstance(error, OSError | ImportError) and any(words in str(error) for words in _NO_MEMORY)
+    if refused or isinstance(error, MemoryError):
         return "out_of_memory"  # as queues call it
     return str(getattr(error, "failure_kind", type(error).__name__))
 

@@ -143,7 +143,7 @@ def _squeue(folder: Path, words: list[str]) -> int:
     for job, state in FakeSlurm(folder).jobs().items():
         if job.split("_")[0] in wanted:
             node = "" if state == "PENDING" else "node-1"
-            print(f"{job}|{state}|{node}|debug|None")
+            print(f"{job}|{state}|{node}|debug|None|{'256' if state == 'FAILED' else '0'}")
     return 0
 
 

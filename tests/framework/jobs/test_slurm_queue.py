@@ -37,7 +37,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 def test_states_of_array_tasks_are_read_one_by_one(client: Client) -> None:
     client(
-        "squeue", "7_0|RUNNING|n1|debug|None\n7_1|PENDING||debug|Resources\n7_2|TIMEOUT|n2|debug|TimeLimit\n"
+        "squeue",
+        "7_0|RUNNING|n1|debug|None|0\n7_1|PENDING||debug|Resources|0\n7_2|TIMEOUT|n2|debug|TimeLimit|15\n",
     )
     states = SlurmQueue().states(["7_0", "7_1", "7_2"])
     assert states["7_0"] == job_state("7_0", "RUNNING", "n1", "debug")
@@ -47,7 +48,7 @@ def test_states_of_array_tasks_are_read_one_by_one(client: Client) -> None:
 
 def test_accounting_is_asked_for_what_the_queue_has_forgotten(client: Client, tmp_path: Path) -> None:
     client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
-    client("sacct", "9_0|CANCELLED by 1000|None assigned|gpu|None\n9_1|OUT_OF_ME+|n3|gpu|None\n")
+    client("sacct", "9_0|CANCELLED by 1000|None assigned|gpu|None|0:0\n9_1|OUT_OF_ME+|n3|gpu|None|0:125\n")
     states = SlurmQueue().states(["9_0", "9_1"])
     assert (states["9_0"].state, states["9_0"].node, states["9_0"].failure_kind) == (
         "CANCELLED",
@@ -125,11 +126,31 @@ def test_tasks_that_never_started_are_listed_in_one_line(
     client: Client, listed: str, tasks: list[str]
 ) -> None:
     client("squeue", error="slurm_load_jobs error: Invalid job id specified\n", status=1)
-    client("sacct", f"{listed}|CANCELLED by 0|None assigned|debug|None\n36_10|COMPLETED|n1|debug|None\n")
+    client(
+        "sacct", f"{listed}|CANCELLED by 0|None assigned|debug|None|0:0\n36_10|COMPLETED|n1|debug|None|0:0\n"
+    )
     states = SlurmQueue().states([f"36_{task}" for task in [*tasks, "10", "11"]])
     assert {states[f"36_{task}"].failure_kind for task in tasks} == {"cancelled"}
     assert states["36_10"].state == "COMPLETED"
     assert states["36_11"].state == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        ("9", "killed", "SIGKILL"),  # squeue: what `wait` gives
+        ("0:9", "killed", "SIGKILL"),  # sacct
+        (str(137 << 8), "killed", "SIGKILL"),  # a shell around the job
+        ("6", "job_failed", "SIGABRT"),
+        ("768", "job_failed", "exit status 3"),
+        ("3:0", "job_failed", "exit status 3"),
+        ("", "job_failed", "JobLaunchFailure"),
+    ],
+)
+def test_a_failed_job_says_how_its_process_ended(client: Client, code: str, kind: str, reason: str) -> None:
+    client("squeue", f"7_0|FAILED|n1|debug|JobLaunchFailure|{code}\n")
+    state = SlurmQueue().states(["7_0"])["7_0"]
+    assert (state.failure_kind, state.reason, state.active) == (kind, reason, False)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +170,13 @@ def test_tasks_that_never_started_are_listed_in_one_line(
             "timeout_min",
         ),
         ("error: *** JOB 3 ON n1 CANCELLED AT 2026-11-28 ***", "lost", "cancelled", "CANCELLED AT"),
+        (
+            "terminate called after throwing an instance of 'std::bad_alloc'",
+            "job_failed",
+            "out_of_memory",
+            "mem_gb",
+        ),
+        ("slurmstepd: error: Exceeded job memory limit", "killed", "out_of_memory", "memory limit"),
         ("all is well", "job_failed", "job_failed", ""),
         ("out of memory, said the poet", "node_failure", "node_failure", ""),
     ],
