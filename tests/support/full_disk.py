@@ -1,7 +1,10 @@
 """Carries a sweep out on a disk that is full at its n-th write, then once more with room; says what went wrong.
 
-    LD_PRELOAD=full_disk.so FULL_DISK=FOLDER python full_disk.py stays|once FIRST STEP COMMAND...
+    LD_PRELOAD=full_disk.so FULL_DISK=FOLDER python full_disk.py stays|once places|all COMMAND...
 
+`places` tries one of the writes that are the same call on the same file, but for names with a random part: every
+other one of these with a disk that stays full, the rest with one that is full once. `all` tries every write (some
+minutes).
 One line of JSON for each n: the exit statuses, the lines of errors, the done runs of each point.
 """
 
@@ -10,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +24,7 @@ from framework.store.bundles.sources import bundle_sources
 from framework.store.database.reader import Store
 
 disk = ctypes.CDLL(None)
+disk.full_disk_place.restype = ctypes.c_char_p
 
 
 def carried_out(place: Path, command: list[str], at: int, stays: bool) -> dict[str, object]:
@@ -37,12 +42,13 @@ def carried_out(place: Path, command: list[str], at: int, stays: bool) -> dict[s
         try:
             main()
         finally:
-            count.write_text(str(disk.full_disk_counted()))
+            writes = range(1, disk.full_disk_counted() + 1)
+            count.write_text(json.dumps([disk.full_disk_place(number).decode() for number in writes]))
 
     status = in_warm_copy(carry, 120.0)
     lines = said.read_text().splitlines()
     said_wrong = [line for line in lines if line.startswith(("error:", "Traceback"))]
-    return {"status": status, "errors": said_wrong, "writes": int(count.read_text())}
+    return {"status": status, "errors": said_wrong, "writes": json.loads(count.read_text())}
 
 
 def runs(place: Path) -> tuple[list[int], list[str]]:
@@ -56,27 +62,38 @@ def runs(place: Path) -> tuple[list[int], list[str]]:
     return done, [record.failure.message for record in records if record.failure is not None]
 
 
+def one_of_each(writes: list[str]) -> list[int]:
+    """Return the number of the last write of each place: call and file, without what is random in it."""
+    places: dict[str, int] = {}
+    for number, write in enumerate(writes, start=1):
+        places[re.sub(r"[0-9a-f]{6,}|\d+|\w+(?=\.parquet)", "", write)] = number
+    return sorted(places.values())
+
+
 def run() -> None:
-    stays, first, step, command = sys.argv[1] == "stays", int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    stays, every, command = sys.argv[1] == "stays", sys.argv[2] == "all", sys.argv[3:]
     room = Path(os.environ["FULL_DISK"])
-    whole = carried_out(room.with_name("whole"), command, 0, False)
-    at, found = first, []
-    while True:
+    carried_out(
+        room.with_name("whole"), command, 0, False
+    )  # the copies to come begin with what this one imports
+    writes: list[str] = carried_out(room / "counted", command, 0, False)["writes"]  # type: ignore[assignment]
+    numbers = range(1, len(writes) + 1) if every else one_of_each(writes)[stays::2]
+    found = []
+    for at in numbers:
         place = room / str(at)
         full = carried_out(place, command, at, stays)
-        if full["writes"] < at:  # type: ignore[operator]
-            break
         kept, failed = runs(place)
         again = carried_out(place, command, 0, False)
         found.append(
-            {"at": at, "full": full, "kept": kept, "failed": failed, "again": again, "done": runs(place)[0]}
+            {"at": at, "place": writes[at - 1], "full": full, "kept": kept, "failed": failed, "again": again}
         )
-        at += step
+        found[-1]["done"] = runs(place)[0]
+        del full["writes"], again["writes"]
     for each in found:  # no database before the last copy is made: its threads would be missing there
         with closing(Store(room / str(each["at"]) / "outputs")) as store:
             each["stored"] = store.rows("SELECT sweep_index FROM runs WHERE status = 'done' ORDER BY 1")[1]
         print(json.dumps(each))
-    print(json.dumps({"writes": full["writes"], "whole": whole}))
+    print(json.dumps({"writes": len(writes)}))
 
 
 if __name__ == "__main__":

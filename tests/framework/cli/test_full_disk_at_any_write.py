@@ -1,6 +1,7 @@
 """A disk that is full at one write or from it on: one line says so, and nothing is lost or done twice.
 
-`tests/support/full_disk.c` counts what a sweep writes, in Python, Arrow and DuckDB, and refuses the n-th.
+`tests/support/full_disk.c` counts what a sweep writes, in Python, Arrow and DuckDB, and refuses the n-th. Of the
+writes that are the same call on the same file (but for random names) one is tried, in one of the two ways.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 
 SUPPORT = Path(__file__).parents[2] / "support"
 SWEEP = ("-m", "+experiment=toy_single", "workload.size=4", "backend.speed=1,2", "progress=false")
-STEP = 40  # 1 tries every write: some minutes
+WHICH = "places"  # `all` tries every write: some minutes
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("full", "first"), [("stays", 1), ("once", 5)])
+@pytest.mark.parametrize("full", ["stays", "once"])
 def test_a_sweep_on_a_disk_that_is_full_at_any_write_is_finished_by_the_same_command(
-    toy: Path, library: Path, tmp_path: Path, full: str, first: int
+    toy: Path, library: Path, tmp_path: Path, full: str
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -43,12 +44,12 @@ def test_a_sweep_on_a_disk_that_is_full_at_any_write_is_finished_by_the_same_com
         "FULL_DISK": str(disk),
         "COLUMNS": "200",
     }
-    command = [sys.executable, str(SUPPORT / "full_disk.py"), full, str(first), str(STEP), *SWEEP]
+    command = [sys.executable, str(SUPPORT / "full_disk.py"), full, WHICH, *SWEEP]
     said = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
     *tried, last = map(json.loads, said.stdout.splitlines())
     assert last["writes"] > 100
-    assert len(tried) > 3
+    assert len(tried) > 15
     for found in tried:
         check(found)
 
