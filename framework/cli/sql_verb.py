@@ -23,8 +23,13 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 Row = tuple[Any, ...]
 
 
-def run_sql(query: str, format: str, outputs: str, limits: QueryLimits | None = None) -> int:
-    """Print the rows of a SELECT. CSV and JSON print nothing but data to stdout, as the rows are made."""
+def run_sql(
+    query: str, format: str, outputs: str, limits: QueryLimits | None = None, attach: Sequence[str] = ()
+) -> int:
+    """Print the rows of a SELECT. CSV and JSON print nothing but data to stdout, as the rows are made.
+
+    `attach` are `NAME=FOLDER` of other stores that the query names.
+    """
     if format not in FORMATS:
         raise ConfigError(f"unknown format '{format}'{did_you_mean(format, FORMATS)}")
     if format == "parquet":
@@ -32,7 +37,7 @@ def run_sql(query: str, format: str, outputs: str, limits: QueryLimits | None = 
             "--format parquet: a file is needed; python -m framework export QUERY FILE.parquet writes it"
         )
     limits = limits or QueryLimits()
-    store = Store(outputs, limits)
+    store = _store(outputs, limits, attach)
     cut = False
     with store.stream(query) as (columns, batches):
         if format == "table":
@@ -48,6 +53,14 @@ def run_sql(query: str, format: str, outputs: str, limits: QueryLimits | None = 
     if cut:
         raise StoreError(f"SQL: stopped after {limits.rows:,} rows; --max-rows N allows more, 0 any number")
     return 0
+
+
+def _store(outputs: str, limits: QueryLimits, attach: Sequence[str]) -> Store:
+    if not attach:
+        return Store(outputs, limits)
+    from framework.store.views.attached_store import attaching
+
+    return Store(outputs, limits, attaching(attach))
 
 
 class _Counted:
@@ -125,7 +138,7 @@ def _those_that_vary(table: Any) -> tuple[Any, str]:
     return block, f"left out ({words}); name columns in SELECT, or --format csv prints all" if parts else ""
 
 
-def run_export(query: str, file: Path, outputs: str, limits: QueryLimits) -> int:
+def run_export(query: str, file: Path, outputs: str, limits: QueryLimits, attach: Sequence[str] = ()) -> int:
     """Write the rows of a SELECT, or of a table or view that a bare word names, to a file; its suffix says how.
 
     Raises:
@@ -139,7 +152,7 @@ def run_export(query: str, file: Path, outputs: str, limits: QueryLimits) -> int
         raise ConfigError(f"{file}: unknown format '{suffix}'{did_you_mean(suffix, FORMATS[1:])}")
     if _WORD.fullmatch(query):
         query = f'FROM "{query}"'
-    store = Store(outputs, limits)
+    store = _store(outputs, limits, attach)
     if suffix == "parquet":
         with store.arrow_stream(query) as reader:
             rows = result_formats.write_parquet(reader, file)
@@ -167,12 +180,12 @@ _HELP = """One SELECT ending in ';' (may span lines). Also:
   .format NAME       table, csv or json
   .help              this text
   .quit              leave (or Ctrl-D); Ctrl-C ends a query"""
-_TABLES = """SELECT name, kind FROM (
-    SELECT table_name AS name, 'table' AS kind FROM duckdb_tables()
-        WHERE NOT internal AND table_name <> 'results_wide'
-    UNION ALL SELECT view_name, 'view' FROM duckdb_views() WHERE NOT internal
-    UNION ALL SELECT DISTINCT function_name, 'macro' FROM duckdb_functions()
-        WHERE NOT internal AND function_type LIKE '%macro') ORDER BY kind, name"""
+_TABLES = """SELECT if(store = 'store', '', store || '.') || name AS name, kind FROM (
+    SELECT database_name AS store, table_name AS name, 'table' AS kind FROM duckdb_tables() WHERE NOT internal
+    UNION ALL SELECT database_name, view_name, 'view' FROM duckdb_views() WHERE NOT internal
+    UNION ALL SELECT DISTINCT database_name, function_name, 'macro' FROM duckdb_functions()
+        WHERE NOT internal AND function_type LIKE '%macro')
+WHERE name <> 'results_wide' AND NOT contains(store, ' ') ORDER BY store <> 'store', store, kind, name"""
 _PROMPT, _MORE = "sql> ", "...> "
 
 

@@ -21,6 +21,14 @@ MaxMemory = Annotated[
     ),
 ]
 
+Attach = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attach",
+        help="NAME=FOLDER: another outputs folder, as NAME.results, NAME.pareto(...). May be repeated.",
+    ),
+]
+
 
 def sql(
     query: Annotated[
@@ -35,6 +43,7 @@ def sql(
     max_rows: Annotated[
         int, typer.Option(help="Most rows that are printed; 0: 200 in a table, all as csv or json.")
     ] = 0,
+    attach: Attach = None,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Query the store with read-only SQL.
@@ -46,10 +55,10 @@ def sql(
 
     limits = QueryLimits(timeout, max_memory, max_rows, alone=True)
     if query is not None:
-        return run_sql(query, format, str(outputs), limits)
+        return run_sql(query, format, str(outputs), limits, attach or ())
     from framework.cli.sql_verb import query_shell
 
-    return query_shell(lambda text, kind: run_sql(text, kind, str(outputs), limits), format)
+    return query_shell(lambda text, kind: run_sql(text, kind, str(outputs), limits, attach or ()), format)
 
 
 def export(
@@ -57,6 +66,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="File to write: .csv, .json or .parquet.")],
     timeout: Timeout = 0.0,
     max_memory: MaxMemory = 0.0,
+    attach: Attach = None,
     outputs: Outputs = DEFAULT_OUTPUTS,
 ) -> int:
     """Write the rows of a query to a CSV, JSON or Parquet file.
@@ -66,7 +76,7 @@ def export(
     from framework.cli.sql_verb import run_export
     from framework.store.database.query_limits import QueryLimits
 
-    return run_export(query, file, str(outputs), QueryLimits(timeout, max_memory, alone=True))
+    return run_export(query, file, str(outputs), QueryLimits(timeout, max_memory, alone=True), attach or ())
 
 
 def report(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    AttachOthers = Callable[[duckdb.DuckDBPyConnection], None]
+
 FOREIGN_WRITER_WAIT_S = 5.0
 _SPILLED = 8.0
 """What a query with a limit of memory may write to the disk while it runs, in multiples of the limit."""
 _READING = frozenset({"SELECT", "EXPLAIN"})
 
 
-def open_published(path: Path, memory_gib: float | None = None) -> duckdb.DuckDBPyConnection:
+def open_published(
+    path: Path, memory_gib: float | None = None, attach_others: AttachOthers | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open the published database for reading, with everything switched off that reaches beyond it.
 
     Each call opens the file again (attached to a database in memory), so that a connection opened before the last
@@ -37,7 +41,9 @@ def open_published(path: Path, memory_gib: float | None = None) -> duckdb.DuckDB
     connection = duckdb.connect()
     try:
         connection.execute("SET python_enable_replacements = false")
-        _attach(connection, path)
+        if attach_others is not None:
+            attach_others(connection)
+        attach_file(connection, path, "store")
         connection.execute("USE store")
         if memory_gib is not None:
             connection.execute(f"SET memory_limit = '{memory_gib:.3f}GiB'")
@@ -54,11 +60,14 @@ def open_published(path: Path, memory_gib: float | None = None) -> duckdb.DuckDB
     return connection
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Attach the database, waiting a little for a program other than ours that has it open for writing."""
+def attach_file(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a database under a (quoted) name for reading.
+
+    A program other than ours that has it open for writing is waited for a little.
+    """
     import duckdb
 
-    statement = "ATTACH '{}' AS store (READ_ONLY)".format(str(path).replace("'", "''"))
+    statement = "ATTACH '{}' AS {} (READ_ONLY)".format(str(path).replace("'", "''"), name)
     deadline = time.monotonic() + FOREIGN_WRITER_WAIT_S
     while True:
         try:
@@ -78,9 +87,15 @@ class Store:
     Every query sees the database as last published. Safe to share between threads.
     """
 
-    def __init__(self, outputs: Path | str, limits: QueryLimits | None = None) -> None:
-        """Prepare to read; `limits` hold for each query (without: none)."""
+    def __init__(
+        self,
+        outputs: Path | str,
+        limits: QueryLimits | None = None,
+        attach_others: AttachOthers | None = None,
+    ) -> None:
+        """Prepare to read; `limits` hold for each query (without: none), `attach_others` adds other databases."""
         self.limits = limits
+        self.attach_others = attach_others
         self.outputs = Path(outputs)
         self.path = database_path(outputs)
         self._lock = threading.Lock()
@@ -170,7 +185,9 @@ class Store:
                 raise StoreError(f"no runs yet: {self.path} is empty")
             now = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._connection is None or now != self._opened:
-                self._connection = open_published(self.path, self.limits.memory if self.limits else None)
+                self._connection = open_published(
+                    self.path, self.limits.memory if self.limits else None, self.attach_others
+                )
                 self._opened = now
             return self._connection
 
