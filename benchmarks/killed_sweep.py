@@ -73,7 +73,6 @@ def main() -> int:
     chance = random.Random(given.seed)
     spoiler = Spoiler(folder, given, chance)
     spoiler.start()
-    os.environ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
     began_s = time.monotonic()
     for kill in range(given.kills):
         launchers = started(command, folder, given.launchers)
@@ -184,6 +183,22 @@ class Spoiler(threading.Thread):
         return self.chance.choice(sorted(found)) if found else (None, None)
 
 
+def jobs_that_began() -> dict[str, bool]:
+    """Return every job that claimed its task, and whether it found all of its points done by others."""
+    begun = {}
+    for claim in Path("outputs/sweeps").glob("*.jobs/*/claims/*"):
+        holder, batch = claim.read_text(), claim.parent.parent
+        if holder.startswith("job "):
+            points = json.loads((batch / "tasks.json").read_text())["tasks"][int(claim.name)]
+            results = [batch / "results" / f"{point['index']}.{point['repeat']}.json" for point in points]
+            skipped = [
+                result.exists() and json.loads(result.read_text()).get("outcome", {}).get("skipped")
+                for result in results
+            ]
+            begun[holder.removeprefix("job ")] = all(skipped)
+    return begun
+
+
 def account(runs: int, repeats: int, wall_s: float, spoiler: Spoiler) -> int:
     store = framework.open("outputs")
     done = store.query(
@@ -196,8 +211,7 @@ def account(runs: int, repeats: int, wall_s: float, spoiler: Spoiler) -> int:
     failed = [row for row in ended if row["status"] == "failed"]
     kinds = {row["job"]: row["kind"] or row["status"] for row in ended}
     became = Counter((way, kinds.get(job, "no run")) for job, way in spoiler.spoiled.items())
-    claims = [claim.read_text() for claim in Path("outputs/sweeps").glob("*.jobs/*/claims/*")]
-    begun = [claim.removeprefix("job ") for claim in claims if claim.startswith("job ")]
+    begun = jobs_that_began()
     examples = {row["kind"]: row["message"] for row in failed}
     launchers = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = {
@@ -206,7 +220,7 @@ def account(runs: int, repeats: int, wall_s: float, spoiler: Spoiler) -> int:
         "done twice": sum(row["n"] > 1 for row in done),
         "missing": runs - len({row["sweep_index"] for row in done}),
         "jobs that began": len(begun),
-        "of them without a run": sum(job not in kinds for job in begun),
+        "of them without a run": sum(job not in kinds and not skipped for job, skipped in begun.items()),
         "jobs spoiled": dict(spoiler.done),
         "what became of them": {f"{way}: {kind}": count for (way, kind), count in sorted(became.items())},
         "failures by kind": dict(Counter(row["kind"] for row in failed)),

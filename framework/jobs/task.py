@@ -170,7 +170,7 @@ def outcome_of(job_return: Any) -> RunOutcome | Failure:
 
 def _raised(error: BaseException) -> Failure:
     if isinstance(error, StoreError):
-        return Failure("bundle", type(error).__name__, one_line(error))
+        return Failure("bundle", failure_kind(error), one_line(error))
     text = "".join(traceback.format_exception(error))
     return Failure("launcher", failure_kind(error), one_line(error), text)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -34,8 +35,11 @@ from framework.run import collection
 from framework.run.derivation import derive_again, derive_metrics, judge, worst
 from framework.run.kept_files import LOG, KeptFiles, kept_files, logs_of
 from framework.run.provenance import provenance
-from framework.run.stages import StageError, failure_of, stage
+from framework.run.stages import StageError, failure_kind, failure_of, stage
 from framework.run_record import Failure, RunOutcome, RunRecord
+
+if TYPE_CHECKING:
+    from framework.store.bundles.heartbeat import Heartbeat
 
 
 def execute(config: DictConfig, progress: Progress = lambda fraction, text: None) -> RunOutcome:
@@ -247,7 +251,10 @@ def _carry_out(
         between_runs=keeper,
     )
     try:
-        with heartbeat:
+        not_begun = _not_begun(heartbeat, outputs, record)
+        if not_begun is not None:
+            return not_begun
+        try:
             result = Result()
             try:
                 result = _measure(record, backend, workload, collectors, context)
@@ -269,6 +276,8 @@ def _carry_out(
                 record = replace(record, status="failed", failure=failure_of(error, scratch), facts=facts)
             context.progress(1.0, "writing the run into the store")
             record = _kept(outputs, replace(record, finished_at=utc_now()), result, scratch, artifacts_mb)
+        finally:
+            heartbeat.stop()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     metrics = {metric.name: metric.value for metric in record.metrics}
@@ -290,6 +299,24 @@ def _carry_out(
     )
 
 
+def _not_begun(heartbeat: Heartbeat, outputs: str, record: RunRecord) -> RunOutcome | None:
+    """Start the heartbeat; return the outcome of a run whose marker can't be written: its row may find room.
+
+    Raises `StoreError` if that finds none either.
+    """
+    from framework.store.bundles.bundle import write_bundle
+
+    try:
+        heartbeat.start()
+        return None
+    except StoreError as error:
+        failure = Failure("bundle", failure_kind(error), one_line(error))
+        write_bundle(
+            outputs, replace(record, status="failed", finished_at=utc_now(), failure=failure, metrics=()), {}
+        )
+        return RunOutcome(record.run_id, "failed", failure=failure)
+
+
 def _kept(outputs: str, record: RunRecord, result: Result, scratch: Path, artifacts_mb: float) -> RunRecord:
     """Write the run's bundle; results that can't be stored make it a failed run of stage `bundle`."""
     from framework.store.bundles.bundle import write_bundle
@@ -300,7 +327,7 @@ def _kept(outputs: str, record: RunRecord, result: Result, scratch: Path, artifa
         kept = kept_files(named, scratch / ".shortened", artifacts_mb)
         write_bundle(outputs, replace(record, artifact_notes=kept.notes), result.tables, kept.files)
     except Exception as error:  # a plugin's table may hold anything
-        failure = record.failure or Failure("bundle", type(error).__name__, one_line(error))
+        failure = record.failure or Failure("bundle", failure_kind(error), one_line(error))
         record = replace(record, status="failed", metrics=(), failure=failure, artifact_notes=kept.notes)
         write_bundle(outputs, record, {}, kept.files)
     return record

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from framework.errors import TimeLimitError, UserError, one_line
+from framework.errors import StoreError, TimeLimitError, UserError, one_line
 from framework.processes.end_signals import not_lost, raise_if_ended
 from framework.run_record import Failure
 
@@ -63,10 +63,14 @@ def failure_of(error: StageError, scratch: Path | None) -> Failure:
 
 def failure_kind(error: BaseException) -> str:
     """Return what kind of failure an exception is: its class, unless it knows better (`TimeLimitError`)."""
-    refused = isinstance(error, OSError | ImportError) and any(words in str(error) for words in _NO_MEMORY)
-    if refused or isinstance(error, MemoryError):
+    if _is_refused_memory(error) or (isinstance(error, StoreError) and _is_refused_memory(error.__cause__)):
         return "out_of_memory"  # as queues call it
     return str(getattr(error, "failure_kind", type(error).__name__))
+
+
+def _is_refused_memory(error: BaseException | None) -> bool:
+    said = isinstance(error, OSError | ImportError) and any(words in str(error) for words in _NO_MEMORY)
+    return said or isinstance(error, MemoryError)
 
 
 def _log_tail(cause: BaseException, scratch: Path | None) -> str:

@@ -235,6 +235,8 @@ def decode_parquet(data: bytes, file: str, run_id: str, where: str) -> pa.Table:
     """Return the table of a bundle's Parquet file. Raises `StoreError` for another kind of file, or another run's."""
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    except MemoryError:  # says nothing of the file
+        raise
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{where}: {file} is not a Parquet file: {one_line(error)}") from None
     if "run_id" not in table.column_names:

@@ -28,7 +28,7 @@ def test_a_study_its_query_and_its_export_from_one_folder(command_line: CommandL
 
 @pytest.mark.slow
 def test_a_failed_run_is_exit_status_1_and_one_line(command_line: CommandLine) -> None:
-    failed = command_line("+experiment=toy_single", "backend.fail=run")
+    failed = command_line("+experiment=toy_single", "backend.fail=run", "progress=false")
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: run ")
     assert failed.stderr.endswith(" failed in backend: engine died\n")

@@ -185,6 +185,19 @@ def test_an_outputs_folder_that_cannot_be_written_ends_the_sweep(toy_config: Mak
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_whose_marker_cannot_be_written_is_a_row_that_says_why(toy_config: Make) -> None:
+    config = toy_config()
+    outputs = Path(str(config.outputs_dir))
+    outputs.mkdir()
+    (outputs / "running").write_text("in the way of the folder of the markers")
+    outcome = execute(config)
+    record = _record(config, outcome)
+    assert (outcome.status, record.status) == ("failed", "failed")
+    assert record.failure is not None
+    assert (record.failure.stage, record.failure.kind) == ("bundle", "StoreError")
+    assert "running" in record.failure.message
+
+
 def test_a_metric_that_is_not_a_number_fails_sanity_but_not_the_run(toy_config: Make) -> None:
     config = toy_config(backend__fail="nan")
     outcome = execute(config)

@@ -8,7 +8,7 @@ import os
 import pyarrow as pa
 import pytest
 
-from framework.errors import TimeLimitError
+from framework.errors import StoreError, TimeLimitError
 from framework.run.stages import failure_kind
 
 
@@ -26,3 +26,10 @@ from framework.run.stages import failure_kind
 )
 def test_memory_that_is_refused_is_one_kind_in_whatever_words(error: Exception, kind: str) -> None:
     assert failure_kind(error) == kind
+
+
+def test_a_bundle_that_memory_was_refused_for_is_of_that_kind() -> None:
+    error = StoreError("run 1: malloc of size 64 failed")
+    assert failure_kind(error) == "StoreError"
+    error.__cause__ = pa.ArrowMemoryError("malloc of size 64 failed")
+    assert failure_kind(error) == "out_of_memory"
