@@ -53,11 +53,11 @@ FREE: Mapping[str, tuple[str, ...]] = {
     "v0-xe-hpc": ("sequence_s",),
     "v1-0.11": (
         *("host_s", "sequence_s", "sampler_s", "prompt_step_s", "expert_layer_s"),
-        *("fp8_layer_s", "kernels_blackwell", "kernels_mxfp4_blackwell"),
+        *("fp8_layer_s", "kernels_blackwell", "kernels_mxfp4_blackwell", "data_s"),
     ),
     "v1": (
-        *("host_s", "sequence_s", "prompt_layer_s", "expert_layer_s", "fp8_layer_s", "data_s"),
-        *("front_end_s", "together"),
+        *("host_s", "sequence_s", "prompt_layer_s", "expert_layer_s", "fp8_layer_s"),
+        "front_end_s",
     ),
 }
 """Release to the numbers that its runs determine; the others stay at their physical value (0, or a factor of 1)."""
@@ -76,7 +76,6 @@ NEUTRAL = EngineWork(
     expert_layer_s=1e-5,
     fp8_layer_s=1e-5,
     front_end_s=1e-2,
-    together=0.2,
     tail=0.0124,
 )
 """Orders of magnitude, from no prediction: where fits start, and their unit. `tail` follows from measured figures
@@ -99,8 +98,7 @@ class Known:
     """A run with the slopes of its metrics.
 
     Attributes:
-        values: metric to measured value, predicted one without any work, and slopes over `_TERMS`; of the time to
-            first token for requests alone and for those that start together.
+        values: metric to measured value, predicted one without any work, and slopes over `_TERMS`.
     """
 
     run: PublishedRun
@@ -127,15 +125,11 @@ class Known:
     def errors(self, work: EngineWork) -> list[float]:
         """Return logarithmic errors of the measured times."""
         terms = self.terms(work)
-        at = {name: base + slopes @ terms for name, (_, base, slopes) in self.values.items()}
         found = []
-        for name, (measured, *_) in self.values.items():
-            if measured > 0 and name != "alone":
-                found.append(float(np.log(max(at[name], 1e-6) / measured)))
-            elif name == "alone":
-                share = work.start_share(self.spread)
-                waited = (1 - share) * at["alone"] + share * at["start"]
-                found.append(0.5 * float(np.log((waited + 1e3 * work.front_end_s) / measured)))
+        for name, (measured, base, slopes) in self.values.items():
+            first = name == "ttft_mean_ms"
+            at = base + slopes @ terms + 1e3 * work.front_end_s * first
+            found.append((0.5 if first else 1.0) * float(np.log(max(at, 1e-6) / measured)))
         return found
 
 
@@ -168,14 +162,12 @@ def known(run: PublishedRun) -> Known | None:
         slopes = np.array(
             [(other[name] - value) / step for other, step in zip(moved, _TERMS.values(), strict=True)]
         )
-        measured = run.measured.get({"alone": "ttft_mean_ms"}.get(name, name), 0.0)
+        measured = run.measured.get(name, 0.0)
         if name == "seconds_a_token":
             speed = run.measured.get("output_tok_s", 0.0)
             measured = 1.0 / speed if speed > 0 else 0.0
-        if measured > 0 or name == "start":
-            values[name] = (measured if name != "start" else 0.0, float(value - slopes @ at), slopes)
-    if "alone" not in values:
-        values.pop("start", None)
+        if measured > 0:
+            values[name] = (measured, float(value - slopes @ at), slopes)
     setup = run.setup
     gpu = gpu_spec(setup.gpu)
     shape = typed_shape(model_shape(setup.model), setup, gpu)
@@ -183,13 +175,10 @@ def known(run: PublishedRun) -> Known | None:
 
 
 def _metrics(run: PublishedRun, work: EngineWork) -> dict[str, float]:
-    values = predict_published(run.setup, work=replace(work, together=0.0)).values
-    found = {name: value for name, value in values.items() if name in _TIMES and name != "ttft_mean_ms"}
+    values = predict_published(run.setup, work=work).values
+    found = {name: value for name, value in values.items() if name in _TIMES}
     if "itl_p50_ms" in values:
         found["seconds_a_token"] = 1.0 / values["output_tok_s"]
-    if "ttft_mean_ms" in values:
-        found["alone"] = values["ttft_mean_ms"]
-        found["start"] = predict_published(run.setup, work=replace(work, together=1.0)).values["ttft_mean_ms"]
     return found
 
 
@@ -223,7 +212,8 @@ def fit(runs: Sequence[Known], release: str) -> EngineWork:
 
     start = np.ones(len(names))
     found = least_squares(residuals, start, bounds=(0, np.inf), loss="soft_l1", f_scale=_SOFT, max_nfev=40)
-    rounded = {name: float(f"{number:.3g}") for name, number in zip(names, found.x * unit, strict=True)}
+    points = np.where(found.x < 1e-6, 0.0, found.x)  # the solver stays a hair inside its bounds
+    rounded = {name: float(f"{number:.3g}") for name, number in zip(names, points * unit, strict=True)}
     return replace(empty, **rounded)
 
 

@@ -22,6 +22,7 @@ class GpuSpec:
         architecture: generation of the chip (`ampere`, `ada`, `hopper`, `blackwell`, `cdna3` …).
         interconnect: one of `INTERCONNECTS`.
         link_gb_s: rate to the other accelerators of a machine, one direction, 10^9 bytes per second.
+        peer_to_peer: whether they reach each other's memory; otherwise what they exchange goes through the host's.
         gpus_per_node: accelerators that the interconnect joins; beyond it the network counts.
         network_gb_s: rate to another machine, one direction and accelerator.
         idle_w: watts of an idle device with memory in use; 0 where nobody has said.
@@ -37,6 +38,7 @@ class GpuSpec:
     architecture: str = ""
     interconnect: str = "nvlink"
     link_gb_s: float = 150.0
+    peer_to_peer: bool = True
     gpus_per_node: int = 8
     network_gb_s: float = 25.0
     idle_w: float = 0.0

@@ -1,9 +1,8 @@
 """Predict a published run from its setup: deployment, number types and physics resolved, the load simulated.
 
-The scheduler is the kernel's. A closed loop starts with its requests spread over their lives, as they are once it has
-run for a while; the time to first token mixes that state with the common start (`EngineWork.start_share`). A steady
-state holds its number of running requests; the length of its prompts was not published, so a usual one of the task
-stands for it, and only what the running batch decides is predicted.
+The scheduler is the kernel's. A closed loop is run as load clients do: all users start at once, and ten requests each
+are averaged. A steady state holds its number of running requests; the length of its prompts was not published, so a
+usual one of the task stands for it, and only what the running batch decides is predicted.
 """
 
 from __future__ import annotations
@@ -49,6 +48,9 @@ _GEMMA_IMAGE_TOKENS = 400
 _OTHER_PROMPT_TOKENS = 150
 _V0_BUDGET, _V1_BUDGET = 4096, 8192
 _ENOUGH_BLOCKS = 10**7
+_REQUESTS_OF_A_USER, _LENGTHS_VARY = 10, 0.1
+"""A closed loop's requests, and how far their lengths lie around the stated one, as load clients draw them. Were all
+lengths the same, requests that start together would stay in step for ever, and wait for each other each time."""
 
 
 @dataclass(frozen=True)
@@ -204,18 +206,19 @@ def _engine(server: _Server, batch: int, longest: int) -> EngineConfig:
     )
 
 
-def _run(server: _Server, users: int, outputs: np.ndarray) -> SimulationOutput:
+def _run(server: _Server, users: int, outputs: Ints, prompts: Ints | None = None) -> SimulationOutput:
     """Serve users that send a request each time one has ended; one batch if there are as many as answers."""
     vector = server.physics.tables.behind(server.physics.coefficients.law())
-    engine = _engine(server, users, server.prompt + int(outputs.max()))
-    return simulate(engine, _requests(server, users, outputs), vector)
+    requests = _requests(server, users, outputs, prompts)
+    engine = _engine(server, users, int(requests.input_tokens.max()) + int(outputs.max()))
+    return simulate(engine, requests, vector)
 
 
-def _requests(server: _Server, users: int, outputs: np.ndarray) -> Requests:
+def _requests(server: _Server, users: int, outputs: Ints, prompts: Ints | None = None) -> Requests:
     count = len(outputs)
     return Requests(
         np.zeros(count),
-        np.full(count, server.prompt, np.int32),
+        (np.full(count, server.prompt) if prompts is None else prompts).astype(np.int32),
         outputs.astype(np.int32),
         users=users if users < count else None,
     )
@@ -244,26 +247,20 @@ def _lockstep_outputs(server: _Server) -> Ints:
 
 
 def _closed_loop(server: _Server) -> dict[str, float]:
-    users, outputs = closed_loop_outputs(server.setup, server.spread)
-    times = _run(server, users, outputs).requests
+    users = max(1, round(server.setup.concurrency / server.spread.data))
+    rng, count = np.random.default_rng(1), _REQUESTS_OF_A_USER * users
+    outputs = np.maximum(2, _lengths(rng, server.setup.output_tokens, count))
+    times = _run(server, users, outputs, _lengths(rng, server.prompt, count)).requests
     sent, first, last = times.arrival_s, times.first_token_s, times.last_token_s
-    together = server.physics.work.start_share(server.spread)
-    alone_s = float(np.mean((first - sent)[users:]))
-    waiting_s = (1 - together) * alone_s + together * float(np.mean(first[:users]))
     return {
-        "ttft_mean_ms": 1e3 * (waiting_s + server.physics.work.front_end_s),
-        "tpot_mean_ms": 1e3 * float(np.mean((last - first)[users:])) / (outputs[-1] - 1),
+        "ttft_mean_ms": 1e3 * (float(np.mean(first - sent)) + server.physics.work.front_end_s),
+        "tpot_mean_ms": 1e3 * float(np.mean((last - first) / (outputs - 1))),
     }
 
 
-def closed_loop_outputs(setup: PublishedSetup, spread: Deployment) -> tuple[int, Ints]:
-    """Return the users of a rank, and answers of which the first are under way, each at another point of its life."""
-    users = max(1, round(setup.concurrency / spread.data))
-    tokens = max(2, int(setup.output_tokens))
-    outputs = np.full(3 * users, tokens)
-    order = np.random.default_rng(1).permutation(users)
-    outputs[:users] = np.maximum(2, np.round(tokens * (order + 0.5) / users))
-    return users, outputs
+def _lengths(rng: np.random.Generator, stated: float, count: int) -> Ints:
+    low, high = (1 - _LENGTHS_VARY) * stated, (1 + _LENGTHS_VARY) * stated
+    return rng.integers(int(low), int(high), count, endpoint=True)
 
 
 def _steady(server: _Server) -> dict[str, float]:
@@ -321,6 +318,11 @@ def _notes(server: _Server) -> tuple[str, ...]:
         notes.append(server.physics.reason)
     if server.setup.load == "steady":
         notes.append(f"prompt length not published: {server.prompt} tokens assumed")
+    if server.setup.restated:
+        notes.append(
+            f"columns count the GPUs twice; read as its id: TP {server.spread.tensor}, EP {server.spread.expert},"
+            f" {server.setup.concurrency} users"
+        )
     if server.setup.gpus is None:
         notes.append("number of GPUs not published")
     if shows_images(server.setup):

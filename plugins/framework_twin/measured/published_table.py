@@ -10,7 +10,7 @@ import csv
 import gzip
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framework.errors import InputError
@@ -36,6 +36,7 @@ class PublishedSetup:
     Attributes:
         running: requests in the batch, for a steady state (a row's only statement of its load).
         server: whether clients came over HTTP (a steady state or a closed loop), not a call in the same process.
+        restated: whether columns that contradict the row's own id were put right, see `_as_its_id_states`.
     """
 
     row: int
@@ -60,6 +61,7 @@ class PublishedSetup:
     concurrency: int
     running: float | None
     note: str
+    restated: bool = False
 
     @property
     def server(self) -> bool:
@@ -155,7 +157,21 @@ def _run(record: Mapping[str, str], row: int) -> PublishedRun:
         for name in record
         if name.startswith("measured_") and (value := _number(record, name)) is not None
     }
-    return PublishedRun(setup, measured)
+    return PublishedRun(_as_its_id_states(setup), measured)
+
+
+def _as_its_id_states(setup: PublishedSetup) -> PublishedSetup:
+    """Return a setup whose columns count its accelerators twice as the run's id has it; others as they are.
+
+    A converter took T accelerators with expert parallelism for T ranks of T accelerators each, and shared the users
+    among them: columns of T · T accelerators with c / T users, in a run that is called `…_c<c>_tp<T>_ep<T>`.
+    The same measurements stand in other campaigns' rows, to four digits, as T accelerators with c users.
+    """
+    tensor, users = setup.tensor, setup.concurrency * (setup.data or 1)
+    squared = setup.data == tensor > 1 and setup.expert == tensor * tensor
+    if not squared or f"_c{users}_" not in setup.run_id:
+        return setup
+    return replace(setup, gpus=tensor, data=1, expert=tensor, concurrency=users, restated=True)
 
 
 def _text(record: Mapping[str, str], name: str) -> str:

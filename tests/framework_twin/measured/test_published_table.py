@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from framework.errors import ConfigError
 from framework_twin.measured.published_prediction import deployment_of, predict_published
 from framework_twin.measured.published_table import PublishedSetup, read_published_runs
+from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.operators import installed
 from framework_twin.validation.published_validation import validate_published, write_published
 
@@ -31,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 def test_every_row_is_predicted_with_a_band_or_refused_with_a_reason(
     written: dict[str, dict[str, str]],
 ) -> None:
-    assert len(written) == 6
+    assert len(written) == 7
     for name, metric in (("loop", "ttft_mean_ms"), ("batch", "duration_s"), ("steady", "power_mean_w")):
         row = written[name]
         low, value, high = (float(row[f"{end}_{metric}"]) for end in ("low", "predicted", "high"))
@@ -52,6 +53,25 @@ def test_ranks_that_are_not_stated_follow_from_the_gpus() -> None:
     assert deployment_of(SETUPS["steady"]).tensor == 4
     assert deployment_of(SETUPS["steady"]).expert == 4
     assert deployment_of(SETUPS["loop"]).gpus == 2
+
+
+def test_columns_that_count_gpus_twice_are_read_as_the_id_states(written: dict[str, dict[str, str]]) -> None:
+    setup = SETUPS["moe_c16_tp4_ep4_1"]
+    assert deployment_of(setup) == Deployment(tensor=4, expert=4)
+    assert (setup.gpus, setup.concurrency) == (4, 16)
+    assert "read as its id: TP 4, EP 4, 16 users" in written[setup.run_id]["notes"]
+    assert not any(other.restated for name, other in SETUPS.items() if name != setup.run_id)
+
+
+def test_a_closed_loop_answers_as_many_requests_at_a_time_as_it_has_users() -> None:
+    loop = SETUPS["loop"]
+    single, many = (
+        predict_published(replace(loop, concurrency=users), "roofline").values for users in (1, 64)
+    )
+    assert many["tpot_mean_ms"] > single["tpot_mean_ms"]
+    assert (
+        many["ttft_mean_ms"] > 2 * single["ttft_mean_ms"]
+    )  # all users start at once, and wait for each other
 
 
 def value(setup: PublishedSetup, metric: str) -> float:
@@ -101,7 +121,7 @@ def test_validate_reads_the_table_on_the_command_line(tmp_path: Path) -> None:
     add_verbs(app)
     out = tmp_path / "out.csv"
     done = CliRunner().invoke(app, ["validate", str(TABLE), "--out", str(out)], env={"COLUMNS": "200"})
-    assert "3 of 6 runs predicted" in done.output
+    assert "4 of 7 runs predicted" in done.output
     assert "uncalibrated" in done.output
     assert "acme/unheard-of" in done.output
     assert out.read_text().startswith("run_id,predicted_")

@@ -43,7 +43,6 @@ class EngineWork:
         front_end_s: from the client to the engine and back.
         tail: of a leaderboard that averages over whole runs: requests missing from the stated batch while a run ends,
             as a share of batch² / √(tokens of an answer).
-        together: see `start_share`.
     """
 
     host_s: float
@@ -64,7 +63,6 @@ class EngineWork:
     kernels_mxfp4_blackwell: float = 1.0
     attend: float = 1.0
     front_end_s: float = 6e-3
-    together: float = 0.12
     tail: float = 0.0
 
     def host(self, shape: ModelShape, deployment: Deployment) -> float:
@@ -103,14 +101,6 @@ class EngineWork:
             products_s=tables.products_s * self.kernel_factor(shape, gpu),
             attend_s=self.attend * tables.attend_s,
         )
-
-    def start_share(self, deployment: Deployment) -> float:
-        """Return the share of closed-loop requests that find the others at the same point of their lives.
-
-        Data-parallel ranks step together, and so do their requests: measured times to first token are those of a
-        common start throughout, at any number of users.
-        """
-        return 1.0 if deployment.data > 1 else self.together
 
     def sampling_s(self, shape: ModelShape) -> float:
         """Return seconds of sampling one sequence's token, on the accelerator."""

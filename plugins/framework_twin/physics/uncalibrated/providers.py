@@ -64,13 +64,27 @@ def _operators(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> Price
         raise NotCoveredError("the extra is missing: pip install 'framework-lab[operators]'")
     name = gpu.name.lower()
     if name in operators.SYSTEMS:
-        return Priced(kept_tables(shape, gpu, deployment, operator_tables), "operators")
+        measured = kept_tables(shape, replace(gpu, peer_to_peer=True), deployment, operator_tables)
+        return Priced(_reduced_through_host(measured, shape, gpu, deployment), "operators")
     if name not in operators.RELATIVES:
         raise NotCoveredError(f"no operator tables of {gpu.name}")
     sister = gpu_spec(operators.RELATIVES[name])
     measured = kept_tables(shape, sister, deployment, operator_tables)
-    here, there = (roofline_tables(shape, one, deployment) for one in (gpu, sister))
-    return Priced(_scaled(measured, here, there), "operators (relative)")
+    here, there = (
+        roofline_tables(shape, one, deployment) for one in (replace(gpu, peer_to_peer=True), sister)
+    )
+    found = _reduced_through_host(_scaled(measured, here, there), shape, gpu, deployment)
+    return Priced(found, "operators (relative)")
+
+
+def _reduced_through_host(
+    tables: StepTables, shape: ModelShape, gpu: GpuSpec, deployment: Deployment
+) -> StepTables:
+    """Return tables with what the way through the host adds, where GPUs don't reach each other's memory."""
+    if gpu.peer_to_peer:
+        return tables
+    own, direct = (roofline_tables(shape, one, deployment) for one in (gpu, replace(gpu, peer_to_peer=True)))
+    return replace(tables, products_s=tables.products_s + own.products_s - direct.products_s)
 
 
 def _scaled(measured: StepTables, here: StepTables, there: StepTables) -> StepTables:
