@@ -7,7 +7,7 @@ Names and meanings are vLLM's, in the shorter form that studies use (`chunked_pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from framework.configuration.plain_values import from_plain, number, one_of, whole
@@ -29,7 +29,9 @@ class EngineKnobs:
         max_model_len: longest request, tokens; null: the model's.
         gpu_memory_utilization: share of each GPU's memory for all replicas on it together.
         kv_blocks: KV blocks per replica, of the engine's own block size; null: what memory holds.
-        tensor_parallel: GPUs that one replica's model is split over.
+        tensor_parallel: GPUs that share every layer.
+        pipeline_parallel: stages that the layers are cut into.
+        expert_parallel: groups that the experts are distributed over; 1: each is cut over all GPUs.
         enable_prefix_caching: null: the engine's default.
         max_loras, max_cpu_loras, max_lora_rank: adapter slots on the GPU, adapters in host memory, largest rank;
             null: no LoRA, or as many as the workload's adapters need.
@@ -46,13 +48,15 @@ class EngineKnobs:
     enable_prefix_caching: bool | None = False
     enforce_eager: bool = False
     tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    expert_parallel: int = 1
     max_loras: int | None = None
     max_cpu_loras: int | None = None
     max_lora_rank: int | None = None
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
-        self.check_counts("tensor_parallel")
+        self.check_counts("tensor_parallel", "pipeline_parallel", "expert_parallel")
         self.check_counts(
             "max_num_seqs",
             "max_num_batched_tokens",
@@ -67,6 +71,16 @@ class EngineKnobs:
             raise ConfigError(
                 f"backend.gpu_memory_utilization: {self.gpu_memory_utilization} is not above 0 and at most 1"
             )
+
+    @property
+    def replica_gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.expert_shards * self.pipeline_parallel
+
+    @property
+    def expert_shards(self) -> int:
+        """GPUs that the experts of one layer are spread over."""
+        return self.tensor_parallel
 
     @property
     def most_seqs(self) -> int:
@@ -101,6 +115,8 @@ class ReplicaKnobs(EngineKnobs):
     """Settings of several engines behind one router.
 
     Attributes:
+        data_parallel: ranks of each engine, with a scheduler and a KV cache of their own, that share the experts;
+            `max_num_seqs`, `max_num_batched_tokens` and `kv_blocks` are those of one rank.
         replicas: engines behind one router.
         gpus: GPUs that the replicas are spread over evenly; null: as many as one replica needs.
         mps: replicas on one GPU share it by NVIDIA MPS; false: by time slicing.
@@ -108,6 +124,7 @@ class ReplicaKnobs(EngineKnobs):
         sample_period_s: spacing of the time series; null: none.
     """
 
+    data_parallel: int = 1
     replicas: int = 1
     gpus: int | None = None
     mps: bool = True
@@ -117,7 +134,7 @@ class ReplicaKnobs(EngineKnobs):
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
         super().check()
-        self.check_counts("replicas")
+        self.check_counts("data_parallel", "replicas")
         self.check_counts("gpus", optional=True)
         self.check_positive("sample_period_s")
         self.check_word("router", ROUTERS)
@@ -135,9 +152,9 @@ class ReplicaKnobs(EngineKnobs):
             )
 
     @property
-    def replica_gpus(self) -> int:
-        """GPUs of one replica."""
-        return self.tensor_parallel
+    def expert_shards(self) -> int:
+        """GPUs that the experts of one layer are spread over: those of all data-parallel ranks."""
+        return self.tensor_parallel * self.data_parallel
 
     @property
     def shards(self) -> int:
@@ -154,10 +171,24 @@ class ReplicaKnobs(EngineKnobs):
         """Replicas that share one GPU."""
         return self.shards // self.gpu_count
 
+    def gpus_of(self, replica: int) -> tuple[int, ...]:
+        """Places among the run's GPUs of those that a replica (from 0) gets; replicas are spread over them evenly."""
+        size = self.replica_gpus
+        return tuple((replica * size + shard) % self.gpu_count for shard in range(size))
+
     @property
     def memory_share(self) -> float:
         """Share of a GPU's memory that one replica may use."""
         return self.gpu_memory_utilization / self.replicas_on_gpu
+
+
+def replica_knobs(backend: Mapping[str, Any]) -> ReplicaKnobs:
+    """Return what a serving run's configuration says of its replicas; what it leaves out or leaves to the engine is
+    the default here."""
+    names = {item.name for item in fields(ReplicaKnobs)}
+    return ReplicaKnobs(
+        **{key: value for key, value in backend.items() if key in names and value is not None}
+    )
 
 
 def checked_settings(kind: type[_T], keys: Mapping[str, Any]) -> _T:

@@ -32,9 +32,6 @@ class TwinSettings(ReplicaKnobs):
         front_end_s: time that a client waits for its first token in addition to the engine's time; null: the
             profile's.
         physics: what prices a step: `auto` (profile, else operators, else roofline), or one of them alone.
-        pipeline_parallel: stages that the layers are cut into.
-        data_parallel: ranks with a scheduler and a KV cache of their own that share the experts.
-        expert_parallel: groups that the experts are distributed over; 1: each is cut over all GPUs.
         speculative_tokens: tokens that are drafted for each sequence and step; null: no speculative decoding.
         speculative_acceptance: probability that a drafted token is kept, given those before it were.
         speculative_draft_share: time of drafting one token, as a share of the model's own step; 0: n-grams.
@@ -54,16 +51,12 @@ class TwinSettings(ReplicaKnobs):
     engine_version: str | None = None
     engine_use: str = "server"
     physics: str = "auto"
-    pipeline_parallel: int = 1
-    data_parallel: int = 1
-    expert_parallel: int = 1
     speculative_tokens: int | None = None
     speculative_acceptance: float | None = None
     speculative_draft_share: float = 0.0
 
     def check(self) -> None:
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
-        self.check_counts("pipeline_parallel", "data_parallel", "expert_parallel")
         super().check()
         self.check_word("engine", ("auto", "v0", "v1"))
         self.check_word("engine_use", USES)
@@ -162,11 +155,6 @@ class TwinSettings(ReplicaKnobs):
         return Deployment(
             self.tensor_parallel, self.pipeline_parallel, self.data_parallel, self.expert_parallel
         )
-
-    @property
-    def replica_gpus(self) -> int:
-        """GPUs of one replica: all its stages and data-parallel ranks."""
-        return self.deployment.gpus
 
     def token_budget(self, generation: str, max_model_len: int) -> int:
         """Return the tokens a step may compute: as set, else the default of the engine generation.

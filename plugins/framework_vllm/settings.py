@@ -39,6 +39,11 @@ class EngineSettings(EngineKnobs):
         """Raise `ConfigError`, one line that names the key, for a value that no engine accepts."""
         super().check()
         self.check_positive("cpu_kv_gib", "start_timeout_s", "stop_grace_s")
+        if self.expert_parallel not in (1, self.expert_shards):
+            raise ConfigError(
+                f"backend.expert_parallel: {self.expert_parallel}, but vLLM distributes experts over all GPUs of"
+                f" tensor_parallel and data_parallel ({self.expert_shards}), or cuts each of them (1)"
+            )
         for key in self.engine_args:
             knob = _KNOB_OF_FLAG.get(key.lstrip("-").replace("-", "_"))
             if knob is not None:
@@ -129,6 +134,10 @@ _KNOB_OF_FLAG = {
     "no_enable_prefix_caching": "enable_prefix_caching",
     "enforce_eager": "enforce_eager",
     "tensor_parallel_size": "tensor_parallel",
+    "pipeline_parallel_size": "pipeline_parallel",
+    "data_parallel_size": "data_parallel",
+    "enable_expert_parallel": "expert_parallel",
+    "no_enable_expert_parallel": "expert_parallel",
     "max_loras": "max_loras",
     "max_cpu_loras": "max_cpu_loras",
     "max_lora_rank": "max_lora_rank",

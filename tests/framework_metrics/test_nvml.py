@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,9 +65,14 @@ def test_power_is_left_to_the_energy_collector_where_that_runs_too(fake_nvml: Fo
     assert metric(result, "gpu_power_peak_w").value == 100
 
 
-def test_several_gpus_have_series_of_their_own_and_a_sum(fake_nvml: Follow, around: Around) -> None:
+@pytest.mark.parametrize(
+    "backend", [{"gpus": 2}, {"tensor_parallel": 1, "pipeline_parallel": 2, "data_parallel": 1, "gpus": None}]
+)
+def test_several_gpus_have_series_of_their_own_and_a_sum(
+    fake_nvml: Follow, around: Around, backend: dict[str, Any]
+) -> None:
     fake_nvml("gpus 3", "power_w 100")
-    result = around(NvmlCollector(period_s=0.01), config={"backend": {"gpus": 2}})
+    result = around(NvmlCollector(period_s=0.01), config={"backend": backend})
     assert set(sampled(result, "gpu0_power_w")[1]) == {100.0}
     assert set(sampled(result, "gpu1_power_w")[1]) == {200.0}
     assert set(sampled(result, "gpu_power_w")[1]) == {300.0}

@@ -21,6 +21,7 @@ _FLAGS = {
         name: switch(name)
         for name in (
             "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "enable_lora",
+            "enable_expert_parallel",
             "enable_per_request_metrics", "disable_uvicorn_access_log",
         )
     },
@@ -29,6 +30,7 @@ _FLAGS = {
         name: valued(name)
         for name in (
             "max_num_seqs", "max_num_batched_tokens", "num_gpu_blocks_override", "tensor_parallel_size",
+            "pipeline_parallel_size", "data_parallel_size",
             "max_loras", "max_cpu_loras", "kv_cache_memory_bytes", "block_size",
         )
     },
@@ -36,8 +38,8 @@ _FLAGS = {
     "gpu_memory_utilization": valued("gpu_memory_utilization", "float"),
     "max_lora_rank": valued("max_lora_rank", choices=("1", "8", "16", "32", "64")),
     "lora_modules": valued("lora_modules", None, many=True),
-    "dtype": valued("dtype", "str", choices=("auto", "bfloat16", "float16")),
     "kv_cache_dtype": valued("kv_cache_dtype", "str", choices=("auto", "bfloat16", "fp8")),
+    "dtype": valued("dtype", "str", choices=("auto", "bfloat16", "float16")),
     "generation_config": valued("generation_config", "str"),
     "compilation_config": valued("compilation_config", "parse_dataclass"),
     "cudagraph_capture_sizes": valued("cudagraph_capture_sizes", many=True),

@@ -17,11 +17,13 @@ from pathlib import Path
 from framework_vllm.engine.engine_probe import MARK
 
 STUB = Path(__file__).parents[1] / "support" / "stub_server.py"
-SWITCHES = ("enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "enable_lora")
+SWITCHES = (
+    "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager", "enable_lora", "enable_expert_parallel",
+)  # fmt: skip
 VALUES = (
     "max_num_seqs", "max_num_batched_tokens", "max_model_len", "num_gpu_blocks_override", "kv_cache_memory_bytes",
     "max_loras", "max_cpu_loras", "max_lora_rank", "lora_modules", "gpu_memory_utilization", "tensor_parallel_size",
-    "dtype",
+    "pipeline_parallel_size", "data_parallel_size", "dtype",
 )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def engine_cases(base: str, adapters: str, on_cpu: str) -> dict[str, Case]:
         "enable_prefix_caching": (base, "backend.enable_prefix_caching=true"),
         "enforce_eager": (base, "backend.enforce_eager=true"),
         "tensor_parallel": (base, "backend.tensor_parallel=2"),
+        "pipeline_parallel": (base, "backend.pipeline_parallel=2"),
+        "expert_parallel": (f"{base} backend.tensor_parallel=2", "backend.expert_parallel=2"),
         "max_loras": (adapters, "backend.max_loras=3"),
         "max_cpu_loras": (adapters, "backend.max_cpu_loras=5"),
         "max_lora_rank": (adapters, "backend.max_lora_rank=64"),
@@ -86,6 +88,7 @@ def engine_cases(base: str, adapters: str, on_cpu: str) -> dict[str, Case]:
 
 VLLM: Mapping[str, Case] = {
     **engine_cases(GPU, ADAPTERS, ON_CPU),
+    "data_parallel": (GPU, "backend.data_parallel=2"),
     "replicas": (GPU, "backend.replicas=2"),
     "gpus": (TWO, "backend.gpus=2"),
     "mps": (TWO, "backend.mps=false"),

@@ -155,6 +155,21 @@ def test_an_engine_says_what_it_is(serving: Serving) -> None:
     assert result.tables["engine_histograms"].num_rows > 100
 
 
+def test_stages_and_ranks_of_one_engine_serve_as_one(tmp_path: Path) -> None:
+    made = backend(pipeline_parallel=2, data_parallel=2, max_model_len=256)
+    workload = load([0.0] * 12, output_tokens=20)
+    made.check(workload)
+    result = made.run(workload, context(tmp_path / "run"))
+    assert result.facts["gpus"] == 4
+    assert result.facts["engine"]["pipeline_parallel_size"] == 2
+    assert result.facts["engine"]["data_parallel_size"] == 2
+    assert result.tables["requests"]["output_tokens"].to_pylist() == [20] * 12
+    found = verdicts(result)  # counters of both ranks
+    assert {found["engine_input_tokens"], found["engine_output_tokens"]} == {"pass"}
+    usage = [row["value"] for row in result.tables["samples"].to_pylist() if row["name"] == "kv_usage"]
+    assert max(usage) <= 1.0
+
+
 def test_a_cache_that_is_too_small_preempts_and_every_token_still_comes(serving: Serving) -> None:
     result = serving.measure(load([0.0] * 10, input_tokens=100, output_tokens=200))
     assert value(result, "preemptions") > 0

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from framework_metrics.nvml.driver_calls import asked
 from framework_metrics.sampling.probe import UnavailableError
+
+_PARALLEL = ("tensor_parallel", "pipeline_parallel", "data_parallel")
+"""Keys of `backend` whose product is the number of GPUs of a run that does not state it."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ def chosen(
 ) -> tuple[list[str] | None, int | None]:
     """Return which GPUs to watch, by the collector's key or as the run uses them: (names or None for all, how many).
 
-    `CUDA_VISIBLE_DEVICES` counts as the server sees it: `backend.env` before this process's own. `backend.gpus` and
-    `backend.tensor_parallel` say how many of the visible ones are used, the first ones as CUDA does.
+    `CUDA_VISIBLE_DEVICES` counts as the server sees it: `backend.env` before this process's own. `backend.gpus`, or
+    else the parallelism of `backend`, says how many of the visible ones are used, the first ones as CUDA does.
     """
     if gpus is not None:
         return [str(name) for name in gpus], None
@@ -46,8 +50,10 @@ def chosen(
     own = backend.get("env")
     own = own if isinstance(own, Mapping) else {}
     text = own.get("CUDA_VISIBLE_DEVICES", environment.get("CUDA_VISIBLE_DEVICES"))
-    counts = [backend.get(key) for key in ("gpus", "tensor_parallel")]
-    count = max((number for number in counts if isinstance(number, int) and number > 0), default=None)
+    count = backend.get("gpus")
+    if not isinstance(count, int):
+        stated = [backend[key] for key in _PARALLEL if isinstance(backend.get(key), int)]
+        count = prod(stated) if stated else None
     return (None if text is None else visible_names(str(text))), count
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework_serving.engine_defaults import LORA_RANKS
+from framework_serving.engine_knobs import replica_knobs
 
 _PORT = 8000
 _VALUES = {
@@ -31,25 +32,30 @@ _LORA = {
 _PARALLEL = {
     "tensor_parallel": "--tensor-parallel-size",
     "pipeline_parallel": "--pipeline-parallel-size",
+    "data_parallel": "--data-parallel-size",
 }
 
 
 def paste_commands(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one `vllm serve` a replica; nothing for a run that is not of a serving engine.
 
-    Replicas share the memory of a GPU, so each gets its part of `gpu_memory_utilization`.
+    Replicas that share a GPU get their part of its memory each; where there are more GPUs, a line says which ones are
+    its own.
     """
     backend, model = config.get("backend") or {}, config.get("model") or {}
     name = backend.get("model_path") or model.get("path") or model.get("id") or model.get("hf_id")
     if not name or backend.get("max_num_seqs") is None:
         return
     words = _words(backend, config.get("workload") or {})
-    replicas = int(backend.get("replicas") or 1)
-    share = backend.get("gpu_memory_utilization")
-    for replica in range(replicas):
-        memory = [] if share is None else ["--gpu-memory-utilization", f"{float(share) / replicas:.4g}"]
-        port = [] if replicas == 1 else ["--port", str(_PORT + replica)]
-        yield shlex.join(["vllm", "serve", str(name), *words, *memory, *port])
+    knobs = replica_knobs(backend)
+    for replica in range(knobs.replicas):
+        memory = []
+        if backend.get("gpu_memory_utilization") is not None:
+            memory = ["--gpu-memory-utilization", f"{knobs.memory_share:.4g}"]
+        port = [] if knobs.replicas == 1 else ["--port", str(_PORT + replica)]
+        line = shlex.join(["vllm", "serve", str(name), *words, *memory, *port])
+        apart = knobs.gpu_count > knobs.replica_gpus
+        yield f"CUDA_VISIBLE_DEVICES={','.join(map(str, knobs.gpus_of(replica)))} {line}" if apart else line
 
 
 def _words(backend: Mapping[str, Any], workload: Mapping[str, Any]) -> list[str]:
@@ -65,6 +71,8 @@ def _words(backend: Mapping[str, Any], workload: Mapping[str, Any]) -> list[str]
     for key, flag in _PARALLEL.items():
         if int(backend.get(key) or 1) > 1:
             words += [flag, str(backend[key])]
+    if int(backend.get("expert_parallel") or 1) > 1:
+        words.append("--enable-expert-parallel")
     if workload.get("n_adapters"):
         words.append("--enable-lora")
         for key, value in _lora_settings(backend, workload).items():

@@ -15,7 +15,7 @@ from framework.contracts import ImportedRun, SanityCheck
 from framework.errors import InputError
 from framework.input_files.file_head import FileHead, json_records
 from framework_serving.result_files.gathered_run import Outcome, at, content_of, number
-from framework_serving.result_files.metric_names import BENCH_SERVE, BENCH_THROUGHPUT, statistic
+from framework_serving.result_files.metric_names import BENCH_SERVE, BENCH_THROUGHPUT, PARALLELISM, statistic
 from framework_serving.result_files.request_rows import RequestRow, requests_of
 
 VLLM, SGLANG = "vllm-bench", "sglang-bench"
@@ -127,7 +127,7 @@ def _serve(record: Mapping[str, Any], kind: str) -> Outcome:
 
 USER_KEYS = {
     **dict.fromkeys(("gpu", "gpu_name", "accelerator"), "gpu"),
-    **dict.fromkeys(("tensor_parallel_size", "tensor_parallel", "tp"), "tensor_parallel"),
+    **{key: ours for short, ours in PARALLELISM.items() for key in (f"{ours}_size", ours, short)},
     **{
         key: key
         for key in ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_memory_utilization")

@@ -15,6 +15,7 @@ from framework_serving.result_files.metric_names import (
     INPUT_TOTAL,
     LATENCIES_S,
     OUTPUT_TOTAL,
+    PARALLELISM,
     PROMPTS,
     RATES,
     SECONDS,
@@ -180,9 +181,9 @@ def _llmd(report: Mapping[str, Any], figures: Mapping[str, Any]) -> Outcome:
     card = cards[0] if isinstance(cards, list) and cards else cards
     outcome.model = str(model) if model else None
     outcome.gpu = str(at(card, "model")) if at(card, "model") else None
-    degree = number(at(card, "parallelism", "tp"))
-    if degree:
-        outcome.backend["tensor_parallel"] = int(degree)
+    for word, key in PARALLELISM.items():
+        if degree := number(at(card, "parallelism", word)):
+            outcome.backend[key] = int(degree)
     load = at(scenario, "load", "standardized") or {}
     rate, clients = number(at(load, "rate_qps")), number(at(load, "concurrency"))
     if clients:

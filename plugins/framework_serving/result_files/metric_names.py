@@ -33,6 +33,9 @@ INPUT_TOTAL, OUTPUT_TOTAL, FAILED, PROMPTS = (
 )
 """Counts that the checks use; no metrics of a result of ours."""
 
+PARALLELISM = {"tp": "tensor_parallel", "pp": "pipeline_parallel", "dp": "data_parallel"}
+"""Word of a report for how an engine is spread over GPUs, and the key of `backend`."""
+
 BENCH_SERVE: dict[str, str] = {
     "duration": "duration_s",
     "completed": "completed",

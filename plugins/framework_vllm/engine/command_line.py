@@ -36,6 +36,8 @@ _DEFAULTS = {
     "disable_uvicorn_access_log": True,
     "generation_config": "vllm",  # a model's own sampling penalties would cost time in every step
 }
+_KV_TYPES = {"bf16": "bfloat16", "fp16": "float16", "fp8": "fp8"}
+_PARALLEL = ("tensor_parallel", "pipeline_parallel", "data_parallel")
 
 
 def adapter_name(adapter_id: int) -> str:
@@ -106,6 +108,8 @@ def engine_arguments(
     for name, value in wanted.items():
         words += _words(name, value, engine, f"backend.{name}")
     for key, value in settings.engine_args.items():
+        if key.lstrip("-").replace("-", "_") == "kv_cache_dtype" and wanted["kv_cache_dtype"]:
+            raise ConfigError(f"backend.engine_args.{key}: is set by model.kv_type; use that key")
         words += _words(key.lstrip("-").replace("-", "_"), value, engine, f"backend.engine_args.{key}")
     return words
 
@@ -116,19 +120,21 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
         # a whole prompt must fit into one step then
         budget = max(2048, settings.max_model_len or _context(settings), settings.most_seqs)
     wanted: dict[str, Any] = {
-        "kv_cache_dtype": _cache_type(settings),
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": budget,
         "max_model_len": settings.max_model_len,
         "enable_chunked_prefill": settings.chunked_prefill,
         "enable_prefix_caching": settings.enable_prefix_caching,
         "enforce_eager": settings.enforce_eager or None,
-        "tensor_parallel_size": settings.tensor_parallel if settings.tensor_parallel > 1 else None,
+        **{f"{key}_size": _several(getattr(settings, key, 1)) for key in _PARALLEL},
+        "enable_expert_parallel": settings.expert_parallel > 1 or None,
         "num_gpu_blocks_override": settings.kv_blocks,
+        "kv_cache_dtype": _kv_type(settings),
     }
     if engine.platform == "cpu":
         if engine.knows("kv_cache_memory_bytes") and "kv_cache_memory_bytes" not in _given(settings):
-            wanted["kv_cache_memory_bytes"] = int(settings.cpu_kv_gib / replicas * 2**30)
+            shards = replicas * settings.replica_gpus
+            wanted["kv_cache_memory_bytes"] = int(settings.cpu_kv_gib / shards * 2**30)
     else:
         wanted["gpu_memory_utilization"] = round(memory_share, 6)
     defaults = {name: value for name, value in _DEFAULTS.items() if engine.knows(name)}
@@ -137,19 +143,27 @@ def _knobs(settings: EngineSettings, engine: Engine, memory_share: float, replic
     return {**wanted, **{name: value for name, value in defaults.items() if name not in _given(settings)}}
 
 
-def _cache_type(settings: EngineSettings) -> str | None:
-    """Return the cache's number type, if `model.kv_type` states one; weights have those of the checkpoint."""
+def _kv_type(settings: EngineSettings) -> str | None:
+    """Return the engine's word for `model.kv_type`; None where the checkpoint decides, as it does for weights."""
     model = settings.model if isinstance(settings.model, Mapping) else {}
     for key in ("weight_type", "expert_type"):
         if model.get(key):
             raise ConfigError(
                 f"model.{key}: without effect on a real engine, which takes that of the checkpoint"
             )
-    stated = model.get("kv_type")
-    if not stated:
+    word = model.get("kv_type")
+    if not word:
         return None
-    word = number_type(str(stated), "model.kv_type").name
-    return {"bf16": "bfloat16", "fp16": "float16"}.get(word, word)
+    name = number_type(str(word), "model.kv_type").name
+    if name not in _KV_TYPES:
+        raise ConfigError(
+            f"model.kv_type: '{word}' is not one of {', '.join(_KV_TYPES)}, which vLLM's cache can have"
+        )
+    return _KV_TYPES[name]
+
+
+def _several(count: int) -> int | None:
+    return count if count > 1 else None
 
 
 def _given(settings: EngineSettings) -> set[str]:

@@ -72,8 +72,15 @@ def parse(text: str, *, histograms: bool = True) -> Exposition:
             for sample in family.samples:
                 if not sample.name.endswith("_created"):
                     key = (name, _labels(sample.labels))
-                    series[key] = series.get(key, 0.0) + sample.value
+                    series[key] = _over_ranks(name, series.get(key), sample.value)
     return found
+
+
+def _over_ranks(name: str, before: float | None, value: float) -> float:
+    """Return one value for the data-parallel ranks of a server: what they did together, the fullest cache."""
+    if before is None:
+        return value
+    return max(before, value) if name.endswith("_perc") else before + value
 
 
 def _own_lines(text: str, histograms: bool) -> str:

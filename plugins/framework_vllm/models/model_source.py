@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from framework_vllm.settings import EngineSettings
 
 
 def model_shape(settings: EngineSettings) -> ModelShape | None:
-    """Return the model's dimensions from its configuration group; None for `model=none` and similar groups."""
-    return shape_of_group(_group(settings))
+    """Return the model's dimensions; None where its configuration group tells none that we know."""
+    with suppress(ConfigError):  # the engine knows models that we don't, and says what it misses
+        return shape_of_group(_group(settings))
+    return None
 
 
 def model_name(settings: EngineSettings) -> str:
     """Return the name under which the model is served."""
-    group = _group(settings)
-    return str(group.get("name") or Path(settings.model_path or "model").name)
+    shape = model_shape(settings)
+    name = _group(settings).get("name") or (shape.name if shape else None)
+    return str(name or Path(settings.model_path or "model").name)
 
 
 def check_model(settings: EngineSettings) -> None:
@@ -53,7 +57,10 @@ def _group(settings: EngineSettings) -> Mapping[str, Any]:
 
 def _source(settings: EngineSettings) -> str:
     group = _group(settings)
-    found = settings.model_path or group.get("path") or group.get("id") or group.get("hf_id")
+    path = group.get("path")
+    if path and Path(str(path)).name == "config.json":
+        path = Path(str(path)).parent
+    found = settings.model_path or path or group.get("id") or group.get("hf_id")
     if not found:
         name = group.get("name")
         raise ConfigError(

@@ -73,11 +73,7 @@ def places(
     if platform == "cpu":
         return [Place((), settings.memory_share)] * settings.replicas
     devices = visible_devices(settings.gpu_count, environment, installed)
-    size = settings.tensor_parallel
     return [
-        Place(
-            tuple(devices[(replica * size + shard) % len(devices)] for shard in range(size)),
-            settings.memory_share,
-        )
+        Place(tuple(devices[place] for place in settings.gpus_of(replica)), settings.memory_share)
         for replica in range(settings.replicas)
     ]

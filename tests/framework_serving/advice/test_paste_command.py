@@ -27,6 +27,16 @@ def test_replicas_share_the_memory_and_have_a_port_each() -> None:
     ]
 
 
+def test_replicas_with_gpus_of_their_own_have_the_whole_memory_of_those() -> None:
+    backend = {"max_num_seqs": 8, "gpu_memory_utilization": 0.9, "replicas": 2, "data_parallel": 2, "gpus": 4}
+    commands = list(paste_commands({"backend": {**backend, "expert_parallel": 2}, "model": MODEL}))
+    shared = "vllm serve facebook/opt-1.3b --max-num-seqs 8 --data-parallel-size 2 --enable-expert-parallel"
+    assert commands == [
+        f"CUDA_VISIBLE_DEVICES=0,1 {shared} --gpu-memory-utilization 0.9 --port 8000",
+        f"CUDA_VISIBLE_DEVICES=2,3 {shared} --gpu-memory-utilization 0.9 --port 8001",
+    ]
+
+
 def test_adapters_need_lora() -> None:
     backend = {"max_num_seqs": 8, "max_loras": 4, "max_lora_rank": 16}
     (command,) = paste_commands({"backend": backend, "model": MODEL, "workload": {"n_adapters": 32}})

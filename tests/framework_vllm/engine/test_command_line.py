@@ -49,6 +49,34 @@ def test_knobs_become_the_flags_of_the_same_meaning() -> None:
     assert "--no-enable-prefix-caching" in given
 
 
+def test_a_replica_is_spread_over_gpus_as_its_twin_is() -> None:
+    given = words(tensor_parallel=2, pipeline_parallel=3, data_parallel=4, expert_parallel=8)
+    sizes = [value(given, f"--{kind}-parallel-size") for kind in ("tensor", "pipeline", "data")]
+    assert sizes == ["2", "3", "4"]
+    assert "--enable-expert-parallel" in given
+    assert not [word for word in words() if "parallel" in word]
+    on_cpu = words(engine("cpu"), pipeline_parallel=2, replicas=2, gpus=4, cpu_kv_gib=1.0)
+    assert value(on_cpu, "--kv-cache-memory-bytes") == str(2**28)  # of each of the four parts
+
+
+def test_a_number_of_expert_groups_that_the_engine_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"backend\.expert_parallel: 2, but vLLM .* \(8\), or cuts each"):
+        words(tensor_parallel=4, data_parallel=2, expert_parallel=2)
+
+
+def test_a_type_that_no_cache_can_have_or_that_is_stated_twice_is_refused() -> None:
+    for model, own, message in (
+        ({"kv_type": "int4"}, {}, r"model\.kv_type: 'int4' is not one of bf16, fp16, fp8"),
+        (
+            {"kv_type": "fp8"},
+            {"kv-cache-dtype": "auto"},
+            r"engine_args\.kv-cache-dtype: is set by model\.kv_type",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            words(model=model, engine_args=own)
+
+
 def test_what_is_left_out_is_the_engines_to_choose() -> None:
     given = words()
     for flag in ("--max-model-len", "--max-num-batched-tokens", "--num-gpu-blocks-override"):

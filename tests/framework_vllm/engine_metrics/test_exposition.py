@@ -26,6 +26,19 @@ def test_series_of_a_family_keep_the_labels_that_tell_them_apart() -> None:
     assert found.total("vllm:no_such_family") is None
 
 
+def test_ranks_of_a_server_are_one_engine_and_its_cache_is_as_full_as_the_fullest() -> None:
+    lines = [
+        f'vllm:{name}{{engine="{rank}",model_name="m"}} {number}'
+        for name, numbers in (("num_requests_running", (3, 4)), ("kv_cache_usage_perc", (0.9, 0.6)))
+        for rank, number in enumerate(numbers)
+    ]
+    types = [f"# TYPE vllm:{name} gauge" for name in ("num_requests_running", "kv_cache_usage_perc")]
+    text = "\n".join([types[0], *lines[:2], types[1], *lines[2:]]) + "\n"
+    found = parse(text)
+    assert found.total("vllm:num_requests_running") == 7
+    assert found.total("vllm:kv_cache_usage_perc") == 0.9
+
+
 def test_info_is_read_as_labels() -> None:
     assert parse(exposition()).info["vllm:cache_config_info"]["num_gpu_blocks"] == "40"
 
