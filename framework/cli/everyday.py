@@ -97,9 +97,9 @@ def note(
 
     Example: python -m framework note "fan was broken" 20260101T120000-4f2a1b3c-9b0984
     """
-    from framework.cli.label_verbs import chosen_runs, run_label
+    from framework.cli.label_verbs import run_note
 
-    return run_label(str(outputs), chosen_runs(str(outputs), names or [], where), "note", text, "noted")
+    return run_note(text, names or [], where, str(outputs))
 
 
 def rename(

@@ -27,6 +27,8 @@ def chosen_runs(outputs: str, names: Sequence[str], where: str | None) -> list[s
     """
     from framework.store.database.ingest import ingest
 
+    if where is not None and not where.strip():
+        raise ConfigError("--where: a condition on the table runs, got an empty text")
     if not names and where is None:
         raise ConfigError("name runs, sweeps or experiments, or give --where CONDITION")
     ingest(outputs)
@@ -69,8 +71,28 @@ def run_tag(tag: str, names: Sequence[str], where: str | None, remove: bool, out
     if not tag.strip() or len(tag) > 80 or not tag.isprintable():
         raise ConfigError(f"tag {tag!r}: up to 80 printable characters")
     runs = chosen_runs(outputs, names, where)
-    kind, done = ("untag", f"without tag '{tag}'") if remove else ("tag", f"tagged '{tag}'")
-    return run_label(outputs, runs, kind, tag, done)
+    if not remove:
+        return run_label(outputs, runs, "tag", tag, f"tagged '{tag}'")
+    tagged = _those_in(outputs, runs, "SELECT run_id FROM tags WHERE tag = ?", [tag], f"has the tag '{tag}'")
+    return run_label(outputs, tagged, "untag", tag, f"without tag '{tag}'")
+
+
+def run_note(text: str, names: Sequence[str], where: str | None, outputs: str) -> int:
+    """Attach a note to runs."""
+    if not text.strip():
+        raise ConfigError("note: an empty text")
+    return run_label(outputs, chosen_runs(outputs, names, where), "note", text, "noted")
+
+
+def _those_in(
+    outputs: str, runs: Sequence[str], query: str, parameters: Sequence[str], what: str
+) -> list[str]:
+    """Return those of the runs that a query selects; raises `StoreError` if it selects none of them."""
+    selected = {run_id for (run_id,) in Store(outputs).rows(query, parameters)[1]}
+    found = [run_id for run_id in runs if run_id in selected]
+    if not found:
+        raise StoreError(f"none of {count_noun(len(runs), 'run')} {what}")
+    return found
 
 
 def run_rename(name: str, names: Sequence[str], where: str | None, outputs: str) -> int:
@@ -83,6 +105,8 @@ def run_rename(name: str, names: Sequence[str], where: str | None, outputs: str)
 def run_archive(names: Sequence[str], where: str | None, undo: bool, dry_run: bool, outputs: str) -> int:
     """Hide runs from `results`, `latest` and `failures`, or show them again; nothing is deleted."""
     runs = chosen_runs(outputs, names, where)
+    if undo:
+        runs = _those_in(outputs, runs, "SELECT run_id FROM archived", [], "is archived")
     if dry_run:
         return _listed(runs, "would be archived" if not undo else "would be shown again")
     done = "shown again" if undo else "archived: hidden from results, latest and failures"
