@@ -91,9 +91,14 @@ def read_published_runs(path: Path) -> tuple[list[PublishedRun], list[BadRow]]:
     """
     runs: list[PublishedRun] = []
     bad: list[BadRow] = []
+    names: set[str] = set()
     for number, record in enumerate(_records(path)):
         try:
-            runs.append(_run(record, number))
+            run = _run(record, number)
+            if run.setup.run_id in names:
+                raise ValueError(f"run_id: an earlier row is called '{run.setup.run_id}' as well")
+            names.add(run.setup.run_id)
+            runs.append(run)
         except ValueError as error:
             bad.append(BadRow(number, record.get("run_id") or f"row {number}", str(error)))
     if not runs and not bad:
@@ -121,6 +126,10 @@ def _records(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _run(record: Mapping[str, str], row: int) -> PublishedRun:
+    if (
+        None in record or None in record.values()
+    ):  # how csv.DictReader marks cells that are too many or too few
+        raise ValueError(f"the row has {'more' if None in record else 'fewer'} cells than the header")
     load = _text(record, "load")
     if load not in LOADS:
         raise ValueError(f"load: '{load}' is not one of {', '.join(LOADS)}")

@@ -186,6 +186,13 @@ def print_published(console: Console, report: PublishedReport, errors: Sequence[
     title = "Errors in %, and share of runs inside the 80 % band"
     columns = ("group", "metric", "runs", "median", "p90", "bias", "inside")
     print_table(TableBlock(title, columns, [astuple(error) for error in errors]))
+    measured = {name for run, _ in report.predicted for name in run.measured}
+    without = sorted(
+        measured - {"running_mean"} - {name for _, item in report.predicted for name in item.values}
+    )
+    if without:
+        names = ", ".join(f"measured_{name}" for name in without)
+        console.print(f"not compared, as no run has such a prediction: {names}", markup=False)
     for bad in report.refused[:_REASONS_SHOWN]:
         console.print(f"no prediction for row {bad.row} ({bad.run_id}): {bad.reason}", markup=False)
     if len(report.refused) > _REASONS_SHOWN:

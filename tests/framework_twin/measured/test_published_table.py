@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from framework.errors import ConfigError
@@ -14,7 +16,11 @@ from framework_twin.measured.published_prediction import deployment_of, predict_
 from framework_twin.measured.published_table import PublishedSetup, read_published_runs
 from framework_twin.physics.uncalibrated.deployment import Deployment
 from framework_twin.physics.uncalibrated.operators import installed
-from framework_twin.validation.published_validation import validate_published, write_published
+from framework_twin.validation.published_validation import (
+    print_published,
+    validate_published,
+    write_published,
+)
 
 TABLE = Path(__file__).with_name("published_fixture.csv")
 RUNS, BAD = read_published_runs(TABLE)
@@ -125,3 +131,26 @@ def test_validate_reads_the_table_on_the_command_line(tmp_path: Path) -> None:
     assert "uncalibrated" in done.output
     assert "acme/unheard-of" in done.output
     assert out.read_text().startswith("run_id,predicted_")
+
+
+def test_a_name_given_twice_and_a_torn_row_are_refused_and_what_is_not_compared_is_said(
+    tmp_path: Path,
+) -> None:
+    with TABLE.open() as stream:
+        rows = list(csv.DictReader(stream))
+    (loop,) = (row for row in rows if row["run_id"] == "loop")
+    odd = {**loop, "measured_tpot_mean_s": "0.01"}
+    table = tmp_path / "odd.csv"
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, odd)
+        writer.writeheader()
+        writer.writerows([odd, odd, {**odd, "run_id": "torn"}])
+    table.write_text(table.read_text().rstrip() + ",1\n" + "short,aic\n")
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_published(console, validate_published(*read_published_runs(table)), [])
+    said = console.export_text()
+    assert "1 of 4 runs predicted" in said
+    assert "not compared, as no run has such a prediction: measured_tpot_mean_s" in said
+    assert "no prediction for row 1 (loop): run_id: an earlier row is called 'loop' as well" in said
+    assert "no prediction for row 2 (torn): the row has more cells than the header" in said
+    assert "no prediction for row 3 (short): the row has fewer cells than the header" in said
