@@ -85,8 +85,8 @@ class OpenStore(Store):
     @overload
     def requests(self, run_id: str, *, as_: Literal["polars"]) -> pl.DataFrame: ...
     def requests(self, run_id: str, *, as_: Kind = "arrow") -> Any:
-        """Return what a run kept of each request. As `table`."""
-        return self.table("requests", "run_id = ?", [run_id], as_=as_)
+        """Return what a run kept of each request. As `table`; raises `StoreError` if there is no such run."""
+        return self._of_run("requests", run_id, "", [], as_)
 
     @overload
     def samples(self, run_id: str, name: str | None = ..., *, as_: Literal["arrow"] = ...) -> pa.Table: ...
@@ -95,11 +95,19 @@ class OpenStore(Store):
     @overload
     def samples(self, run_id: str, name: str | None = ..., *, as_: Literal["polars"]) -> pl.DataFrame: ...
     def samples(self, run_id: str, name: str | None = None, *, as_: Kind = "arrow") -> Any:
-        """Return a run's time series (`t_s` in seconds, `name`, `value`), or the one of a name. As `table`."""
-        condition, values = "run_id = ?", [run_id]
-        if name is not None:
-            condition, values = condition + " AND name = ?", [run_id, name]
-        return self.table("samples", condition + " ORDER BY name, t_s", values, as_=as_)
+        """Return a run's time series (`t_s` in seconds, `name`, `value`), or the one of a name. As `table`.
+
+        Raises `StoreError` if there is no such run, or it has other series than that name.
+        """
+        further, values = ("", []) if name is None else (" AND name = ?", [name])
+        found = self._of_run("samples", run_id, further + " ORDER BY name, t_s", values, as_)
+        if not len(found) and name is not None:
+            has = self.query("SELECT DISTINCT name FROM samples WHERE run_id = ?", [run_id])["name"]
+            if has:
+                raise StoreError(
+                    f"run '{run_id}' has no samples '{name}'{did_you_mean(name, has.to_pylist())}"
+                )
+        return found
 
     @overload
     def advice(self, where: str | None = ..., *, as_: Literal["arrow"] = ...) -> pa.Table: ...
@@ -110,6 +118,12 @@ class OpenStore(Store):
     def advice(self, where: str | None = None, *, as_: Kind = "arrow") -> Any:
         """Return what advisors recommended, with the predicted outcome and its interval. As `table`."""
         return self.table("advice", where, as_=as_)
+
+    def _of_run(self, name: str, run_id: str, further: str, values: Sequence[Any], as_: Kind) -> Any:
+        found = self.table(name, f"run_id = ?{further}", [run_id, *values], as_=as_)
+        if not len(found) and not self.query("SELECT 1 FROM runs WHERE run_id = ?", [run_id]).num_rows:
+            raise StoreError(f"no run '{run_id}' in {self.outputs}")
+        return found
 
     def __repr__(self) -> str:
         return f"framework.open({str(self.outputs)!r})"

@@ -64,6 +64,10 @@ class TestStudies:
         assert isinstance(store.results(), pa.Table)
         assert store.results(as_="pandas")["numbers_s"].tolist() == [1.0]
         assert store.samples(run_id, "toy_power_w")["value"].to_pylist() == [299.0, 301.0]
+        with pytest.raises(StoreError, match="no run 'nope' in outputs"):
+            store.samples("nope")
+        with pytest.raises(StoreError, match=r"no samples 'toy_powr_w' \(did you mean 'toy_power_w'\?\)"):
+            store.samples(run_id, "toy_powr_w", as_="pandas")
         assert store.runs("status = 'done'").num_rows == 1
         assert store.advice().num_rows == 0
         assert store.table("sums", columns=["value"]).column_names == ["value"]
