@@ -15,7 +15,11 @@ from framework.configuration.composition import compose
 from framework.errors import ConfigError
 from framework.run.runner import RunOutcome, execute
 from framework_serving.metrics.request_times import RequestTimes
-from framework_twin.measured.published_prediction import closed_loop_outputs, deployment_of, predict_published
+from framework_twin.measured.published_prediction import (
+    closed_loop_requests,
+    deployment_of,
+    predict_published,
+)
 from framework_twin.measured.published_table import read_published_runs
 from framework_twin.physics.uncalibrated.engine_work import engine_works
 
@@ -121,9 +125,9 @@ def test_validate_and_a_study_predict_the_same_closed_loop_to_the_last_digit(tmp
     table = Path(__file__).parent / "measured" / "published_fixture.csv"
     published = next(run.setup for run in read_published_runs(table)[0] if run.setup.run_id == "loop")
     loop = replace(published, model="llama-3.1-8b", weight_type="bf16", kv_type="", expert_type="")
-    users, outputs = closed_loop_outputs(loop, deployment_of(loop))
+    users, prompts, outputs = closed_loop_requests(loop, deployment_of(loop))
     sent = tmp_path / "sent.csv"
-    lines = [f"{loop.input_tokens},{tokens}" for tokens in outputs]
+    lines = [f"{prompt},{tokens}" for prompt, tokens in zip(prompts, outputs, strict=True)]
     sent.write_text("\n".join(["input_tokens,output_tokens", *lines]) + "\n")
     _, requests = run(
         f"backend=twin model=llama-3.1-8b gpu=h100-80gb +gpu.count={loop.gpus} "
@@ -135,9 +139,5 @@ def test_validate_and_a_study_predict_the_same_closed_loop_to_the_last_digit(tmp
     times = RequestTimes.of(requests)
     ttft_s, decode_s = times.ttft_s, times.last_token_s - times.first_token_s
     predicted = predict_published(loop, "roofline").values
-    work = engine_works()["v1"]
-    waited_s = (1 - work.together) * float(np.mean(ttft_s[users:])) + work.together * float(
-        np.mean(ttft_s[:users])
-    )
-    assert predicted["tpot_mean_ms"] == 1e3 * float(np.mean(decode_s[users:])) / (outputs[-1] - 1)
-    assert predicted["ttft_mean_ms"] == 1e3 * (waited_s + work.front_end_s)
+    assert predicted["tpot_mean_ms"] == 1e3 * float(np.mean(decode_s / (outputs - 1)))
+    assert predicted["ttft_mean_ms"] == 1e3 * (float(np.mean(ttft_s)) + engine_works()["v1"].front_end_s)

@@ -247,15 +247,21 @@ def _lockstep_outputs(server: _Server) -> Ints:
 
 
 def _closed_loop(server: _Server) -> dict[str, float]:
-    users = max(1, round(server.setup.concurrency / server.spread.data))
-    rng, count = np.random.default_rng(1), _REQUESTS_OF_A_USER * users
-    outputs = np.maximum(2, _lengths(rng, server.setup.output_tokens, count))
-    times = _run(server, users, outputs, _lengths(rng, server.prompt, count)).requests
+    users, prompts, outputs = closed_loop_requests(server.setup, server.spread)
+    times = _run(server, users, outputs, prompts).requests
     sent, first, last = times.arrival_s, times.first_token_s, times.last_token_s
     return {
         "ttft_mean_ms": 1e3 * (float(np.mean(first - sent)) + server.physics.work.front_end_s),
         "tpot_mean_ms": 1e3 * float(np.mean((last - first) / (outputs - 1))),
     }
+
+
+def closed_loop_requests(setup: PublishedSetup, spread: Deployment) -> tuple[int, Ints, Ints]:
+    """Return the users of a rank, and the tokens of their requests' prompts and answers."""
+    users = max(1, round(setup.concurrency / spread.data))
+    rng, count = np.random.default_rng(1), _REQUESTS_OF_A_USER * users
+    outputs = np.maximum(2, _lengths(rng, setup.output_tokens, count))
+    return users, np.maximum(1, _lengths(rng, setup.input_tokens or 1, count)), outputs
 
 
 def _lengths(rng: np.random.Generator, stated: float, count: int) -> Ints:
