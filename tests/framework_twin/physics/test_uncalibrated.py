@@ -6,10 +6,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework.errors import ConfigError
 from framework_serving.engine_knobs import checked_settings
 from framework_serving.hardware.catalogue import gpu_spec, model_shape
+from framework_serving.hardware.gpu_spec import GpuSpec
+from framework_serving.hardware.model_shape import ModelShape
 from framework_twin.physics.power import Activity
 from framework_twin.physics.step_time import step_seconds
 from framework_twin.physics.uncalibrated.bands import run_bands
@@ -49,6 +53,26 @@ def test_more_tokens_and_more_context_never_take_less_time(shape) -> None:  # ty
     assert times == sorted(times)
     assert step_s(law, 8, 512, 8000) > step_s(law, 8, 0, 8000)
     assert step_s(law, 8, 0, 80_000) > step_s(law, 8, 0, 8000)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from([DENSE, MOE, replace(DENSE, weight_type="fp8"), replace(DENSE, weight_type="int4")]),
+    st.sampled_from([H100, B200, MI300X]),
+    st.sampled_from([1, 2, 4]),
+)
+def test_no_step_beats_memory_or_arithmetic_and_twice_the_gpus_are_at_most_twice_as_fast(
+    shape: ModelShape, gpu: GpuSpec, tensor: int
+) -> None:
+    found, twice = (roofline_tables(shape, gpu, Deployment(tensor=count)) for count in (tensor, 2 * tensor))
+    idle = shape.idle_expert_params * shape.expert_weight_bytes_each
+    read_s = (shape.streamed_weight_bytes - idle) / (tensor * gpu.bandwidth_tb_s * 1e12)
+    assert found.products_s[0] >= read_s
+    peak = max(gpu.fp16_tflops, gpu.fp8_tflops if shape.weight_type == "fp8" else 0.0) * 1e12
+    multiplied = 2.0 * (shape.active_params - shape.vocab * shape.hidden) * found.tokens[-1]
+    assert found.products_s[-1] >= multiplied / (tensor * peak)
+    assert (2.0 * twice.products_s >= found.products_s * (1 - 1e-9)).all()
+    assert (2.0 * twice.context_s >= found.context_s * (1 - 1e-9)).all()
 
 
 def test_layers_with_a_window_stop_growing_with_the_context() -> None:
