@@ -155,14 +155,13 @@ def test_an_engine_says_what_it_is(serving: Serving) -> None:
     assert result.tables["engine_histograms"].num_rows > 100
 
 
-def test_stages_and_ranks_of_one_engine_serve_as_one(tmp_path: Path) -> None:
-    made = backend(pipeline_parallel=2, data_parallel=2, max_model_len=256)
+def test_ranks_of_one_engine_serve_as_one(tmp_path: Path) -> None:
+    made = backend(data_parallel=2, max_model_len=256)
     workload = load([0.0] * 12, output_tokens=20)
     made.check(workload)
     result = made.run(workload, context(tmp_path / "run"))
-    assert result.facts["gpus"] == 4
-    assert result.facts["engine"]["pipeline_parallel_size"] == 2
-    assert result.facts["engine"]["data_parallel_size"] == 2
+    assert result.facts["gpus"] == 2
+    assert result.facts["engine_config"]["parallel"]["data_parallel_size"] == 2
     assert result.tables["requests"]["output_tokens"].to_pylist() == [20] * 12
     found = verdicts(result)  # counters of both ranks
     assert {found["engine_input_tokens"], found["engine_output_tokens"]} == {"pass"}
