@@ -33,6 +33,29 @@ class ParallelLauncher(Launcher):
         self._hydra.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Carry out jobs in processes of their own and return the result of each."""
-        returns: Sequence[JobReturn] = self._hydra.launch(job_overrides, initial_job_idx)
-        return returns
+        """Carry out jobs in processes of their own and return the result of each.
+
+        Raises `UserError` when a process is lost: joblib then ends the others.
+        """
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        from framework.errors import UserError
+
+        try:
+            returns: Sequence[JobReturn] = self._hydra.launch(job_overrides, initial_job_idx)
+            return returns
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"hydra/launcher=joblib: {_why(error)}; finished runs are kept, "
+                "and the same command carries out the others"
+            ) from error
+
+
+def _why(error: BaseException) -> str:
+    """Return why joblib lost a process: what was raised as it began, or that it was killed."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    if isinstance(error, TerminatedWorkerError):
+        return "a process was killed, by the kernel if memory ran out (hydra.launcher.n_jobs=N starts fewer)"
+    raised = str(error.__cause__ or error).replace('"""', "").strip().splitlines()
+    return f"a process could not begin: {raised[-1].strip()}"

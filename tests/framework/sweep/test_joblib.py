@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import joblib
 import pytest
 
+from framework.errors import UserError
 from framework.store.database.reader import Store
+from hydra_plugins.framework_hydra.joblib_launcher import ParallelLauncher
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 SWEEP = ("-m", "+experiment=toy_single", "workload.size=4,8", "backend.speed=1,2")
@@ -81,3 +86,29 @@ def test_no_processes_at_all_is_one_line(command_line: CommandLine) -> None:
 def test_how_far_the_runs_of_other_processes_are_is_on_the_screen(terminal: Callable[..., str]) -> None:
     screen = terminal(*SWEEP, *PARALLEL, "backend.steps=40", "backend.step_s=0.5")
     assert {"speed=1", "speed=2"} <= set(re.findall(r"running .*(speed=\d).*\d+ % ENGINE-STEP-\d+", screen))
+
+
+class _Torn:
+    """What a process can't restore: as a plugin whose file changes while a sweep begins."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return importlib.import_module, ("a_plugin_that_is_gone",)
+
+
+@pytest.mark.parametrize(
+    ("job", "argument", "why"),
+    [
+        (str, _Torn(), "could not begin: ModuleNotFoundError: No module named 'a_plugin_that_is_gone'"),
+        (signal.raise_signal, signal.SIGKILL, "was killed, by the kernel if memory ran out"),
+    ],
+)
+def test_a_process_that_is_lost_is_one_line_with_its_cause(
+    job: Callable[[object], object], argument: object, why: str
+) -> None:
+    launcher = ParallelLauncher(n_jobs=2)
+    work = joblib.Parallel(n_jobs=2)
+    launcher._hydra.launch = lambda *_: work([joblib.delayed(job)(argument), joblib.delayed(str)(1)])  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=why) as caught:
+        launcher.launch([], 0)
+    assert "the same command carries out the others" in str(caught.value)
+    assert "\n" not in str(caught.value)
