@@ -8,7 +8,7 @@ An engine profiles one forward pass with `max_num_batched_tokens` tokens and one
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.errors import ConfigError
@@ -155,7 +155,11 @@ def kv_capacity(
         window_blocks=math.ceil(shape.window * windowed * copies / block_bytes),
     )
     if capacity.tokens < engine.max_model_len:
-        raise ConfigError(_infeasible(shape, gpu, engine, capacity, free))
+        if engine.generation == "v1" and not apart and shape.window_kv_bytes_per_token:
+            # short requests fill every layer alike, but the longest one leaves what is beyond the window
+            kv_capacity(shape, gpu, replace(engine, request_tokens=float("inf")), coefficients)
+        else:
+            raise ConfigError(_infeasible(shape, gpu, engine, capacity, free))
     return capacity
 
 

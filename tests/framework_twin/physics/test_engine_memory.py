@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -83,6 +84,17 @@ def test_server_without_room_for_one_request_is_refused_with_the_numbers() -> No
     engine = EngineMemory("v1", 0.9, 2048, 2048, 131072, max_loras=256, max_lora_rank=16)
     with pytest.raises(ConfigError, match=r"256 adapter slots of rank 16 leaves .* max_model_len is 131072"):
         kv_capacity(model_shape("llama-3.1-8b"), H100, engine)
+
+
+def test_the_longest_request_keeps_only_the_window_in_windowed_layers_however_short_the_others_are() -> None:
+    shape, gpu = model_shape("google/gemma-3-27b-it"), gpu_spec("H100-80GB")
+    short = EngineMemory("v1", 0.9, 256, 2048, shape.max_model_len, request_tokens=600.0)
+    assert (
+        kv_capacity(shape, gpu, short).tokens < shape.max_model_len
+    )  # of requests that fill every layer alike
+    assert kv_capacity(shape, gpu, replace(short, request_tokens=5000.0)).tokens > shape.max_model_len
+    with pytest.raises(ConfigError, match=r"set backend.max_model_len to at most"):
+        kv_capacity(shape, gpu, replace(short, gpu_memory_utilization=0.78))
 
 
 @settings(max_examples=40, deadline=None)

@@ -95,7 +95,7 @@ def operator_tables(shape: ModelShape, gpu: GpuSpec, deployment: Deployment) -> 
 def _gist(error: Exception) -> str:
     """Return what the estimator says is missing, without the file where it looked and what else that holds."""
     said = one_line(error).removeprefix("perf database error: ")
-    return re.split(r" at /|; available", said)[0][:200]
+    return re.split(r" at /|; available|: tried", said)[0][:200]
 
 
 def _experts_in_mxfp4(shape: ModelShape) -> bool:
