@@ -182,16 +182,17 @@ def ask(
             return None left out.
         arguments: what the hook is given.
     """
-    for plugin, value, error in _answers(hook, kind, arguments):
+    for plugin, value, error in answers(hook, kind, arguments):
         if error is not None:
             discover().note(problem_of(plugin, hook, error))
         elif value is not None:
             yield plugin, value
 
 
-def _answers(
+def answers(
     hook: str, kind: type | tuple[type, ...] | None, arguments: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, BaseException | None]]:
+    """Yield (plugin, what it returned, what it raised) for each implementation of a hook, as `ask` calls them."""
     for implementation in reversed(getattr(plugin_manager().hook, hook).get_hookimpls()):
         plugin = str(implementation.plugin_name)
         started_s = time.monotonic()

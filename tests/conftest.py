@@ -113,10 +113,16 @@ def command_line(toy: Path, tmp_path: Path) -> Callable[..., subprocess.Complete
     folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(toy), str(SUPPORT)]), "COLUMNS": "200"}
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "framework", *arguments]
         return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
 
     return call

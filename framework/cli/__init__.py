@@ -44,7 +44,10 @@ def _one_line_for_errors(arguments: list[str]) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # Click and Rich make an exit of the reader that went away (`| head`)
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # a defect, ours or a plugin's

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.errors import RunFailedError
+from framework.errors import ConfigError, RunFailedError
 from framework.store.database.frames import Kind, OpenStore, as_kind, open_store
 
 
@@ -63,6 +63,9 @@ def run(*overrides: str, check: bool = True) -> Study:
     from framework.cli.study_command import last_study, run_study
     from framework.configuration.search_path import CONFIG_DIR, take_config_dir
 
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f"override {override!r:.80}: a text such as 'key=value'")
     before = os.environ.get(CONFIG_DIR)
     failure: RunFailedError | None = None
     GlobalHydra.instance().clear()

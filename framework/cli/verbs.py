@@ -75,19 +75,22 @@ def build_app() -> typer.Typer:
 
 
 def _add_plugin_verbs(app: typer.Typer) -> None:
-    """Add the plugins' verbs; one whose name is taken is left out and its plugin named."""
-    from framework.plugins import ask, discover, problem_of
+    """Add the plugins' verbs; one that is no function, or whose name is taken, is left out and its plugin named."""
+    from framework.plugins import answers, discover, problem_of
 
-    known = list(app.registered_commands)
-    list(ask("verbs", app=app))
-    taken = {_name_of(command) for command in known}
-    for command in app.registered_commands[len(known) :]:
-        name = _name_of(command)
-        if name in taken:
-            app.registered_commands.remove(command)
-            owner = getattr(command.callback, "__module__", "")
-            discover().note(problem_of(owner, "verbs", ConfigError(f"there is a verb '{name}' already")))
-        taken.add(name)
+    taken = {_name_of(command): command for command in app.registered_commands}
+    for plugin, _, error in answers("verbs", None, {"app": app}):
+        if error:
+            discover().note(problem_of(plugin, "verbs", error))
+        for command in list(app.registered_commands):
+            name, wrong = _name_of(command), ""
+            if not callable(command.callback):
+                wrong = f"verb '{name}' is no function"
+            elif taken.setdefault(name, command) is not command:
+                wrong = f"there is a verb '{name}' already"
+            if wrong:
+                app.registered_commands.remove(command)
+                discover().note(problem_of(plugin, "verbs", ConfigError(wrong)))
 
 
 def _name_of(command: Any) -> str:

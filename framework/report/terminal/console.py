@@ -23,5 +23,8 @@ def error_console() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-    return Console(file=stream, width=width, highlight=False, force_jupyter=False)
+    # the streams of a notebook say that they are terminals, but their cursor can't be moved
+    notebook = type(stream).__module__.startswith("ipykernel")
+    width = None if (stream.isatty() and not notebook) or "COLUMNS" in os.environ else _FILE_WIDTH
+    terminal = False if notebook else None
+    return Console(file=stream, width=width, highlight=False, force_jupyter=False, force_terminal=terminal)

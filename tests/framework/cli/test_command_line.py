@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +25,19 @@ def test_a_study_its_query_and_its_export_from_one_folder(command_line: CommandL
     found = command_line("sql", "SELECT experiment, backend, numbers_s FROM results", "--format", "json")
     assert found.returncode == 0
     assert json.loads(found.stdout) == [{"experiment": "toy_single", "backend": "toy", "numbers_s": 1.0}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", [("plugins",), ("sql", "SELECT * FROM range(1000000)", "--format", "csv")])
+def test_a_reader_that_goes_away_is_no_error(command_line: CommandLine, verb: tuple[str, ...]) -> None:
+    assert command_line("+experiment=toy_single", "progress=false").returncode == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = command_line(*verb, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.slow

@@ -53,6 +53,8 @@ class TestStudies:
     def test_a_configuration_that_is_refused_starts_nothing(self) -> None:
         with pytest.raises(ConfigError, match=r"backend\.sped"):
             framework.run("+experiment=toy_single", "backend.sped=2")
+        with pytest.raises(ConfigError, match="override 3: a text such as 'key=value'"):
+            framework.run("+experiment=toy_single", 3)  # type: ignore[arg-type]
         with pytest.raises(StoreError, match="no runs yet"):
             framework.open("outputs")
 
@@ -131,6 +133,9 @@ def test_a_study_runs_and_is_read_in_a_jupyter_kernel(
         "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
         for cell in notebook.cells
     ]
+    streams = [output.text for cell in notebook.cells for output in cell.outputs if "text" in output]
+    assert streams
+    assert not any("\x1b" in text for text in streams)  # a notebook can't move the cursor of a progress bar
     assert "3 run, 0 skipped as done" in printed[1]
     assert printed[3] == "[1.0, 2.0, 2.0]\n"
     assert printed[4].startswith("RunFailedError run ")
