@@ -45,7 +45,7 @@ def carried_out(place: Path, command: list[str], at: int, stays: bool) -> dict[s
             writes = range(1, disk.full_disk_counted() + 1)
             count.write_text(json.dumps([disk.full_disk_place(number).decode() for number in writes]))
 
-    status = in_warm_copy(carry, 120.0)
+    status = in_warm_copy(carry, 500.0)
     lines = said.read_text().splitlines()
     said_wrong = [line for line in lines if line.startswith(("error:", "Traceback"))]
     return {"status": status, "errors": said_wrong, "writes": json.loads(count.read_text())}
