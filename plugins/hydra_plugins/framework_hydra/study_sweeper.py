@@ -4,7 +4,7 @@ Hydra imports this module on every study command: heavy imports stay inside the 
 module before it registers it, which dataclasses with postponed annotations don't survive.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -55,7 +55,11 @@ class StudySweeper(Sweeper):
             options=lambda group: context.config_loader.get_group_options(group),
         )
         own = [self._axes(f"grids.{name}", grid) for name, grid in (self.grids or {"": {}}).items()]
-        grids = Grids(own, self._axes("params", self.params), self._given(arguments))
+        common, given = self._axes("params", self.params), self._given(arguments)
+        varied = {key for axes in (common, *own) for key, _ in axes}
+        varied |= {key for key, values in given if len(values) > 1}
+        self._check_mappings(arguments, {key.lstrip("+") for key in varied})
+        grids = Grids(own, common, given)
         return carry_out(config, grids, composer, self._launch)
 
     def _launch(self, jobs: Sequence[Sequence[str]], first_index: int) -> Sequence[Any]:
@@ -87,6 +91,18 @@ class StudySweeper(Sweeper):
             axes[key.lstrip("+")] = (key, self._values(override))
         return list(axes.values())
 
+    def _check_mappings(self, arguments: Sequence[str], varied: Set[str]) -> None:
+        """Raise `ConfigError` for `group={key: value}` whose key is an axis: each point would set it again."""
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        for override in parser.parse_overrides(list(arguments)):
+            for key in _leaves(override.get_key_element().lstrip("+"), override.value()):
+                if key in varied:
+                    from framework.errors import ConfigError
+
+                    text = override.input_line
+                    raise ConfigError(f"override '{text}': the study varies '{key}'; write {key}=VALUE")
+
     def _values(self, override: Override) -> tuple[str, ...]:
         from framework.errors import ConfigError, did_you_mean
         from framework.sweep.axis_check import MOST_POINTS
@@ -115,6 +131,13 @@ class StudySweeper(Sweeper):
         if len(values) > MOST_POINTS:
             raise ConfigError(f"override '{text}': more than {MOST_POINTS:,} values")
         return values
+
+
+def _leaves(key: str, value: Any) -> Iterator[str]:
+    """Yield the keys that a mapping sets below a key; nothing for any other value."""
+    for name, below in value.items() if isinstance(value, Mapping) else ():
+        yield f"{key}.{name}"
+        yield from _leaves(f"{key}.{name}", below)
 
 
 def _sweep_text(value: Any) -> str:

@@ -106,6 +106,10 @@ def _number(text: str | None) -> object:
         (["-m", "backend.speed=range(5,1)"], "an axis without values"),
         (["-m", "workload.seed=range(0,3000000)"], "more than 100,000 values"),
         (["-m", "workload.seed=range(0,1000)", "workload.size=range(1,1000)"], "999,000 runs"),
+        (
+            ["-m", "backend.speed=1,2", "backend={speed:4}"],
+            "the study varies 'backend.speed'; write backend.speed=VALUE",
+        ),
         (["-m", "repeats=1,2"], "'repeats' holds for the whole sweep"),
         (["-m", "outputs_dir=a,b"], "'outputs_dir' holds for the whole sweep"),
         (["-m", "scale=toy,full"], "'scale' holds for the whole sweep"),
