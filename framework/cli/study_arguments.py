@@ -57,11 +57,11 @@ def _is_sweep(text: str) -> bool:
     if _SWEPT.search(text.partition("=")[2]) is None:
         return False
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
     try:
         return OverridesParser.create().parse_override(text).is_sweep_override()
-    except OverrideParseException:
+    except HydraException:
         return False  # Hydra says what is wrong with it
 
 

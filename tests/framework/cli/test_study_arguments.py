@@ -125,6 +125,7 @@ def _number(text: str | None) -> object:
         (["experiment=toy_grid"], "write +experiment=toy_grid"),
         (["experiment=a/b"], "a name has up to 80 letters"),
         (["model=李明"], """quote its value, for the shell and for Hydra: 'model="李明"'"""),
+        (["-m", "backend.speed=range(1,"], "override 'backend.speed=range(1,' can't be read"),
         (["backend.profile=a=b"], """'backend.profile="a=b"'"""),
         (["--mutlirun"], "unknown flag '--mutlirun'"),
         (["--outputs=x"], "unknown flag '--outputs': a study takes outputs_dir=FOLDER"),
