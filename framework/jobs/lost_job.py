@@ -83,9 +83,10 @@ _MEMORY = re.compile(
 )
 _TIME = re.compile(r"^.*(?:DUE TO TIME LIMIT).*$", re.MULTILINE)
 _CANCELLED = re.compile(r"^.*(?:CANCELLED AT ).*$", re.MULTILINE)
+_FEWER = "hydra.launcher.array_parallelism=N runs fewer jobs at once"
 _REMEDIES = {
-    "out_of_memory": "hydra.launcher.mem_gb=N asks for more memory",
-    "killed": "by the kernel if memory ran out: hydra.launcher.array_parallelism=N runs fewer jobs at once",
+    "out_of_memory": f"hydra.launcher.mem_gb=N asks Slurm for more memory, {_FEWER}",
+    "killed": f"by the kernel if memory ran out: {_FEWER}",
     "timeout": "hydra.launcher.timeout_min=N asks for more time",
 }
 
