@@ -35,7 +35,7 @@ def test_plugin_is_found_with_all_its_hooks() -> None:
 
 def test_hooks_answer_with_the_domains_own_things() -> None:
     assert [group for group, _, _ in plugin.config_schemas()] == ["workload"] * 3
-    assert set(plugin.table_schemas()) == {"requests", "samples"}
+    assert set(plugin.table_schemas()) == {"requests"}
     assert {"serving", "vllm-bench", "guidellm", "aiperf"} <= {
         importer.kind for importer in plugin.importers()
     }
