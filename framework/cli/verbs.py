@@ -85,7 +85,7 @@ def _add_plugin_verbs(app: typer.Typer) -> None:
         for command in list(app.registered_commands):
             name, wrong = _name_of(command), ""
             if not callable(command.callback):
-                wrong = f"verb '{name}' is no function"
+                wrong = f"verb '{name}' is not a function"
             elif taken.setdefault(name, command) is not command:
                 wrong = f"there is a verb '{name}' already"
             if wrong:

@@ -47,9 +47,9 @@ class Figure:
     def __post_init__(self) -> None:
         traces = self.spec.get("data", [])
         if not isinstance(traces, list | tuple) or not all(isinstance(trace, Mapping) for trace in traces):
-            raise TypeError(f"figure '{self.title}': 'data' is no list of traces")
+            raise TypeError(f"figure '{self.title}': 'data' is not a list of traces")
         if not isinstance(self.spec.get("layout", {}), Mapping):
-            raise TypeError(f"figure '{self.title}': 'layout' is no mapping")
+            raise TypeError(f"figure '{self.title}': 'layout' is not a mapping")
 
 
 @dataclass(frozen=True)

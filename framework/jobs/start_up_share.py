@@ -26,7 +26,7 @@ def start_up_hint(outputs: str, lives_s: Mapping[str, float]) -> str | None:
     """
     runs_s, starts_s = [], []
     for run_id, lived_s in islice(lives_s.items(), _MOST_READ):
-        with suppress(StoreError):
+        with suppress(StoreError):  # a run that can't be read is named elsewhere; a hint does without it
             record = read_manifest(runs_folder(outputs) / run_id).record
             ended = datetime.fromisoformat(record.finished_at or record.started_at)
             runs_s.append((ended - datetime.fromisoformat(record.started_at)).total_seconds())
