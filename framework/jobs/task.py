@@ -175,13 +175,33 @@ def _raised(error: BaseException) -> Failure:
     return Failure("launcher", failure_kind(error), one_line(error), text)
 
 
+@dataclass
+class _Ending:
+    """The end of a run that has a limit of its own: its alarm and the queue's notice come at the same moment.
+
+    The run hears of the first alone. The second would hit it where it already writes how it ended.
+    """
+
+    under_way: bool = False
+    said: bool = False
+
+    def say(self, what: str) -> None:
+        if not self.said:
+            self.said = self.under_way
+            raise TimeLimitError(what)
+
+
+_ENDING = _Ending()
+
+
 @contextmanager
 def _own_limit(limits: TaskLimits) -> Iterator[None]:
     """End a run in order at its own limit: it may share its job with others, and not every queue gives notice."""
 
     def ring(signum: int, frame: FrameType | None) -> None:
-        raise TimeLimitError("the run's time limit is reached")
+        _ENDING.say("the run's time limit is reached")
 
+    _ENDING.under_way, _ENDING.said = True, False
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(1.0, limits.run_s - limits.notice_s))
     try:
@@ -189,6 +209,7 @@ def _own_limit(limits: TaskLimits) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        _ENDING.under_way = False
 
 
 @contextmanager
@@ -206,8 +227,8 @@ def _notices(limits: TaskLimits, runs: int, job_id: str, batch: BatchFolder, tas
         if (not at_limit or _may_time_out_again(batch, task, limits)) and _requeued(limits, job_id):
             os._exit(1)  # the queue ends this attempt anyway
         if at_limit:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)  # said once
-            raise TimeLimitError("the job's time limit is reached")
+            _ENDING.say("the job's time limit is reached")
+            return
         print("notice of preemption: the queue decides what becomes of this job", file=sys.stderr)
 
     before = {signal.SIGUSR2: signal.signal(signal.SIGUSR2, notice)}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
+from framework.errors import TimeLimitError
 from framework.jobs import task as tasks
 from framework.jobs.batch_folder import BatchFolder, TaskLimits, TaskPoint
 from framework.jobs.task import carry_out
@@ -40,6 +41,16 @@ class Job:
             file.write(f"{overrides[0]} ")
         if overrides[0] == "notice":
             os.kill(os.getpid(), signal.SIGUSR2)
+        if overrides[0] == "both":
+            ends = {signal.SIGUSR2, signal.SIGALRM}
+            signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+            for number in ends:
+                os.kill(os.getpid(), number)
+            with self.notes.open("a") as file:
+                try:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+                except TimeLimitError as error:
+                    file.write(f"{error}, and how it ended is written in peace")
         if overrides[0] == "hang":
             time.sleep(30)
         if overrides[0] == "deaf":
@@ -195,6 +206,13 @@ def test_a_notice_at_the_end_of_the_limit_is_a_time_limit_in_the_run(tmp_path: P
     failure = batch.result(0, 0)
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.message) == ("timeout", "the job's time limit is reached")
+
+
+def test_a_run_that_its_own_limit_and_its_jobs_notice_meet_together_ends_once(tmp_path: Path) -> None:
+    batch = _batch(tmp_path, [TaskPoint(["both"], 0, 0)])
+    carry_out(batch.folder, 0, "7_0")
+    assert (tmp_path / "notes").read_text().endswith("limit is reached, and how it ended is written in peace")
+    assert isinstance(batch.result(0, 0), RunOutcome)
 
 
 @pytest.mark.parametrize("limits", [TaskLimits(36_000.0, 60.0), TaskLimits(60.0, 5.0, max_timeouts=1)])
