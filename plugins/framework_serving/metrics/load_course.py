@@ -69,11 +69,11 @@ def tokens_until(served: RequestTimes, times_s: FloatArray) -> FloatArray:
 def _busiest_second(served: RequestTimes, duration_s: float) -> float:
     import numpy as np
 
-    last_s = max(float(np.nanmax(served.last_token_s)), duration_s)
-    parts = int(np.ceil(last_s))  # equal ones: the busiest part of a run is never below its mean
-    by_then = tokens_until(served, np.linspace(0.0, last_s, parts + 1))
-    by_then[0] = 0.0  # what comes at 0 belongs to the first part
-    return float(np.diff(by_then).max()) * parts / last_s
+    parts = int(np.ceil(duration_s))  # equal ones: the busiest part of a run is never below its mean
+    by_then = tokens_until(served, np.linspace(0.0, duration_s, parts + 1))
+    # what comes at 0 belongs to the first part, what a client gets after the engine's end to the last
+    by_then[0], by_then[-1] = 0.0, float(served.output_tokens.sum())
+    return float(np.diff(by_then).max()) * parts / duration_s
 
 
 @dataclass(frozen=True)
