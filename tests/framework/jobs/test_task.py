@@ -45,7 +45,9 @@ class Job:
             ends = {signal.SIGUSR2, signal.SIGALRM}
             signal.pthread_sigmask(signal.SIG_BLOCK, ends)
             for number in ends:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(
+                    number
+                )  # to this thread, which holds it back: another would take it at once
             with self.notes.open("a") as file:
                 try:
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
